@@ -1,0 +1,1 @@
+"""The gateway: shares risk signals with issuers under consent, sealed, and proves what it did."""

@@ -1,0 +1,1 @@
+"""Ids, closed reasons, journal ports: the words that all packages above share."""

@@ -1,0 +1,147 @@
+"""Files come in through `Disk`, so that a simulated power cut needs no rewrite.
+
+`SimDisk` in `gateway.runtime.simdisk` drops, reorders and tears whatever was not synced.
+"""
+
+import os
+from typing import Protocol
+
+
+class DiskFile(Protocol):
+    """A file open for appending by one writer."""
+
+    def write(self, data: bytes) -> None:
+        """Appends all of `data`. Raises OSError; part of it may then have been written."""
+        ...
+
+    def sync(self) -> None:
+        """Returns when everything written is durable. After an OSError nothing unsynced may be trusted."""
+        ...
+
+    def truncate(self, size: int) -> None:
+        """Cuts the file to `size` bytes; durable after the next sync."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Disk(Protocol):
+    """The file operations that journals need. Paths are absolute. Errors are OSError."""
+
+    def open_append(self, path: str) -> DiskFile:
+        """Opens `path` for appending, made if absent; its entry is durable after `sync_dir`."""
+        ...
+
+    def read_at(self, path: str, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset`; fewer at the end of the file. FileNotFoundError if absent."""
+        ...
+
+    def size(self, path: str) -> int:
+        """Bytes in the file. FileNotFoundError if absent."""
+        ...
+
+    def publish(self, path: str, data: bytes) -> None:
+        """Replaces a small file's content in place, not durably: advisory state between processes."""
+        ...
+
+    def replace(self, path: str, data: bytes) -> None:
+        """Replaces a file atomically and durably (write, sync, rename, sync of the directory)."""
+        ...
+
+    def rename(self, source: str, target: str) -> None: ...
+
+    def unlink(self, path: str) -> None: ...
+
+    def list(self, directory: str) -> list[str]:
+        """Names in `directory`, sorted; empty if it does not exist."""
+        ...
+
+    def make_dirs(self, directory: str) -> None: ...
+
+    def sync_dir(self, directory: str) -> None:
+        """Makes the entries of `directory` durable."""
+        ...
+
+
+class _RealFile:
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+    def sync(self) -> None:
+        # fdatasync flushes data and the size that is needed to read it back, and not the time stamps.
+        getattr(os, "fdatasync", os.fsync)(self._fd)
+
+    def truncate(self, size: int) -> None:
+        os.ftruncate(self._fd, size)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class RealDisk:
+    """The machine's file system."""
+
+    __slots__ = ()
+
+    def open_append(self, path: str) -> DiskFile:
+        return _RealFile(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+    def read_at(self, path: str, offset: int, size: int) -> bytes:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.pread(fd, size, offset)
+        finally:
+            os.close(fd)
+
+    def size(self, path: str) -> int:
+        return os.stat(path).st_size
+
+    def publish(self, path: str, data: bytes) -> None:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(fd, data, 0)
+        finally:
+            os.close(fd)
+
+    def replace(self, path: str, data: bytes) -> None:
+        temporary = path + ".new"
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        file = _RealFile(fd)
+        try:
+            file.write(data)
+            os.fsync(fd)
+        finally:
+            file.close()
+        os.rename(temporary, path)
+        self.sync_dir(os.path.dirname(path))
+
+    def rename(self, source: str, target: str) -> None:
+        os.rename(source, target)
+
+    def unlink(self, path: str) -> None:
+        os.unlink(path)
+
+    def list(self, directory: str) -> list[str]:
+        try:
+            return sorted(os.listdir(directory))
+        except FileNotFoundError:
+            return []
+
+    def make_dirs(self, directory: str) -> None:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+
+    def sync_dir(self, directory: str) -> None:
+        fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -1,0 +1,103 @@
+"""Who calls: bearer tokens, kept as SHA-256 alone. Identity comes from credentials, never from a field."""
+
+import base64
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from gateway.records.errors import GatewayError
+from gateway.runtime.entropy import Entropy
+from gateway.server.state import StateDir
+
+Role = Literal["caller", "issuer", "operator", "auditor"]
+TOKEN_BYTES = 32
+"""256 bits: beyond guessing, so that a fast hash suffices to keep it."""
+
+MAX_HEADER_BYTES = 512
+CACHE_MAX_ENTRIES = 4096
+"""Known headers kept at hand; more callers than that are looked up by hash again."""
+
+
+class IdentityInvalid(GatewayError):
+    """The identities file cannot be used."""
+
+    code = "identity_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated caller. An issuer's `principal_id` is its recipient id."""
+
+    principal_id: str
+    role: Role
+
+
+def _digest(token: bytes) -> str:
+    return hashlib.sha256(token).hexdigest()
+
+
+class Authenticator:
+    """Finds the principal of an Authorization header. Follows the identities file as it changes."""
+
+    def __init__(self, state: StateDir) -> None:
+        self._path = state.identities
+        self._stamp: tuple[int, int] = (-1, -1)
+        self._by_digest: dict[str, Principal] = {}
+        self._cache: dict[bytes, Principal] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Reads the file again if it changed. Called from a poll, not from the hot path."""
+        try:
+            stat = self._path.stat()
+        except FileNotFoundError:
+            return
+        stamp = (stat.st_mtime_ns, stat.st_size)
+        if stamp == self._stamp:
+            return
+        self._by_digest = _read(self._path.read_bytes())
+        self._cache = {}
+        self._stamp = stamp
+
+    def principal(self, header: str | bytes | None) -> Principal | None:
+        """The caller behind `Bearer <token>`; None for anything else."""
+        if header is None:
+            return None
+        raw = header.encode("utf-8", "replace") if isinstance(header, str) else header
+        found = self._cache.get(raw)
+        if found is not None:
+            return found
+        if len(raw) > MAX_HEADER_BYTES or raw[:7].lower() != b"bearer ":
+            return None
+        found = self._by_digest.get(_digest(raw[7:].strip()))
+        if found is not None and len(self._cache) < CACHE_MAX_ENTRIES:
+            self._cache[raw] = found
+        return found
+
+
+def _read(content: bytes) -> dict[str, Principal]:
+    try:
+        rows = json.loads(content)
+        principals = {row["token_sha256"]: Principal(row["principal_id"], row["role"]) for row in rows}
+    except (ValueError, KeyError, TypeError):
+        raise IdentityInvalid("identities.json: expected a list of principals; issue tokens anew") from None
+    if any(principal.role not in get_args(Role) for principal in principals.values()):
+        raise IdentityInvalid("identities.json: unknown role; use caller, issuer, operator or auditor")
+    return principals
+
+
+def issue_token(state: StateDir, *, principal_id: str, role: Role, entropy: Entropy) -> str:
+    """Makes a token for `principal_id`, stores its hash and returns it: it cannot be shown again."""
+    token = base64.urlsafe_b64encode(entropy.bytes(TOKEN_BYTES)).rstrip(b"=").decode()
+    rows = json.loads(state.identities.read_bytes()) if state.identities.exists() else []
+    rows.append({"principal_id": principal_id, "role": role, "token_sha256": _digest(token.encode())})
+    temporary = state.identities.with_suffix(".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(rows, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(state.identities)
+    return token

@@ -1,0 +1,86 @@
+"""Settings of the processes: one YAML file, checked whole before anything starts."""
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from gateway.records.errors import GatewayError
+from gateway.server.state import StateDir
+
+HostPort = Field(pattern=r"^[^\s:]+:\d{1,5}$", description="host:port; port 0 takes a free one")
+
+
+class SettingsInvalid(GatewayError):
+    """The settings file cannot be used; the text names each field at fault."""
+
+    code = "settings_invalid"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GatewaySettings(_Strict):
+    """`ein gateway`."""
+
+    listen: str = HostPort
+    metrics: str = HostPort
+    front: Literal["auto", "native", "grpcio"] = "auto"
+
+
+class FeedsSettings(_Strict):
+    """`ein feeds`."""
+
+    listen_grpc: str = HostPort
+    listen_http: str = HostPort
+    metrics: str = HostPort
+
+
+class MeasureSettings(_Strict):
+    """`ein measure`."""
+
+    listen_grpc: str = HostPort
+    metrics: str = HostPort
+
+
+class Settings(_Strict):
+    """Everything that the processes need besides policy and keys. Paths are relative to the file."""
+
+    state_dir: Path
+    issuer_url: str = Field(pattern=r"^https?://\S+$", description="`iss` of what we sign: our transmitter")
+    gateway: GatewaySettings
+    feeds: FeedsSettings
+    measure: MeasureSettings
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    source: Path = Field(default=Path("ein.yaml"), exclude=True)
+
+    @field_validator("source")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.absolute()
+
+    @property
+    def state(self) -> StateDir:
+        return StateDir((self.source.parent / self.state_dir).resolve())
+
+
+def load_settings(path: Path) -> Settings:
+    """Reads and checks `path`. Raises SettingsInvalid with all faults at once, never with a value."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsInvalid(f"{path}: no such file; name one with --config") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise SettingsInvalid(f"{path}: not readable as YAML") from None
+    if not isinstance(document, dict):
+        raise SettingsInvalid(f"{path}: expected a mapping of settings")
+    try:
+        return Settings.model_validate({**document, "source": path})
+    except ValidationError as refused:
+        faults = [
+            f"{path}: {'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
+            for error in refused.errors(include_input=False, include_url=False, include_context=False)
+        ]
+        raise SettingsInvalid("\n".join(faults)) from None

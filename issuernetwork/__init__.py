@@ -1,0 +1,1 @@
+"""What outsiders import: contract stubs, the payment client, the issuer receiver."""
