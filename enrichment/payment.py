@@ -1,0 +1,204 @@
+"""A checked payment and what is known about it, as plain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from enrichment.masked import MASK, Pan
+
+# Numbers of v1.UnitSource: which fact the unit is derived from.
+UNIT_PAR: Final = 1
+UNIT_PAN: Final = 2
+UNIT_CARD_REF: Final = 3
+UNIT_NETWORK_TOKEN: Final = 4
+
+Issue = tuple[str, str, str]
+"""(field path, machine code, how to mend it). Never the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadRequest:
+    """A required field is missing or malformed: the request is refused as a whole."""
+
+    issues: tuple[Issue, ...]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Address:
+    """A postal address; absent parts are empty."""
+
+    line1: str
+    city: str
+    region: str
+    postal_code: str
+    country: str
+
+    def __repr__(self) -> str:
+        return f"Address({MASK})"
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The customer's history with the caller; None where not given. Ages in days."""
+
+    account_age_days: int | None
+    account_change_age_days: int | None
+    password_change_age_days: int | None
+    transactions_24h: int | None
+    transactions_1y: int | None
+    purchases_6m: int | None
+    add_card_attempts_24h: int | None
+    card_on_file_age_days: int | None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Browser:
+    """Browser properties; empty or 0 where absent. Screen in pixels."""
+
+    time_zone: str
+    language: str
+    screen_width: int
+    screen_height: int
+
+    def __repr__(self) -> str:
+        return f"Browser({MASK})"
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """One assessor's view of the risk. Field for field `v1.Assessment`."""
+
+    assessor: str
+    type: str
+    model_id: str
+    value: float
+    scale_min: float
+    scale_max: float
+    high_is_risky: bool
+    normalised: int
+    reason_codes: tuple[str, ...]
+
+
+@dataclass(slots=True, repr=False, eq=False)
+class Payment:
+    """One checked attempt. Absent strings are "", absent enums 0, absent groups None.
+
+    Enum numbers are those of the v1 contract. `iin` has the 8 leading digits where they are known (from the
+    PAN), else what the caller gave (6 or 8), else "". Bad optional values are gone and in `field_issues`.
+    """
+
+    request_id: str
+    payment_intent_id: str
+    attempt_no: int
+    merchant_id: str
+    platform_id: str
+    network: int
+    amount_minor: int
+    currency: str
+    initiated_at_ms: int
+    channel: int
+    initiation: int
+    mit_reason: str
+    pan: Pan | None
+    network_token: Pan | None
+    card_ref: str
+    iin: str
+    last4: str
+    last4_source: str
+    par: str
+    funding: int
+    commercial: bool
+    acquiring_institution_id: str
+    stan: str
+    transmission_date_time: str
+    retrieval_reference_number: str
+    terminal_id: str
+    card_acceptor_id: str
+    network_match_key: str
+    mcc: str
+    merchant_name: str
+    merchant_country: str
+    email: str
+    phone_e164: str
+    cardholder_name: str
+    billing: Address | None
+    shipping: Address | None
+    history: History | None
+    ip: str
+    device_id: str
+    user_agent: str
+    browser: Browser | None
+    location: tuple[float, float] | None
+    eci: str
+    trans_status: int
+    ds_trans_id: str
+    avs_result: str
+    cvv_result: str
+    exemption: str
+    cardholder_region: str
+    caller_assessments: tuple[Assessment, ...]
+    validate_only: bool
+    field_issues: list[Issue]
+
+    def __repr__(self) -> str:
+        return f"Payment(request_id={self.request_id!r}, {MASK})"
+
+    @property
+    def unit(self) -> tuple[int, str]:
+        """(number of v1.UnitSource, clear value): PAR, else PAN, else card_ref, else network token.
+
+        Take it before `drop_pan()`. The value may be a card number: hand it to a MAC and nothing else.
+        """
+        if self.par:
+            return UNIT_PAR, self.par
+        if self.pan is not None:
+            return UNIT_PAN, self.pan.digits()
+        if self.card_ref:
+            return UNIT_CARD_REF, self.card_ref
+        return UNIT_NETWORK_TOKEN, self.network_token.digits() if self.network_token is not None else ""
+
+    def drop_pan(self) -> None:
+        """Forgets the PAN and the network token, as soon as pseudonyms stand for them."""
+        self.pan = None
+        self.network_token = None
+
+
+Counts = tuple[int, int, int]
+"""Attempts in the last 10 minutes, 1 hour and 24 hours of payment time, the present one included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was fetched about a payment.
+
+    `velocity`: counts by kind, in the order of `VelocityKind` (None where the payment has no such key), or
+    None when the store had no answer; `omissions` then says why: (("velocity", "warming"),).
+    """
+
+    velocity: tuple[Counts | None, ...] | None = None
+    omissions: tuple[tuple[str, str], ...] = ()
+
+
+NO_FACTS: Final = Facts(None, (("velocity", "not_asked"),))
+
+JsonValue = Any
+"""int, str, bool, float, or a small dict or list of them."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Signals:
+    """What is known of one payment, by field number. `repr` is masked: values are personal data.
+
+    `values` has one entry for each bit of `mask`; `below_quality` is the part of `mask` that is not fit to
+    be shared, and `quality` says why: (field number, reason).
+    """
+
+    values: Mapping[int, JsonValue]
+    mask: int
+    below_quality: int
+    quality: tuple[tuple[int, str], ...]
+    assessment: Assessment
+    omissions: tuple[tuple[str, str], ...]
+
+    def __repr__(self) -> str:
+        return f"Signals(mask={self.mask:#x}, {MASK})"

@@ -1,0 +1,33 @@
+"""What is counted: one key a kind, from a payment."""
+
+from enum import IntEnum
+from typing import Final
+
+from enrichment.payment import Payment
+
+
+class VelocityKind(IntEnum):
+    """Kinds of velocity keys, in the order of every tuple of keys and counts."""
+
+    CARD = 0
+    MERCHANT = 1
+    IP = 2
+    DEVICE = 3
+
+
+KIND_COUNT: Final = len(VelocityKind)
+
+
+def velocity_values(payment: Payment, *, sender_id: str = "") -> tuple[str | None, ...]:
+    """Clear values by kind, to be put through a MAC at once; None where there is nothing to count.
+
+    CARD is the unit (as for arms). Merchant, card reference and device ids are the sender's own, so they are
+    kept apart by `sender_id` where it is given. Take them before `drop_pan()`.
+    """
+    source, unit = payment.unit
+    return (
+        f"{source}:{unit}" if unit else None,
+        f"{sender_id}:{payment.merchant_id}",
+        payment.ip or None,
+        f"{sender_id}:{payment.device_id}" if payment.device_id else None,
+    )
