@@ -1,0 +1,1 @@
+"""Authorization in, signals out. Pure."""

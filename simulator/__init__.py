@@ -1,0 +1,1 @@
+"""Payment traffic and issuers with a truth that the simulator knows."""

@@ -1,0 +1,1 @@
+"""Delivery to recipients: fan-out, outbox, one thin file a transport. Pure but for its ports."""

@@ -1,0 +1,1 @@
+"""What the sharing did: uplift with honest intervals. Statistics pure."""

@@ -1,0 +1,1 @@
+"""What came of payments: outcomes, labels, receipts, matching, the conservation account."""

@@ -1,0 +1,1 @@
+"""Issuers, programs, enrolments and consent, compiled into a release table; arms; switches."""

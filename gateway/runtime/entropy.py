@@ -23,7 +23,7 @@ class SystemEntropy:
 
 
 class UnsafeSeededEntropy:
-    """Repeatable bytes from a seed, for simulations and tests. Unsafe: whoever knows the seed knows the keys."""
+    """Repeatable bytes from a seed, for simulations. Unsafe: whoever knows the seed knows the keys."""
 
     __slots__ = ("_counter", "_seed")
 

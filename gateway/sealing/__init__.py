@@ -1,0 +1,1 @@
+"""Keys, pseudonyms, JWS, JWE, SET."""

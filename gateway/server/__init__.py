@@ -1,0 +1,1 @@
+"""Processes, gRPC and HTTP, configuration, wiring, command line."""

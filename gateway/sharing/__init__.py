@@ -1,0 +1,1 @@
+"""The hot path: plan, fetch, signals, release, seal, append, answer."""

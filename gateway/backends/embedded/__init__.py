@@ -1,0 +1,1 @@
+"""One machine, no other server: files and SQLite."""

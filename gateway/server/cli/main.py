@@ -1,0 +1,74 @@
+"""`ein`: the operator's tool. Commands import what they need when they run, so that `--help` is quick."""
+
+import importlib
+import sys
+
+import click
+
+from gateway.records.errors import GatewayError
+
+EXIT_USAGE = 64
+"""EX_USAGE of sysexits.h: a command line, a settings file or a document that cannot be used."""
+
+EXIT_FAULT = 70
+"""EX_SOFTWARE of sysexits.h: a process failed."""
+
+# Command -> module and attribute of its click command.
+COMMANDS = {
+    "apply": ("gateway.server.cli.programs", "apply_command"),
+    "demo": ("gateway.server.cli.demo", "demo_command"),
+    "feeds": ("gateway.server.cli.processes", "feeds_command"),
+    "gateway": ("gateway.server.cli.processes", "gateway_command"),
+    "init": ("gateway.server.cli.setup", "init_command"),
+    "kill": ("gateway.server.cli.kill", "kill_command"),
+    "measure": ("gateway.server.cli.processes", "measure_command"),
+    "pause": ("gateway.server.cli.kill", "pause_command"),
+    "programs": ("gateway.server.cli.programs", "programs_command"),
+    "replay": ("gateway.server.cli.replay", "replay_command"),
+    "report": ("gateway.server.cli.report", "report_command"),
+    "resume": ("gateway.server.cli.kill", "resume_command"),
+    "status": ("gateway.server.cli.status", "status_command"),
+    "token": ("gateway.server.cli.setup", "token_command"),
+    "up": ("gateway.server.cli.processes", "up_command"),
+    "verify": ("gateway.server.cli.verify", "verify_command"),
+}
+
+
+class LazyCommands(click.Group):
+    """Imports a command's module only when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="issuernetwork")
+def ein() -> None:
+    """Enhanced Issuer Network gateway: share payment risk signals under consent, and prove what it did."""
+
+
+def main() -> None:
+    """Runs `ein`. Exit codes: 0 done, 1 a check did not hold, 64 unusable input, 70 a process failed."""
+    try:
+        ein(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as usage:
+        usage.show()
+        sys.exit(EXIT_USAGE)
+    except GatewayError as refused:
+        click.echo(f"ein: {refused.code}: {refused.public}", err=True)
+        sys.exit(EXIT_USAGE)
+
+
+if __name__ == "__main__":
+    main()
