@@ -1,0 +1,48 @@
+"""Ports of the hot path: the front that calls come in by. The velocity store's port is `velocity_port`."""
+
+from typing import NamedTuple, Protocol
+
+ENRICH = 0
+"""Method number of EnrichAuthorization."""
+
+BATCH_ENRICH = 1
+"""Method number of BatchEnrichAuthorizations."""
+
+METHOD_PATHS = (
+    "/issuernetwork.v1.EnrichmentService/EnrichAuthorization",
+    "/issuernetwork.v1.EnrichmentService/BatchEnrichAuthorizations",
+)
+"""Paths by method number: what a front serves itself."""
+
+MAX_REQUEST_BYTES = (64 * 1024, 4 * 1024 * 1024)
+"""By method number. A full request has under 4 KiB, 256 of them under 1 MiB; the rest is room."""
+
+
+class IncomingCall(NamedTuple):
+    """One call as it came in. `remaining_ms` is None where the caller set no deadline."""
+
+    call_id: int
+    method: int
+    payload: bytes
+    authorization: str | bytes | None
+    remaining_ms: float | None
+
+
+class CallFront(Protocol):
+    """Where calls come in, off the hot loop's thread. A call is answered once, by `respond` or `fail`."""
+
+    def recv(self, max_calls: int, timeout_ms: int) -> list[IncomingCall] | None:
+        """Up to `max_calls` that have gathered, waiting `timeout_ms` for the first; None once closed."""
+        ...
+
+    def respond(self, call_id: int, payload: bytes) -> None:
+        """Answers a call. Does nothing where its caller has gone."""
+        ...
+
+    def fail(self, call_id: int, code: int, message: str) -> None:
+        """Ends a call with a status code of gRPC. `message` reaches the caller: never a value in it."""
+        ...
+
+    def close(self) -> None:
+        """Ends what is still open, after what was answered has been handed to its caller."""
+        ...
