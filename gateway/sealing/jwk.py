@@ -1,0 +1,166 @@
+"""JSON Web Keys (RFC 7517, 7518 6, 8037) to and from key objects. Every fault is a BadKey without a value."""
+
+import json
+from collections.abc import Mapping
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from gateway.sealing import base64url
+from gateway.sealing.keys import BadKey, KeyWrap, RecipientKey, SignatureAlgorithm, SigningKey
+
+# NIST SP 800-57 part 1: 2048 bits until 2030; above 8192 a single operation takes too long to be meant well.
+RSA_BITS_MIN = 2048
+RSA_BITS_MAX = 8192
+# A recipient's document with more is not a rotation.
+KEYS_MAX = 32
+
+_PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
+
+
+def number(jwk: Mapping[str, object], member: str) -> int:
+    """An unsigned big-endian integer member."""
+    return int.from_bytes(octets(jwk, member), "big")
+
+
+def octets(jwk: Mapping[str, object], member: str) -> bytes:
+    """The bytes of a base64url member."""
+    value = jwk.get(member)
+    if not isinstance(value, str):
+        raise BadKey(f"JWK member {member} is missing or not a string")
+    try:
+        return base64url.decode(value.encode())
+    except ValueError:
+        raise BadKey(f"JWK member {member} is not base64url") from None
+
+
+def _text(jwk: Mapping[str, object], member: str) -> str:
+    value = jwk.get(member)
+    if not isinstance(value, str) or not value:
+        raise BadKey(f"JWK member {member} is missing or not a string")
+    return value
+
+
+def _segment(value: int, size: int) -> str:
+    return base64url.encode(value.to_bytes(size, "big")).decode()
+
+
+def recipient_keys(recipient_id: str, document: str) -> tuple[RecipientKey, ...]:
+    """The encryption keys of a public JWK Set, in its order. Keys for signatures are passed over."""
+    try:
+        parsed = json.loads(document)
+    except (ValueError, RecursionError):
+        raise BadKey("the recipient's JWK Set is not JSON") from None
+    keys = parsed.get("keys") if isinstance(parsed, dict) else None
+    if not isinstance(keys, list) or len(keys) > KEYS_MAX:
+        raise BadKey(f"the recipient's JWK Set needs a member keys with at most {KEYS_MAX} keys")
+    found = []
+    for jwk in keys:
+        if not isinstance(jwk, dict):
+            raise BadKey("a key of the recipient's JWK Set is not an object")
+        if any(member in jwk for member in _PRIVATE_MEMBERS):
+            raise BadKey("the recipient's JWK Set holds a private key: publish the public members alone")
+        if jwk.get("use", "enc") == "enc":
+            found.append(_recipient_key(recipient_id, jwk))
+    if len({key.kid for key in found}) != len(found):
+        raise BadKey("two keys of the recipient's JWK Set have the same kid")
+    return tuple(found)
+
+
+def _recipient_key(recipient_id: str, jwk: Mapping[str, object]) -> RecipientKey:
+    expires = jwk.get("exp")
+    if expires is not None and (not isinstance(expires, int) or isinstance(expires, bool)):
+        raise BadKey("JWK member exp is not a whole number of seconds")
+    try:
+        alg = KeyWrap(_text(jwk, "alg"))
+    except ValueError:
+        raise BadKey("JWK member alg has to be ECDH-ES+A256KW or RSA-OAEP-256") from None
+    public = _ec_public(jwk) if alg is KeyWrap.ECDH_ES_A256KW else _rsa_public(jwk)
+    return RecipientKey(
+        recipient_id=recipient_id,
+        kid=_text(jwk, "kid"),
+        alg=alg,
+        public_key=public,
+        expires_at_ms=None if expires is None else expires * 1000,
+    )
+
+
+def _ec_public(jwk: Mapping[str, object]) -> ec.EllipticCurvePublicKey:
+    if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
+        raise BadKey("a key for this alg needs kty EC and crv P-256")
+    try:
+        return ec.EllipticCurvePublicNumbers(number(jwk, "x"), number(jwk, "y"), ec.SECP256R1()).public_key()
+    except ValueError:
+        raise BadKey("JWK members x and y are not a point of P-256") from None
+
+
+def _rsa_public(jwk: Mapping[str, object]) -> rsa.RSAPublicKey:
+    if jwk.get("kty") != "RSA":
+        raise BadKey("a key for this alg needs kty RSA")
+    try:
+        key = rsa.RSAPublicNumbers(number(jwk, "e"), number(jwk, "n")).public_key()
+    except ValueError:
+        raise BadKey("JWK members n and e are not an RSA key") from None
+    if not RSA_BITS_MIN <= key.key_size <= RSA_BITS_MAX:
+        raise BadKey(f"an RSA key needs {RSA_BITS_MIN} to {RSA_BITS_MAX} bits")
+    return key
+
+
+def signing_key(jwk: Mapping[str, object]) -> SigningKey:
+    """A private signing key of ours."""
+    try:
+        alg = SignatureAlgorithm(_text(jwk, "alg"))
+    except ValueError:
+        raise BadKey("JWK member alg has to be ES256, EdDSA or RS256") from None
+    try:
+        return SigningKey(kid=_text(jwk, "kid"), alg=alg, private_key=_private(alg, jwk))
+    except ValueError:
+        raise BadKey("the members of the signing key do not belong together") from None
+
+
+def _private(
+    alg: SignatureAlgorithm, jwk: Mapping[str, object]
+) -> ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey:
+    if alg is SignatureAlgorithm.ES256:
+        public = _ec_public(jwk).public_numbers()
+        return ec.EllipticCurvePrivateNumbers(number(jwk, "d"), public).private_key()
+    if alg is SignatureAlgorithm.EDDSA:
+        return ed25519.Ed25519PrivateKey.from_private_bytes(octets(jwk, "d"))
+    return rsa.RSAPrivateNumbers(
+        p=number(jwk, "p"),
+        q=number(jwk, "q"),
+        d=number(jwk, "d"),
+        dmp1=number(jwk, "dp"),
+        dmq1=number(jwk, "dq"),
+        iqmp=number(jwk, "qi"),
+        public_numbers=_rsa_public(jwk).public_numbers(),
+    ).private_key()
+
+
+def public_jwk(key: SigningKey) -> dict[str, str]:
+    """The public half, for our JWK Set."""
+    common = {"kid": key.kid, "alg": str(key.alg), "use": "sig"}
+    private = key.private_key
+    if isinstance(private, ec.EllipticCurvePrivateKey):
+        point = private.public_key().public_numbers()
+        return {"kty": "EC", "crv": "P-256", "x": _segment(point.x, 32), "y": _segment(point.y, 32), **common}
+    if isinstance(private, ed25519.Ed25519PrivateKey):
+        raw = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        return {"kty": "OKP", "crv": "Ed25519", "x": base64url.encode(raw).decode(), **common}
+    numbers = private.public_key().public_numbers()
+    size = (numbers.n.bit_length() + 7) // 8
+    exponent_size = (numbers.e.bit_length() + 7) // 8
+    return {"kty": "RSA", "n": _segment(numbers.n, size), "e": _segment(numbers.e, exponent_size), **common}
+
+
+def private_ec_jwk(key: SigningKey) -> dict[str, str]:
+    """Both halves of an ES256 key, for the encrypted key file alone."""
+    private = key.private_key
+    if not isinstance(private, ec.EllipticCurvePrivateKey):
+        raise BadKey("only ES256 signing keys are made here")
+    return {**public_jwk(key), "d": _segment(private.private_numbers().private_value, 32)}
+
+
+def public_jwks(keys: tuple[SigningKey, ...]) -> dict[str, list[dict[str, str]]]:
+    """Our JWK Set (RFC 7517 5)."""
+    return {"keys": [public_jwk(key) for key in keys]}

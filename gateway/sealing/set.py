@@ -1,0 +1,106 @@
+"""Security event tokens (RFC 8417) of a share and of its withdrawal, signed as compact JWS."""
+
+from functools import lru_cache
+from json import JSONEncoder
+
+from gateway.sealing import base64url
+from gateway.sealing.keys import Signer
+
+SHARE_EVENT = "urn:x-issuernetwork:event:share:v1"
+WITHDRAWN_EVENT = "urn:x-issuernetwork:event:withdrawn:v1"
+SET_TYPE = "secevent+jwt"
+
+# Signing keys in use at once: one a stream's algorithm, two while a key changes.
+HEADERS_CACHED = 64
+
+_encode = JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False, allow_nan=False).encode
+
+
+@lru_cache(maxsize=HEADERS_CACHED)
+def _header_segment(alg: str, kid: str) -> bytes:
+    return base64url.encode(_encode({"alg": alg, "kid": kid, "typ": SET_TYPE}).encode())
+
+
+def sign_set(signer: Signer, claims: dict[str, object]) -> bytes:
+    """Compact JWS over `claims` with the header of a SET. No `exp`: RFC 8417 2.2 advises against it."""
+    signing_input = (
+        _header_segment(str(signer.alg), signer.kid) + b"." + base64url.encode(_encode(claims).encode())
+    )
+    return signing_input + b"." + base64url.encode(signer.sign(signing_input))
+
+
+def share_set(
+    signer: Signer,
+    *,
+    iss: str,
+    recipient_id: str,
+    issued_at_ms: int,
+    jti: str,
+    evaluation_id: str,
+    share_id: str,
+    issuer_id: str,
+    program: str,
+    sealed: bytes,
+    stream_seq: int | None = None,
+) -> bytes:
+    """The signed SET that carries `sealed` (compact JWE). `stream_seq` is None where it is on no stream."""
+    event: dict[str, object] = {"program": program, "share_id": share_id, "issuer_id": issuer_id}
+    if stream_seq is not None:
+        event["stream_seq"] = stream_seq
+    event["encryptedData"] = sealed.decode("ascii")
+    claims = _claims(
+        iss=iss, recipient_id=recipient_id, issued_at_ms=issued_at_ms, jti=jti,
+        evaluation_id=evaluation_id, share_id=share_id, event_uri=SHARE_EVENT, event=event,
+    )  # fmt: skip
+    return sign_set(signer, claims)
+
+
+def withdrawn_set(
+    signer: Signer,
+    *,
+    iss: str,
+    recipient_id: str,
+    issued_at_ms: int,
+    jti: str,
+    evaluation_id: str,
+    share_id: str,
+    issuer_id: str,
+    program: str,
+    stream_seq: int,
+    reason: str,
+) -> bytes:
+    """The signed tombstone that takes the sequence number of a share withdrawn before it was delivered."""
+    event: dict[str, object] = {
+        "stream_seq": stream_seq,
+        "program": program,
+        "share_id": share_id,
+        "issuer_id": issuer_id,
+        "reason": reason,
+    }
+    claims = _claims(
+        iss=iss, recipient_id=recipient_id, issued_at_ms=issued_at_ms, jti=jti,
+        evaluation_id=evaluation_id, share_id=share_id, event_uri=WITHDRAWN_EVENT, event=event,
+    )  # fmt: skip
+    return sign_set(signer, claims)
+
+
+def _claims(
+    *,
+    iss: str,
+    recipient_id: str,
+    issued_at_ms: int,
+    jti: str,
+    evaluation_id: str,
+    share_id: str,
+    event_uri: str,
+    event: dict[str, object],
+) -> dict[str, object]:
+    return {
+        "iss": iss,
+        "aud": recipient_id,
+        "iat": issued_at_ms // 1000,
+        "jti": jti,
+        "txn": evaluation_id,
+        "sub_id": {"format": "opaque", "id": share_id},
+        "events": {event_uri: event},
+    }
