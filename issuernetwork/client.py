@@ -1,0 +1,353 @@
+"""Client of the payment service. Fail open: no trouble of ours ever stops or delays a payment.
+
+async with PaymentClient("gateway:8443", token, credentials=grpc.ssl_channel_credentials()) as client:
+    enriched = await client.enrich(request)
+    if enriched.answered:
+        elements = enriched.elements()   # for the authorization message
+    ...                                  # the payment goes on either way
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+import grpc
+import grpc.aio
+
+from issuernetwork.v1 import common_pb2, enrichment_pb2, feed_pb2, outcomes_pb2
+
+MAX_BATCH_ITEMS = 256
+"""Most authorizations in one call to enrich (the contract's limit)."""
+
+MAX_REPORT_ITEMS = 1000
+"""Most outcomes or labels in one call (the contract's limit)."""
+
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+"""gRPC's own default, said aloud: a batch of 256 full requests stays under 1 MiB."""
+
+
+def service_config() -> str:
+    """The gRPC service config as JSON, for clients in any language: idempotent calls are retried, throttled."""
+    return files("issuernetwork").joinpath("service_config.json").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """How long to wait, how often to try again, how much at once."""
+
+    enrich_deadline_ms: int = 50
+    """Budget of a call before the authorization; p99 of a loaded gateway is under 5 ms."""
+    batch_deadline_ms: int = 250
+    report_deadline_ms: int = 10_000
+    report_max_attempts: int = 8
+    """Reports are idempotent and not in a payment's way: with the pauses below, about a minute of trying."""
+    report_pause_ms: int = 250
+    report_max_pause_ms: int = 16_000
+    max_in_flight: int = 1024
+    """Calls to enrich at once; one more is answered `overloaded` on the spot, without waiting."""
+    channels: int = 2
+    """Connections; each has its own, so that workers behind one port are all used."""
+    watch_pause_ms: int = 500
+
+
+PRODUCTION = Preset()
+"""In front of an authorization."""
+
+PATIENT = Preset(enrich_deadline_ms=5_000, batch_deadline_ms=10_000)
+"""For replays, tests and demos on a busy machine: the answer matters more than the payment."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnrichResult:
+    """What came of one call. `answered` False: go on with the payment as if there were no gateway.
+
+    `reason` is empty or one of `deadline_exceeded, unavailable, overloaded, closed` and the other status
+    codes of gRPC in lower case. `maybe_recorded` says that the gateway may have recorded and shared it.
+    """
+
+    answered: bool
+    response: enrichment_pb2.EnrichAuthorizationResponse | None = None
+    reason: str = ""
+    detail: str = ""
+    maybe_recorded: bool = False
+
+    def elements(self) -> list[enrichment_pb2.MessageElement]:
+        """Elements to put into the authorization message; none where nothing was shared."""
+        if self.response is None:
+            return []
+        return [element for decision in self.response.decisions for element in decision.elements]
+
+    def shared_ids(self) -> list[str]:
+        """Ids of what was shared, to hand back as `transmitted_share_ids`."""
+        if self.response is None:
+            return []
+        shared = common_pb2.SHARE_STATUS_SHARED
+        return [decision.share_id for decision in self.response.decisions if decision.status == shared]
+
+
+class ReportFailed(Exception):
+    """A report could not be handed over within the attempts. Keep the items and report them again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the report was not taken ({reason}); keep the items and report them again")
+        self.reason = reason
+
+
+# What says nothing about the items themselves: the same report may pass a moment later.
+_PASSING = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.CANCELLED,
+    }
+)
+# The request may have reached the journal, though no answer came back.
+_MAYBE_RECORDED = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+    }
+)
+
+_Response = TypeVar("_Response")
+_Call = Callable[..., Any]
+
+
+class _Message(Protocol):
+    def SerializeToString(self) -> bytes: ...  # noqa: N802 - protobuf's name
+
+    @staticmethod
+    def FromString(s: bytes) -> Any: ...  # noqa: N802 - protobuf's name
+
+
+def channel_options() -> list[tuple[str, Any]]:
+    """Options of each channel. Without a pool of its own every channel would share one connection."""
+    return [
+        ("grpc.service_config", service_config()),
+        ("grpc.enable_retries", 1),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.initial_reconnect_backoff_ms", 50),
+        ("grpc.min_reconnect_backoff_ms", 50),
+        ("grpc.max_reconnect_backoff_ms", 1_000),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ]
+
+
+def _open(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+    if credentials is None:
+        return grpc.aio.insecure_channel(target, options=channel_options())
+    return grpc.aio.secure_channel(target, credentials, options=channel_options())
+
+
+def _unary(channel: grpc.aio.Channel, path: str, request: type[_Message], response: type[_Message]) -> _Call:
+    call: _Call = channel.unary_unary(
+        f"/issuernetwork.v1.{path}",
+        request_serializer=request.SerializeToString,
+        response_deserializer=response.FromString,
+    )
+    return call
+
+
+class PaymentClient:
+    """Enrich, report, watch: over several connections, with deadlines and retries set.
+
+    `token` is the caller's bearer token. Without `credentials` the connection is clear: loopback only.
+    `feeds_target` is where labels are reported. One client serves one event loop.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        token: str,
+        *,
+        feeds_target: str | None = None,
+        preset: Preset = PRODUCTION,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self._preset = preset
+        self._metadata = (("authorization", f"Bearer {token}"),)
+        self._channels = [_open(target, credentials) for _ in range(max(1, preset.channels))]
+        self._enrich = itertools.cycle(
+            [
+                _unary(
+                    channel,
+                    "EnrichmentService/EnrichAuthorization",
+                    enrichment_pb2.EnrichAuthorizationRequest,
+                    enrichment_pb2.EnrichAuthorizationResponse,
+                )
+                for channel in self._channels
+            ]
+        )
+        first = self._channels[0]
+        self._batch = _unary(
+            first,
+            "EnrichmentService/BatchEnrichAuthorizations",
+            enrichment_pb2.BatchEnrichAuthorizationsRequest,
+            enrichment_pb2.BatchEnrichAuthorizationsResponse,
+        )
+        self._outcomes = _unary(
+            first,
+            "OutcomeService/ReportOutcomes",
+            outcomes_pb2.ReportOutcomesRequest,
+            outcomes_pb2.ReportOutcomesResponse,
+        )
+        self._watch: _Call = first.unary_stream(
+            "/issuernetwork.v1.OutcomeService/WatchOutcomes",
+            request_serializer=outcomes_pb2.WatchOutcomesRequest.SerializeToString,
+            response_deserializer=outcomes_pb2.WatchOutcomesResponse.FromString,
+        )
+        self._labels: _Call | None = None
+        if feeds_target is not None:
+            feeds = _open(feeds_target, credentials)
+            self._channels.append(feeds)
+            self._labels = _unary(
+                feeds,
+                "FeedService/ReportLabels",
+                feed_pb2.ReportLabelsRequest,
+                feed_pb2.ReportLabelsResponse,
+            )
+        self._in_flight = 0
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the connections; a call to enrich after it is answered `closed`."""
+        self._closed = True
+        await asyncio.gather(*(channel.close() for channel in self._channels))
+
+    async def enrich(
+        self, request: enrichment_pb2.EnrichAuthorizationRequest, *, deadline_ms: int | None = None
+    ) -> EnrichResult:
+        """Enriches one authorization. Never raises for trouble of the transport or of the gateway."""
+        budget_ms = self._preset.enrich_deadline_ms if deadline_ms is None else deadline_ms
+        answer = await self._call_open(next(self._enrich), request, budget_ms)
+        return answer if isinstance(answer, EnrichResult) else EnrichResult(True, answer)
+
+    async def enrich_batch(
+        self,
+        requests: Sequence[enrichment_pb2.EnrichAuthorizationRequest],
+        *,
+        deadline_ms: int | None = None,
+    ) -> list[EnrichResult]:
+        """Enriches up to 256 authorizations in one call; one result each, in order. Never raises either."""
+        if not 1 <= len(requests) <= MAX_BATCH_ITEMS:
+            raise ValueError(f"a batch holds 1 to {MAX_BATCH_ITEMS} requests; split it")
+        budget_ms = self._preset.batch_deadline_ms if deadline_ms is None else deadline_ms
+        batch = enrichment_pb2.BatchEnrichAuthorizationsRequest(requests=requests)
+        answer = await self._call_open(self._batch, batch, budget_ms)
+        if isinstance(answer, EnrichResult):
+            return [answer] * len(requests)
+        results = [_item_result(item) for item in answer.items]
+        missing = EnrichResult(False, None, "internal", "the batch came back shorter", True)
+        return results + [missing] * (len(requests) - len(results))
+
+    async def _call_open(self, call: _Call, request: _Message, budget_ms: int) -> Any:
+        if self._closed:
+            return EnrichResult(False, None, "closed")
+        if self._in_flight >= self._preset.max_in_flight:
+            return EnrichResult(False, None, "overloaded", "too many calls in flight; none was sent")
+        self._in_flight += 1
+        try:
+            return await call(request, timeout=budget_ms / 1000, metadata=self._metadata)
+        except grpc.aio.AioRpcError as refused:
+            status = refused.code()
+            return EnrichResult(
+                False, None, status.name.lower(), refused.details() or "", status in _MAYBE_RECORDED
+            )
+        except (grpc.aio.UsageError, grpc.aio.InternalError, grpc.aio.BaseError) as broken:
+            return EnrichResult(False, None, "closed", type(broken).__name__, True)
+        finally:
+            self._in_flight -= 1
+
+    async def report_outcomes(
+        self, outcomes: Sequence[outcomes_pb2.OutcomeEvent]
+    ) -> list[outcomes_pb2.ReportResult]:
+        """Reports what came of authorizations; one result each, in order. Tries again while trouble may pass.
+
+        Raises ReportFailed when the attempts are used up or the report is refused as a whole.
+        """
+        results: list[outcomes_pb2.ReportResult] = []
+        for start in range(0, len(outcomes), MAX_REPORT_ITEMS):
+            request = outcomes_pb2.ReportOutcomesRequest(outcomes=outcomes[start : start + MAX_REPORT_ITEMS])
+            results.extend((await self._report(self._outcomes, request)).results)
+        return results
+
+    async def report_labels(self, labels: Sequence[feed_pb2.LabelEvent]) -> list[feed_pb2.FeedReportResult]:
+        """Reports fraud and disputes, as `report_outcomes` does. Needs `feeds_target`."""
+        if self._labels is None:
+            raise ValueError("labels are taken by the feeds; give feeds_target to the client")
+        results: list[feed_pb2.FeedReportResult] = []
+        for start in range(0, len(labels), MAX_REPORT_ITEMS):
+            request = feed_pb2.ReportLabelsRequest(labels=labels[start : start + MAX_REPORT_ITEMS])
+            results.extend((await self._report(self._labels, request)).results)
+        return results
+
+    async def _report(self, call: _Call, request: _Message) -> Any:
+        preset = self._preset
+        pause_ms = preset.report_pause_ms
+        for attempt in range(1, preset.report_max_attempts + 1):
+            try:
+                return await call(request, timeout=preset.report_deadline_ms / 1000, metadata=self._metadata)
+            except grpc.aio.AioRpcError as refused:
+                if refused.code() not in _PASSING or attempt == preset.report_max_attempts:
+                    raise ReportFailed(refused.code().name.lower()) from refused
+            except grpc.aio.UsageError as broken:
+                raise ReportFailed("closed") from broken
+            await asyncio.sleep(pause_ms / 1000)
+            pause_ms = min(2 * pause_ms, preset.report_max_pause_ms)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def watch_outcomes(
+        self, after_cursor: str = ""
+    ) -> AsyncIterator[outcomes_pb2.WatchOutcomesResponse]:
+        """Receipts and labels about own payments, from a cursor on, for as long as it is iterated.
+
+        Goes on behind the last event after a break. Keep `event.cursor` once the event is handled.
+        Raises ReportFailed where the gateway refuses the call itself.
+        """
+        cursor = after_cursor
+        while not self._closed:
+            stream = self._watch(
+                outcomes_pb2.WatchOutcomesRequest(after_cursor=cursor), metadata=self._metadata
+            )
+            try:
+                async for event in stream:
+                    yield event
+                    cursor = event.cursor
+            except grpc.aio.AioRpcError as refused:
+                if refused.code() not in _PASSING:
+                    raise ReportFailed(refused.code().name.lower()) from refused
+            except grpc.aio.UsageError:
+                return
+            finally:
+                stream.cancel()
+            await asyncio.sleep(self._preset.watch_pause_ms / 1000)
+
+
+def _item_result(item: enrichment_pb2.BatchEnrichAuthorizationsItem) -> EnrichResult:
+    if item.WhichOneof("result") == "response":
+        return EnrichResult(True, item.response)
+    code = next(
+        (code for code in grpc.StatusCode if code.value[0] == item.error.code), grpc.StatusCode.UNKNOWN
+    )
+    return EnrichResult(False, None, code.name.lower(), item.error.message)
