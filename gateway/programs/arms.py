@@ -1,0 +1,50 @@
+"""Arms of experiments: a unit's place is a keyed hash, so that it is the same on every worker, for good."""
+
+from enum import IntEnum
+from hashlib import blake2b
+from typing import Protocol
+
+from gateway.programs.model import PPM
+
+
+class Arm(IntEnum):
+    """Numbers equal `v1.Arm`."""
+
+    TREATMENT = 1
+    HOLDOUT = 2
+    PENDING = 3
+    GLOBAL_HOLDOUT = 4
+
+
+class Experimental(Protocol):
+    """What an arm depends on besides the unit: every `ProgramEntry` has it."""
+
+    @property
+    def salt(self) -> bytes: ...
+    @property
+    def ramp_ppm(self) -> int: ...
+    @property
+    def holdout_ppm(self) -> int: ...
+
+
+def place(salt: bytes, unit_key: bytes) -> int:
+    """The unit's place `u` in [0, 1), scaled by 2**64: an integer, so that no rounding decides."""
+    return int.from_bytes(blake2b(unit_key, digest_size=8, key=salt).digest(), "big")
+
+
+def draw(entry: Experimental, unit_key: bytes, global_salt: bytes, global_holdout_ppm: int) -> Arm:
+    """The arm of a unit under one program.
+
+    `u >= 1 - holdout` is HOLDOUT, `u < ramp * (1 - holdout)` TREATMENT, else PENDING: a ramp that rises only
+    turns PENDING into TREATMENT. The global holdout has a salt of its own and wins.
+    """
+    # `u / 2**64 >= 1 - global` with everything times 2**64 * PPM.
+    if global_holdout_ppm and place(global_salt, unit_key) * PPM >= (PPM - global_holdout_ppm) << 64:
+        return Arm.GLOBAL_HOLDOUT
+    unit_place = place(entry.salt, unit_key) * PPM
+    exposed_ppm = PPM - entry.holdout_ppm
+    if unit_place >= exposed_ppm << 64:
+        return Arm.HOLDOUT
+    if unit_place * PPM < (entry.ramp_ppm * exposed_ppm) << 64:
+        return Arm.TREATMENT
+    return Arm.PENDING

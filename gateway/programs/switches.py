@@ -1,0 +1,300 @@
+"""Switches: what stops a program at once, everywhere, and how a worker proves that it has stopped.
+
+A kill writes a stop under a new epoch and waits until each worker's lease carries that epoch or has run out.
+A worker shares only while its lease is fresh. Two rules make that safe:
+
+- A worker whose view is older than the store's does not renew. So a worker that hangs runs out by itself.
+- A lease that was not continuous counts only after a poll that came behind its publication saw the same epoch:
+  a kill that wrote before that poll is in its answer, and one that writes later finds the lease on the board.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
+
+from gateway.records.errors import GatewayError
+from gateway.records.reasons import Reason
+from gateway.runtime.clock import MS, Clock
+
+POLL_MS: Final = 50
+"""Between two polls of the store: 1/20 of the second within which a kill has to be over."""
+
+LEASE_MS: Final = 500
+"""A worker that has not renewed for so long withholds with `policy_stale` (CONTRACT, Staleness)."""
+
+LEASE_GRACE_MS: Final = 100
+"""Others wait this much longer for a lease to run out: time for what was in flight when it became stale."""
+
+KILL_TIMEOUT_MS: Final = 1_000
+"""A kill is over within a second (CONTRACT, Staleness)."""
+
+ACKNOWLEDGE_POLL_MS: Final = 5
+"""Between two looks at the leases while a kill waits."""
+
+EVERY_ISSUER: Final = ""
+"""In place of an issuer id: the switch holds for all issuers of the program."""
+
+
+class SwitchStoreUnavailable(GatewayError):
+    """The switches cannot be read or written now."""
+
+    code = "switches_unavailable"
+
+
+class SwitchRefused(GatewayError):
+    """The switch may not be changed in this way."""
+
+    code = "switch_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchView:
+    """All stops as of one epoch. The epoch rises with every change."""
+
+    epoch: int
+    stops: Mapping[tuple[str, str], Reason] = field(default_factory=dict)
+
+    def stopped(self, program: str, issuer_id: str) -> Reason | None:
+        """Why the program is stopped for the issuer, or None. A kill goes before a pause."""
+        stops = self.stops
+        if not stops:
+            return None
+        everywhere = stops.get((program, EVERY_ISSUER))
+        if everywhere is Reason.KILLED:
+            return everywhere
+        return stops.get((program, issuer_id)) or everywhere
+
+
+class SwitchStore(Protocol):
+    """Where switches are kept. Works without any other process. Raises SwitchStoreUnavailable."""
+
+    def epoch(self) -> int: ...
+
+    def view(self) -> SwitchView:
+        """All stops now. Cheap where nothing changed since the last call."""
+        ...
+
+    def kill(self, program: str, issuer_id: str, *, actor: str, reason: str) -> int:
+        """Stops for good; the epoch that carries it. `issuer_id` EVERY_ISSUER stops for all."""
+        ...
+
+    def pause(self, program: str, issuer_id: str, *, actor: str, reason: str) -> int:
+        """Stops until resumed; never weakens a kill."""
+        ...
+
+    def resume(self, program: str, issuer_id: str, *, actor: str, reason: str) -> int:
+        """Takes a pause back. Raises SwitchRefused where it was killed."""
+        ...
+
+
+class Lease(NamedTuple):
+    """A worker's word: it acts on `epoch` or later, and on nothing at all from `expires_ns` (monotonic) on."""
+
+    worker_id: str
+    epoch: int
+    expires_ns: int
+    legible: bool = True
+    """False where the record could not be read: it counts as unexpired until a whole lease has passed."""
+
+
+class LeaseBoard(Protocol):
+    """Where workers publish their leases. No locks: a stopped worker must not hold up a kill."""
+
+    def renew(self, worker_id: str, epoch: int, expires_monotonic_ns: int) -> None: ...
+
+    def release(self, worker_id: str) -> None:
+        """Takes a worker's lease away, when it ends."""
+        ...
+
+    def read_all(self) -> Sequence[Lease]: ...
+
+
+class SwitchWatcher:
+    """What one worker knows of the switches. Pure: it is told of polls and publications.
+
+    The thread that polls and the thread that shares may be two. Each attribute has one writer of the two:
+    `applied` the one that shares, all else the one that polls.
+    """
+
+    __slots__ = ("_applied_epoch", "_confirmed_until_ns", "_lease", "_view", "worker_id")
+
+    def __init__(self, worker_id: str) -> None:
+        self.worker_id = worker_id
+        self._view: SwitchView | None = None
+        self._applied_epoch = -1
+        self._lease: Lease | None = None
+        self._confirmed_until_ns = 0
+
+    @property
+    def view(self) -> SwitchView | None:
+        """The last view that was polled; None before the first."""
+        return self._view
+
+    def polled(self, view: SwitchView) -> None:
+        """The store answered, after the last publication: an unconfirmed lease of the same epoch now counts."""
+        self._view = view
+        lease = self._lease
+        if lease is not None and lease.epoch == view.epoch:
+            self._confirmed_until_ns = lease.expires_ns
+
+    def applied(self, epoch: int) -> None:
+        """The thread that shares says: nothing that was decided under an older epoch is in its hands."""
+        self._applied_epoch = epoch
+
+    def renewal(self, now_ns: int) -> Lease | None:
+        """The lease to publish now, or None while the newest view is not applied."""
+        view = self._view
+        if view is None or self._applied_epoch != view.epoch:
+            return None
+        return Lease(self.worker_id, view.epoch, now_ns + (LEASE_MS + LEASE_GRACE_MS) * MS)
+
+    def published(self, lease: Lease, now_ns: int) -> bool:
+        """The lease is on the board. True where a poll must confirm it first, since the last had run out."""
+        continuous = now_ns < self._confirmed_until_ns
+        self._lease = lease
+        if continuous:
+            self._confirmed_until_ns = lease.expires_ns
+        return not continuous
+
+    def fresh(self, now_ns: int) -> bool:
+        """False where the worker has to withhold with `policy_stale`."""
+        return now_ns < self._confirmed_until_ns - LEASE_GRACE_MS * MS
+
+
+class SwitchRunner:
+    """Drives a watcher against a store and a board.
+
+    Two ways of use. A thread that does all by itself calls `step()` between two batches. Where another thread
+    shares, that one calls `begin()` before each batch, with `reports_applied=True` here, and waits for new work
+    no longer than POLL_MS at a time, so that it reports in time.
+    """
+
+    __slots__ = ("_board", "_clock", "_reports_applied", "_store", "watcher")
+
+    def __init__(
+        self,
+        store: SwitchStore,
+        board: LeaseBoard,
+        clock: Clock,
+        worker_id: str,
+        *,
+        reports_applied: bool = False,
+    ) -> None:
+        self._store = store
+        self._board = board
+        self._clock = clock
+        self._reports_applied = reports_applied
+        self.watcher = SwitchWatcher(worker_id)
+
+    def step(self) -> bool:
+        """Polls, renews. False where the store or the board did not answer: then the lease runs out."""
+        try:
+            self.watcher.polled(self._store.view())
+            if not self._reports_applied:
+                self._apply()
+            lease = self.watcher.renewal(self._clock.monotonic_ns())
+            if lease is not None:
+                self._board.renew(lease.worker_id, lease.epoch, lease.expires_ns)
+                if self.watcher.published(lease, self._clock.monotonic_ns()):
+                    self.watcher.polled(self._store.view())
+        except (SwitchStoreUnavailable, OSError):
+            return False
+        return True
+
+    def begin(self) -> SwitchView | None:
+        """The view to act on from here; says at once that nothing older is in hand. None: withhold."""
+        return self._apply()
+
+    def fresh(self) -> bool:
+        """Look before a batch, and again before anything of it leaves."""
+        return self.watcher.fresh(self._clock.monotonic_ns())
+
+    def stop(self) -> None:
+        """Gives the lease back. Only when nothing is shared any more."""
+        self._board.release(self.watcher.worker_id)
+
+    def _apply(self) -> SwitchView | None:
+        view = self.watcher.view
+        if view is not None:
+            self.watcher.applied(view.epoch)
+        return view
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Result of a stop: who knows of it, and who has run out."""
+
+    epoch: int
+    effective_after_ms: int
+    workers_acknowledged: tuple[str, ...]
+    workers_expired: tuple[str, ...]
+    workers_waiting: tuple[str, ...] = ()
+    """Not empty only where the time was over: then the stop is written, and not yet everywhere in effect."""
+
+
+def await_epoch(
+    board: LeaseBoard,
+    clock: Clock,
+    wait_s: Callable[[float], None],
+    epoch: int,
+    *,
+    since_ns: int,
+    timeout_ms: int = KILL_TIMEOUT_MS,
+) -> Stopped:
+    """Returns when each worker has reached `epoch` or its lease has run out, or the time is over."""
+    longest_ns = (LEASE_MS + LEASE_GRACE_MS) * MS
+    first_look_ns = clock.monotonic_ns()
+    while True:
+        leases = board.read_all()
+        now_ns = clock.monotonic_ns()
+        acknowledged, expired, waiting = [], [], []
+        for lease in leases:
+            if not lease.legible:
+                (waiting if now_ns - first_look_ns < longest_ns else expired).append(lease.worker_id)
+            elif lease.epoch >= epoch:
+                acknowledged.append(lease.worker_id)
+            # No lease reaches further than its length: one that does is of an earlier start of this machine.
+            elif now_ns < lease.expires_ns <= now_ns + longest_ns:
+                waiting.append(lease.worker_id)
+            else:
+                expired.append(lease.worker_id)
+        over = now_ns - since_ns >= timeout_ms * MS
+        if not waiting or over:
+            return Stopped(
+                epoch, (now_ns - since_ns) // MS, tuple(acknowledged), tuple(expired), tuple(waiting)
+            )
+        wait_s(ACKNOWLEDGE_POLL_MS / 1_000)
+
+
+def kill(
+    store: SwitchStore,
+    board: LeaseBoard,
+    clock: Clock,
+    wait_s: Callable[[float], None],
+    *,
+    program: str,
+    issuer_id: str = EVERY_ISSUER,
+    actor: str,
+    reason: str,
+) -> Stopped:
+    """Stops a program and returns when nobody shares under it any more."""
+    since_ns = clock.monotonic_ns()
+    epoch = store.kill(program, issuer_id, actor=actor, reason=reason)
+    return await_epoch(board, clock, wait_s, epoch, since_ns=since_ns)
+
+
+def pause(
+    store: SwitchStore,
+    board: LeaseBoard,
+    clock: Clock,
+    wait_s: Callable[[float], None],
+    *,
+    program: str,
+    issuer_id: str = EVERY_ISSUER,
+    actor: str,
+    reason: str,
+) -> Stopped:
+    """Pauses a program and returns when nobody shares under it any more."""
+    since_ns = clock.monotonic_ns()
+    epoch = store.pause(program, issuer_id, actor=actor, reason=reason)
+    return await_epoch(board, clock, wait_s, epoch, since_ns=since_ns)

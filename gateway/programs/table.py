@@ -1,0 +1,362 @@
+"""The release table: deny by default, compiled ahead, so that a decision is a few look-ups and mask ANDs.
+
+Release = program ∩ enrolment ∩ region ∩ merchant tier ∩ what is there ∩ quality.
+
+`ProgramEntry.release` refuses with the first reason that holds, in this order:
+
+1. `not_enrolled`: the issuer has no enrolment in the program.
+2. `killed`, then `program_not_active`: state of the program or the enrolment, whichever is stricter.
+3. `recipient_disabled`.
+4. `outside_validity`, then `attestation_expired`, of the enrolment, in wall time.
+5. `region_unknown`, then `region_not_covered`.
+6. `merchant_opted_out`, then `merchant_consent_missing`.
+7. `subject_objected`.
+8. `condition_not_met`.
+9. `below_quality`: nothing that may leave is there and good enough.
+
+What comes before it is the caller's: `policy_stale`, the switches, `unknown_issuer`; what comes after it too:
+`key_unavailable`, then the arm. A field refused by several rules names the first of `not_enrolled`,
+`region_not_covered`, `merchant_consent_missing`, `below_quality`. A field that was not there is no refusal.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from gateway.programs.model import (
+    ConsentSetting,
+    Conditions,
+    Enrolment,
+    Issuer,
+    PolicySnapshot,
+    Program,
+    State,
+    Tier,
+)
+from gateway.records.reasons import Reason, Withhold
+
+Refusals = tuple[tuple[int, Reason], ...]
+
+_WITHHELD: Final = {reason: Withhold(reason) for reason in Reason}
+
+
+class Query(NamedTuple):
+    """What a release depends on besides the policy. `now_ms` is wall time, never payment time."""
+
+    region: str
+    merchant_id: str
+    platform_id: str
+    channel: int
+    mcc: str
+    amount_minor: int
+    merchant_country: str
+    available_mask: int
+    below_quality_mask: int
+    now_ms: int
+    subject_objected: bool = False
+
+
+class Release(NamedTuple):
+    """Fields that may leave (bit n = field n), the refused ones with their reason, and the consent that covers."""
+
+    mask: int
+    refusals: Refusals
+    consent_id: str
+
+
+class _Grant(NamedTuple):
+    """What one region and tier leave of a program, and why the rest is refused."""
+
+    mask: int
+    refusals: Refusals
+
+
+class _Consent(NamedTuple):
+    tier: Tier
+    valid_from_ms: int
+    valid_until_ms: int
+    consent_id: str
+
+
+_ALWAYS_MS: Final = 1 << 62
+_SILENT: Final = _Consent(Tier.ENHANCED, -_ALWAYS_MS, _ALWAYS_MS, "")
+"""Takes the place of a party that said nothing beside one that did: it makes the other no stricter."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Consents:
+    merchants: Mapping[str, _Consent]
+    platforms: Mapping[str, _Consent]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramEntry:
+    """One program at one issuer. An entry without enrolment is there to say so."""
+
+    program: str
+    issuer_id: str
+    ahead: bool
+    purpose: int
+    enrolment_id: str = ""
+    contract_id: str = ""
+    recipient_id: str = ""
+    transports: tuple[int, ...] = ()
+    message_elements: tuple[tuple[str, int], ...] = ()
+    salt: bytes = field(default=b"", repr=False)
+    ramp_ppm: int = 0
+    holdout_ppm: int = 0
+    experiment_id: str = ""
+    variant: str = ""
+    profile: str = "B"
+    state: State = State.DRAFT
+    shadow: bool = False
+    deadline_ms: int = 0
+    valid_from_ms: int = 0
+    valid_until_ms: int = 0
+    attestation_expires_ms: int = 0
+    conditions: Conditions | None = None
+    standing_refusal: Withhold | None = None
+    grants: Mapping[str, tuple[_Grant, ...]] = field(default_factory=dict, repr=False)
+    """Region to the grant of each tier, in the order of `Tier`."""
+    known_regions: frozenset[str] = field(default=frozenset(), repr=False)
+    consents: _Consents = field(default=_Consents({}, {}), repr=False)
+
+    def release(self, query: Query) -> Release | Withhold:
+        """Which fields may leave for this payment, or the first reason why none may."""
+        if self.standing_refusal is not None:
+            return self.standing_refusal
+        now_ms = query.now_ms
+        if not self.valid_from_ms <= now_ms < self.valid_until_ms:
+            return _WITHHELD[Reason.OUTSIDE_VALIDITY]
+        if now_ms >= self.attestation_expires_ms:
+            return _WITHHELD[Reason.ATTESTATION_EXPIRED]
+        grants = self.grants.get(query.region)
+        if grants is None:
+            return _WITHHELD[Reason.REGION_NOT_COVERED if query.region else Reason.REGION_UNKNOWN]
+        consent = self._consent(query.merchant_id, query.platform_id, now_ms)
+        if isinstance(consent, Withhold):
+            return consent
+        grant = grants[consent.tier]
+        if not grant.mask:
+            return _WITHHELD[Reason.MERCHANT_CONSENT_MISSING]
+        if query.subject_objected:
+            return _WITHHELD[Reason.SUBJECT_OBJECTED]
+        if self.conditions is not None and not _meets(self.conditions, query):
+            return _WITHHELD[Reason.CONDITION_NOT_MET]
+        below = query.below_quality_mask & query.available_mask & grant.mask
+        mask = grant.mask & query.available_mask & ~below
+        if not mask:
+            return _WITHHELD[Reason.BELOW_QUALITY]
+        if below:
+            return Release(mask, grant.refusals + _refused(below, Reason.BELOW_QUALITY), consent.consent_id)
+        return Release(mask, grant.refusals, consent.consent_id)
+
+    def _consent(self, merchant_id: str, platform_id: str, now_ms: int) -> _Consent | Withhold:
+        merchant = self.consents.merchants.get(merchant_id)
+        platform = self.consents.platforms.get(platform_id)
+        if merchant is None:
+            if platform is None:
+                return _WITHHELD[Reason.MERCHANT_CONSENT_MISSING]
+            merchant = platform
+        stricter = merchant if platform is None or merchant.tier <= platform.tier else platform
+        if stricter.tier is Tier.OPTED_OUT:
+            return _WITHHELD[Reason.MERCHANT_OPTED_OUT]
+        if stricter.tier is Tier.NONE or not merchant.valid_from_ms <= now_ms < merchant.valid_until_ms:
+            return _WITHHELD[Reason.MERCHANT_CONSENT_MISSING]
+        # What has lapsed is no silence: it neither grants nor lets the other party's setting stand alone.
+        if platform is not None and not platform.valid_from_ms <= now_ms < platform.valid_until_ms:
+            return _WITHHELD[Reason.MERCHANT_CONSENT_MISSING]
+        return stricter
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerEntry:
+    """An issuer with its programs: those ahead of the authorization, and those after the fact."""
+
+    issuer_id: str
+    region: str
+    recipient_id: str
+    programs: tuple[ProgramEntry, ...]
+    after: tuple[ProgramEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseTable:
+    """A compiled snapshot. Immutable, so that a worker changes policy by changing one reference."""
+
+    version: int
+    issuers: Mapping[str, IssuerEntry]
+    global_salt: bytes = field(repr=False)
+    global_holdout_ppm: int
+    _starts: list[str] = field(repr=False)
+    _owners: list[IssuerEntry | None] = field(repr=False)
+
+    def issuer_of(self, iin: str) -> IssuerEntry | None:
+        """The issuer of the most specific range that holds an IIN of 6 or 8 digits, or None.
+
+        Six digits that span ranges of several issuers belong to none: who it is, is not known.
+        """
+        if len(iin) == 8:
+            return self._owners[bisect_right(self._starts, iin)]
+        if len(iin) != 6:
+            return None
+        first = bisect_right(self._starts, iin + "00")
+        last = bisect_right(self._starts, iin + "99")
+        owner = self._owners[first]
+        return owner if all(other is owner for other in self._owners[first : last + 1]) else None
+
+
+def compile_table(snapshot: PolicySnapshot) -> ReleaseTable:
+    """Compiles a checked snapshot. What it does not grant is refused."""
+    consents = _Consents(_consents(snapshot.merchants), _consents(snapshot.platforms))
+    enrolments = {(one.issuer_id, one.program): one for one in snapshot.enrolments}
+    programs = [snapshot.programs[name] for name in sorted(snapshot.programs)]
+    issuers: dict[str, IssuerEntry] = {}
+    for issuer in snapshot.issuers.values():
+        entries = [
+            _entry(snapshot, issuer, program, enrolments.get((issuer.issuer_id, program.program)), consents)
+            for program in programs
+        ]
+        issuers[issuer.issuer_id] = IssuerEntry(
+            issuer.issuer_id,
+            issuer.region,
+            issuer.recipient_id,
+            tuple(entry for entry in entries if entry.ahead),
+            tuple(entry for entry in entries if not entry.ahead),
+        )
+    starts, owners = _flatten(snapshot, issuers)
+    experiment = snapshot.experiment
+    return ReleaseTable(
+        snapshot.version, issuers, experiment.global_salt, experiment.global_holdout_ppm, starts, owners
+    )
+
+
+def _entry(
+    snapshot: PolicySnapshot,
+    issuer: Issuer,
+    program: Program,
+    enrolment: Enrolment | None,
+    consents: _Consents,
+) -> ProgramEntry:
+    purpose = int(program.purpose)
+    if enrolment is None:
+        return ProgramEntry(
+            program=program.program,
+            issuer_id=issuer.issuer_id,
+            ahead=program.ahead,
+            purpose=purpose,
+            standing_refusal=_WITHHELD[Reason.NOT_ENROLLED],
+        )
+    state = max(program.state, enrolment.state)
+    granted = set(enrolment.transports)
+    return ProgramEntry(
+        program=program.program,
+        issuer_id=issuer.issuer_id,
+        ahead=program.ahead,
+        purpose=purpose,
+        enrolment_id=enrolment.enrolment_id,
+        contract_id=enrolment.contract_id,
+        recipient_id=issuer.recipient_id,
+        transports=tuple(int(one) for one in program.transports if one in granted),
+        message_elements=enrolment.message_elements if enrolment.clear_elements_allowed else (),
+        salt=program_salt(snapshot.experiment.salts[program.salt_version], program.program),
+        ramp_ppm=program.ramp_ppm if enrolment.ramp_ppm is None else enrolment.ramp_ppm,
+        holdout_ppm=program.holdout_ppm if enrolment.holdout_ppm is None else enrolment.holdout_ppm,
+        experiment_id=f"{program.program}@{program.salt_version}",
+        variant=enrolment.variant,
+        profile=enrolment.profile,
+        state=state,
+        shadow=state is State.SHADOW,
+        deadline_ms=program.deadline_ms,
+        valid_from_ms=enrolment.valid_from_ms,
+        valid_until_ms=enrolment.valid_until_ms,
+        attestation_expires_ms=enrolment.attestation_expires_ms,
+        conditions=None if enrolment.conditions == Conditions() else enrolment.conditions,
+        standing_refusal=_standing_refusal(snapshot, issuer, state),
+        grants=_grants(snapshot, program, enrolment),
+        consents=consents,
+    )
+
+
+def program_salt(salt: bytes, program: str) -> bytes:
+    """The program's own salt, so that programs that share a salt version draw independently."""
+    return blake2b(program.encode(), key=salt[:64], digest_size=32, person=b"ein-program-salt").digest()
+
+
+def _standing_refusal(snapshot: PolicySnapshot, issuer: Issuer, state: State) -> Withhold | None:
+    if state is State.KILLED:
+        return _WITHHELD[Reason.KILLED]
+    if state not in (State.ACTIVE, State.SHADOW):
+        return _WITHHELD[Reason.PROGRAM_NOT_ACTIVE]
+    if not snapshot.recipients[issuer.recipient_id].enabled:
+        return _WITHHELD[Reason.RECIPIENT_DISABLED]
+    return None
+
+
+def _grants(
+    snapshot: PolicySnapshot, program: Program, enrolment: Enrolment
+) -> dict[str, tuple[_Grant, ...]]:
+    tier_masks = {Tier.BASIC: program.basic_mask, Tier.ENHANCED: program.enhanced_mask}
+    granted = program.field_mask & enrolment.field_mask
+    grants: dict[str, tuple[_Grant, ...]] = {}
+    for region in enrolment.regions:
+        in_region = granted & snapshot.regions.get(region, 0)
+        if not in_region:
+            continue  # a region that leaves nothing is not covered
+        not_enrolled = _refused(program.field_mask & ~granted, Reason.NOT_ENROLLED)
+        not_in_region = _refused(granted & ~in_region, Reason.REGION_NOT_COVERED)
+        by_tier: list[_Grant] = []
+        for tier in Tier:
+            mask = in_region & tier_masks.get(tier, 0)
+            no_consent = _refused(in_region & ~mask, Reason.MERCHANT_CONSENT_MISSING)
+            by_tier.append(_Grant(mask, not_enrolled + not_in_region + no_consent))
+        grants[region] = tuple(by_tier)
+    return grants
+
+
+def _consents(settings: Mapping[str, ConsentSetting]) -> dict[str, _Consent]:
+    return {
+        party: _Consent(one.tier, one.valid_from_ms, one.valid_until_ms, one.consent_id)
+        for party, one in settings.items()
+    }
+
+
+def _refused(mask: int, reason: Reason) -> Refusals:
+    return tuple((number, reason) for number in range(mask.bit_length()) if mask >> number & 1)
+
+
+def _meets(conditions: Conditions, query: Query) -> bool:
+    """A condition on a fact that is absent does not hold."""
+    if conditions.channels and query.channel not in conditions.channels:
+        return False
+    if conditions.mccs and query.mcc not in conditions.mccs:
+        return False
+    if conditions.merchant_countries and query.merchant_country not in conditions.merchant_countries:
+        return False
+    if conditions.amount_minor_from is not None and query.amount_minor < conditions.amount_minor_from:
+        return False
+    return conditions.amount_minor_below is None or query.amount_minor < conditions.amount_minor_below
+
+
+def _flatten(
+    snapshot: PolicySnapshot, issuers: Mapping[str, IssuerEntry]
+) -> tuple[list[str], list[IssuerEntry | None]]:
+    """Nested ranges as one sorted line of segments: owner n holds from start n - 1 to before start n."""
+    ranges = [
+        (int(one.first), int(one.last), issuers[issuer.issuer_id])
+        for issuer in snapshot.issuers.values()
+        for one in issuer.iin_ranges
+    ]
+    # Wide first, so that narrower ones are painted over; of two equally wide ones the higher wins.
+    ranges.sort(key=lambda one: (one[0] - one[1], one[0]))
+    edges = sorted({edge for first, last, _ in ranges for edge in (first, last + 1)})
+    at = {edge: index for index, edge in enumerate(edges)}
+    painted: list[IssuerEntry | None] = [None] * len(edges)
+    for first, last, entry in ranges:
+        for index in range(at[first], at[last + 1]):
+            painted[index] = entry
+    # Eight nines have no successor of eight digits; nine digits sort wrongly, and nothing lies behind them.
+    starts = [f"{edge:08d}" for edge in edges if edge <= 99_999_999]
+    return starts, [None, *painted[: len(starts)]]
