@@ -31,7 +31,7 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 
 def service_config() -> str:
-    """The gRPC service config as JSON, for clients in any language: idempotent calls are retried, throttled."""
+    """The gRPC service config as JSON, for any language: idempotent calls are retried, throttled."""
     return files("issuernetwork").joinpath("service_config.json").read_text(encoding="utf-8")
 
 
