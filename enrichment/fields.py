@@ -155,7 +155,7 @@ def reference_page() -> str:
     lines = [
         "# Fields that may be shared",
         "",
-        f"Dictionary version {DICTIONARY_VERSION}. Made from `enrichment/fields.py`; a test holds the two equal.",
+        f"Dictionary version {DICTIONARY_VERSION}. Made from `enrichment/fields.py`; a test compares them.",
         "",
         "Class: A low sensitivity, Y pseudonymous, I personal, P the PAN itself. On a record about one card",
         "nothing is non-personal. *Clear* says whether the field may stand outside sealed bytes, in an",
