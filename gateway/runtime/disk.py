@@ -3,6 +3,7 @@
 `SimDisk` in `gateway.runtime.simdisk` drops, reorders and tears whatever was not synced.
 """
 
+import fcntl
 import os
 from typing import Protocol
 
@@ -21,6 +22,12 @@ class DiskFile(Protocol):
     def truncate(self, size: int) -> None:
         """Cuts the file to `size` bytes; durable after the next sync."""
         ...
+
+    def close(self) -> None: ...
+
+
+class DiskLock(Protocol):
+    """A held lock. Ends with `close`, and with the process."""
 
     def close(self) -> None: ...
 
@@ -60,6 +67,10 @@ class Disk(Protocol):
 
     def sync_dir(self, directory: str) -> None:
         """Makes the entries of `directory` durable."""
+        ...
+
+    def lock(self, path: str) -> DiskLock:
+        """Takes the lock file `path` for this process. BlockingIOError if another holds it."""
         ...
 
 
@@ -145,3 +156,12 @@ class RealDisk:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+    def lock(self, path: str) -> DiskLock:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            raise
+        return _RealFile(fd)
