@@ -1,1 +1,1 @@
-"""Delivery to recipients: fan-out, outbox, one thin file a transport. Pure but for its ports."""
+"""Delivery to recipients: fan-out, sign once, poll, look-up. Cores do no I/O; ports say what they need."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 MATCH_WINDOW_MS = 15 * 60 * 1000
-"""How far from the payment time an attempt may lie and still be the same authorization (CONTRACT, Matching)."""
+"""How far from the payment time an attempt may lie and still be the same authorization."""
 
 COMPOSITE_PREFIX = "cmp:"
 """Keys that start so are not unique by construction."""
@@ -93,3 +93,51 @@ def _composite(references: ReferencesLike) -> str:
 def is_composite(key: str) -> bool:
     """True where the key only narrows down."""
     return key.startswith(COMPOSITE_PREFIX)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationRow:
+    """What later reports about a payment are matched with. `evaluation_key` is its place in the journal."""
+
+    evaluation_key: int
+    evaluation_id: str
+    sender_id: str
+    merchant_id: str
+    platform_id: str
+    payment_intent_id: str
+    attempt_no: int
+    issuer_id: str
+    unit_key: bytes
+    initiated_at_ms: int
+    channel: int
+    mcc: str
+    amount_minor: int
+    currency: str
+    match_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredShare:
+    """A share with the payment that it is about."""
+
+    share_id: str
+    program: str
+    issuer_id: str
+    recipient_id: str
+    evaluation: EvaluationRow
+
+
+class PaymentIndex(Protocol):
+    """Finds the payment that a report is about."""
+
+    def share(self, share_id: str) -> StoredShare | None: ...
+
+    def evaluation_of_payment(
+        self, sender_id: str, payment_intent_id: str, attempt_no: int
+    ) -> EvaluationRow | None:
+        """The newest evaluation of the attempt."""
+        ...
+
+    def evaluations_of_key(self, match_key: str, *, from_ms: int, to_ms: int) -> list[EvaluationRow]:
+        """At most a named number of evaluations with that key in the span of payment time."""
+        ...

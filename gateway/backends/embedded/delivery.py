@@ -1,0 +1,345 @@
+"""What the feeds keep, in SQLite: one writer, readers that never wait for it (WAL)."""
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from gateway.backends.embedded import delivery_sql as sql
+from gateway.feeds.ports import (
+    ACKNOWLEDGED,
+    REFUSED,
+    Acknowledgement,
+    DeliveryChange,
+    FanOutChange,
+    OutboxItem,
+    ShareRow,
+    StoreUnavailable,
+)
+from gateway.outcomes.matching import EvaluationRow, StoredShare
+from gateway.records.journal import FIRST
+from issuernetwork.v1.common_pb2 import TRANSPORT_LOOKUP, TRANSPORT_MESSAGE, TRANSPORT_SSF
+
+MAX_CANDIDATES = 16
+"""Candidates read for one key: two already give no match; the rest is room for shares of one evaluation."""
+
+BUSY_TIMEOUT_S = 5.0
+"""A checkpoint of a 64 MiB log takes well under a second; nobody else writes."""
+
+WAL_RESTART_BYTES = 64 * 1024 * 1024
+"""Beyond this the checkpoint waits for readers, so that the log starts again from its beginning."""
+
+
+Row = tuple[Any, ...]
+
+
+def _key(match_key: str) -> bytes:
+    # 16 bytes: the references themselves need not be kept, and the index stays small.
+    return blake2b(match_key.encode(), digest_size=16).digest()
+
+
+class _Connection:
+    """One SQLite connection, used by any thread under a lock."""
+
+    def __init__(self, path: Path, *, read_only: bool) -> None:
+        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        try:
+            self.raw = sqlite3.connect(
+                uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
+            )
+        except sqlite3.Error:
+            raise StoreUnavailable(
+                "the feeds' database cannot be opened: check the state directory"
+            ) from None
+        self.lock = threading.Lock()
+
+    def rows(self, query: str, parameters: Sequence[object] = ()) -> list[Row]:
+        try:
+            with self.lock:
+                # fetchall: an unfinished cursor would keep the log from ever being truncated.
+                return self.raw.execute(query, parameters).fetchall()
+        except sqlite3.Error:
+            raise StoreUnavailable("the feeds' database cannot be read: check the disk") from None
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self.lock:
+                self.raw.execute("begin immediate")
+                try:
+                    yield self.raw
+                    self.raw.execute("commit")
+                except BaseException:
+                    # A full disk may have rolled it back already.
+                    if self.raw.in_transaction:
+                        self.raw.execute("rollback")
+                    raise
+        except sqlite3.Error:
+            raise StoreUnavailable("the feeds' database cannot be written: check the disk") from None
+
+    def close(self) -> None:
+        with self.lock:
+            self.raw.close()
+
+
+def _item(row: Row) -> OutboxItem:
+    return OutboxItem(
+        share_id=row[0], transport=row[1], recipient_id=row[2], program=row[3], issuer_id=row[4],
+        evaluation_id=row[5], stream_id=row[6], stream_seq=row[7], jti=row[8], withdrawn=bool(row[9]),
+        state=row[10], sent_count=row[11], error_count=row[12], set_bytes=row[13] or b"",
+    )  # fmt: skip
+
+
+def _evaluation(row: Row) -> EvaluationRow:
+    return EvaluationRow(
+        evaluation_key=row[0], evaluation_id=row[1], sender_id=row[2], merchant_id=row[3],
+        platform_id=row[4], payment_intent_id=row[5], attempt_no=row[6], issuer_id=row[7],
+        unit_key=row[8], initiated_at_ms=row[9], channel=row[10], mcc=row[11],
+        amount_minor=row[12], currency=row[13],
+    )  # fmt: skip
+
+
+class SqliteDeliveryReader:
+    """Implements `DeliveryReader` on a connection of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = _Connection(path, read_only=True)
+
+    def lookup(
+        self, recipient_id: str, match_key: str, *, from_ms: int, to_ms: int, now_ms: int
+    ) -> list[tuple[int, OutboxItem]]:
+        rows = self._connection.rows(
+            sql.LOOKUP,
+            (_key(match_key), from_ms, to_ms, recipient_id, now_ms, TRANSPORT_LOOKUP, MAX_CANDIDATES),
+        )
+        return [(row[14], _item(row)) for row in rows]
+
+    def share(self, share_id: str) -> StoredShare | None:
+        rows = self._connection.rows(sql.SHARE, (share_id,))
+        if not rows:
+            return None
+        found = rows[0]
+        return StoredShare(
+            share_id=share_id, program=found[14], issuer_id=found[15], recipient_id=found[16],
+            evaluation=_evaluation(found),
+        )  # fmt: skip
+
+    def evaluation_of_payment(
+        self, sender_id: str, payment_intent_id: str, attempt_no: int
+    ) -> EvaluationRow | None:
+        rows = self._connection.rows(sql.OF_PAYMENT, (sender_id, payment_intent_id, attempt_no))
+        return _evaluation(rows[0]) if rows else None
+
+    def evaluations_of_key(self, match_key: str, *, from_ms: int, to_ms: int) -> list[EvaluationRow]:
+        rows = self._connection.rows(sql.OF_KEY, (_key(match_key), from_ms, to_ms, MAX_CANDIDATES))
+        return [_evaluation(row) for row in rows]
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class SqliteDeliveryStore:
+    """Implements `DeliveryStore`. Owns the file: a second owner is refused."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = path
+        self._owner = os.open(f"{path}.owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._owner)
+            raise StoreUnavailable("another process owns the feeds' database: stop it first") from None
+        self._connection = _Connection(path, read_only=False)
+        os.chmod(path, 0o600)
+        for pragma in ("journal_mode=wal", "synchronous=full", "wal_autocheckpoint=0", "cache_size=-32768"):
+            self._connection.rows(f"pragma {pragma}")
+        with self._connection.transaction() as raw:
+            for statement in sql.SCHEMA:
+                raw.execute(statement)
+
+    def reader(self) -> SqliteDeliveryReader:
+        """A reader of this store, for one thread."""
+        return SqliteDeliveryReader(self._path)
+
+    def offset(self, topic: str, partition: int) -> int:
+        rows = self._connection.rows(sql.OFFSET, (topic, partition))
+        return int(rows[0][0]) if rows else FIRST
+
+    def known_shares(self, share_ids: Sequence[str]) -> set[str]:
+        return self._present(sql.KNOWN_SHARES, share_ids)
+
+    def _present(self, query: str, ids: Sequence[str], *before: object) -> set[str]:
+        if not ids:
+            return set()
+        marks = ",".join("?" * len(ids))
+        return {str(row[0]) for row in self._connection.rows(query.format(marks=marks), (*before, *ids))}
+
+    def next_seq(self, stream_id: str) -> int:
+        rows = self._connection.rows(sql.NEXT_SEQ, (stream_id,))
+        return int(rows[0][0]) if rows else 1
+
+    def commit_fan_out(self, change: FanOutChange) -> None:
+        with self._connection.transaction() as raw:
+            raw.executemany(sql.INSERT_EVALUATION, [_evaluation_values(row) for row in change.evaluations])
+            raw.executemany(
+                sql.INSERT_KEY,
+                [(_key(key), row.evaluation_key) for row in change.evaluations for key in row.match_keys],
+            )
+            raw.executemany(sql.INSERT_SHARE, [_share_values(row) for row in change.shares])
+            raw.executemany(sql.INSERT_SET, [(item.jti, item.set_bytes) for item in change.items])
+            expiry = {row.share_id: row.expires_at_ms for row in change.shares}
+            raw.executemany(sql.INSERT_ITEM, [_item_values(item, expiry) for item in change.items])
+            raw.executemany(sql.UPSERT_STREAM, _streams(change))
+            raw.executemany(sql.UPSERT_SCOPE, _scopes(change))
+            raw.execute("delete from unconfirmed")
+            raw.executemany("insert into unconfirmed(record) values (?)", [(r,) for r in change.records])
+            raw.execute(sql.UPSERT_OFFSET, (change.topic, change.partition, change.position))
+
+    def unconfirmed_records(self) -> list[bytes]:
+        return [row[0] for row in self._connection.rows(sql.UNCONFIRMED)]
+
+    def pending(self, stream_id: str, max_items: int) -> list[OutboxItem]:
+        return [_item(row) for row in self._connection.rows(sql.PENDING, (stream_id, max_items))]
+
+    def open_of_shares(self, stream_id: str, share_ids: Sequence[str]) -> list[OutboxItem]:
+        if not share_ids:
+            return []
+        query = sql.OPEN_OF_SHARES.format(marks=",".join("?" * len(share_ids)))
+        return [_item(row) for row in self._connection.rows(query, (stream_id, TRANSPORT_SSF, *share_ids))]
+
+    def apply(self, change: DeliveryChange) -> None:
+        # One item once, however many asked for it in the same gather.
+        sent = list({(item.share_id, item.transport): item for item in change.sent}.values())
+        data = [item for item in sent if not item.withdrawn]
+        with self._connection.transaction() as raw:
+            for answer in change.answers:
+                _answer(raw, answer)
+            for item in change.withdrawn:
+                _withdraw(raw, item)
+            # Only the first sending of the data itself counts as left: a tombstone tells nothing.
+            raw.executemany(
+                sql.COUNT_LEFT, [(i.program, i.issuer_id, i.transport, i.share_id, i.transport) for i in data]
+            )
+            raw.executemany(sql.MARK_SENT, [(item.share_id, item.transport) for item in sent])
+
+    def scopes(self) -> list[tuple[str, str]]:
+        return [(str(row[0]), str(row[1])) for row in self._connection.rows(sql.SCOPES)]
+
+    def open_items(self, program: str, issuer_id: str, max_items: int) -> list[OutboxItem]:
+        rows = self._connection.rows(sql.OPEN_ITEMS, (program, issuer_id, max_items))
+        return [_item(row) for row in rows]
+
+    def known_reports(self, kind: str, reporter_id: str, report_ids: Sequence[str]) -> set[str]:
+        return self._present(sql.KNOWN_REPORTS, report_ids, kind, reporter_id)
+
+    def keep_reports(self, kind: str, reporter_id: str, report_ids: Sequence[str]) -> None:
+        with self._connection.transaction() as raw:
+            raw.executemany(sql.INSERT_REPORT, [(kind, reporter_id, report_id) for report_id in report_ids])
+
+    def expire(self, now_ms: int, max_rows: int) -> int:
+        with self._connection.transaction() as raw:
+            over = raw.execute(sql.EXPIRED_LOOKUPS, (TRANSPORT_LOOKUP, now_ms, max_rows)).fetchall()
+            raw.executemany(sql.CLOSE_ITEM, over)
+            raw.executemany(sql.DROP_CLOSED_SETS, [(share_id,) for share_id, _ in over])
+        return len(over)
+
+    def checkpoint(self) -> None:
+        """Moves the log into the database on a connection of its own, so that no commit waits for it."""
+        log = Path(f"{self._path}-wal")
+        mode = "restart" if log.exists() and log.stat().st_size > WAL_RESTART_BYTES else "passive"
+        other = _Connection(self._path, read_only=False)
+        try:
+            other.rows(f"pragma wal_checkpoint({mode})")
+        finally:
+            other.close()
+
+    def close(self) -> None:
+        self._connection.close()
+        os.close(self._owner)
+
+
+def _answer(raw: sqlite3.Connection, answer: Acknowledgement) -> None:
+    item = answer.item
+    if not answer.final:
+        raw.execute(sql.COUNT_ERROR, (item.share_id, item.transport, item.jti))
+        return
+    state = REFUSED if answer.error_code else ACKNOWLEDGED
+    raw.execute(sql.MARK_ANSWERED, (state, item.share_id, item.transport, item.jti))
+    raw.execute(sql.DROP_SET, (item.jti, item.share_id))
+
+
+def _withdraw(raw: sqlite3.Connection, item: OutboxItem) -> None:
+    if item.stream_seq:
+        raw.execute(sql.INSERT_SET, (item.jti, item.set_bytes))
+        raw.execute(sql.WITHDRAW_STREAM, (item.jti, item.share_id, item.transport))
+    else:
+        raw.execute(sql.WITHDRAW_LOOKUP, (item.share_id, item.transport))
+    raw.execute(sql.DROP_CLOSED_SETS, (item.share_id,))
+
+
+def _evaluation_values(row: EvaluationRow) -> tuple[object, ...]:
+    return (
+        row.evaluation_key, row.evaluation_id, row.sender_id, row.merchant_id, row.platform_id,
+        row.payment_intent_id, row.attempt_no, row.issuer_id, row.unit_key, row.initiated_at_ms,
+        row.channel, row.mcc, row.amount_minor, row.currency,
+    )  # fmt: skip
+
+
+def _share_values(row: ShareRow) -> tuple[object, ...]:
+    return (row.share_id, row.evaluation_key, row.program, row.issuer_id, row.recipient_id, row.expires_at_ms)
+
+
+def _item_values(item: OutboxItem, expiry: dict[str, int]) -> tuple[object, ...]:
+    return (
+        item.share_id, item.transport, item.recipient_id, item.program, item.issuer_id, item.evaluation_id,
+        item.stream_id, item.stream_seq, item.jti, item.withdrawn, item.state,
+        0 if item.withdrawn and item.transport == TRANSPORT_LOOKUP else 1,
+        expiry[item.share_id],
+    )  # fmt: skip
+
+
+def _streams(change: FanOutChange) -> list[tuple[str, str, int]]:
+    recipients = {item.stream_id: item.recipient_id for item in change.items if item.stream_id}
+    return [(stream_id, recipients[stream_id], seq) for stream_id, seq in change.next_seqs.items()]
+
+
+def _scopes(change: FanOutChange) -> list[tuple[str, str, int, int]]:
+    # What goes by message left with the answer; the rest has not left yet.
+    return [
+        (row.program, row.issuer_id, transport, 1 if transport == TRANSPORT_MESSAGE else 0)
+        for row in change.shares
+        for transport in row.transports
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyLeft:
+    """Shares of a scope that had left, by transport. A share may have left by several."""
+
+    message: int
+    lookup: int
+    ssf: int
+
+
+def shares_already_left(path: Path, program: str, issuer_id: str | None = None) -> AlreadyLeft:
+    """What `ein kill` says had already left. Reads only, and works with the feeds down."""
+    if not path.exists():
+        return AlreadyLeft(message=0, lookup=0, ssf=0)
+    connection = _Connection(path, read_only=True)
+    try:
+        rows = connection.rows(sql.LEFT, (program, issuer_id, issuer_id))
+    finally:
+        connection.close()
+    counts = {int(transport): int(count) for transport, count in rows}
+    return AlreadyLeft(
+        message=counts.get(TRANSPORT_MESSAGE, 0),
+        lookup=counts.get(TRANSPORT_LOOKUP, 0),
+        ssf=counts.get(TRANSPORT_SSF, 0),
+    )

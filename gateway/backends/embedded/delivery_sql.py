@@ -1,0 +1,154 @@
+"""SQL of the embedded DeliveryStore."""
+
+SCHEMA = (
+    """create table if not exists offsets(
+        topic text not null, partition integer not null, position integer not null,
+        primary key (topic, partition)) strict, without rowid""",
+    """create table if not exists evaluations(
+        evaluation_key integer primary key, evaluation_id text not null, sender_id text not null,
+        merchant_id text not null, platform_id text not null, payment_intent_id text not null,
+        attempt_no integer not null, issuer_id text not null, unit_key blob not null,
+        initiated_at_ms integer not null, channel integer not null, mcc text not null,
+        amount_minor integer not null, currency text not null) strict""",
+    """create index if not exists evaluations_payment
+        on evaluations(sender_id, payment_intent_id, attempt_no)""",
+    """create table if not exists match_keys(
+        key blob not null, evaluation_key integer not null,
+        primary key (key, evaluation_key)) strict, without rowid""",
+    """create table if not exists shares(
+        share_id text primary key, evaluation_key integer not null, program text not null,
+        issuer_id text not null, recipient_id text not null, expires_at_ms integer not null)
+        strict, without rowid""",
+    "create index if not exists shares_evaluation on shares(evaluation_key)",
+    "create table if not exists sets(jti text primary key, set_bytes blob not null) strict",
+    # open: the recipient may still get it. withdrawn: only as a tombstone, or (look-up) not at all.
+    """create table if not exists outbox(
+        share_id text not null, transport integer not null, recipient_id text not null,
+        program text not null, issuer_id text not null, evaluation_id text not null,
+        stream_id text not null, stream_seq integer not null, jti text not null,
+        withdrawn integer not null, state integer not null, open integer not null,
+        expires_at_ms integer not null, sent_count integer not null default 0,
+        error_count integer not null default 0,
+        primary key (share_id, transport)) strict, without rowid""",
+    """create unique index if not exists outbox_stream
+        on outbox(stream_id, stream_seq) where stream_seq > 0 and open = 1""",
+    """create index if not exists outbox_scope
+        on outbox(program, issuer_id) where open = 1 and withdrawn = 0""",
+    """create index if not exists outbox_expiry
+        on outbox(transport, expires_at_ms) where open = 1 and stream_seq = 0""",
+    """create table if not exists streams(
+        stream_id text primary key, recipient_id text not null, next_seq integer not null)
+        strict, without rowid""",
+    """create table if not exists scopes(
+        program text not null, issuer_id text not null, transport integer not null,
+        left_count integer not null,
+        primary key (program, issuer_id, transport)) strict, without rowid""",
+    """create table if not exists reports(
+        kind text not null, reporter_id text not null, report_id text not null,
+        primary key (kind, reporter_id, report_id)) strict, without rowid""",
+    "create table if not exists unconfirmed(record_no integer primary key, record blob not null) strict",
+)
+
+_ITEM = """o.share_id, o.transport, o.recipient_id, o.program, o.issuer_id, o.evaluation_id, o.stream_id,
+    o.stream_seq, o.jti, o.withdrawn, o.state, o.sent_count, o.error_count"""
+_EVALUATION = """e.evaluation_key, e.evaluation_id, e.sender_id, e.merchant_id, e.platform_id,
+    e.payment_intent_id, e.attempt_no, e.issuer_id, e.unit_key, e.initiated_at_ms, e.channel, e.mcc,
+    e.amount_minor, e.currency"""
+
+OFFSET = "select position from offsets where topic = ? and partition = ?"
+KNOWN_SHARES = "select share_id from shares where share_id in ({marks})"
+KNOWN_REPORTS = "select report_id from reports where kind = ? and reporter_id = ? and report_id in ({marks})"
+NEXT_SEQ = "select next_seq from streams where stream_id = ?"
+UNCONFIRMED = "select record from unconfirmed order by record_no"
+
+INSERT_EVALUATION = "insert or ignore into evaluations values (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+INSERT_KEY = "insert or ignore into match_keys values (?,?)"
+INSERT_SHARE = "insert into shares values (?,?,?,?,?,?)"
+INSERT_SET = "insert or ignore into sets values (?,?)"
+INSERT_ITEM = """insert into outbox(share_id, transport, recipient_id, program, issuer_id, evaluation_id,
+    stream_id, stream_seq, jti, withdrawn, state, open, expires_at_ms) values (?,?,?,?,?,?,?,?,?,?,?,?,?)"""
+UPSERT_STREAM = """insert into streams values (?,?,?)
+    on conflict (stream_id) do update set next_seq = excluded.next_seq"""
+UPSERT_SCOPE = """insert into scopes values (?,?,?,?)
+    on conflict (program, issuer_id, transport) do update set left_count = left_count + excluded.left_count"""
+UPSERT_OFFSET = """insert into offsets values (?,?,?)
+    on conflict (topic, partition) do update set position = excluded.position"""
+INSERT_REPORT = "insert or ignore into reports values (?,?,?)"
+
+LOOKUP = f"""select {_ITEM}, t.set_bytes, e.evaluation_key
+    from match_keys m
+    join evaluations e on e.evaluation_key = m.evaluation_key and e.initiated_at_ms between ?2 and ?3
+    join shares s on s.evaluation_key = m.evaluation_key and s.recipient_id = ?4 and s.expires_at_ms > ?5
+    join outbox o on o.share_id = s.share_id and o.transport = ?6 and o.withdrawn = 0 and o.open = 1
+    join sets t on t.jti = o.jti
+    where m.key = ?1 limit ?7"""  # noqa: S608
+SHARE = f"""select {_EVALUATION}, s.program, s.issuer_id, s.recipient_id
+    from shares s join evaluations e on e.evaluation_key = s.evaluation_key where s.share_id = ?"""  # noqa: S608
+OF_PAYMENT = f"""select {_EVALUATION} from evaluations e
+    where sender_id = ? and payment_intent_id = ? and attempt_no = ?
+    order by evaluation_key desc limit 1"""  # noqa: S608
+OF_KEY = f"""select {_EVALUATION} from match_keys m
+    join evaluations e on e.evaluation_key = m.evaluation_key and e.initiated_at_ms between ?2 and ?3
+    where m.key = ?1 limit ?4"""  # noqa: S608
+
+PENDING = f"""select {_ITEM}, t.set_bytes from outbox o join sets t on t.jti = o.jti
+    where o.stream_id = ? and o.stream_seq > 0 and o.open = 1 order by o.stream_seq limit ?"""  # noqa: S608
+OPEN_OF_SHARES = f"""select {_ITEM}, null from outbox o
+    where o.stream_id = ? and o.transport = ? and o.open = 1 and o.share_id in ({{marks}})"""  # noqa: S608
+OPEN_ITEMS = f"""select {_ITEM}, null from outbox o
+    where o.program = ? and o.issuer_id = ? and o.open = 1 and o.withdrawn = 0 limit ?"""  # noqa: S608
+SCOPES = "select distinct program, issuer_id from scopes"
+
+COUNT_LEFT = """update scopes set left_count = left_count + 1
+    where program = ? and issuer_id = ? and transport = ? and exists
+    (select 1 from outbox o where o.share_id = ? and o.transport = ? and o.sent_count = 0)"""
+MARK_SENT = """update outbox set sent_count = sent_count + 1, state = max(state, 1)
+    where share_id = ? and transport = ?"""
+# The jti tells an answer to the data from one to the tombstone that took its place meanwhile.
+COUNT_ERROR = """update outbox set error_count = error_count + 1
+    where share_id = ? and transport = ? and jti = ? and open = 1"""
+MARK_ANSWERED = """update outbox set state = ?, open = 0
+    where share_id = ? and transport = ? and jti = ? and open = 1"""
+DROP_SET = """delete from sets where jti = ?1 and not exists
+    (select 1 from outbox o where o.share_id = ?2 and o.jti = ?1 and o.open = 1)"""
+# The bytes of a share are those of its data and of its tombstone; what no open item names can go.
+DROP_CLOSED_SETS = """delete from sets where jti in (?1, ?1 || '.w') and jti not in
+    (select o.jti from outbox o where o.share_id = ?1 and o.open = 1)"""
+
+WITHDRAW_STREAM = """update outbox set withdrawn = 1, state = 0, sent_count = 0, error_count = 0, jti = ?
+    where share_id = ? and transport = ? and open = 1"""
+WITHDRAW_LOOKUP = "update outbox set withdrawn = 1, open = 0 where share_id = ? and transport = ?"
+
+EXPIRED_LOOKUPS = """select share_id, transport from outbox
+    where transport = ? and open = 1 and stream_seq = 0 and expires_at_ms < ? limit ?"""
+CLOSE_ITEM = "update outbox set open = 0 where share_id = ? and transport = ?"
+
+LEFT = """update scopes set left_count = left_count + 1
+    where program = ? and issuer_id = ? and transport = ? and exists
+    (select 1 from outbox o where o.share_id = ? and o.transport = ? and o.sent_count = 0)"""
+MARK_SENT = """update outbox set sent_count = sent_count + 1, state = max(state, 1)
+    where share_id = ? and transport = ?"""
+# The jti tells an answer to the data from one to the tombstone that took its place meanwhile.
+COUNT_ERROR = """update outbox set error_count = error_count + 1
+    where share_id = ? and transport = ? and jti = ? and open = 1"""
+MARK_ANSWERED = """update outbox set state = ?, open = 0
+    where share_id = ? and transport = ? and jti = ? and open = 1"""
+DROP_SET = """delete from sets where jti = ?1 and not exists
+    (select 1 from outbox o where o.share_id = ?2 and o.jti = ?1 and o.open = 1)"""
+# The bytes of a share are those of its data and of its tombstone; what no open item names can go.
+DROP_CLOSED_SETS = """delete from sets where jti in (?1, ?1 || '.w') and jti not in
+    (select o.jti from outbox o where o.share_id = ?1 and o.open = 1)"""
+
+WITHDRAW_STREAM = """update outbox set withdrawn = 1, state = 0, sent_count = 0, error_count = 0, jti = ?
+    where share_id = ? and transport = ? and open = 1"""
+WITHDRAW_LOOKUP = "update outbox set withdrawn = 1, open = 0 where share_id = ? and transport = ?"
+
+EXPIRED_LOOKUPS = """select share_id, transport from outbox
+    where transport = ? and open = 1 and stream_seq = 0 and expires_at_ms < ? limit ?"""
+CLOSE_ITEM = "update outbox set open = 0 where share_id = ? and transport = ?"
+DROP_CLOSED_SET = """delete from sets where jti in
+    (select jti from outbox where share_id = ?1 and transport = ?2)
+    and not exists (select 1 from outbox o where o.share_id = ?1 and o.open = 1)"""
+
+LEFT = """select transport, sum(left_count) from scopes
+    where program = ? and (? is null or issuer_id = ?) group by transport"""

@@ -1,0 +1,254 @@
+"""Delivery by poll (RFC 8936) and by look-up, without I/O: events in, actions out.
+
+The shell carries out the actions in their order: `Record` (durable in the journal), `Apply` (durable in the
+store), then `Reply`. A SENT record is thus durable before a byte leaves. Right before the bytes are handed to
+the transport the shell asks `still_open` again, with no await in between.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.feeds.ports import (
+    Acknowledgement,
+    DeliveryChange,
+    DeliveryReader,
+    DeliveryStore,
+    OutboxItem,
+    Switches,
+)
+from gateway.feeds.records import SignerOf, delivery_record, share_of_jti, withdrawn_item
+from gateway.outcomes.matching import MATCH_WINDOW_MS, ReferencesLike, match_keys
+from gateway.records.reasons import Reason
+from issuernetwork.storage.v1 import journal_pb2 as storage
+from issuernetwork.v1.feed_pb2 import (
+    MATCH_RESULT_AMBIGUOUS,
+    MATCH_RESULT_NOT_MATCHED,
+    MATCH_RESULT_UNIQUE,
+)
+
+MAX_EVENTS = 1000
+"""SETs of one reply: 2 to 3 MB at the usual size."""
+
+MAX_ANSWERS = 4000
+"""`ack` and `setErrs` of one poll together: four full replies, for receivers that gather their answers."""
+
+MAX_REPLY_BYTES = 4 * 1024 * 1024
+"""Signed bytes of one reply; the first SET always fits."""
+
+MAX_ERRORS = 5
+"""Times that a recipient may refuse a SET before it is not offered again: it may have been out of order."""
+
+MAX_REDELIVERIES = 64
+"""Offers of a SET that the recipient leaves unanswered while it answers later ones."""
+
+WITHDRAW_MAX_ITEMS = 256
+"""Tombstones signed in one transaction: about 15 ms."""
+
+_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+OTHER_CODE = "other"
+"""Stands for an error code that is not a short word: what a recipient writes freely is not kept."""
+
+UNANSWERED_CODE = "unanswered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polled:
+    """A poll of a stream. `max_events` None: as many as we send."""
+
+    stream_id: str
+    acknowledged: tuple[str, ...] = ()
+    set_errors: Mapping[str, str] = field(default_factory=dict)
+    max_events: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookedUp:
+    """What a look-up found and is about to be answered with."""
+
+    items: tuple[OutboxItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Append to the journal of deliveries and wait until it is durable."""
+
+    payloads: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Keep in the store, in one transaction."""
+
+    change: DeliveryChange
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Hand these to the recipient, in order of `stream_seq`. Empty: nothing to send yet."""
+
+    items: tuple[OutboxItem, ...]
+    more_available: bool = False
+
+
+Action = Record | Apply | Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Candidates of a look-up. `match` is a number of v1.MatchResult."""
+
+    match: int
+    items: tuple[OutboxItem, ...] = ()
+
+
+def still_open(items: Iterable[OutboxItem], switches: Switches) -> bool:
+    """Whether all data may leave now. Asked immediately before the bytes are written."""
+    return all(item.withdrawn or switches.stopped(item.program, item.issuer_id) is None for item in items)
+
+
+class DeliveryCore:
+    """One step at a time for a stream; steps of one stream must not overlap."""
+
+    def __init__(self, *, store: DeliveryStore, signer_of: SignerOf, iss: str) -> None:
+        self._store = store
+        self._signer_of = signer_of
+        self._iss = iss
+
+    def on(self, event: Polled | LookedUp, switches: Switches, now_ms: int) -> list[Action]:
+        """What is to be done about `event`."""
+        if isinstance(event, LookedUp):
+            change = DeliveryChange(sent=event.items)
+            return [*_actions(_sent_records(event.items, now_ms), change), Reply(event.items)]
+        return self._polled(event, switches, now_ms)
+
+    def _polled(self, poll: Polled, switches: Switches, now_ms: int) -> list[Action]:
+        answers = self._answers(poll)
+        wanted = MAX_EVENTS if poll.max_events is None else max(0, min(poll.max_events, MAX_EVENTS))
+        final = {answer.item.share_id for answer in answers if answer.final}
+        pending = [
+            item
+            for item in self._store.pending(poll.stream_id, wanted + 1 + len(final))
+            if item.share_id not in final
+        ]
+        answers += _unanswered(pending, answers)
+        final.update(answer.item.share_id for answer in answers if answer.final)
+        chosen, withdrawn = self._choose(
+            [item for item in pending if item.share_id not in final], wanted, switches, now_ms
+        )
+        records = [_answer_record(answer, now_ms) for answer in answers if answer.final]
+        records += [
+            delivery_record(item, storage.DELIVERY_EVENT_WITHDRAWN, at_ms=now_ms) for item in withdrawn
+        ]
+        records += _sent_records(chosen, now_ms)
+        change = DeliveryChange(answers=answers, withdrawn=withdrawn, sent=chosen)
+        more = len(pending) > len(chosen)
+        return [*_actions(records, change), Reply(tuple(chosen), more)]
+
+    def _answers(self, poll: Polled) -> list[Acknowledgement]:
+        said = dict.fromkeys(poll.acknowledged, "")
+        said.update({jti: _code(code) for jti, code in poll.set_errors.items() if jti not in said})
+        shares = list({share_of_jti(jti) for jti in said})
+        items = self._store.open_of_shares(poll.stream_id, shares)
+        return [
+            Acknowledgement(
+                item=item,
+                error_code=said[item.jti],
+                final=not said[item.jti] or item.error_count + 1 >= MAX_ERRORS,
+            )
+            for item in items
+            # An answer to the data after its withdrawal is none to the tombstone.
+            if item.jti in said
+        ]
+
+    def _choose(
+        self, pending: Sequence[OutboxItem], wanted: int, switches: Switches, now_ms: int
+    ) -> tuple[list[OutboxItem], list[OutboxItem]]:
+        chosen: list[OutboxItem] = []
+        withdrawn: list[OutboxItem] = []
+        size = 0
+        for item in pending[:wanted]:
+            size += len(item.set_bytes)
+            if chosen and size > MAX_REPLY_BYTES:
+                break
+            reason = None if item.withdrawn else switches.stopped(item.program, item.issuer_id)
+            if reason is not None:
+                item = self._tombstone(item, reason, now_ms)
+                withdrawn.append(item)
+            chosen.append(item)
+        return chosen, withdrawn
+
+    def _tombstone(self, item: OutboxItem, reason: Reason, now_ms: int) -> OutboxItem:
+        return withdrawn_item(item, reason, signer_of=self._signer_of, iss=self._iss, now_ms=now_ms)
+
+    def sweep(self, switches: Switches, now_ms: int) -> list[Action]:
+        """Withdraws some of what is open in stopped scopes; empty when nothing is left to withdraw."""
+        for program, issuer_id in self._store.scopes():
+            reason = switches.stopped(program, issuer_id)
+            if reason is None:
+                continue
+            items = self._store.open_items(program, issuer_id, WITHDRAW_MAX_ITEMS)
+            if items:
+                tombstones = [self._tombstone(item, reason, now_ms) for item in items]
+                records = [
+                    delivery_record(item, storage.DELIVERY_EVENT_WITHDRAWN, at_ms=now_ms)
+                    for item in tombstones
+                ]
+                return _actions(records, DeliveryChange(withdrawn=tombstones))
+        return []
+
+
+def find(
+    reader: DeliveryReader, recipient_id: str, references: ReferencesLike, switches: Switches,
+    *, attempted_at_ms: int, now_ms: int,
+) -> Found:  # fmt: skip
+    """Shares of the one authorization that fits. Keys in their order; the first that has any decides.
+
+    Shares of several programs about one evaluation are one candidate; two candidates give no match.
+    """
+    for key in match_keys(references):
+        rows = reader.lookup(
+            recipient_id,
+            key,
+            from_ms=attempted_at_ms - MATCH_WINDOW_MS,
+            to_ms=attempted_at_ms + MATCH_WINDOW_MS,
+            now_ms=now_ms,
+        )
+        open_rows = [row for row in rows if switches.stopped(row[1].program, row[1].issuer_id) is None]
+        if open_rows:
+            if len({evaluation_key for evaluation_key, _ in open_rows}) > 1:
+                return Found(MATCH_RESULT_AMBIGUOUS)
+            return Found(MATCH_RESULT_UNIQUE, tuple(item for _, item in open_rows))
+    return Found(MATCH_RESULT_NOT_MATCHED)
+
+
+def _code(code: str) -> str:
+    return code if _CODE.fullmatch(code) else OTHER_CODE
+
+
+def _unanswered(pending: Sequence[OutboxItem], answers: Sequence[Acknowledgement]) -> list[Acknowledgement]:
+    """Items passed over again and again by a recipient that answers later ones: not offered any more."""
+    last = max((answer.item.stream_seq for answer in answers), default=0)
+    answered = {answer.item.share_id for answer in answers}
+    return [
+        Acknowledgement(item=item, error_code=UNANSWERED_CODE)
+        for item in pending
+        if item.stream_seq < last and item.sent_count >= MAX_REDELIVERIES and item.share_id not in answered
+    ]
+
+
+def _answer_record(answer: Acknowledgement, now_ms: int) -> bytes:
+    refused = bool(answer.error_code)
+    event = storage.DELIVERY_EVENT_REFUSED if refused else storage.DELIVERY_EVENT_ACKNOWLEDGED
+    return delivery_record(answer.item, event, at_ms=now_ms, error_code=answer.error_code)
+
+
+def _sent_records(items: Sequence[OutboxItem], now_ms: int) -> list[bytes]:
+    return [delivery_record(item, storage.DELIVERY_EVENT_SENT, at_ms=now_ms) for item in items]
+
+
+def _actions(records: Sequence[bytes], change: DeliveryChange) -> list[Action]:
+    if change.empty:
+        return []
+    kept: list[Action] = [Record(tuple(records))] if records else []
+    return [*kept, Apply(change)]

@@ -1,0 +1,185 @@
+"""Fan-out: from journal entries to signed outbox items, one transaction a batch.
+
+Pure but for its ports. At least once in, once out: a share seen before is dropped by its id.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from gateway.feeds.ports import DeliveryReader, DeliveryStore, FanOutChange, OutboxItem, ShareRow, Switches
+from gateway.feeds.records import SignerOf, delivery_record, stream_of, withdrawn_item
+from gateway.outcomes.matching import EvaluationRow, match_keys
+from gateway.records.journal import EVALUATIONS, LABELS, Entry
+from gateway.sealing.set import share_set
+from issuernetwork.storage.v1 import journal_pb2 as storage
+from issuernetwork.v1.common_pb2 import TRANSPORT_LOOKUP, TRANSPORT_SSF
+
+BATCH_MAX_ENTRIES = 256
+"""Entries of one transaction: some 30 ms of signing and writing; a look-up waits no longer for them."""
+
+PARTITION_SHIFT = 40
+"""Room for 10^12 positions a partition in an evaluation_key, and for 2^23 partitions."""
+
+NO_EVALUATION = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FanOutBatch:
+    """A change to commit, and the streams to wake after it."""
+
+    change: FanOutChange
+    wake: frozenset[str]
+
+
+@dataclass(slots=True)
+class _Draft:
+    evaluations: list[EvaluationRow] = field(default_factory=list)
+    shares: list[ShareRow] = field(default_factory=list)
+    items: list[OutboxItem] = field(default_factory=list)
+    records: list[bytes] = field(default_factory=list)
+    next_seqs: dict[str, int] = field(default_factory=dict)
+
+
+class FanOut:
+    """Turns batches of entries into changes. Keeps nothing between batches: places come from the store."""
+
+    def __init__(
+        self, *, store: DeliveryStore, reader: DeliveryReader, signer_of: SignerOf, iss: str
+    ) -> None:
+        self._store = store
+        self._reader = reader
+        self._signer_of = signer_of
+        self._iss = iss
+
+    def plan(
+        self, topic: str, entries: Sequence[Entry], switches: Switches, *, now_ms: int, partition: int = 0
+    ) -> FanOutBatch:
+        """What a batch of `topic` (EVALUATIONS or LABELS) comes to. `entries` is not empty, in order."""
+        draft = _Draft()
+        if topic == EVALUATIONS:
+            self._evaluations(draft, entries, switches, now_ms=now_ms, partition=partition)
+        elif topic == LABELS:
+            self._labels(draft, entries, switches, now_ms=now_ms)
+        change = FanOutChange(
+            topic=topic,
+            partition=partition,
+            position=entries[-1].position,
+            evaluations=draft.evaluations,
+            shares=draft.shares,
+            items=draft.items,
+            records=draft.records,
+            next_seqs=draft.next_seqs,
+        )
+        return FanOutBatch(change=change, wake=frozenset(draft.next_seqs))
+
+    def _evaluations(
+        self, draft: _Draft, entries: Sequence[Entry], switches: Switches, *, now_ms: int, partition: int
+    ) -> None:
+        parsed = [(entry.position, storage.Evaluation.FromString(entry.payload)) for entry in entries]
+        known = self._known([decision for _, record in parsed for decision in record.decisions])
+        for position, record in parsed:
+            row = _evaluation_row(record, partition << PARTITION_SHIFT | position)
+            draft.evaluations.append(row)
+            for decision in record.decisions:
+                if not _is_new(decision, known):
+                    continue
+                self._share(
+                    draft, decision, switches, now_ms=now_ms, evaluation_key=row.evaluation_key,
+                    issuer_id=record.issuer_id, evaluation_id=record.evaluation_id,
+                )  # fmt: skip
+
+    def _labels(self, draft: _Draft, entries: Sequence[Entry], switches: Switches, *, now_ms: int) -> None:
+        parsed = [storage.LabelRecord.FromString(entry.payload) for entry in entries]
+        known = self._known([decision for record in parsed for decision in record.decisions])
+        for record in parsed:
+            for decision in record.decisions:
+                if not _is_new(decision, known):
+                    continue
+                row = self._reader.evaluation_of_payment(
+                    record.sender_id, record.payment_intent_id, record.attempt_no
+                )
+                self._share(
+                    draft, decision, switches, now_ms=now_ms,
+                    evaluation_key=NO_EVALUATION if row is None else row.evaluation_key,
+                    issuer_id=record.issuer_id, evaluation_id=record.label_evaluation_id,
+                )  # fmt: skip
+
+    def _known(self, decisions: Sequence[storage.Decision]) -> set[str]:
+        return self._store.known_shares([d.share_id for d in decisions if d.share_id])
+
+    def _share(
+        self,
+        draft: _Draft,
+        decision: storage.Decision,
+        switches: Switches,
+        *,
+        now_ms: int,
+        evaluation_key: int,
+        issuer_id: str,
+        evaluation_id: str,
+    ) -> None:
+        share_id, transports = decision.share_id, tuple(decision.transports)
+        draft.shares.append(
+            ShareRow(
+                share_id=share_id, evaluation_key=evaluation_key, program=decision.program,
+                issuer_id=issuer_id, recipient_id=decision.recipient_id, transports=transports,
+                expires_at_ms=decision.expires_at_ms,
+            )
+        )  # fmt: skip
+        on_stream, looked_up = TRANSPORT_SSF in transports, TRANSPORT_LOOKUP in transports
+        if not (on_stream or looked_up):
+            return
+        seq = self._take_place(draft, decision.recipient_id) if on_stream else 0
+        signed = share_set(
+            self._signer_of(decision.recipient_id), iss=self._iss, recipient_id=decision.recipient_id,
+            issued_at_ms=now_ms, jti=share_id, evaluation_id=evaluation_id, share_id=share_id,
+            issuer_id=issuer_id, program=decision.program, sealed=decision.sealed,
+            stream_seq=seq or None,
+        )  # fmt: skip
+        item = OutboxItem(
+            share_id=share_id, transport=TRANSPORT_SSF, recipient_id=decision.recipient_id,
+            program=decision.program, issuer_id=issuer_id, evaluation_id=evaluation_id,
+            stream_id=stream_of(decision.recipient_id), stream_seq=seq, jti=share_id, set_bytes=signed,
+        )  # fmt: skip
+        if on_stream:
+            self._enqueue(draft, item, switches, now_ms=now_ms)
+        if looked_up:
+            # The same bytes: a recipient that gets both by stream and by look-up sees one token.
+            looked = replace(item, transport=TRANSPORT_LOOKUP, stream_id="", stream_seq=0)
+            self._enqueue(draft, looked, switches, now_ms=now_ms)
+
+    def _enqueue(self, draft: _Draft, item: OutboxItem, switches: Switches, *, now_ms: int) -> None:
+        draft.records.append(delivery_record(item, storage.DELIVERY_EVENT_ENQUEUED, at_ms=now_ms))
+        reason = switches.stopped(item.program, item.issuer_id)
+        if reason is not None:
+            item = withdrawn_item(item, reason, signer_of=self._signer_of, iss=self._iss, now_ms=now_ms)
+            draft.records.append(delivery_record(item, storage.DELIVERY_EVENT_WITHDRAWN, at_ms=now_ms))
+        draft.items.append(item)
+
+    def _take_place(self, draft: _Draft, recipient_id: str) -> int:
+        stream_id = stream_of(recipient_id)
+        seq = draft.next_seqs.get(stream_id) or self._store.next_seq(stream_id)
+        draft.next_seqs[stream_id] = seq + 1
+        return seq
+
+
+def _is_new(decision: storage.Decision, known: set[str]) -> bool:
+    """Whether it released a share not seen before; sees it."""
+    if decision.outcome != storage.DECISION_OUTCOME_RELEASED or decision.share_id in known:
+        return False
+    known.add(decision.share_id)
+    return True
+
+
+def _evaluation_row(record: storage.Evaluation, evaluation_key: int) -> EvaluationRow:
+    keys = dict.fromkeys(match_keys(record.match))
+    for decision in record.decisions:
+        keys.update(dict.fromkeys(decision.match_keys))
+    return EvaluationRow(
+        evaluation_key=evaluation_key, evaluation_id=record.evaluation_id, sender_id=record.sender_id,
+        merchant_id=record.merchant_id, platform_id=record.platform_id,
+        payment_intent_id=record.payment_intent_id, attempt_no=record.attempt_no,
+        issuer_id=record.issuer_id, unit_key=record.unit_key, initiated_at_ms=record.initiated_at_ms,
+        channel=record.channel, mcc=record.mcc, amount_minor=record.amount_minor,
+        currency=record.currency, match_keys=tuple(keys),
+    )  # fmt: skip

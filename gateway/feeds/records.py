@@ -1,0 +1,73 @@
+"""Journal records of deliveries, ids of signed tokens, and the tombstone that takes an item's place."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+
+from gateway.feeds.ports import QUEUED, OutboxItem
+from gateway.records.reasons import Reason
+from gateway.sealing.keys import Signer
+from gateway.sealing.set import withdrawn_set
+from issuernetwork.storage.v1 import journal_pb2 as storage
+
+TOMBSTONE_SUFFIX = ".w"
+"""A share's data has the share's own id as `jti`; its tombstone has another, so that no receiver drops it."""
+
+SignerOf = Callable[[str], Signer]
+"""Signer of a recipient's stream: the algorithm is the stream's."""
+
+
+def stream_of(recipient_id: str) -> str:
+    return f"stream-{recipient_id}"
+
+
+def tombstone_jti(share_id: str) -> str:
+    return share_id + TOMBSTONE_SUFFIX
+
+
+def share_of_jti(jti: str) -> str:
+    """The share that a token is about; for an unknown `jti` some string that is no share's id."""
+    return jti.removesuffix(TOMBSTONE_SUFFIX)
+
+
+def delivery_record(
+    item: OutboxItem, event: storage.DeliveryEvent, *, at_ms: int, error_code: str = ""
+) -> bytes:
+    """One step of one delivery, as the journal keeps it."""
+    return storage.DeliveryRecord(
+        share_id=item.share_id,
+        recipient_id=item.recipient_id,
+        program=item.program,
+        issuer_id=item.issuer_id,
+        transport=item.transport,  # type: ignore[arg-type]
+        event=event,
+        stream_id=item.stream_id,
+        stream_seq=item.stream_seq,
+        jti=item.jti,
+        at_ms=at_ms,
+        set_sha256=sha256(item.set_bytes).digest() if item.set_bytes else b"",
+        error_code=error_code,
+    ).SerializeToString()
+
+
+def withdrawn_item(
+    item: OutboxItem, reason: Reason, *, signer_of: SignerOf, iss: str, now_ms: int
+) -> OutboxItem:
+    """The item as a tombstone: signed at its own place of a stream; a look-up only closes."""
+    if not item.stream_seq:
+        return replace(item, withdrawn=True, set_bytes=b"")
+    jti = tombstone_jti(item.share_id)
+    signed = withdrawn_set(
+        signer_of(item.recipient_id),
+        iss=iss,
+        recipient_id=item.recipient_id,
+        issued_at_ms=now_ms,
+        jti=jti,
+        evaluation_id=item.evaluation_id,
+        share_id=item.share_id,
+        issuer_id=item.issuer_id,
+        program=item.program,
+        stream_seq=item.stream_seq,
+        reason=reason.name.lower(),
+    )
+    return replace(item, jti=jti, set_bytes=signed, withdrawn=True, state=QUEUED, sent_count=0, error_count=0)
