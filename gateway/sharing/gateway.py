@@ -1,0 +1,518 @@
+"""The hot path without a transport: a batch of authorizations in, durable decisions out.
+
+plan -> fetch -> signals -> release -> draw -> seal -> append -> answer, in stages over the whole batch: the
+velocity store is asked once and the journal synced once. What goes wrong with one item stays with it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from enrichment.check import check
+from enrichment.fields import FIELDS
+from enrichment.payment import NO_FACTS, BadRequest, Facts, Payment, Signals
+from enrichment.signals import signals
+from enrichment.velocity import velocity_values
+from gateway.outcomes.matching import match_keys
+from gateway.programs.switches import SwitchRunner, SwitchView
+from gateway.programs.table import IssuerEntry, Query, ReleaseTable
+from gateway.records.journal import (
+    EVALUATIONS,
+    JournalReader,
+    JournalUnavailable,
+    JournalWriter,
+)
+from gateway.records.reasons import Reason
+from gateway.runtime.clock import Clock
+from gateway.sealing.body import sealed_body
+from gateway.sealing.jwe import Sealer
+from gateway.sealing.keys import KeyUnavailable, RecipientKeys
+from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.sharing.decide import Decided, Rules, decide, no_program
+from gateway.sharing.encode import (
+    EXPIRES_AFTER_MS,
+    SCHEMA_VERSION,
+    TOKEN_EPOCH,
+    Encoder,
+    element_value,
+    fields_of,
+    head_of_answer,
+)
+from gateway.sharing.items import (
+    ALREADY_EXISTS,
+    INVALID_ARGUMENT,
+    Item,
+    Refusal,
+    Result,
+    Tally,
+    unevaluated,
+)
+from gateway.sharing.remembered import Earlier, Remembered
+from gateway.sharing.velocity_port import Counts, VelocityStore
+from issuernetwork.storage.v1 import journal_pb2
+from issuernetwork.v1 import common_pb2, enrichment_pb2
+
+_MESSAGE = int(common_pb2.TRANSPORT_MESSAGE)
+_CLEAR_OK = frozenset(one.number for one in FIELDS if one.clear_ok)
+_UNIT_KINDS = {1: "par", 2: "pan", 3: "card_ref", 4: "network_token"}
+_CHANGED_BODY = Refusal(
+    ALREADY_EXISTS, "request_id: used before with another body; choose a new one for each request"
+)
+_DEGRADED_TEXT = {Reason.OVER_DEADLINE: "over_deadline", Reason.OVERLOADED: "overloaded"}
+
+
+@dataclass(slots=True, repr=False, eq=False)
+class _Work:
+    """One item on its way. Never shown: it holds the payment."""
+
+    index: int
+    item: Item
+    payment: Payment
+    digest: bytes = b""
+    duplicate: bool = False
+    unit_source: int = 0
+    unit_key: bytes = b""
+    velocity_keys: tuple[bytes | None, ...] = ()
+    issuer: IssuerEntry | None = None
+    signals: Signals | None = None
+    match_keys: tuple[str, ...] = ()
+    decided: list[Decided] = field(default_factory=list)
+    evaluation_id: str = ""
+    head: bytes = b""
+    answer: bytes = b""
+    record: bytes = b""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one batch shares."""
+
+    now_ms: int
+    table: ReleaseTable
+    view: SwitchView | None
+    fresh: bool
+    tally: Tally
+    results: list[Result | None]
+    works: list[_Work] = field(default_factory=list)
+    first: dict[tuple[str, str], _Work] = field(default_factory=dict)
+    attempts: set[tuple[str, str, int]] = field(default_factory=set)
+    repeats: list[tuple[int, _Work]] = field(default_factory=list)
+
+    @property
+    def expires_at_ms(self) -> int:
+        return self.now_ms + EXPIRES_AFTER_MS
+
+
+class Gateway:
+    """Evaluates batches. One thread at a time; `table` may be replaced by another between two batches."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        table: ReleaseTable,
+        switches: SwitchRunner,
+        pseudonyms: Pseudonyms,
+        sealer: Sealer,
+        recipient_keys: RecipientKeys,
+        velocity: VelocityStore,
+        journal: JournalWriter,
+        reader: JournalReader,
+        remembered: Remembered | None = None,
+        on_fault: Callable[[str, BaseException], None] = lambda stage, fault: None,
+    ) -> None:
+        self.table = table
+        self._clock = clock
+        self._switches = switches
+        self._pseudonyms = pseudonyms
+        self._sealer = sealer
+        self._recipient_keys = recipient_keys
+        self._velocity = velocity
+        self._journal = journal
+        self._remembered = remembered if remembered is not None else Remembered(reader)
+        self._encoder = Encoder()
+        self._on_fault = on_fault
+
+    def idle(self) -> None:
+        """Says that nothing is in hand. Call it between batches, at least every 50 ms, or leases run out."""
+        self._switches.begin()
+
+    def enrich(self, items: Sequence[Item], tally: Tally) -> list[Result]:
+        """One result an item, in order. Nothing it answers as shared is not durable."""
+        batch = _Batch(
+            now_ms=self._clock.wall_ms(),
+            table=self.table,
+            view=self._switches.begin(),
+            fresh=self._switches.fresh(),
+            tally=tally,
+            results=[None] * len(items),
+        )
+        tally.items += len(items)
+        for index, item in enumerate(items):
+            try:
+                self._admit(batch, index, item)
+            except Exception as fault:
+                self._faulted(batch, index, item, "plan", fault)
+        self._each(batch, "plan", self._plan)
+        facts = self._fetch(batch)
+        for work, found in zip(batch.works, facts, strict=True):
+            if batch.results[work.index] is not None:
+                continue
+            try:
+                work.signals = signals(work.payment, found)
+            except Exception as fault:
+                self._faulted(batch, work.index, work.item, "signals", fault)
+        key_known: dict[str, bool] = {}
+        rules = Rules(
+            batch.table, batch.view, batch.fresh, lambda recipient: self._has_key(key_known, recipient)
+        )
+        self._each(batch, "decide", lambda batch, work: self._decide(batch, work, rules))
+        self._commit(batch)
+        for index, original in batch.repeats:
+            batch.results[index] = batch.results[original.index]
+        return [
+            result if result is not None else unevaluated(items[index].request.request_id, "internal")
+            for index, result in enumerate(batch.results)
+        ]
+
+    def _each(self, batch: _Batch, stage: str, run: Callable[[_Batch, _Work], None]) -> None:
+        for work in batch.works:
+            if batch.results[work.index] is not None:
+                continue
+            try:
+                run(batch, work)
+            except Exception as fault:
+                self._faulted(batch, work.index, work.item, stage, fault)
+
+    def _faulted(self, batch: _Batch, index: int, item: Item, stage: str, fault: Exception) -> None:
+        """Fail open for the payment: an answer without anything shared, and no word of the fault in it."""
+        batch.tally.faults += 1
+        batch.tally.degraded += 1
+        batch.results[index] = unevaluated(item.request.request_id, "internal")
+        self._on_fault(stage, fault)
+
+    def _admit(self, batch: _Batch, index: int, item: Item) -> None:
+        """Checks one item, and finds repeats of earlier ones."""
+        request, tally = item.request, batch.tally
+        if item.withhold is Reason.OVERLOADED:
+            tally.degraded += 1
+            batch.results[index] = unevaluated(request.request_id, "overloaded")
+            return
+        payment = check(request, batch.now_ms)
+        if isinstance(payment, BadRequest):
+            tally.refused += 1
+            batch.results[index] = _refusal(payment)
+            return
+        work = _Work(index, item, payment)
+        if payment.validate_only:
+            batch.works.append(work)
+            return
+        sender_id, request_id = item.sender_id, payment.request_id
+        digest = self._pseudonyms.request_digest(request.SerializeToString(deterministic=True))
+        original = batch.first.get((sender_id, request_id))
+        if original is not None:
+            tally.repeated += 1
+            if original.digest == digest:
+                batch.repeats.append((index, original))
+            else:
+                batch.results[index] = _CHANGED_BODY
+            return
+        earlier = self._remembered.request(sender_id, request_id, now_ms=batch.now_ms)
+        if earlier is not None:
+            tally.repeated += 1
+            same = earlier.digest == digest
+            batch.results[index] = self._again(batch, payment, earlier.answer) if same else _CHANGED_BODY
+            return
+        work.digest = digest
+        attempt = (sender_id, payment.payment_intent_id, payment.attempt_no)
+        work.duplicate = attempt in batch.attempts or self._remembered.attempt(*attempt, now_ms=batch.now_ms)
+        batch.first[sender_id, request_id] = work
+        batch.attempts.add(attempt)
+        batch.works.append(work)
+
+    def _again(self, batch: _Batch, payment: Payment, answer: bytes) -> bytes:
+        """The answer of the earlier request. What was stopped since does not leave a second time."""
+        issuer = batch.table.issuer_of(payment.iin)
+        response = enrichment_pb2.EnrichAuthorizationResponse.FromString(answer)
+        changed = False
+        for decision in response.decisions:
+            if decision.elements and self._stopped(issuer, decision.program):
+                decision.status = common_pb2.SHARE_STATUS_UNDETERMINED
+                del decision.elements[:]
+                changed = True
+        return response.SerializeToString() if changed else answer
+
+    def _stopped(self, issuer: IssuerEntry | None, program: str) -> bool:
+        view = self._switches.watcher.view
+        return (
+            view is None
+            or not self._switches.fresh()
+            or issuer is None
+            or view.stopped(program, issuer.issuer_id) is not None
+        )
+
+    def _plan(self, batch: _Batch, work: _Work) -> None:
+        """Pseudonyms stand for what is counted and clustered by, and the issuer is found."""
+        payment, pseudonyms = work.payment, self._pseudonyms
+        source, unit = payment.unit
+        work.unit_source = source
+        work.unit_key = pseudonyms.unit_key(_UNIT_KINDS[source], unit)
+        work.issuer = batch.table.issuer_of(payment.iin)
+        work.match_keys = match_keys(payment)
+        if work.duplicate or payment.validate_only:
+            return
+        velocity_key = pseudonyms.velocity_key
+        work.velocity_keys = tuple(
+            [
+                None if value is None else velocity_key(kind, value)
+                for kind, value in enumerate(velocity_values(payment, sender_id=work.item.sender_id))
+            ]
+        )
+
+    def _fetch(self, batch: _Batch) -> list[Facts]:
+        """One round trip for the batch. Without an answer the payments go on without velocity."""
+        asked = [work for work in batch.works if work.velocity_keys]
+        counts: list[tuple[Counts | None, ...] | None]
+        missing = "warming"
+        try:
+            counts = self._velocity.touch(
+                [(work.payment.initiated_at_ms, work.velocity_keys) for work in asked]
+            )
+        except Exception as fault:
+            batch.tally.faults += 1
+            self._on_fault("fetch", fault)
+            counts, missing = [None] * len(asked), "unavailable"
+        absent = Facts(None, (("velocity", missing),))
+        by_index = {
+            work.index: absent if found is None else Facts(found, ())
+            for work, found in zip(asked, counts, strict=True)
+        }
+        return [by_index.get(work.index, NO_FACTS) for work in batch.works]
+
+    def _has_key(self, known: dict[str, bool], recipient_id: str) -> bool:
+        found = known.get(recipient_id)
+        if found is None:
+            try:
+                self._recipient_keys.current(recipient_id, now_ms=self._clock.wall_ms())
+                found = True
+            except KeyUnavailable:
+                found = False
+            known[recipient_id] = found
+        return found
+
+    def _decide(self, batch: _Batch, work: _Work, rules: Rules) -> None:
+        payment, seen = work.payment, work.signals
+        assert seen is not None, "signals ran before"
+        withhold = work.item.withhold
+        degraded = "" if withhold is None else _DEGRADED_TEXT[withhold]
+        if payment.validate_only:
+            work.head = head_of_answer(
+                payment, seen, evaluation_id="", policy_version=batch.table.version, degraded_reason=degraded
+            )
+            batch.results[work.index] = work.head
+            return
+        if work.issuer is None:
+            work.decided = [no_program(Reason.UNKNOWN_ISSUER)]
+        elif not work.issuer.programs:
+            work.decided = [no_program(Reason.NOT_ENROLLED, work.issuer.issuer_id)]
+        else:
+            query = Query(
+                payment.cardholder_region, payment.merchant_id, payment.platform_id, payment.channel,
+                payment.mcc, payment.amount_minor, payment.merchant_country, seen.mask, seen.below_quality,
+                batch.now_ms,
+            )  # fmt: skip
+            work.decided = decide(
+                rules, work.issuer, query, work.unit_key, duplicate=work.duplicate, withhold=withhold
+            )
+        self._seal(work, seen)
+        payment.drop_pan()
+        sender_id = work.item.sender_id
+        work.evaluation_id = self._pseudonyms.evaluation_id(
+            sender_id, payment.payment_intent_id, payment.attempt_no, payment.request_id
+        )
+        work.head = head_of_answer(
+            payment, seen,
+            evaluation_id=work.evaluation_id, policy_version=batch.table.version, degraded_reason=degraded,
+        )  # fmt: skip
+        match_key = work.match_keys[0] if work.match_keys else ""
+        work.answer = self._encoder.answer(work.head, work.decided, match_key, batch.expires_at_ms)
+        work.record = self._encoder.record(
+            self._evaluation(batch, work, seen), work.decided, work.match_keys, batch.expires_at_ms
+        )
+
+    def _seal(self, work: _Work, seen: Signals) -> None:
+        payment = work.payment
+        token = ""
+        token_of = ""
+        for one in work.decided:
+            if one.reason is not None or one.release is None:
+                continue
+            entry = one.entry
+            if token_of != entry.recipient_id and payment.pan is not None:
+                token_of = entry.recipient_id
+                token = self._pseudonyms.card_token(token_of, TOKEN_EPOCH, payment.pan.digits())
+            share_id = self._pseudonyms.share_id(
+                work.item.sender_id, payment.payment_intent_id, payment.attempt_no, entry.program
+            )
+            values = seen.values
+            body = sealed_body(
+                share_id=share_id,
+                issuer_id=entry.issuer_id,
+                recipient_id=entry.recipient_id,
+                program=entry.program,
+                purpose=entry.purpose,
+                card_token=token,
+                token_epoch=TOKEN_EPOCH if token else 0,
+                match={"keys": work.match_keys, "attempted_at_ms": payment.initiated_at_ms},
+                fields={name: values[number] for number, name in fields_of(one.release.mask)},
+            )
+            try:
+                one.recipient_kid, one.sealed = self._sealer.seal(entry.recipient_id, body)
+            except KeyUnavailable:
+                one.reason = Reason.KEY_UNAVAILABLE  # after the draw: it stays in its arm
+                continue
+            one.share_id, one.card_token = share_id, token
+            one.payload_sha256 = sha256(one.sealed).digest()
+            if entry.message_elements and _MESSAGE in entry.transports:
+                mask = one.release.mask
+                one.elements = tuple(
+                    (target, element_value(values[number]))
+                    for target, number in entry.message_elements
+                    if mask >> number & 1 and number in _CLEAR_OK
+                )
+
+    def _evaluation(self, batch: _Batch, work: _Work, seen: Signals) -> journal_pb2.Evaluation:
+        payment = work.payment
+        return journal_pb2.Evaluation(
+            evaluation_id=work.evaluation_id,
+            request_id=payment.request_id,
+            request_digest=work.digest,
+            sender_id=work.item.sender_id,
+            merchant_id=payment.merchant_id,
+            platform_id=payment.platform_id,
+            payment_intent_id=payment.payment_intent_id,
+            attempt_no=payment.attempt_no,
+            issuer_id="" if work.issuer is None else work.issuer.issuer_id,
+            initiated_at_ms=payment.initiated_at_ms,
+            received_at_ms=batch.now_ms,
+            decided_at_ms=batch.now_ms,
+            unit_key=work.unit_key,
+            unit_source=work.unit_source,  # type: ignore[arg-type]
+            match=common_pb2.MatchReferences(
+                network_match_key=payment.network_match_key,
+                acquiring_institution_id=payment.acquiring_institution_id,
+                stan=payment.stan,
+                transmission_date_time=payment.transmission_date_time,
+                retrieval_reference_number=payment.retrieval_reference_number,
+                amount_minor=payment.amount_minor,
+                currency=payment.currency,
+                iin=payment.iin,
+                last4=payment.last4,
+                card_acceptor_id=payment.card_acceptor_id,
+                attempted_at_ms=payment.initiated_at_ms,
+            ),
+            score=seen.assessment.normalised,
+            amount_minor=payment.amount_minor,
+            currency=payment.currency,
+            channel=payment.channel,  # type: ignore[arg-type]
+            mcc=payment.mcc,
+            velocity_keys=[key or b"" for key in work.velocity_keys],
+            policy_version=batch.table.version,
+            schema_version=SCHEMA_VERSION,
+            switch_epoch=0 if batch.view is None else batch.view.epoch,
+            answer=work.answer,
+            degraded=work.item.withhold is not None,
+        )
+
+    def _commit(self, batch: _Batch) -> None:
+        """One append and sync for the batch; then what may still leave is looked at once more."""
+        works = [work for work in batch.works if work.record and batch.results[work.index] is None]
+        if not works:
+            return
+        try:
+            positions = self._journal.append(EVALUATIONS, [work.record for work in works])
+        except JournalUnavailable as fault:
+            self._on_fault("append", fault)
+            self._not_recorded(batch, works, instead=Reason.JOURNAL_UNAVAILABLE)
+            return
+        except Exception as fault:
+            self._on_fault("append", fault)
+            self._not_recorded(batch, works, undetermined=True)
+            return
+        remembered = self._remembered.recorded
+        for work, position in zip(works, positions, strict=True):
+            payment = work.payment
+            remembered(
+                work.item.sender_id,
+                payment.request_id,
+                payment.payment_intent_id,
+                payment.attempt_no,
+                position,
+            )
+            batch.results[work.index] = work.answer
+            _count(batch.tally, work)
+        self._last_look(batch, works)
+
+    def _not_recorded(
+        self,
+        batch: _Batch,
+        works: list[_Work],
+        *,
+        instead: Reason | None = None,
+        undetermined: bool = False,
+    ) -> None:
+        for work in works:
+            answer = self._encoder.answer(
+                work.head, work.decided, "", 0, instead=instead, undetermined=undetermined
+            )
+            batch.results[work.index] = answer
+            released = sum(1 for one in work.decided if one.reason is None)
+            if undetermined:
+                batch.tally.undetermined += released
+            self._remembered.unrecorded(
+                work.item.sender_id,
+                work.payment.request_id,
+                Earlier(work.digest, answer),
+                now_ms=batch.now_ms,
+            )
+        if instead is not None:
+            for work in works:
+                for one in work.decided:
+                    batch.tally.withhold(instead if one.reason is None else one.reason)
+
+    def _last_look(self, batch: _Batch, works: list[_Work]) -> None:
+        """A stop or a lost lease while the batch was on its way: nothing of it leaves in the answer."""
+        view = self._switches.watcher.view
+        fresh = self._switches.fresh()
+        if fresh and view is not None and batch.view is not None and view.epoch == batch.view.epoch:
+            return
+        for work in works:
+            released = [one for one in work.decided if one.reason is None]
+            if not released:
+                continue
+            if (
+                fresh
+                and view is not None
+                and not any(view.stopped(one.entry.program, one.entry.issuer_id) for one in released)
+            ):
+                continue
+            batch.tally.undetermined += len(released)
+            batch.results[work.index] = self._encoder.answer(
+                work.head, work.decided, "", 0, undetermined=True
+            )
+
+
+def _refusal(bad: BadRequest) -> Refusal:
+    text = "; ".join(f"{name}: {code}: {mend}" for name, code, mend in bad.issues)
+    return Refusal(INVALID_ARGUMENT, text, tuple(bad.issues))
+
+
+def _count(tally: Tally, work: _Work) -> None:
+    tally.evaluated += 1
+    if work.item.withhold is not None:
+        tally.degraded += 1
+    for one in work.decided:
+        if one.reason is None:
+            tally.released += 1
+        else:
+            tally.withhold(one.reason)

@@ -1,0 +1,68 @@
+"""What goes through the hot path: one authorization asked about, and what came of it."""
+
+from dataclasses import dataclass, field
+
+from enrichment.payment import Issue
+from gateway.records.reasons import Reason
+from issuernetwork.v1 import enrichment_pb2
+
+# Status codes of gRPC, by number: this package knows no gRPC.
+INVALID_ARGUMENT = 3
+DEADLINE_EXCEEDED = 4
+ALREADY_EXISTS = 6
+PERMISSION_DENIED = 7
+INTERNAL = 13
+UNAVAILABLE = 14
+UNAUTHENTICATED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One authorization to enrich. `withhold`: no time to share, it is evaluated all the same."""
+
+    sender_id: str
+    request: enrichment_pb2.EnrichAuthorizationRequest
+    withhold: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A typed error in place of an answer. `message` and `issues` name fields and remedies, never a value."""
+
+    code: int
+    message: str
+    issues: tuple[Issue, ...] = ()
+
+
+Result = bytes | Refusal
+"""A serialized EnrichAuthorizationResponse, or a typed error."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a batch came to, for the metrics."""
+
+    items: int = 0
+    evaluated: int = 0
+    released: int = 0
+    withheld: dict[Reason, int] = field(default_factory=dict)
+    undetermined: int = 0
+    degraded: int = 0
+    repeated: int = 0
+    refused: int = 0
+    faults: int = 0
+
+    def withhold(self, reason: Reason) -> None:
+        self.withheld[reason] = self.withheld.get(reason, 0) + 1
+
+
+_OVERLOADED = "overloaded"
+
+
+def unevaluated(request_id: str, degraded_reason: str) -> bytes:
+    """The answer where nothing was evaluated, recorded or shared: the payment goes on without us."""
+    return enrichment_pb2.EnrichAuthorizationResponse(
+        request_id=request_id,
+        completeness=enrichment_pb2.COMPLETENESS_DEGRADED,
+        degraded_reason=degraded_reason,
+    ).SerializeToString()

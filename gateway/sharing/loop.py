@@ -1,0 +1,283 @@
+"""The hot loop: what has gathered while the last batch was committed is the next. No asyncio, no timer."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from gateway.records.reasons import Reason
+from gateway.runtime.clock import MS, Clock
+from gateway.runtime.tasks import Stop
+from gateway.sharing.gateway import Gateway
+from gateway.sharing.items import (
+    DEADLINE_EXCEEDED,
+    INTERNAL,
+    INVALID_ARGUMENT,
+    PERMISSION_DENIED,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    Item,
+    Refusal,
+    Result,
+    Tally,
+    unevaluated,
+)
+from gateway.sharing.ports import BATCH_ENRICH, CallFront, IncomingCall
+from gateway.sharing.wire import delimited, tag
+from issuernetwork.v1 import common_pb2, enrichment_pb2
+
+BATCH_CALLS = 256
+"""Calls of one commit: a batch takes under 20 ms, so that the next one does not wait long."""
+
+BATCH_BYTES = 256 * 1024
+"""Payload of one commit, for calls that bring many items: 600 payments of 400 bytes."""
+
+IDLE_MS = 20
+"""Longest wait for a call. Leases need a step every 50 ms."""
+
+DEADLINE_MARGIN_MS = 5
+"""Less left than this: the p99 of a durable batch is 4 ms, so the answer would be too late to be used."""
+
+QUEUE_LIMIT_MS = 100
+"""Calls that would wait longer than this are answered `overloaded`: callers set deadlines of 50 to 200 ms."""
+
+LOOK_AHEAD_CALLS = 8192
+"""Calls taken in beyond a full batch, to see how long the queue is: 4 s of refusals at 2,000 payments/s."""
+
+ITEMS_PER_CALL = 256
+"""Items of a batch call (contract)."""
+
+DRAIN_MS = 2_000
+"""After a stop: how long calls that were under way are still served."""
+
+_FIRST_RATE_NS_PER_BYTE = 150.0  # 60 us a payment of 400 bytes; measured anew with each batch
+_ITEMS = tag(1)
+_RESPONSE_OF_ITEM = tag(1)
+_ERROR_OF_ITEM = tag(2)
+
+
+class Caller(Protocol):
+    """Who calls, as the authenticator says."""
+
+    @property
+    def principal_id(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+
+
+class _Waiting(NamedTuple):
+    call: IncomingCall
+    received_ns: int
+
+
+class _Parsed(NamedTuple):
+    """A call with its items: `items[first:last]` of the batch."""
+
+    call: IncomingCall
+    first: int
+    last: int
+
+
+class HotLoop:
+    """Steps calls through the gateway. `authenticate` maps a raw header to its caller, cached and bounded."""
+
+    def __init__(
+        self,
+        front: CallFront,
+        gateway: Gateway,
+        clock: Clock,
+        authenticate: Callable[[str | bytes | None], Caller | None],
+        *,
+        on_batch: Callable[[Tally, int, int], None] = lambda tally, calls, duration_ns: None,
+        on_fault: Callable[[str, BaseException], None] = lambda stage, fault: None,
+    ) -> None:
+        self._front = front
+        self._gateway = gateway
+        self._clock = clock
+        self._authenticate = authenticate
+        self._on_batch = on_batch
+        self._on_fault = on_fault
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_bytes = 0
+        self._rate_ns_per_byte = _FIRST_RATE_NS_PER_BYTE
+        self.busy = False
+        """Whether the last step had a call."""
+
+    def run(self, stop: Stop) -> None:
+        """Serves until told to stop, then what is under way, then closes the front."""
+        while not stop.is_set():
+            if not self.step():
+                return
+        until_ns = self._clock.monotonic_ns() + DRAIN_MS * MS
+        while self._clock.monotonic_ns() < until_ns and self.step(timeout_ms=IDLE_MS):
+            if not self.busy:
+                break
+        for waiting in self._waiting:
+            self._front.fail(waiting.call.call_id, UNAVAILABLE, "shutting down: try another worker")
+        self._waiting.clear()
+        self._front.close()
+
+    def step(self, timeout_ms: int = IDLE_MS) -> bool:
+        """One batch, or one wait for it. False once the front is closed."""
+        self._gateway.idle()
+        if not self._gather(timeout_ms):
+            return False
+        started_ns = self._clock.monotonic_ns()
+        calls = self._take()
+        self.busy = bool(calls)
+        if not calls:
+            return True
+        tally = Tally()
+        items: list[Item] = []
+        parsed = []
+        for waiting in calls:
+            one = self._parse(waiting, started_ns, items)
+            if one is not None:
+                parsed.append(one)
+        if items:
+            results = self._enrich(items, tally)
+            for one in parsed:
+                self._respond(one, results)
+        duration_ns = self._clock.monotonic_ns() - started_ns
+        self._measure(calls, duration_ns)
+        self._on_batch(tally, len(calls), duration_ns)
+        return True
+
+    def _gather(self, timeout_ms: int) -> bool:
+        """Takes in what has come. A full batch means that more may wait: that is looked at too."""
+        calls = self._front.recv(BATCH_CALLS, 0 if self._waiting else timeout_ms)
+        if calls is None:
+            return False
+        now_ns = self._clock.monotonic_ns()
+        while calls:
+            for call in calls:
+                self._waiting.append(_Waiting(call, now_ns))
+                self._waiting_bytes += len(call.payload)
+            if len(calls) < BATCH_CALLS or len(self._waiting) >= LOOK_AHEAD_CALLS:
+                break
+            calls = self._front.recv(BATCH_CALLS, 0) or []
+        self._shed()
+        return True
+
+    def _shed(self) -> None:
+        """The newest go first: those that came earlier can still be served in time."""
+        limit_bytes = QUEUE_LIMIT_MS * MS / self._rate_ns_per_byte
+        shed: list[_Waiting] = []
+        while self._waiting_bytes > limit_bytes and len(self._waiting) > 1:
+            waiting = self._waiting.pop()
+            self._waiting_bytes -= len(waiting.call.payload)
+            shed.append(waiting)
+        if not shed:
+            return
+        tally = Tally()
+        items: list[Item] = []
+        now_ns = self._clock.monotonic_ns()
+        parsed = [self._parse(waiting, now_ns, items, overloaded=True) for waiting in shed]
+        results = self._enrich(items, tally) if items else []
+        for one in parsed:
+            if one is not None:
+                self._respond(one, results)
+        self._on_batch(tally, len(shed), 0)
+
+    def _take(self) -> list[_Waiting]:
+        waiting = self._waiting
+        taken: list[_Waiting] = []
+        taken_bytes = 0
+        while waiting and len(taken) < BATCH_CALLS and taken_bytes < BATCH_BYTES:
+            one = waiting.popleft()
+            taken_bytes += len(one.call.payload)
+            taken.append(one)
+        self._waiting_bytes -= taken_bytes
+        return taken
+
+    def _parse(
+        self, waiting: _Waiting, now_ns: int, items: list[Item], *, overloaded: bool = False
+    ) -> _Parsed | None:
+        """Appends the call's items to `items`; ends the call here where it cannot be served."""
+        call = waiting.call
+        caller = self._authenticate(call.authorization)
+        if caller is None:
+            self._front.fail(
+                call.call_id, UNAUTHENTICATED, "authorization: unknown; send a bearer token issued to you"
+            )
+            return None
+        if caller.role != "caller":
+            self._front.fail(call.call_id, PERMISSION_DENIED, "authorization: this needs the role caller")
+            return None
+        withhold = Reason.OVERLOADED if overloaded else None
+        if call.remaining_ms is not None:
+            remaining_ms = call.remaining_ms - (now_ns - waiting.received_ns) / MS
+            if remaining_ms <= 0:
+                self._front.fail(call.call_id, DEADLINE_EXCEEDED, "deadline passed before evaluation")
+                return None
+            if remaining_ms < DEADLINE_MARGIN_MS and withhold is None:
+                withhold = Reason.OVER_DEADLINE
+        first = len(items)
+        try:
+            if call.method == BATCH_ENRICH:
+                requests = enrichment_pb2.BatchEnrichAuthorizationsRequest.FromString(call.payload).requests
+                if not 1 <= len(requests) <= ITEMS_PER_CALL:
+                    self._front.fail(
+                        call.call_id, INVALID_ARGUMENT, f"requests: send 1 to {ITEMS_PER_CALL} items"
+                    )
+                    return None
+                sender_id = caller.principal_id
+                items += [Item(sender_id, request, withhold) for request in requests]
+            else:
+                request = enrichment_pb2.EnrichAuthorizationRequest.FromString(call.payload)
+                items.append(Item(caller.principal_id, request, withhold))
+        except Exception:  # the parser's own text could hold what was sent
+            self._front.fail(
+                call.call_id, INVALID_ARGUMENT, "request is not a message of this method: send protobuf"
+            )
+            return None
+        return _Parsed(call, first, len(items))
+
+    def _enrich(self, items: list[Item], tally: Tally) -> list[Result]:
+        try:
+            return self._gateway.enrich(items, tally)
+        except Exception as fault:
+            tally.faults += 1
+            self._on_fault("enrich", fault)
+            return [unevaluated(item.request.request_id, "internal") for item in items]
+
+    def _respond(self, parsed: _Parsed, results: list[Result]) -> None:
+        call = parsed.call
+        try:
+            if call.method == BATCH_ENRICH:
+                self._front.respond(call.call_id, _batch_answer(results[parsed.first : parsed.last]))
+                return
+            result = results[parsed.first]
+            if isinstance(result, bytes):
+                self._front.respond(call.call_id, result)
+            else:
+                self._front.fail(call.call_id, result.code, result.message)
+        except Exception as fault:
+            self._on_fault("respond", fault)
+            self._front.fail(call.call_id, INTERNAL, "internal fault: try again")
+
+    def _measure(self, calls: list[_Waiting], duration_ns: int) -> None:
+        size = sum(len(waiting.call.payload) for waiting in calls)
+        if size:
+            # One batch in eight: steady against a single slow sync, quick enough for a change of load.
+            self._rate_ns_per_byte += (duration_ns / size - self._rate_ns_per_byte) / 8
+
+
+def _batch_answer(results: list[Result]) -> bytes:
+    parts = []
+    for result in results:
+        if isinstance(result, bytes):
+            item = delimited(_RESPONSE_OF_ITEM, result)
+        else:
+            item = delimited(_ERROR_OF_ITEM, _item_error(result))
+        parts.append(delimited(_ITEMS, item))
+    return b"".join(parts)
+
+
+def _item_error(refusal: Refusal) -> bytes:
+    return enrichment_pb2.ItemError(
+        code=refusal.code,
+        message=refusal.message,
+        field_issues=[
+            common_pb2.FieldIssue(field=name, code=code, mend=mend) for name, code, mend in refusal.issues
+        ],
+    ).SerializeToString()

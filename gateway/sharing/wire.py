@@ -1,0 +1,28 @@
+"""Protobuf written by parts: what is the same for many messages is serialized once and joined.
+
+Parsing joined parts gives the message merged from them (protobuf encoding guide, "Last one wins").
+"""
+
+_SMALL = tuple(bytes([n]) for n in range(128))
+
+
+def varint(number: int) -> bytes:
+    """Base-128 varint of a number that is not negative."""
+    if number < 128:
+        return _SMALL[number]
+    parts = bytearray()
+    while number > 127:
+        parts.append(number & 127 | 128)
+        number >>= 7
+    parts.append(number)
+    return bytes(parts)
+
+
+def tag(field_number: int) -> bytes:
+    """Tag of a length-delimited field."""
+    return varint(field_number << 3 | 2)
+
+
+def delimited(field_tag: bytes, content: bytes) -> bytes:
+    """One length-delimited field."""
+    return b"%b%b%b" % (field_tag, varint(len(content)), content)
