@@ -4,8 +4,8 @@ A kill writes a stop under a new epoch and waits until each worker's lease carri
 A worker shares only while its lease is fresh. Two rules make that safe:
 
 - A worker whose view is older than the store's does not renew. So a worker that hangs runs out by itself.
-- A lease that was not continuous counts only after a poll that came behind its publication saw the same epoch:
-  a kill that wrote before that poll is in its answer, and one that writes later finds the lease on the board.
+- A lease that was not continuous counts only after a poll behind its publication saw the same epoch: a kill
+  that wrote before that poll is in its answer, and one that writes later finds the lease on the board.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -88,7 +88,7 @@ class SwitchStore(Protocol):
 
 
 class Lease(NamedTuple):
-    """A worker's word: it acts on `epoch` or later, and on nothing at all from `expires_ns` (monotonic) on."""
+    """A worker's word: it acts on `epoch` or later, and from `expires_ns` (monotonic) on, on nothing."""
 
     worker_id: str
     epoch: int
@@ -131,7 +131,7 @@ class SwitchWatcher:
         return self._view
 
     def polled(self, view: SwitchView) -> None:
-        """The store answered, after the last publication: an unconfirmed lease of the same epoch now counts."""
+        """The store answered, behind the last publication: a lease of the same epoch now counts."""
         self._view = view
         lease = self._lease
         if lease is not None and lease.epoch == view.epoch:
@@ -164,9 +164,9 @@ class SwitchWatcher:
 class SwitchRunner:
     """Drives a watcher against a store and a board.
 
-    Two ways of use. A thread that does all by itself calls `step()` between two batches. Where another thread
-    shares, that one calls `begin()` before each batch, with `reports_applied=True` here, and waits for new work
-    no longer than POLL_MS at a time, so that it reports in time.
+    Two ways of use. A thread that does all by itself calls `step()` between two batches. Where another
+    thread shares, that one calls `begin()` before each batch, with `reports_applied=True` here, and waits
+    for new work no longer than POLL_MS at a time, so that it reports in time.
     """
 
     __slots__ = ("_board", "_clock", "_reports_applied", "_store", "watcher")
@@ -247,7 +247,9 @@ def await_epoch(
     while True:
         leases = board.read_all()
         now_ns = clock.monotonic_ns()
-        acknowledged, expired, waiting = [], [], []
+        acknowledged: list[str] = []
+        expired: list[str] = []
+        waiting: list[str] = []
         for lease in leases:
             if not lease.legible:
                 (waiting if now_ns - first_look_ns < longest_ns else expired).append(lease.worker_id)

@@ -26,8 +26,8 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from gateway.programs.model import (
-    ConsentSetting,
     Conditions,
+    ConsentSetting,
     Enrolment,
     Issuer,
     PolicySnapshot,
@@ -59,7 +59,7 @@ class Query(NamedTuple):
 
 
 class Release(NamedTuple):
-    """Fields that may leave (bit n = field n), the refused ones with their reason, and the consent that covers."""
+    """Fields that may leave (bit n = field n), those refused and why, and the consent that covers."""
 
     mask: int
     refusals: Refusals
@@ -78,11 +78,6 @@ class _Consent(NamedTuple):
     valid_from_ms: int
     valid_until_ms: int
     consent_id: str
-
-
-_ALWAYS_MS: Final = 1 << 62
-_SILENT: Final = _Consent(Tier.ENHANCED, -_ALWAYS_MS, _ALWAYS_MS, "")
-"""Takes the place of a party that said nothing beside one that did: it makes the other no stricter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +115,6 @@ class ProgramEntry:
     standing_refusal: Withhold | None = None
     grants: Mapping[str, tuple[_Grant, ...]] = field(default_factory=dict, repr=False)
     """Region to the grant of each tier, in the order of `Tier`."""
-    known_regions: frozenset[str] = field(default=frozenset(), repr=False)
     consents: _Consents = field(default=_Consents({}, {}), repr=False)
 
     def release(self, query: Query) -> Release | Withhold:
@@ -282,7 +276,7 @@ def _entry(
 
 def program_salt(salt: bytes, program: str) -> bytes:
     """The program's own salt, so that programs that share a salt version draw independently."""
-    return blake2b(program.encode(), key=salt[:64], digest_size=32, person=b"ein-program-salt").digest()
+    return blake2b(program.encode(), key=salt, digest_size=32, person=b"ein-program-salt").digest()
 
 
 def _standing_refusal(snapshot: PolicySnapshot, issuer: Issuer, state: State) -> Withhold | None:

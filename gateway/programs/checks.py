@@ -1,0 +1,329 @@
+"""What must hold between documents, and the making of the snapshot from them."""
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Final
+
+from enrichment.fields import FIELD_BY_NAME, FIELDS, GROUPS, PERSONAL_MASK
+from gateway.programs.issues import Report
+from gateway.programs.model import (
+    Channel,
+    Conditions,
+    ConsentSetting,
+    Enrolment,
+    Experiment,
+    Issuer,
+    PolicySnapshot,
+    Program,
+    Purpose,
+    Recipient,
+    State,
+    Tier,
+    Transport,
+)
+from gateway.programs.schema import (
+    ConditionsDocument,
+    ConsentDocument,
+    Documents,
+    EnrolmentDocument,
+    ProgramDocument,
+    iin_range,
+    ppm,
+    start_ms,
+)
+
+FOREVER_MS: Final = 253_402_300_800_000  # end of the year 9999
+REPORTING_MASK: Final = sum(1 << one.number for one in FIELDS if one.purpose == Purpose.FRAUD_REPORTING)
+
+
+def snapshot_of(documents: Documents, version: int, report: Report) -> PolicySnapshot | None:
+    """The snapshot, or None where a part that all else needs is missing. Issues go to the report."""
+    _check_issuers(documents, report)
+    programs = {
+        one.program: program
+        for file, one in documents.programs.items()
+        if (program := _program(file, one, documents, report)) is not None
+    }
+    enrolments = _enrolments(documents, programs, report)
+    regions = _regions(documents, report)
+    merchants, platforms = _consents(documents, report)
+    if documents.experiment is None:
+        return None
+    experiment = documents.experiment
+    return PolicySnapshot(
+        version=version,
+        issuers={
+            one.issuer_id: Issuer(
+                one.issuer_id, tuple(map(iin_range, one.iin_ranges)), one.region, one.recipient_id or ""
+            )
+            for one in documents.issuers.values()
+        },
+        recipients={
+            one.recipient_id: Recipient(
+                one.recipient_id,
+                one.jwks,
+                tuple(one.key_algorithms),
+                one.signing_algorithm,
+                one.status == "enabled",
+            )
+            for one in documents.recipients.values()
+        },
+        programs=programs,
+        enrolments=enrolments,
+        regions=regions,
+        merchants=merchants,
+        platforms=platforms,
+        experiment=Experiment(
+            ppm(experiment.global_holdout_percent),
+            _salt(experiment.global_salt, b"ein-global-salt"),
+            {name: _salt(text, b"ein-salt") for name, text in experiment.salts.items()},
+        ),
+    )
+
+
+def _salt(text: str, person: bytes) -> bytes:
+    return blake2b(text.encode(), digest_size=32, person=person).digest()
+
+
+def _mask(file: str, path: str, names: Sequence[str], report: Report) -> int:
+    mask = 0
+    for name in names:
+        known = FIELD_BY_NAME.get(name)
+        if known is None:
+            report.unknown(file, path, "field", name, FIELD_BY_NAME, "See the field dictionary")
+        else:
+            mask |= 1 << known.number
+    return mask
+
+
+def _inside(file: str, path: str, mask: int, outer: int, of: str, report: Report) -> None:
+    for one in FIELDS:
+        if mask & ~outer & 1 << one.number:
+            report.add(file, path, f'"{one.name}" is not in {of}', f"Remove it, or add it to {of}")
+
+
+def _check_issuers(documents: Documents, report: Report) -> None:
+    recipients = {one.recipient_id for one in documents.recipients.values()}
+    owners: dict[object, str] = {}
+    for file, issuer in documents.issuers.items():
+        if issuer.recipient_id is not None and issuer.recipient_id not in recipients:
+            report.unknown(
+                file, "recipient_id", "recipient", issuer.recipient_id, recipients, "Add it under recipients/"
+            )
+        for index, text in enumerate(issuer.iin_ranges):
+            other = owners.setdefault(iin_range(text), file)
+            if other != file or text in issuer.iin_ranges[:index]:
+                report.add(
+                    file,
+                    f"iin_ranges.{index}",
+                    f"an equal range stands in {other}",
+                    "Keep it in one place; a narrower range inside a wider one is fine and wins",
+                )
+
+
+def _program(file: str, one: ProgramDocument, documents: Documents, report: Report) -> Program | None:
+    field_mask = _mask(file, "fields", one.fields, report)
+    basic = _mask(file, "tiers.basic", one.tiers.basic, report)
+    enhanced = _mask(file, "tiers.enhanced", one.tiers.enhanced, report)
+    _inside(file, "tiers.enhanced", enhanced, field_mask, "the program's fields", report)
+    _inside(file, "tiers.basic", basic, enhanced, "tiers.enhanced", report)
+    purpose = Purpose[one.purpose.upper()]
+    allowed = ~PERSONAL_MASK if purpose is not Purpose.FRAUD_AUTHORIZATION else ~REPORTING_MASK
+    for field in FIELDS:
+        if field_mask & ~allowed & 1 << field.number:
+            why = "is personal" if field.sensitivity in "IP" else "is collected for reports"
+            report.add(
+                file, "fields", f'"{field.name}" {why}: it may not go under {one.purpose}', "Remove it"
+            )
+    salts = documents.experiment.salts if documents.experiment else {one.salt_version: ""}
+    if one.salt_version not in salts:
+        report.unknown(
+            file, "salt_version", "salt", one.salt_version, salts, "Add it to salts in experiment.yaml"
+        )
+        return None
+    if one.kind == "after" and one.transports != ["ssf"]:
+        report.add(file, "transports", "after the fact there is no authorization to carry it", "Use [ssf]")
+    return Program(
+        program=one.program,
+        ahead=one.kind == "ahead",
+        purpose=purpose,
+        field_mask=field_mask,
+        basic_mask=basic,
+        enhanced_mask=enhanced,
+        transports=_transports(one.transports),
+        state=State[one.state.upper()],
+        ramp_ppm=ppm(one.ramp_percent),
+        holdout_ppm=ppm(one.holdout_percent),
+        salt_version=one.salt_version,
+        deadline_ms=one.deadline_ms,
+    )
+
+
+def _transports(names: Iterable[str]) -> tuple[Transport, ...]:
+    return tuple(Transport[name.upper()] for name in dict.fromkeys(names))
+
+
+def _enrolments(documents: Documents, programs: dict[str, Program], report: Report) -> tuple[Enrolment, ...]:
+    issuers = {one.issuer_id for one in documents.issuers.values()}
+    without_recipient = {one.issuer_id for one in documents.issuers.values() if one.recipient_id is None}
+    named = {one.program for one in documents.programs.values()}
+    files: dict[tuple[str, str], str] = {}
+    enrolments: list[Enrolment] = []
+    for file, one in documents.enrolments.items():
+        if one.issuer_id not in issuers:
+            report.unknown(file, "issuer_id", "issuer", one.issuer_id, issuers, "Add it under issuers/")
+        if one.program not in named:
+            report.unknown(file, "program", "program", one.program, named, "Add it under programs/")
+        if one.issuer_id in without_recipient:
+            report.add(file, "issuer_id", "the issuer has no recipient", "Give it a recipient_id")
+        other = files.setdefault((one.issuer_id, one.program), file)
+        if other != file:
+            report.add(file, "program", f"{other} enrols the issuer in it already", "Keep one of the two")
+        if documents.regions is not None:
+            for region in set(one.regions) - set(documents.regions.regions):
+                report.unknown(
+                    file, "regions", "region", region, documents.regions.regions, "Add it to regions.yaml"
+                )
+        enrolments.append(_enrolment(file, one, programs.get(one.program), report))
+    return tuple(enrolments)
+
+
+def _enrolment(file: str, one: EnrolmentDocument, program: Program | None, report: Report) -> Enrolment:
+    field_mask = _mask(file, "fields", one.fields, report)
+    transports = _transports(one.transports)
+    if program is not None:
+        _inside(file, "fields", field_mask, program.field_mask, "the program's fields", report)
+        for transport in transports:
+            if transport not in program.transports:
+                report.add(
+                    file,
+                    "transports",
+                    f"the program does not use {transport.name.lower()}",
+                    "Remove it, or add it to the program",
+                )
+    if one.valid_from >= one.valid_until:
+        report.add(file, "valid_until", "it is not after valid_from", "Correct one of them")
+    return Enrolment(
+        enrolment_id=one.enrolment_id,
+        issuer_id=one.issuer_id,
+        program=one.program,
+        contract_id=one.contract_id,
+        legal_basis=one.legal_basis,
+        controller_role=one.controller_role,
+        valid_from_ms=start_ms(one.valid_from),
+        valid_until_ms=start_ms(one.valid_until),
+        attestation_expires_ms=start_ms(one.attestation_expires),
+        regions=tuple(dict.fromkeys(one.regions)),
+        field_mask=field_mask,
+        transports=transports,
+        message_elements=_message_elements(file, one, field_mask, report),
+        clear_elements_allowed=one.protection == "network",
+        state=State[one.state.upper()],
+        ramp_ppm=None if one.ramp_percent is None else ppm(one.ramp_percent),
+        holdout_ppm=None if one.holdout_percent is None else ppm(one.holdout_percent),
+        profile=one.profile,
+        variant=one.variant,
+        conditions=_conditions(one.when),
+    )
+
+
+def _message_elements(
+    file: str, one: EnrolmentDocument, field_mask: int, report: Report
+) -> tuple[tuple[str, int], ...]:
+    if ("message" in one.transports) != bool(one.message_elements):
+        report.add(
+            file,
+            "message_elements",
+            "elements and the transport message go together",
+            "Add what is missing, or remove both",
+        )
+    if one.message_elements and one.protection != "network":
+        report.add(
+            file,
+            "protection",
+            "elements of the message are clear to the network",
+            'Set "network" where the contract says so, or remove message_elements',
+        )
+    elements: list[tuple[str, int]] = []
+    for target, name in one.message_elements.items():
+        path = f"message_elements.{target}"
+        mask = _mask(file, path, [name], report)
+        _inside(file, path, mask, field_mask, "the enrolment's fields", report)
+        field = FIELD_BY_NAME.get(name)
+        if field is None:
+            continue
+        if not field.clear_ok:
+            report.add(file, path, f'"{name}" may only leave sealed', "Use a score, velocity or auth field")
+        elements.append((target, field.number))
+    return tuple(elements)
+
+
+def _conditions(when: ConditionsDocument) -> Conditions:
+    return Conditions(
+        frozenset(int(Channel[name.upper()]) for name in when.channel),
+        frozenset(when.mcc),
+        frozenset(when.merchant_country),
+        when.amount_minor_from,
+        when.amount_minor_below,
+    )
+
+
+def _regions(documents: Documents, report: Report) -> dict[str, int]:
+    if documents.regions is None:
+        return {}
+    regions: dict[str, int] = {}
+    for region, one in documents.regions.regions.items():
+        path = f"regions.{region}"
+        mask = _mask("regions.yaml", f"{path}.fields", one.fields, report)
+        for group in one.groups:
+            if group not in GROUPS:
+                report.unknown(
+                    "regions.yaml", f"{path}.groups", "group", group, GROUPS, "See the field dictionary"
+                )
+            mask |= sum(1 << field.number for field in FIELDS if field.group == group)
+        regions[region] = mask
+    return regions
+
+
+def _consents(
+    documents: Documents, report: Report
+) -> tuple[dict[str, ConsentSetting], dict[str, ConsentSetting]]:
+    both: tuple[dict[str, ConsentSetting], dict[str, ConsentSetting]] = ({}, {})
+    if documents.merchants is None:
+        return both
+    for settings, kind, said in (
+        (both[0], "merchants", documents.merchants.merchants),
+        (both[1], "platforms", documents.merchants.platforms),
+    ):
+        for index, one in enumerate(said):
+            path = f"{kind}.{index}"
+            tier = _tier(path, one, report)
+            for party in one.ids:
+                if party in settings:
+                    report.add("merchants.yaml", f"{path}.ids", f'"{party}" stands twice', "Keep one setting")
+                settings[party] = ConsentSetting(
+                    f"{kind.removesuffix('s')}/{party}/{one.terms_version}",
+                    tier,
+                    one.terms_version,
+                    one.actor,
+                    one.evidence,
+                    start_ms(one.valid_from),
+                    FOREVER_MS if one.valid_until is None else start_ms(one.valid_until),
+                )
+    return both
+
+
+def _tier(path: str, one: ConsentDocument, report: Report) -> Tier:
+    if one.opted_out == (one.tier is not None):
+        report.add("merchants.yaml", path, "it takes either a tier or opted_out: true", "Keep one of them")
+    if one.opted_out and one.valid_until is not None:
+        report.add(
+            "merchants.yaml", f"{path}.valid_until", "an opt-out does not run out by itself", "Remove it"
+        )
+    if one.valid_until is not None and one.valid_from >= one.valid_until:
+        report.add(
+            "merchants.yaml", f"{path}.valid_until", "it is not after valid_from", "Correct one of them"
+        )
+    if one.opted_out or one.tier is None:
+        return Tier.OPTED_OUT
+    return Tier[one.tier.upper()]

@@ -1,0 +1,188 @@
+"""The shape of each policy document as pydantic models: strict, closed, no meaning beyond one file."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from gateway.programs.model import PPM, IinRange
+
+MAX_ITEMS = 100_000
+"""Longest list in a document: a merchants file of a large acquirer."""
+
+_MS_A_DAY = 86_400_000
+_PERCENT_PPM = PPM // 100
+
+
+def _date(value: object) -> object:
+    """YAML reads an unquoted date by itself; a quoted one is the same date."""
+    if isinstance(value, str):
+        return date.fromisoformat(value)
+    if isinstance(value, datetime):
+        raise ValueError("a day is expected, without a time")
+    return value
+
+
+def _whole_ppm(value: float) -> float:
+    if abs(value * _PERCENT_PPM - round(value * _PERCENT_PPM)) > 1e-6:
+        raise ValueError("at most four decimals: shares are kept in parts per million")
+    return value
+
+
+def _iin_range(value: str) -> str:
+    first, _, last = value.partition("-")
+    for part in (first, last or first):
+        if not (part.isascii() and part.isdigit() and len(part) in (6, 8)):
+            raise ValueError('6 or 8 digits, or two of them as "first-last"')
+    if iin_range(value).first > iin_range(value).last:
+        raise ValueError("the first IIN of a range comes before the last")
+    return value
+
+
+def iin_range(text: str) -> IinRange:
+    """A checked range as 8 digits: six digits hold all that begin with them."""
+    first, _, last = text.partition("-")
+    return IinRange(first.ljust(8, "0"), (last or first).ljust(8, "9"))
+
+
+def ppm(percent: float) -> int:
+    return round(percent * _PERCENT_PPM)
+
+
+def start_ms(day: date) -> int:
+    """Start of the day in UTC, epoch milliseconds."""
+    return (day - date(1970, 1, 1)).days * _MS_A_DAY
+
+
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+OpaqueId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Day = Annotated[date, BeforeValidator(_date)]
+Percent = Annotated[float, Field(ge=0, le=100), AfterValidator(_whole_ppm)]
+IinRangeText = Annotated[str, AfterValidator(_iin_range)]
+FieldName = str
+TransportName = Literal["message", "lookup", "ssf"]
+PurposeName = Literal["fraud_authorization", "fraud_reporting"]
+Target = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,32}$")]
+
+
+class Document(BaseModel):
+    """Every model: unknown keys are errors, nothing is coerced."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class IssuerDocument(Document):
+    issuer_id: Id
+    iin_ranges: Annotated[list[IinRangeText], Field(min_length=1, max_length=MAX_ITEMS)]
+    region: Region
+    recipient_id: Id | None = None
+    """Who receives for it. May be absent while it is in no program."""
+
+
+class RecipientDocument(Document):
+    recipient_id: Id
+    jwks: Text | None = None
+    """Path of a JWK Set, relative to the policy directory. Without it the key directory is asked."""
+    key_algorithms: Annotated[list[Literal["ECDH-ES+A256KW", "RSA-OAEP-256"]], Field(min_length=1)]
+    signing_algorithm: Literal["ES256", "RS256", "EdDSA"] = "ES256"
+    status: Literal["enabled", "disabled"]
+
+
+class TiersDocument(Document):
+    basic: list[FieldName]
+    enhanced: list[FieldName]
+
+
+class ProgramDocument(Document):
+    program: Id
+    kind: Literal["ahead", "after"]
+    purpose: PurposeName
+    fields: Annotated[list[FieldName], Field(min_length=1)]
+    tiers: TiersDocument
+    transports: Annotated[list[TransportName], Field(min_length=1)]
+    state: Literal["draft", "shadow", "active", "paused", "killed", "retired"]
+    ramp_percent: Percent
+    holdout_percent: Percent
+    salt_version: Text
+    deadline_ms: Annotated[int, Field(ge=1, le=60_000)]
+
+
+class ConditionsDocument(Document):
+    channel: list[Literal["ecom", "app", "moto", "pos"]] = []
+    mcc: list[Annotated[str, StringConstraints(pattern=r"^[0-9]{4}$")]] = []
+    merchant_country: list[Region] = []
+    amount_minor_from: Annotated[int, Field(ge=0)] | None = None
+    amount_minor_below: Annotated[int, Field(ge=1)] | None = None
+
+
+class EnrolmentDocument(Document):
+    enrolment_id: Id
+    issuer_id: Id
+    program: Id
+    contract_id: Text
+    legal_basis: Literal["legitimate_interest", "contract", "legal_obligation", "consent"]
+    controller_role: Literal["independent_controller", "joint_controller", "processor"]
+    valid_from: Day
+    valid_until: Day
+    attestation_expires: Day
+    regions: Annotated[list[Region], Field(min_length=1)]
+    fields: Annotated[list[FieldName], Field(min_length=1)]
+    transports: Annotated[list[TransportName], Field(min_length=1)]
+    message_elements: dict[Target, FieldName] = {}
+    protection: Literal["sealed", "network"] = "sealed"
+    state: Literal["active", "shadow", "paused"]
+    ramp_percent: Percent | None = None
+    holdout_percent: Percent | None = None
+    profile: Literal["B"] = "B"
+    variant: Id = "default"
+    when: ConditionsDocument = ConditionsDocument()
+
+
+class RegionDocument(Document):
+    groups: list[str] = []
+    fields: list[FieldName] = []
+
+
+class RegionsDocument(Document):
+    regions: dict[Region, RegionDocument]
+
+
+class ConsentDocument(Document):
+    """One setting, said by or for many alike."""
+
+    ids: Annotated[list[OpaqueId], Field(min_length=1, max_length=MAX_ITEMS)]
+    tier: Literal["none", "basic", "enhanced"] | None = None
+    opted_out: bool = False
+    terms_version: Text
+    actor: Text
+    evidence: Text
+    valid_from: Day
+    valid_until: Day | None = None
+
+
+class MerchantsDocument(Document):
+    platforms: Annotated[list[ConsentDocument], Field(max_length=MAX_ITEMS)] = []
+    merchants: Annotated[list[ConsentDocument], Field(max_length=MAX_ITEMS)] = []
+
+
+class ExperimentDocument(Document):
+    global_holdout_percent: Percent
+    # 22 letters of base64 are 128 bits: enough that nobody finds an arm by trying.
+    global_salt: Annotated[str, StringConstraints(min_length=22, max_length=256)] = Field(repr=False)
+    salts: dict[Text, Annotated[str, StringConstraints(min_length=22, max_length=256)]] = Field(repr=False)
+
+
+@dataclass(slots=True)
+class Documents:
+    """What the files say, each checked for itself. Keys of the mappings are file names."""
+
+    issuers: dict[str, IssuerDocument] = field(default_factory=dict)
+    recipients: dict[str, RecipientDocument] = field(default_factory=dict)
+    programs: dict[str, ProgramDocument] = field(default_factory=dict)
+    enrolments: dict[str, EnrolmentDocument] = field(default_factory=dict)
+    regions: RegionsDocument | None = None
+    merchants: MerchantsDocument | None = None
+    experiment: ExperimentDocument | None = None
