@@ -166,7 +166,7 @@ class Truth:
                 known.difference -= approves(behaviour, nature, with_data=False)
 
     def rows(self) -> list[dict[str, str | int | float]]:
-        """One row a program and issuer: `{program, issuer, payments, truth}`."""
+        """One row a program and issuer."""
         return [
             {
                 "program": program,

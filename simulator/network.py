@@ -64,7 +64,7 @@ class NetworkLink:
         self._waiting.clear()
 
     async def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Sends `message` (with its own `id`) and waits for the reply. Raises ConnectionError, TimeoutError."""
+        """Sends `message` (with its own `id`), waits for the reply. Raises ConnectionError, TimeoutError."""
         writer = await self._connected()
         waiting: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[message["id"]] = waiting
@@ -114,5 +114,4 @@ async def serve(socket_path: Path, handler: Handler) -> asyncio.Server:
                 task.add_done_callback(running.discard)
         writer.close()
 
-    socket_path.unlink(missing_ok=True)
     return await asyncio.start_unix_server(connection, str(socket_path), limit=MAX_LINE_BYTES)

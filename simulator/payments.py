@@ -13,8 +13,9 @@ START_MS = 1_736_121_600_000
 
 SPAN_DAYS = 30
 MERCHANTS = 200
-PLATFORM_FROM = 171
-"""Merchants from this number on belong to the sample policy's platform."""
+PLATFORM_ID = "plat-1"
+INDEPENDENT = range(180, 190)
+"""Merchants outside the sample policy's platform: silent ones, so that nothing of theirs is shared."""
 
 FREQUENT_SHARE = 0.15
 """Share of the payments that the first 5% of the cards make: recurring cards, as in life."""
@@ -183,7 +184,7 @@ class PaymentStream:
             at_ms=at_ms,
             card=card,
             merchant_id=f"m-{place + 1:04d}",
-            platform_id="platform-bazaar" if place + 1 >= PLATFORM_FROM else "",
+            platform_id="" if place + 1 in INDEPENDENT else PLATFORM_ID,
             merchant_name=f"Shop {place + 1}",
             mcc=("5411", "5732", "5812", "5942", "4511", "7995", "5999")[place % 7],
             merchant_country="US",
