@@ -1,1 +1,1 @@
-"""What must be shown: each module measures one promise, at reduced or full counts, and returns its evidence."""
+"""What must be shown: each module measures one promise and returns its evidence."""

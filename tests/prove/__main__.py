@@ -1,7 +1,7 @@
-"""`make prove` and `make prove-full`: runs the checks one after the other, each on a machine of its own making.
+"""`make prove` and `make prove-full`: runs the checks one after the other.
 
-A check is a module of this folder with `run(full: bool) -> dict`: it raises AssertionError when its promise does
-not hold, and returns what it measured. `--write DIR` keeps that as JSON with date, commit and machine.
+A check is a module of this folder with `run(full: bool) -> dict`: it raises AssertionError when its promise
+does not hold, and returns what it measured. `--write DIR` keeps that as JSON with date, commit and machine.
 """
 
 import argparse

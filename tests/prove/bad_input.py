@@ -1,4 +1,4 @@
-"""Bad input on the real gRPC surface of both fronts: a typed error or a field issue, never the value, and on it goes."""
+"""Bad input on the real surface of both fronts: a typed error or a field issue, never the value."""
 
 import tempfile
 from pathlib import Path

@@ -1,40 +1,57 @@
-"""A fresh installation in a folder: settings with free ports, keys, recipients' keys, tokens, sample policy, processes."""
+"""A fresh installation in a folder, with tokens and recipients' keys, and its processes running."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from joserfc.jwk import ECKey
 
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.identity import Role, issue_token
-from gateway.server.settings import load_settings
+from gateway.server.install import install, read_policy
 from gateway.server.state import StateDir
 from gateway.server.supervisor import PROCESSES, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
+SAMPLE_POLICY = ROOT / "deploy" / "sample" / "policy"
 RECIPIENTS = ("northgate-bank", "harbor-federal", "meridian-cards", "atlas-processing")
+
+
+def recipient_key(recipient_id: str) -> tuple[dict[str, Any], str]:
+    """A new private JWK of a recipient, and its public JWK Set."""
+    key = ECKey.generate_key(
+        "P-256", {"kid": f"{recipient_id}-1", "use": "enc", "alg": "ECDH-ES+A256KW"}, private=True
+    )
+    return dict(key.as_dict(private=True)), json.dumps({"keys": [key.as_dict(private=False)]})
 
 
 class Installation:
     """`with Installation(folder) as i:` runs the processes named, on ports of their own."""
 
     def __init__(
-        self, folder: Path, *, front: str = "auto", processes: Sequence[str] = PROCESSES, start: bool = True
+        self,
+        folder: Path,
+        *,
+        front: str = "auto",
+        processes: Sequence[str] = PROCESSES,
+        start: bool = True,
     ) -> None:
-        from gateway.server.install import install
-
-        self._start = start
-        self.folder = folder
-        installed = install(
-            folder, policy_dir=ROOT / "deploy" / "sample" / "policy", recipients=RECIPIENTS, front=front
+        keys = {recipient_id: recipient_key(recipient_id) for recipient_id in RECIPIENTS}
+        self.recipient_keys = {recipient_id: private for recipient_id, (private, _) in keys.items()}
+        self.settings = install(
+            folder,
+            policy=read_policy(SAMPLE_POLICY),
+            recipient_jwks={recipient_id: public for recipient_id, (_, public) in keys.items()},
+            front=front,
         )
-        self.config: Path = installed.config
-        self.recipient_keys: dict[str, dict[str, Any]] = installed.recipient_private_keys
-        self.settings = load_settings(self.config)
+        self.folder = folder
+        self.config: Path = self.settings.source
         self.state: StateDir = self.settings.state
         self.tokens: dict[str, str] = {}
         self.supervisor = Supervisor(self.settings, processes=processes)
+        self._start = start
 
     def __enter__(self) -> Self:
         self.token("payments", "caller")

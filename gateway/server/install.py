@@ -1,0 +1,60 @@
+"""A fresh installation in a folder: settings on free ports, keys, recipients' keys, and a first policy."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from gateway.backends.embedded.keyfiles import create_keys, publish_recipient_keys
+from gateway.backends.embedded.policy import SqlitePolicyStore
+from gateway.programs.documents import load_policy
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.entropy import SystemEntropy
+from gateway.server.settings import Settings, load_settings
+
+FREE = "127.0.0.1:0"
+"""A free port of the loopback address: what listens there says which in run/<process>.json."""
+
+ISSUER_URL = "https://issuernetwork.test"
+"""`iss` of a trial installation: a name reserved for tests (RFC 2606), only ever compared."""
+
+
+def read_policy(directory: Path) -> dict[str, str]:
+    """The policy's documents by relative name."""
+    return {
+        path.relative_to(directory).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(directory.rglob("*.yaml"))
+    }
+
+
+def write_settings(folder: Path, *, front: str = "auto") -> Path:
+    """Settings of a trial installation in `folder`, everything on free loopback ports."""
+    document = {
+        "state_dir": "var",
+        "issuer_url": ISSUER_URL,
+        "gateway": {"listen": FREE, "metrics": FREE, "front": front},
+        "feeds": {"listen_grpc": FREE, "listen_http": FREE, "metrics": FREE},
+        "measure": {"listen_grpc": FREE, "metrics": FREE},
+    }
+    path = folder / "ein.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return path
+
+
+def install(
+    folder: Path, *, policy: Mapping[str, str], recipient_jwks: Mapping[str, str], front: str = "auto"
+) -> Settings:
+    """Makes all that the processes need in `folder`. Raises PolicyInvalid, KeyFileError, BadKey."""
+    settings = load_settings(write_settings(folder, front=front))
+    state = settings.state
+    state.make()
+    create_keys(state.keys, SystemEntropy(), make_passphrase=True)
+    for recipient_id, jwks in recipient_jwks.items():
+        publish_recipient_keys(state.keys, recipient_id, jwks)
+    load_policy(policy)
+    store = SqlitePolicyStore(str(state.policy_db), SystemClock())
+    try:
+        store.apply(policy, actor="install", reason="first policy")
+    finally:
+        store.close()
+    return settings
