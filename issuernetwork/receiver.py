@@ -1,0 +1,30 @@
+"""What an issuer's receiver imports: open signed sets, keep their order, poll for them.
+
+    receiver = Receiver(recipient_id="northgate-bank", private_keys=[jwk], jwks=jwks.current, iss="https://...")
+    share = receiver.open(signed_set)
+
+`Receiver` and `Inbox` do no I/O; `PollReceiver` puts an aiohttp session around them.
+"""
+
+from issuernetwork._jose import BadKey, RefusedToken
+from issuernetwork.receiver_inbox import Gap, Inbox, Offered
+from issuernetwork.receiver_open import SHARE_EVENT, WITHDRAWN_EVENT, Receiver, Share, Withdrawn
+from issuernetwork.receiver_poll import Handler, JwksCache, PollCounts, PollFault, PollReceiver
+
+__all__ = [
+    "SHARE_EVENT",
+    "WITHDRAWN_EVENT",
+    "BadKey",
+    "Gap",
+    "Handler",
+    "Inbox",
+    "JwksCache",
+    "Offered",
+    "PollCounts",
+    "PollFault",
+    "PollReceiver",
+    "Receiver",
+    "RefusedToken",
+    "Share",
+    "Withdrawn",
+]
