@@ -155,7 +155,7 @@ class Decision(_message.Message):
     def __init__(self, program: _Optional[str] = ..., share_id: _Optional[str] = ..., enrolment_id: _Optional[str] = ..., contract_id: _Optional[str] = ..., consent_id: _Optional[str] = ..., purpose: _Optional[_Union[_common_pb2.Purpose, str]] = ..., outcome: _Optional[_Union[DecisionOutcome, str]] = ..., withhold_reason: _Optional[_Union[WithholdReason, str]] = ..., refusals: _Optional[_Iterable[_Union[FieldRefusal, _Mapping]]] = ..., arm: _Optional[_Union[_common_pb2.Arm, str]] = ..., variant: _Optional[str] = ..., experiment_id: _Optional[str] = ..., ramp_ppm: _Optional[int] = ..., holdout_ppm: _Optional[int] = ..., eligible: bool = ..., field_mask: _Optional[int] = ..., dictionary_version: _Optional[int] = ..., recipient_id: _Optional[str] = ..., card_token: _Optional[str] = ..., token_epoch: _Optional[int] = ..., profile: _Optional[str] = ..., recipient_kid: _Optional[str] = ..., payload_sha256: _Optional[bytes] = ..., sealed: _Optional[bytes] = ..., transports: _Optional[_Iterable[_Union[_common_pb2.Transport, str]]] = ..., expires_at_ms: _Optional[int] = ..., match_keys: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Evaluation(_message.Message):
-    __slots__ = ("evaluation_id", "request_id", "request_digest", "sender_id", "merchant_id", "platform_id", "payment_intent_id", "attempt_no", "issuer_id", "initiated_at_ms", "received_at_ms", "decided_at_ms", "unit_key", "unit_source", "match", "score", "amount_minor", "currency", "channel", "mcc", "velocity_keys", "policy_version", "schema_version", "decisions", "switch_epoch", "answer", "degraded")
+    __slots__ = ("evaluation_id", "request_id", "request_digest", "sender_id", "merchant_id", "platform_id", "payment_intent_id", "attempt_no", "issuer_id", "initiated_at_ms", "received_at_ms", "decided_at_ms", "unit_key", "unit_source", "match", "score", "amount_minor", "currency", "channel", "mcc", "velocity_keys", "policy_version", "schema_version", "decisions", "switch_epoch", "answer", "degraded", "cardholder_region", "merchant_country")
     EVALUATION_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -183,6 +183,8 @@ class Evaluation(_message.Message):
     SWITCH_EPOCH_FIELD_NUMBER: _ClassVar[int]
     ANSWER_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_FIELD_NUMBER: _ClassVar[int]
+    CARDHOLDER_REGION_FIELD_NUMBER: _ClassVar[int]
+    MERCHANT_COUNTRY_FIELD_NUMBER: _ClassVar[int]
     evaluation_id: str
     request_id: str
     request_digest: bytes
@@ -210,7 +212,9 @@ class Evaluation(_message.Message):
     switch_epoch: int
     answer: bytes
     degraded: bool
-    def __init__(self, evaluation_id: _Optional[str] = ..., request_id: _Optional[str] = ..., request_digest: _Optional[bytes] = ..., sender_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., platform_id: _Optional[str] = ..., payment_intent_id: _Optional[str] = ..., attempt_no: _Optional[int] = ..., issuer_id: _Optional[str] = ..., initiated_at_ms: _Optional[int] = ..., received_at_ms: _Optional[int] = ..., decided_at_ms: _Optional[int] = ..., unit_key: _Optional[bytes] = ..., unit_source: _Optional[_Union[_common_pb2.UnitSource, str]] = ..., match: _Optional[_Union[_common_pb2.MatchReferences, _Mapping]] = ..., score: _Optional[int] = ..., amount_minor: _Optional[int] = ..., currency: _Optional[str] = ..., channel: _Optional[_Union[_common_pb2.Channel, str]] = ..., mcc: _Optional[str] = ..., velocity_keys: _Optional[_Iterable[bytes]] = ..., policy_version: _Optional[int] = ..., schema_version: _Optional[int] = ..., decisions: _Optional[_Iterable[_Union[Decision, _Mapping]]] = ..., switch_epoch: _Optional[int] = ..., answer: _Optional[bytes] = ..., degraded: bool = ...) -> None: ...
+    cardholder_region: str
+    merchant_country: str
+    def __init__(self, evaluation_id: _Optional[str] = ..., request_id: _Optional[str] = ..., request_digest: _Optional[bytes] = ..., sender_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., platform_id: _Optional[str] = ..., payment_intent_id: _Optional[str] = ..., attempt_no: _Optional[int] = ..., issuer_id: _Optional[str] = ..., initiated_at_ms: _Optional[int] = ..., received_at_ms: _Optional[int] = ..., decided_at_ms: _Optional[int] = ..., unit_key: _Optional[bytes] = ..., unit_source: _Optional[_Union[_common_pb2.UnitSource, str]] = ..., match: _Optional[_Union[_common_pb2.MatchReferences, _Mapping]] = ..., score: _Optional[int] = ..., amount_minor: _Optional[int] = ..., currency: _Optional[str] = ..., channel: _Optional[_Union[_common_pb2.Channel, str]] = ..., mcc: _Optional[str] = ..., velocity_keys: _Optional[_Iterable[bytes]] = ..., policy_version: _Optional[int] = ..., schema_version: _Optional[int] = ..., decisions: _Optional[_Iterable[_Union[Decision, _Mapping]]] = ..., switch_epoch: _Optional[int] = ..., answer: _Optional[bytes] = ..., degraded: bool = ..., cardholder_region: _Optional[str] = ..., merchant_country: _Optional[str] = ...) -> None: ...
 
 class OutcomeRecord(_message.Message):
     __slots__ = ("sender_id", "outcome", "recorded_at_ms")
