@@ -181,5 +181,6 @@ def _evaluation_row(record: storage.Evaluation, evaluation_key: int) -> Evaluati
         payment_intent_id=record.payment_intent_id, attempt_no=record.attempt_no,
         issuer_id=record.issuer_id, unit_key=record.unit_key, initiated_at_ms=record.initiated_at_ms,
         channel=record.channel, mcc=record.mcc, amount_minor=record.amount_minor,
-        currency=record.currency, match_keys=tuple(keys),
+        currency=record.currency, cardholder_region=record.cardholder_region,
+        merchant_country=record.merchant_country, match_keys=tuple(keys),
     )  # fmt: skip

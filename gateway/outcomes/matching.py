@@ -113,6 +113,8 @@ class EvaluationRow:
     mcc: str
     amount_minor: int
     currency: str
+    cardholder_region: str = ""
+    merchant_country: str = ""
     match_keys: tuple[str, ...] = ()
 
 

@@ -36,6 +36,9 @@ WAL_RESTART_BYTES = 64 * 1024 * 1024
 """Beyond this the checkpoint waits for readers, so that the log starts again from its beginning."""
 
 
+KEY_SEPARATOR = "\n"
+"""Between the keys of an evaluation as kept: no key kind holds one."""
+
 Row = tuple[Any, ...]
 
 
@@ -101,7 +104,8 @@ def _evaluation(row: Row) -> EvaluationRow:
         evaluation_key=row[0], evaluation_id=row[1], sender_id=row[2], merchant_id=row[3],
         platform_id=row[4], payment_intent_id=row[5], attempt_no=row[6], issuer_id=row[7],
         unit_key=row[8], initiated_at_ms=row[9], channel=row[10], mcc=row[11],
-        amount_minor=row[12], currency=row[13],
+        amount_minor=row[12], currency=row[13], cardholder_region=row[14], merchant_country=row[15],
+        match_keys=tuple(row[16].split(KEY_SEPARATOR)) if row[16] else (),
     )  # fmt: skip
 
 
@@ -126,7 +130,7 @@ class SqliteDeliveryReader:
             return None
         found = rows[0]
         return StoredShare(
-            share_id=share_id, program=found[14], issuer_id=found[15], recipient_id=found[16],
+            share_id=share_id, program=found[17], issuer_id=found[18], recipient_id=found[19],
             evaluation=_evaluation(found),
         )  # fmt: skip
 
@@ -288,7 +292,8 @@ def _evaluation_values(row: EvaluationRow) -> tuple[object, ...]:
     return (
         row.evaluation_key, row.evaluation_id, row.sender_id, row.merchant_id, row.platform_id,
         row.payment_intent_id, row.attempt_no, row.issuer_id, row.unit_key, row.initiated_at_ms,
-        row.channel, row.mcc, row.amount_minor, row.currency,
+        row.channel, row.mcc, row.amount_minor, row.currency, row.cardholder_region,
+        row.merchant_country, KEY_SEPARATOR.join(row.match_keys),
     )  # fmt: skip
 
 

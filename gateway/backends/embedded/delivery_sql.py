@@ -9,7 +9,8 @@ SCHEMA = (
         merchant_id text not null, platform_id text not null, payment_intent_id text not null,
         attempt_no integer not null, issuer_id text not null, unit_key blob not null,
         initiated_at_ms integer not null, channel integer not null, mcc text not null,
-        amount_minor integer not null, currency text not null) strict""",
+        amount_minor integer not null, currency text not null, cardholder_region text not null,
+        merchant_country text not null, match_keys text not null) strict""",
     """create index if not exists evaluations_payment
         on evaluations(sender_id, payment_intent_id, attempt_no)""",
     """create table if not exists match_keys(
@@ -53,7 +54,7 @@ _ITEM = """o.share_id, o.transport, o.recipient_id, o.program, o.issuer_id, o.ev
     o.stream_seq, o.jti, o.withdrawn, o.state, o.sent_count, o.error_count"""
 _EVALUATION = """e.evaluation_key, e.evaluation_id, e.sender_id, e.merchant_id, e.platform_id,
     e.payment_intent_id, e.attempt_no, e.issuer_id, e.unit_key, e.initiated_at_ms, e.channel, e.mcc,
-    e.amount_minor, e.currency"""
+    e.amount_minor, e.currency, e.cardholder_region, e.merchant_country, e.match_keys"""
 
 OFFSET = "select position from offsets where topic = ? and partition = ?"
 KNOWN_SHARES = "select share_id from shares where share_id in ({marks})"
@@ -61,7 +62,7 @@ KNOWN_REPORTS = "select report_id from reports where kind = ? and reporter_id = 
 NEXT_SEQ = "select next_seq from streams where stream_id = ?"
 UNCONFIRMED = "select record from unconfirmed order by record_no"
 
-INSERT_EVALUATION = "insert or ignore into evaluations values (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+INSERT_EVALUATION = "insert or ignore into evaluations values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 INSERT_KEY = "insert or ignore into match_keys values (?,?)"
 INSERT_SHARE = "insert into shares values (?,?,?,?,?,?)"
 INSERT_SET = "insert or ignore into sets values (?,?)"
