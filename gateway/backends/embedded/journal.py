@@ -44,6 +44,9 @@ KEEP_MS = 8 * 24 * 3_600_000
 
 LOCK_NAME = "writer.lock"
 
+DURABLE_ANCESTORS = 3
+"""Directories above the journal's that may be new: <state>/gateway/journal, and the state's own parent."""
+
 
 class FileJournalWriter:
     """The one writer of a journal directory. Implements `JournalWriter`; any thread may call it.
@@ -116,6 +119,7 @@ class FileJournalWriter:
     def _own_directory(self) -> DiskLock | None:
         try:
             self._disk.make_dirs(self._directory)
+            self._keep_path()
             return self._disk.lock(os.path.join(self._directory, LOCK_NAME))
         except BlockingIOError as cause:
             raise JournalUnavailable(
@@ -123,6 +127,15 @@ class FileJournalWriter:
             ) from cause
         except OSError as cause:
             raise _refused("the journal directory cannot be opened") from cause
+
+    def _keep_path(self) -> None:
+        """Makes the way to the directory durable, which may be as new as the directory itself."""
+        ancestor = self._directory
+        for _ in range(DURABLE_ANCESTORS):
+            ancestor = os.path.dirname(ancestor)
+            # Not ours to read, so not ours to have made.
+            with contextlib.suppress(PermissionError):
+                self._disk.sync_dir(ancestor)
 
     def _writer(self, topic: str, partition: int) -> "_TopicWriter":
         found = self._writers.get((topic, partition))
@@ -202,9 +215,7 @@ class _TopicWriter:
 
     def _recover(self) -> None:
         self._disk.make_dirs(self._folder.path)
-        parent = os.path.dirname(self._folder.path)
-        self._disk.sync_dir(os.path.dirname(parent))
-        self._disk.sync_dir(parent)
+        self._disk.sync_dir(os.path.dirname(self._folder.path))
         recovered = self._folder.recover()
         self.durable = recovered.base - 1
         self._open_segment(recovered.carried)
