@@ -7,7 +7,7 @@ never waits for a writer, and a writer waits for another at most BUSY_TIMEOUT_MS
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -227,7 +227,3 @@ def _check(actor: str, reason: str) -> None:
     for name, text in (("actor", actor), ("reason", reason)):
         if not text.strip() or len(text) > MAX_TEXT_CHARACTERS:
             raise SwitchRefused(f"{name} takes 1 to {MAX_TEXT_CHARACTERS} characters")
-
-
-SharesAlreadyLeft = Callable[[str, str], int]
-"""How many shares of a program (and issuer, or EVERY_ISSUER) had left: counted by who delivers."""
