@@ -1,0 +1,84 @@
+"""`ein status`: who runs, on which policy and switches, and how far the journals are."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.backends.embedded.journal import FileJournalReader
+from gateway.backends.embedded.leases import FileLeaseBoard
+from gateway.backends.embedded.policy import SqlitePolicyStore
+from gateway.records.journal import FEEDS_TOPICS, GATEWAY_TOPICS
+from gateway.runtime.clock import MS, SystemClock
+from gateway.runtime.disk import RealDisk
+from gateway.server.cli.options import config_option, json_option
+from gateway.server.settings import load_settings
+from gateway.server.state import StateDir
+from gateway.server.supervisor import PROCESSES
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
+
+
+def collect_status(state: StateDir) -> dict[str, Any]:
+    """What stands in the state directory, read beside the running processes without any lock."""
+    clock = SystemClock()
+    disk = RealDisk()
+    processes = {}
+    for name in PROCESSES:
+        ready = state.read_ready(name)
+        processes[name] = {"ready": ready is not None and _alive(ready["pid"]), **(ready or {})}
+    journals = {}
+    for root, topics in ((state.gateway_journal, GATEWAY_TOPICS), (state.feeds_journal, FEEDS_TOPICS)):
+        reader = FileJournalReader(disk, str(root))
+        for topic in topics:
+            journals[topic] = {"last_position": reader.end(topic), "bytes": _folder_bytes(root / topic)}
+    now_ns = clock.monotonic_ns()
+    workers = {
+        lease.worker_id: {"epoch": lease.epoch, "lease_left_ms": max(0, (lease.expires_ns - now_ns) // MS)}
+        for lease in FileLeaseBoard(disk, str(state.leases)).read_all()
+    }
+    status: dict[str, Any] = {"processes": processes, "journals": journals, "workers": workers}
+    if state.policy_db.exists():
+        store = SqlitePolicyStore(str(state.policy_db), clock)
+        try:
+            status["policy_version"] = store.version()
+            status["switch_epoch"] = store.epoch()
+            status["stopped"] = [
+                {"program": switch.program, "issuer_id": switch.issuer_id, "state": switch.state}
+                for switch in store.switches()
+            ]
+        finally:
+            store.close()
+    return status
+
+
+@click.command("status")
+@config_option
+@json_option
+def status_command(config_path: Path, as_json: bool) -> None:
+    """Show processes, policy, switches, leases and journals. Exit code 1 when a process is not ready."""
+    status = collect_status(load_settings(config_path).state)
+    if as_json:
+        click.echo(json.dumps(status))
+    else:
+        for section, rows in status.items():
+            click.echo(section)
+            items = rows.items() if isinstance(rows, dict) else [("", rows)]
+            for name, row in items:
+                click.echo(f"  {name:<16} {row}")
+    ready = all(process["ready"] for process in status["processes"].values())
+    raise click.exceptions.Exit(0 if ready else 1)
