@@ -73,11 +73,11 @@ def apply_command(directory: Path, reason: str, config_path: Path, as_json: bool
     }
     if as_json:
         click.echo(json.dumps(counts))
-    else:
-        click.echo(
-            "policy {policy_version} in force: {issuers} issuers, {programs} programs, ".format(**counts)
-            + "{enrolments} enrolments".format(**counts)
-        )
+        return
+    click.echo(
+        f"policy {snapshot.version} in force: "
+        + ", ".join(f"{counts[name]} {name}" for name in ("issuers", "programs", "enrolments"))
+    )
 
 
 @click.command("programs")
