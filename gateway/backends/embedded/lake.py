@@ -309,7 +309,7 @@ class DuckLake:
         self._database.execute(f"create or replace temp view params as select {bound}")
         for view in VIEWS:
             self._database.execute(f"create or replace temp view {view} as {sql(view)}")
-        result: Any = self._database.execute(sql(query))
+        result: Any = self._database.sql(sql(query))
         return result.to_arrow_table()
 
     def materialize(self, query: str, params: Params, *, table: str, partition: str) -> int:

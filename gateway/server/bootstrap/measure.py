@@ -1,0 +1,88 @@
+"""Wires measurement: journals, lake and their readers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.backends.embedded.journal import FileJournalReader
+from gateway.backends.embedded.lake import DuckLake, Manifest, ParquetWriter
+from gateway.measurement.ports import Source
+from gateway.measurement.tail import Tail, records_behind
+from gateway.records.errors import GatewayError
+from gateway.records.journal import JournalReader
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.disk import Disk, DiskLock, RealDisk
+from gateway.server.state import StateDir
+
+
+class LakeBusy(GatewayError):
+    """Another process writes this lake."""
+
+    code = "lake_busy"
+
+
+def journal_readers(state: StateDir) -> dict[str, JournalReader]:
+    """Readers of the journals that measurement follows, by the names that `Source` uses."""
+    disk = RealDisk()
+    return {
+        "gateway": FileJournalReader(disk, str(state.gateway_journal)),
+        "feeds": FileJournalReader(disk, str(state.feeds_journal)),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLake:
+    """The lake open for reading. Any process may, while `ein measure` writes."""
+
+    lake: DuckLake
+    manifest: Manifest
+    readers: dict[str, JournalReader]
+
+    def behind(self) -> dict[Source, int]:
+        """Records of each source that are in the journals and not in the lake."""
+        return records_behind(self.readers, self.manifest.offsets())
+
+    def close(self) -> None:
+        self.lake.close()
+        self.manifest.close()
+
+
+def open_lake(state: StateDir) -> OpenLake:
+    """Opens the lake for reading. Raises LakeMissing where measure has never run."""
+    manifest = Manifest(Path(state.measure_db), create=False)
+    return OpenLake(DuckLake(directory=state.lake, manifest=manifest), manifest, journal_readers(state))
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureParts:
+    """What `ein measure` runs: the tail that fills the lake, and the lake for its own queries."""
+
+    tail: Tail
+    writer: ParquetWriter
+    reading: OpenLake
+    writing_manifest: Manifest
+    lock: DiskLock
+
+    def behind(self) -> dict[Source, int]:
+        return records_behind(self.reading.readers, self.writing_manifest.offsets())
+
+    def close(self) -> None:
+        self.reading.close()
+        self.writing_manifest.close()
+        self.lock.close()
+
+
+def _lock(disk: Disk, path: Path) -> DiskLock:
+    try:
+        return disk.lock(str(path))
+    except BlockingIOError:
+        raise LakeBusy("another `ein measure` writes this lake; stop it first") from None
+
+
+def build_measure(state: StateDir) -> MeasureParts:
+    """Opens the lake for writing, mended of what a crash left. One process may."""
+    disk = RealDisk()
+    lock = _lock(disk, state.measure_db.with_suffix(".lock"))
+    manifest = Manifest(Path(state.measure_db), create=True)
+    writer = ParquetWriter(directory=state.lake, manifest=manifest, disk=disk, clock=SystemClock())
+    reading = open_lake(state)
+    return MeasureParts(Tail(readers=reading.readers, writer=writer), writer, reading, manifest, lock)

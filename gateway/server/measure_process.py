@@ -1,0 +1,167 @@
+"""`ein measure`: follows the journals into the lake, and answers what the sharing did.
+
+Exit codes: 0 after SIGTERM or SIGINT and a drain; 70 when a journal or a record cannot be read.
+"""
+
+import signal
+import threading
+import time
+from types import FrameType
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+
+from gateway.measurement.flatten import RecordUnreadable
+from gateway.measurement.tail import Round
+from gateway.records.journal import JournalCorrupt
+from gateway.server.bootstrap.measure import LakeBusy, MeasureParts, build_measure
+from gateway.server.grpc_common import ServerThread
+from gateway.server.identity import Authenticator
+from gateway.server.measurement_service import MeasurementServicer
+from gateway.server.settings import Settings
+from issuernetwork.v1 import measurement_pb2, measurement_pb2_grpc
+
+EXIT_FAULT = 70
+
+ROUND_INTERVAL_S = 0.5
+"""Rounds are apart on purpose: each writes a file a table, and nobody needs uplift sooner. So no wake-up."""
+
+HOUSEKEEPING_INTERVAL_S = 5.0
+"""Merging and expiry; cheap when there is nothing to do."""
+
+DRAIN_MAX_S = 10.0
+"""Longest catching up at the end: what is left stays in the journals, and the next start takes it."""
+
+_log = structlog.get_logger("measure")
+_SERVICE = measurement_pb2.DESCRIPTOR.services_by_name["MeasurementService"].full_name
+
+
+class _Metrics:
+    """Metrics of measurement; every label is bounded."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.records = Counter("ein_lake_records", "Journal records in the lake.", registry=self.registry)
+        self.rounds_failed = Counter(
+            "ein_lake_rounds_failed", "Rounds that were put off by an I/O error.", registry=self.registry
+        )
+        self.calls = Counter(
+            "ein_measurement_calls", "Measurement calls served.", ["method"], registry=self.registry
+        )
+        self.faults = Counter("ein_measurement_faults", "Measurement calls failed.", registry=self.registry)
+        self.behind = Gauge(
+            "ein_lake_records_behind", "Records not in the lake yet.", ["topic"], registry=self.registry
+        )
+
+
+class _Loop:
+    """Rounds of tailing with housekeeping in between."""
+
+    def __init__(self, parts: MeasureParts, metrics: _Metrics, stop: threading.Event) -> None:
+        self._parts = parts
+        self._metrics = metrics
+        self._stop = stop
+        self._housekeeping_due_s = 0.0
+
+    def run(self) -> None:
+        """Until stopped. Raises JournalCorrupt and RecordUnreadable: neither mends itself."""
+        while not self._stop.is_set():
+            if not self._round().full:
+                self._housekeep()
+                self._stop.wait(ROUND_INTERVAL_S)
+
+    def drain(self) -> None:
+        """Takes what is there at the end."""
+        deadline_s = time.monotonic() + DRAIN_MAX_S
+        while self._round().records and time.monotonic() < deadline_s:
+            pass
+
+    def _round(self) -> Round:
+        try:
+            done = self._parts.tail.step()
+        except OSError as fault:
+            # A full disk mends itself: nothing of the round is in the lake, the next one takes it again.
+            self._metrics.rounds_failed.inc()
+            _log.error("round_failed", fault=type(fault).__name__, errno=fault.errno)
+            return Round(records=0, full=False)
+        self._metrics.records.inc(done.records)
+        return done
+
+    def _housekeep(self) -> None:
+        now_s = time.monotonic()
+        if now_s < self._housekeeping_due_s:
+            return
+        self._housekeeping_due_s = now_s + HOUSEKEEPING_INTERVAL_S
+        try:
+            self._parts.writer.compact()
+            self._parts.writer.expire()
+        except OSError as fault:
+            _log.error("housekeeping_failed", fault=type(fault).__name__, errno=fault.errno)
+        for source, count in self._parts.behind().items():
+            self._metrics.behind.labels(source.topic).set(count)
+
+
+def run(settings: Settings) -> int:
+    """Runs until SIGTERM or SIGINT; returns the exit code."""
+    stop = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
+    state = settings.state
+    state.make()
+    try:
+        parts = build_measure(state)
+    except LakeBusy as busy:
+        _log.error(busy.code, public=busy.public)
+        return EXIT_FAULT
+    try:
+        return _serve(settings, parts, stop)
+    finally:
+        parts.close()
+
+
+def _serve(settings: Settings, parts: MeasureParts, stop: threading.Event) -> int:
+    state, metrics = settings.state, _Metrics()
+    servicer = MeasurementServicer(
+        lake=parts.reading.lake,
+        authenticator=Authenticator(state),
+        on_call=lambda method: metrics.calls.labels(method).inc(),
+    )
+    server = ServerThread(
+        settings.measure.listen_grpc,
+        lambda grpc_server: measurement_pb2_grpc.add_MeasurementServiceServicer_to_server(  # type: ignore[no-untyped-call]
+            servicer, grpc_server
+        ),
+        services=(_SERVICE,),
+        name="measure-grpc",
+        on_fault=lambda method: metrics.faults.inc(),
+    )
+    host, _, port = settings.measure.metrics.rpartition(":")
+    exposition, exposition_thread = start_http_server(int(port), addr=host, registry=metrics.registry)
+    loop = _Loop(parts, metrics, stop)
+    grpc_host = settings.measure.listen_grpc.rpartition(":")[0]
+    try:
+        server.set_serving(True)
+        state.write_ready(
+            "measure",
+            {"grpc": f"{grpc_host}:{server.port}", "metrics": f"{host}:{exposition.server_port}"},
+        )
+        _log.info("ready", orphans_removed=parts.writer.orphans_removed)
+        loop.run()
+        server.set_serving(False)
+        loop.drain()
+    except (JournalCorrupt, RecordUnreadable) as fault:
+        _log.error(fault.code, public=fault.public)
+        return EXIT_FAULT
+    finally:
+        state.clear_ready("measure")
+        server.close()
+        servicer.close()
+        exposition.shutdown()
+        exposition.server_close()
+        exposition_thread.join()
+    _log.info("stopped")
+    return 0
