@@ -73,17 +73,21 @@ class _Grant(NamedTuple):
     refusals: Refusals
 
 
-class _Consent(NamedTuple):
-    tier: Tier
-    valid_from_ms: int
-    valid_until_ms: int
-    consent_id: str
+_Consent = tuple[int, int, int, str]
+"""Tier as a number, valid from and until in epoch milliseconds, consent id."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Consents:
-    merchants: Mapping[str, _Consent]
-    platforms: Mapping[str, _Consent]
+# Named once: to look an enum's member up costs as much as a whole step of a release.
+_OPTED_OUT: Final = int(Tier.OPTED_OUT)
+_NO_TIER: Final = int(Tier.NONE)
+_WITHHOLD_OUTSIDE_VALIDITY: Final = _WITHHELD[Reason.OUTSIDE_VALIDITY]
+_WITHHOLD_ATTESTATION_EXPIRED: Final = _WITHHELD[Reason.ATTESTATION_EXPIRED]
+_WITHHOLD_REGION_UNKNOWN: Final = _WITHHELD[Reason.REGION_UNKNOWN]
+_WITHHOLD_REGION_NOT_COVERED: Final = _WITHHELD[Reason.REGION_NOT_COVERED]
+_WITHHOLD_OPTED_OUT: Final = _WITHHELD[Reason.MERCHANT_OPTED_OUT]
+_WITHHOLD_NO_CONSENT: Final = _WITHHELD[Reason.MERCHANT_CONSENT_MISSING]
+_WITHHOLD_OBJECTED: Final = _WITHHELD[Reason.SUBJECT_OBJECTED]
+_WITHHOLD_CONDITION: Final = _WITHHELD[Reason.CONDITION_NOT_MET]
+_WITHHOLD_BELOW_QUALITY: Final = _WITHHELD[Reason.BELOW_QUALITY]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,54 +119,51 @@ class ProgramEntry:
     standing_refusal: Withhold | None = None
     grants: Mapping[str, tuple[_Grant, ...]] = field(default_factory=dict, repr=False)
     """Region to the grant of each tier, in the order of `Tier`."""
-    consents: _Consents = field(default=_Consents({}, {}), repr=False)
+    merchants: Mapping[str, _Consent] = field(default_factory=dict, repr=False)
+    platforms: Mapping[str, _Consent] = field(default_factory=dict, repr=False)
 
     def release(self, query: Query) -> Release | Withhold:
         """Which fields may leave for this payment, or the first reason why none may."""
         if self.standing_refusal is not None:
             return self.standing_refusal
-        now_ms = query.now_ms
+        region, merchant_id, platform_id, _, _, _, _, available, below_quality, now_ms, objected = query
         if not self.valid_from_ms <= now_ms < self.valid_until_ms:
-            return _WITHHELD[Reason.OUTSIDE_VALIDITY]
+            return _WITHHOLD_OUTSIDE_VALIDITY
         if now_ms >= self.attestation_expires_ms:
-            return _WITHHELD[Reason.ATTESTATION_EXPIRED]
-        grants = self.grants.get(query.region)
+            return _WITHHOLD_ATTESTATION_EXPIRED
+        grants = self.grants.get(region)
         if grants is None:
-            return _WITHHELD[Reason.REGION_NOT_COVERED if query.region else Reason.REGION_UNKNOWN]
-        consent = self._consent(query.merchant_id, query.platform_id, now_ms)
-        if isinstance(consent, Withhold):
-            return consent
-        grant = grants[consent.tier]
-        if not grant.mask:
-            return _WITHHELD[Reason.MERCHANT_CONSENT_MISSING]
-        if query.subject_objected:
-            return _WITHHELD[Reason.SUBJECT_OBJECTED]
-        if self.conditions is not None and not _meets(self.conditions, query):
-            return _WITHHELD[Reason.CONDITION_NOT_MET]
-        below = query.below_quality_mask & query.available_mask & grant.mask
-        mask = grant.mask & query.available_mask & ~below
-        if not mask:
-            return _WITHHELD[Reason.BELOW_QUALITY]
-        if below:
-            return Release(mask, grant.refusals + _refused(below, Reason.BELOW_QUALITY), consent.consent_id)
-        return Release(mask, grant.refusals, consent.consent_id)
-
-    def _consent(self, merchant_id: str, platform_id: str, now_ms: int) -> _Consent | Withhold:
-        merchant = self.consents.merchants.get(merchant_id)
-        platform = self.consents.platforms.get(platform_id)
+            return _WITHHOLD_REGION_NOT_COVERED if region else _WITHHOLD_REGION_UNKNOWN
+        merchant = self.merchants.get(merchant_id)
+        platform = self.platforms.get(platform_id)
         if merchant is None:
             if platform is None:
-                return _WITHHELD[Reason.MERCHANT_CONSENT_MISSING]
+                return _WITHHOLD_NO_CONSENT
             merchant = platform
-        stricter = merchant if platform is None or merchant.tier <= platform.tier else platform
-        if stricter.tier is Tier.OPTED_OUT:
-            return _WITHHELD[Reason.MERCHANT_OPTED_OUT]
-        if stricter.tier is Tier.NONE or not merchant.valid_from_ms <= now_ms < merchant.valid_until_ms:
-            return _WITHHELD[Reason.MERCHANT_CONSENT_MISSING]
+        elif platform is None:
+            platform = merchant
+        # The merchant's where both say the same.
+        tier, _, _, consent_id = merchant if merchant[0] <= platform[0] else platform
+        if tier <= _NO_TIER:
+            return _WITHHOLD_OPTED_OUT if tier == _OPTED_OUT else _WITHHOLD_NO_CONSENT
         # What has lapsed is no silence: it neither grants nor lets the other party's setting stand alone.
-        if platform is not None and not platform.valid_from_ms <= now_ms < platform.valid_until_ms:
-            return _WITHHELD[Reason.MERCHANT_CONSENT_MISSING]
-        return stricter
+        if not (merchant[1] <= now_ms < merchant[2] and platform[1] <= now_ms < platform[2]):
+            return _WITHHOLD_NO_CONSENT
+        granted, refusals = grants[tier]
+        if not granted:
+            return _WITHHOLD_NO_CONSENT
+        if objected:
+            return _WITHHOLD_OBJECTED
+        if self.conditions is not None and not _meets(self.conditions, query):
+            return _WITHHOLD_CONDITION
+        there = granted & available
+        mask = there & ~below_quality
+        if not mask:
+            return _WITHHOLD_BELOW_QUALITY
+        if mask != there:
+            refusals += _refused(there & below_quality, Reason.BELOW_QUALITY)
+        # What `Release(...)` does, without the call in between.
+        return tuple.__new__(Release, (mask, refusals, consent_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +205,20 @@ class ReleaseTable:
 
 def compile_table(snapshot: PolicySnapshot) -> ReleaseTable:
     """Compiles a checked snapshot. What it does not grant is refused."""
-    consents = _Consents(_consents(snapshot.merchants), _consents(snapshot.platforms))
+    merchants, platforms = _consents(snapshot.merchants), _consents(snapshot.platforms)
     enrolments = {(one.issuer_id, one.program): one for one in snapshot.enrolments}
     programs = [snapshot.programs[name] for name in sorted(snapshot.programs)]
     issuers: dict[str, IssuerEntry] = {}
     for issuer in snapshot.issuers.values():
         entries = [
-            _entry(snapshot, issuer, program, enrolments.get((issuer.issuer_id, program.program)), consents)
+            _entry(
+                snapshot,
+                issuer,
+                program,
+                enrolments.get((issuer.issuer_id, program.program)),
+                merchants,
+                platforms,
+            )
             for program in programs
         ]
         issuers[issuer.issuer_id] = IssuerEntry(
@@ -232,7 +240,8 @@ def _entry(
     issuer: Issuer,
     program: Program,
     enrolment: Enrolment | None,
-    consents: _Consents,
+    merchants: Mapping[str, _Consent],
+    platforms: Mapping[str, _Consent],
 ) -> ProgramEntry:
     purpose = int(program.purpose)
     if enrolment is None:
@@ -270,7 +279,8 @@ def _entry(
         conditions=None if enrolment.conditions == Conditions() else enrolment.conditions,
         standing_refusal=_standing_refusal(snapshot, issuer, state),
         grants=_grants(snapshot, program, enrolment),
-        consents=consents,
+        merchants=merchants,
+        platforms=platforms,
     )
 
 
@@ -312,7 +322,7 @@ def _grants(
 
 def _consents(settings: Mapping[str, ConsentSetting]) -> dict[str, _Consent]:
     return {
-        party: _Consent(one.tier, one.valid_from_ms, one.valid_until_ms, one.consent_id)
+        party: (int(one.tier), one.valid_from_ms, one.valid_until_ms, one.consent_id)
         for party, one in settings.items()
     }
 
