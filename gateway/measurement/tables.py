@@ -20,11 +20,10 @@ ORIGIN_LABEL = "label"
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A table: its columns in order, none of them null, and the one that retention goes by."""
+    """A table: its columns in order, none of them null."""
 
     table: str
     columns: tuple[tuple[str, Type], ...]
-    age_column: str
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,7 +64,6 @@ _DECISIONS = Schema(
         ("holdout_ppm", "bigint"),
         ("eligible", "boolean"),
     ),
-    "decided_at_ms",
 )
 
 _OUTCOMES = Schema(
@@ -89,7 +87,6 @@ _OUTCOMES = Schema(
         ("stand_in", "boolean"),
         ("issuer_latency_ms", "bigint"),
     ),
-    "recorded_at_ms",
 )
 
 _RECEIPTS = Schema(
@@ -105,7 +102,6 @@ _RECEIPTS = Schema(
         ("decided_at_ms", "bigint"),
         ("recorded_at_ms", "bigint"),
     ),
-    "recorded_at_ms",
 )
 
 _LABELS = Schema(
@@ -132,7 +128,6 @@ _LABELS = Schema(
         ("reported_at_ms", "bigint"),
         ("recorded_at_ms", "bigint"),
     ),
-    "recorded_at_ms",
 )
 
 SCHEMAS: Mapping[str, Schema] = {

@@ -34,7 +34,10 @@ READER_GRACE_MS = 60_000
 """How long a retired file stays for readers that hold an older manifest: a report takes seconds."""
 
 RETENTION_MS = 400 * 86_400_000
-"""Pseudonymous measurement rows are kept 400 days (CONTRACT: storage)."""
+"""Pseudonymous measurement rows are kept at most 400 days from when they entered the lake."""
+
+MERGE_SPAN_MS = 7 * 86_400_000
+"""Only rows of the last days are merged, so that retention, which goes by file, cuts at most this early."""
 
 QUERY_THREADS = 2
 QUERY_MEMORY = "512MB"
@@ -48,7 +51,7 @@ _ARROW_TYPES = {"text": pa.string(), "bigint": pa.int64(), "boolean": pa.bool_()
 _DDL = """
 create table if not exists files (
   name text primary key, table_name text not null, partition_name text not null, row_count integer not null,
-  newest_ms integer not null, retired_at_ms integer
+  oldest_ms integer not null, retired_at_ms integer
 ) strict;
 create table if not exists offsets (
   journal text not null, topic text not null, partition integer not null, position integer not null,
@@ -120,7 +123,7 @@ class Manifest:
         retired_at_ms: int = 0,
         offsets: Mapping[Source, int] | None = None,
     ) -> None:
-        """Adds files (name, table, partition, rows, newest ms), retires others, moves offsets, or nothing."""
+        """Adds files (name, table, partition, rows, oldest ms), retires others, moves offsets, or nothing."""
         database = self._database
         database.execute("begin immediate")
         try:
@@ -138,12 +141,12 @@ class Manifest:
             database.execute("rollback")
             raise
 
-    def small_files(self, table: str) -> list[tuple[str, int, int]]:
-        """(name, rows, newest ms) of the files worth merging, oldest first."""
+    def small_files(self, table: str, *, since_ms: int) -> list[tuple[str, int]]:
+        """(name, oldest ms) of the files worth merging, oldest first."""
         return self._database.execute(
-            "select name, row_count, newest_ms from files where table_name = ? and retired_at_ms is null"
-            " and partition_name = '' and row_count < ? order by rowid limit ?",
-            (table, SMALL_FILE_ROWS, COMPACT_MAX_FILES),
+            "select name, oldest_ms from files where table_name = ? and retired_at_ms is null"
+            " and partition_name = '' and row_count < ? and oldest_ms >= ? order by rowid limit ?",
+            (table, SMALL_FILE_ROWS, since_ms, COMPACT_MAX_FILES),
         ).fetchall()
 
     def partition_files(self, table: str, partition: str) -> list[str]:
@@ -153,10 +156,10 @@ class Manifest:
         )
         return [name for (name,) in found]
 
-    def live_older_than(self, newest_ms: int) -> list[str]:
+    def live_with_rows_before(self, at_ms: int) -> list[str]:
         found = self._database.execute(
-            "select name from files where retired_at_ms is null and partition_name = '' and newest_ms < ?",
-            (newest_ms,),
+            "select name from files where retired_at_ms is null and partition_name = '' and oldest_ms < ?",
+            (at_ms,),
         )
         return [name for (name,) in found]
 
@@ -212,11 +215,8 @@ class ParquetWriter:
         added = []
         for table, rows in batch.rows.items():
             if rows:
-                schema = SCHEMAS[table]
-                age = schema.names.index(schema.age_column)
-                newest_ms = max(int(row[age]) for row in rows)
-                name = self._write(table, _arrow_table(schema, rows))
-                added.append((name, table, "", len(rows), newest_ms))
+                name = self._write(table, _arrow_table(SCHEMAS[table], rows))
+                added.append((name, table, "", len(rows), self._clock.wall_ms()))
         self._manifest.commit(added=added, offsets=batch.offsets)
 
     def _write(self, table: str, content: pa.Table) -> str:
@@ -227,16 +227,16 @@ class ParquetWriter:
     def compact(self) -> int:
         merged = 0
         for table, schema in SCHEMAS.items():
-            small = self._manifest.small_files(table)
+            small = self._manifest.small_files(table, since_ms=self._clock.wall_ms() - MERGE_SPAN_MS)
             if len(small) < COMPACT_AT_FILES:
                 continue
             content = pq.read_table(
-                [str(self._directory / name) for name, _, _ in small], schema=_arrow_schema(schema)
+                [str(self._directory / name) for name, _ in small], schema=_arrow_schema(schema)
             )
             name = self._write(table, content)
             self._manifest.commit(
-                added=[(name, table, "", content.num_rows, max(newest for _, _, newest in small))],
-                retired=[old for old, _, _ in small],
+                added=[(name, table, "", content.num_rows, min(oldest for _, oldest in small))],
+                retired=[old for old, _ in small],
                 retired_at_ms=self._clock.wall_ms(),
             )
             merged += len(small)
@@ -244,7 +244,7 @@ class ParquetWriter:
 
     def expire(self) -> int:
         now_ms = self._clock.wall_ms()
-        old = self._manifest.live_older_than(now_ms - RETENTION_MS)
+        old = self._manifest.live_with_rows_before(now_ms - RETENTION_MS)
         if old:
             self._manifest.commit(retired=old, retired_at_ms=now_ms)
         gone = self._manifest.retired_before(now_ms - READER_GRACE_MS)

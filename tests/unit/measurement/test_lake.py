@@ -97,10 +97,9 @@ def test_merging_small_files_changes_no_result_and_disturbs_no_reader(lab: Lab) 
     assert build_report(lab.lake) == before
 
 
-def test_rows_older_than_retention_leave_the_lake(lab: Lab) -> None:
+def test_rows_leave_the_lake_when_retention_ends_whatever_time_they_carry(lab: Lab) -> None:
     for name in ("old", "new"):
-        record = evaluation(name, decision(), decided_at_ms=lab.clock.wall_ms())
-        lab.journals.add(journal.EVALUATIONS, record)
+        _fill(lab, 1, first=0 if name == "old" else 1)
         lab.tail.step()
         lab.clock.advance_ms(RETENTION_MS if name == "old" else 1)
     assert _payments(lab) == 2
