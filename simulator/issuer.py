@@ -1,7 +1,7 @@
 """One simulated issuer as a process of its own: `python -m simulator.issuer --config issuer.json`.
 
 It answers authorizations on a Unix socket, asks for shares by Lookup, receives its SSF stream with the SDK,
-and reports receipts and fraud back. Its log says what reached it, line by line, before anything is acknowledged.
+and reports receipts and fraud back. Its log says what reached it, before anything is acknowledged.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from simulator.lines import LineList, read_lines
 from simulator.network import serve
 
 LOOKUP_TIMEOUT_S = 1.0
-"""Longest an authorization waits for its data. Generous: on a loaded machine all processes share two cores."""
+"""Longest an authorization waits for its data. Generous: here all processes share two cores."""
 
 RECEIPT_PERIOD_S = 0.25
 RECEIPT_BATCH = 500
@@ -269,7 +269,9 @@ class IssuerProcess:
 
     def _poll_receiver(self, session: aiohttp.ClientSession, jwks: JwksCache, state: Path) -> PollReceiver:
         assert self._receiver is not None
-        inbox = Inbox.restored(json.loads(state.read_text())) if state.exists() else Inbox()
+        inbox = Inbox()
+        if state.exists():
+            inbox.restore(json.loads(state.read_text()))
 
         def save(document: dict[str, Any]) -> None:
             fresh = state.with_suffix(".new")
