@@ -447,7 +447,9 @@ class Gateway:
                 payment.request_id,
                 payment.payment_intent_id,
                 payment.attempt_no,
-                position,
+                position=position,
+                at_ms=batch.now_ms,
+                earlier=Earlier(work.digest, work.answer),
             )
             batch.results[work.index] = work.answer
             _count(batch.tally, work)

@@ -78,7 +78,10 @@ class _Parsed(NamedTuple):
 
 
 class HotLoop:
-    """Steps calls through the gateway. `authenticate` maps a raw header to its caller, cached and bounded."""
+    """Steps calls through the gateway. `authenticate` maps a raw header to its caller, cached and bounded.
+
+    `between` is called on the loop's thread when no batch is in hand: short work only.
+    """
 
     def __init__(
         self,
@@ -89,6 +92,7 @@ class HotLoop:
         *,
         on_batch: Callable[[Tally, int, int], None] = lambda tally, calls, duration_ns: None,
         on_fault: Callable[[str, BaseException], None] = lambda stage, fault: None,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         self._front = front
         self._gateway = gateway
@@ -96,6 +100,7 @@ class HotLoop:
         self._authenticate = authenticate
         self._on_batch = on_batch
         self._on_fault = on_fault
+        self._between = between
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._rate_ns_per_byte = _FIRST_RATE_NS_PER_BYTE
@@ -119,6 +124,7 @@ class HotLoop:
     def step(self, timeout_ms: int = IDLE_MS) -> bool:
         """One batch, or one wait for it. False once the front is closed."""
         self._gateway.idle()
+        self._between()
         if not self._gather(timeout_ms):
             return False
         started_ns = self._clock.monotonic_ns()

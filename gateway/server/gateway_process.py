@@ -1,0 +1,290 @@
+"""`ein gateway`: enrichment and outcomes over gRPC.
+
+Exit codes: 0 after SIGTERM or SIGINT and a drain; 70 when it cannot start or the hot loop has failed;
+78 when policy, keys or settings are missing or wrong (sysexits.h: EX_SOFTWARE, EX_CONFIG).
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from types import FrameType
+from typing import Any
+
+import structlog
+from prometheus_client import start_http_server
+
+from gateway.backends.embedded.journal import FileJournalReader
+from gateway.backends.embedded.keyfiles import KeyFileError
+from gateway.backends.embedded.velocity import FrozenVelocity
+from gateway.backends.embedded.wake import WakeListener
+from gateway.programs.switches import POLL_MS
+from gateway.records.errors import GatewayError
+from gateway.records.journal import EVALUATIONS
+from gateway.runtime.disk import RealDisk
+from gateway.runtime.tasks import Stop, ThreadTasks
+from gateway.server.bootstrap.gateway import GatewayParts, NoPolicy, build_gateway, table_in_force
+from gateway.server.fronts.grpcio import GrpcioFront
+from gateway.server.gateway_metrics import GatewayMetrics
+from gateway.server.grpc_common import ServerThread
+from gateway.server.outcome_service import SERVICE as OUTCOME_SERVICE
+from gateway.server.outcome_service import OutcomeServicer
+from gateway.server.settings import Settings
+from gateway.server.state import StateDir
+from gateway.sharing.loop import HotLoop
+from gateway.sharing.ports import METHOD_PATHS
+from issuernetwork.v1 import outcomes_pb2_grpc
+
+EXIT_FAULT = 70
+EXIT_CONFIG = 78
+
+ENRICHMENT_SERVICE = METHOD_PATHS[0].split("/")[1]
+
+SNAPSHOT_INTERVAL_S = 60.0
+"""Velocity snapshots: so much of the journal is counted again after a crash."""
+
+RETENTION_INTERVAL_S = 600.0
+"""Old journal segments are looked for as often; they are kept for days."""
+
+FROZEN_WAIT_S = 5.0
+"""The hot loop freezes within a step; longer means that it hangs, and the snapshot can wait."""
+
+JOIN_S = 10.0
+"""Longest drain: DRAIN_MS of the hot loop and what is in its hands."""
+
+_log = structlog.get_logger("gateway")
+
+
+class _Snapshots:
+    """Asks the hot loop for a frozen state, and writes it beside the loop."""
+
+    def __init__(self, parts: GatewayParts, state: StateDir) -> None:
+        self._parts = parts
+        self._path = str(state.velocity_snapshot)
+        self._asked = threading.Event()
+        self._given = threading.Event()
+        self._frozen: tuple[FrozenVelocity, int] | None = None
+
+    def between(self) -> None:
+        """On the hot loop's thread."""
+        if self._asked.is_set():
+            self._asked.clear()
+            self._frozen = (self._parts.velocity.freeze(), self._parts.journal.end(EVALUATIONS))
+            self._given.set()
+
+    def run(self, stop: Stop) -> None:
+        """On a thread of its own."""
+        while not stop.wait(SNAPSHOT_INTERVAL_S):
+            self._given.clear()
+            self._asked.set()
+            if self._given.wait(FROZEN_WAIT_S):
+                self.write()
+
+    def write(self) -> None:
+        frozen, self._frozen = self._frozen, None
+        if frozen is None:
+            return
+        try:
+            frozen[0].write(RealDisk(), self._path, position=frozen[1])
+        except OSError as fault:
+            # The journal has it all: a later snapshot takes more with it.
+            _log.error("velocity_snapshot_failed", errno=fault.errno)
+
+    def last(self) -> None:
+        """After the hot loop has ended."""
+        self._asked.set()
+        self.between()
+        self.write()
+
+
+class _Policy:
+    """Follows switches, policy and identities; renews the lease."""
+
+    def __init__(self, parts: GatewayParts, metrics: GatewayMetrics) -> None:
+        self._parts = parts
+        self._metrics = metrics
+        self._rejected = 0
+        metrics.policy_version.set(parts.gateway.table.version)
+
+    def run(self, stop: Stop) -> None:
+        rounds = 0
+        while not stop.wait(POLL_MS / 1000):
+            self._parts.switches.step()
+            self._metrics.policy_stale.set(0 if self._parts.switches.fresh() else 1)
+            rounds += 1
+            if rounds % 10 == 0:  # twice a second is soon enough for what no kill waits for
+                self._follow()
+
+    def _follow(self) -> None:
+        parts = self._parts
+        with suppress(OSError, GatewayError):
+            parts.authenticator.refresh()
+        try:
+            version = parts.store.version()
+            if version not in (parts.gateway.table.version, self._rejected):
+                parts.gateway.table = table_in_force(parts.store)
+                self._metrics.policy_version.set(version)
+                _log.info("policy_in_force", policy_version=version)
+        except GatewayError as fault:
+            # The last good policy stays in force.
+            self._rejected = version if fault.code == "policy_invalid" else self._rejected
+            _log.error("policy_not_followed", code=fault.code)
+
+
+def run(settings: Settings) -> int:
+    """Runs until SIGTERM or SIGINT; returns the exit code."""
+    stop = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
+    state = settings.state
+    state.make()
+    metrics = GatewayMetrics()
+
+    def on_fault(stage: str, fault: BaseException) -> None:
+        code = fault.code if isinstance(fault, GatewayError) else "internal"
+        _log.error("fault", stage=stage, code=code, fault=type(fault).__name__)
+
+    try:
+        parts = build_gateway(state, f"gateway-{os.getpid()}", on_fault=on_fault)
+    except GatewayError as refused:
+        _log.error(refused.code, public=refused.public)
+        configured = isinstance(refused, NoPolicy | KeyFileError) or refused.code == "policy_invalid"
+        return EXIT_CONFIG if configured else EXIT_FAULT
+    with ExitStack() as closing:
+        closing.callback(parts.close)
+        return _serve(settings, parts, metrics, stop, on_fault, closing)
+
+
+def _serve(
+    settings: Settings,
+    parts: GatewayParts,
+    metrics: GatewayMetrics,
+    stop: threading.Event,
+    on_fault: Callable[[str, BaseException], None],
+    closing: ExitStack,
+) -> int:
+    state = settings.state
+    failed: list[str] = []
+
+    def on_failure(name: str, fault: BaseException) -> None:
+        failed.append(name)
+        on_fault(name, fault)
+        stop.set()
+
+    servicer = OutcomeServicer(
+        recorder=parts.outcomes,
+        authenticator=parts.authenticator,
+        make_reader=lambda: FileJournalReader(RealDisk(), state.feeds_journal),
+        on_call=metrics.called,
+    )
+    front, host = _front(settings, servicer, metrics)
+    closing.callback(host.close)
+    closing.callback(front.close)
+    snapshots = _Snapshots(parts, state)
+    loop = HotLoop(
+        front,
+        parts.gateway,
+        parts.clock,
+        parts.authenticator.principal,
+        on_batch=metrics.batch,
+        on_fault=on_fault,
+        between=snapshots.between,
+    )
+    hot, beside = ThreadTasks(on_failure), ThreadTasks(on_failure)
+    parts.switches.step()
+    beside.start("policy", _Policy(parts, metrics).run)
+    beside.start("snapshots", snapshots.run)
+    beside.start("retention", _retention(parts))
+    hot.start("hot-loop", loop.run)
+    bell = WakeListener(state.run, "feeds", "gateway")
+    closing.callback(bell.close)
+    host.loop.call_soon_threadsafe(_listen, host, bell, servicer)
+    metrics_address = _exposition(settings, metrics, closing)
+    address = f"{settings.gateway.listen.rpartition(':')[0]}:{front.port}"
+    host.set_serving(True)
+    state.write_ready("gateway", {"grpc": address, "metrics": metrics_address})
+    _log.info("ready", grpc=address, policy_version=parts.gateway.table.version)
+    stop.wait()
+    state.clear_ready("gateway")
+    with suppress(Exception):
+        host.set_serving(False)
+    late = hot.stop(JOIN_S)
+    snapshots.last()
+    beside.stop(JOIN_S)
+    host.loop.call_soon_threadsafe(host.loop.remove_reader, bell.fileno())
+    _log.info("stopped", failed=failed, late=late)
+    return EXIT_FAULT if failed or late else 0
+
+
+def _front(
+    settings: Settings, servicer: OutcomeServicer, metrics: GatewayMetrics
+) -> tuple[Any, ServerThread]:
+    """The front that calls come in by, and the grpcio server that has everything else on the same port."""
+
+    def add(server: Any) -> None:
+        outcomes_pb2_grpc.add_OutcomeServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+
+    def on_fault(method: str) -> None:
+        metrics.faults.inc()
+
+    services = (ENRICHMENT_SERVICE, OUTCOME_SERVICE)
+    chosen = settings.gateway.front
+    if chosen != "grpcio":
+        try:
+            from gateway.server.fronts.native import NativeFront
+        except ImportError:
+            if chosen == "native":
+                raise
+            chosen = "grpcio"
+    if chosen == "grpcio":
+        front = GrpcioFront(settings.gateway.listen, add=add, services=services, on_fault=on_fault)
+        return front, front.host
+    path = _socket_path(settings.state)
+    host = ServerThread(f"unix:{path}", add, services=services, on_fault=on_fault)
+    return NativeFront(settings.gateway.listen, fallback_path=path), host
+
+
+def _socket_path(state: StateDir) -> str:
+    """Of the server behind the native front; elsewhere where the kernel's 108 bytes are too few."""
+    path = str(state.run / "gateway.sock")
+    if len(os.fsencode(path)) > 100:
+        import tempfile
+
+        path = os.path.join(tempfile.mkdtemp(prefix="ein-"), "gateway.sock")
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    return path
+
+
+def _listen(host: ServerThread, bell: WakeListener, servicer: OutcomeServicer) -> None:
+    def rung() -> None:
+        bell.drain()
+        servicer.ring()
+
+    host.loop.add_reader(bell.fileno(), rung)
+
+
+def _retention(parts: GatewayParts) -> Callable[[Stop], None]:
+    def run(stop: Stop) -> None:
+        while not stop.wait(RETENTION_INTERVAL_S):
+            try:
+                parts.journal.retain()
+            except GatewayError as fault:
+                _log.error("retention_failed", code=fault.code)
+
+    return run
+
+
+def _exposition(settings: Settings, metrics: GatewayMetrics, closing: ExitStack) -> str:
+    """Serves the metrics off every loop: an exposition takes milliseconds."""
+    name, _, port = settings.gateway.metrics.rpartition(":")
+    server, thread = start_http_server(int(port), addr=name, registry=metrics.registry)
+    closing.callback(thread.join)
+    closing.callback(server.server_close)
+    closing.callback(server.shutdown)
+    return f"{name}:{server.server_port}"

@@ -1,0 +1,246 @@
+"""OutcomeService: what payment services say came of payments, and what issuers said of theirs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from gateway.outcomes.outcomes import check_outcome
+from gateway.records.errors import GatewayError
+from gateway.records.journal import FIRST, LABELS, OUTCOMES, RECEIPTS, JournalReader, JournalWriter
+from gateway.runtime.clock import Clock
+from gateway.server.grpc_common import InvalidArgument, PermissionDenied, Unauthenticated, authorization_of
+from gateway.server.identity import Authenticator, Principal
+from gateway.sharing.remembered import Positions
+from issuernetwork.storage.v1 import journal_pb2
+from issuernetwork.v1 import outcomes_pb2, outcomes_pb2_grpc
+
+SERVICE = outcomes_pb2.DESCRIPTOR.services_by_name["OutcomeService"].full_name
+
+ITEMS_PER_CALL = 1_000
+"""Outcomes of one call (contract)."""
+
+KNOWN_SLOTS = 1 << 20
+"""Outcome ids known as recorded: 500,000 at half load, in 24 MiB; consumers drop what repeats later."""
+
+TAIL_RECORDS = KNOWN_SLOTS // 2
+"""Records of the journal read back after a restart."""
+
+PENDING_CALLS = 1_024
+"""Calls that wait for a commit; more are turned away, to be tried again."""
+
+POLL_S = 0.05
+"""How long a missed wake-up delays a watcher."""
+
+WATCH_RECORDS = 256
+"""Records read in one go for one watcher."""
+
+WATCHERS = 256
+"""Streams open at once: each polls."""
+
+
+class Busy(GatewayError):
+    """Too much at once."""
+
+    code = "store_unavailable"
+
+
+class _Pending(NamedTuple):
+    sender_id: str
+    outcomes: Sequence[outcomes_pb2.OutcomeEvent]
+    done: "asyncio.Future[outcomes_pb2.ReportOutcomesResponse]"
+
+
+class OutcomeRecorder:
+    """Records outcomes once. `record` runs on one thread at a time."""
+
+    def __init__(self, journal: JournalWriter, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._known = Positions(KNOWN_SLOTS)
+
+    def replay(self, reader: JournalReader) -> None:
+        """Learns what the journal holds already."""
+        after = max(FIRST, reader.end(OUTCOMES) - TAIL_RECORDS)
+        while entries := reader.read(OUTCOMES, after, 1_000):
+            for entry in entries:
+                record = journal_pb2.OutcomeRecord.FromString(entry.payload)
+                key = hash((record.sender_id, record.outcome.outcome_id))
+                self._known.put(key, entry.position, record.recorded_at_ms)
+            after = entries[-1].position
+
+    def record(
+        self, calls: Sequence[tuple[str, Sequence[outcomes_pb2.OutcomeEvent]]]
+    ) -> list[outcomes_pb2.ReportOutcomesResponse]:
+        """One answer a call, once all of it is durable: one append and sync. Raises the journal's errors."""
+        now_ms = self._clock.wall_ms()
+        payloads: list[bytes] = []
+        keys: list[int] = []
+        taken: set[int] = set()
+        answers = []
+        for sender_id, outcomes in calls:
+            answer = outcomes_pb2.ReportOutcomesResponse()
+            for event in outcomes:
+                checked = check_outcome(event, now_ms)
+                result = answer.results.add()
+                for name, code, mend in checked.issues:
+                    result.field_issues.add(field=name, code=code, mend=mend)
+                if checked.outcome is None:
+                    result.status = outcomes_pb2.REPORT_STATUS_REFUSED
+                    continue
+                key = hash((sender_id, checked.outcome.outcome_id))
+                if key in taken or self._known.get(key, since_ms=0) is not None:
+                    result.status = outcomes_pb2.REPORT_STATUS_DUPLICATE
+                    continue
+                taken.add(key)
+                keys.append(key)
+                result.status = outcomes_pb2.REPORT_STATUS_RECORDED
+                payloads.append(
+                    journal_pb2.OutcomeRecord(
+                        sender_id=sender_id, outcome=checked.outcome, recorded_at_ms=now_ms
+                    ).SerializeToString()
+                )
+            answers.append(answer)
+        if payloads:
+            for key, position in zip(keys, self._journal.append(OUTCOMES, payloads), strict=True):
+                self._known.put(key, position, now_ms)
+        return answers
+
+
+class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):
+    """Serves on the loop of one `ServerThread`. `make_reader`: a reader of the journal of feeds."""
+
+    def __init__(
+        self,
+        *,
+        recorder: OutcomeRecorder,
+        authenticator: Authenticator,
+        make_reader: Callable[[], JournalReader],
+        on_call: Callable[[str], None] = lambda method: None,
+    ) -> None:
+        self._recorder = recorder
+        self._authenticator = authenticator
+        self._make_reader = make_reader
+        self._on_call = on_call
+        self._pending: list[_Pending] = []
+        self._committer: asyncio.Task[None] | None = None
+        self._bell = asyncio.Event()
+        self._watchers = 0
+
+    def ring(self) -> None:
+        """Feeds has written: watchers look now. Call it on the server's loop."""
+        bell, self._bell = self._bell, asyncio.Event()
+        bell.set()
+
+    async def ReportOutcomes(  # noqa: N802
+        self, request: outcomes_pb2.ReportOutcomesRequest, context: Any
+    ) -> outcomes_pb2.ReportOutcomesResponse:
+        caller = self._caller(context)
+        self._on_call("ReportOutcomes")
+        if not 1 <= len(request.outcomes) <= ITEMS_PER_CALL:
+            raise InvalidArgument(f"outcomes: send 1 to {ITEMS_PER_CALL} items")
+        if len(self._pending) >= PENDING_CALLS:
+            raise Busy("too many reports at once: send fewer calls with more outcomes each")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[outcomes_pb2.ReportOutcomesResponse] = loop.create_future()
+        self._pending.append(_Pending(caller.principal_id, request.outcomes, done))
+        if self._committer is None:
+            self._committer = loop.create_task(self._commit())
+        return await done
+
+    async def _commit(self) -> None:
+        """Commits what has gathered while the last commit ran. No caller's cancellation reaches it."""
+        loop = asyncio.get_running_loop()
+        while self._pending:
+            gathered, self._pending = self._pending, []
+            calls = [(one.sender_id, one.outcomes) for one in gathered]
+            try:
+                answers = await loop.run_in_executor(None, self._recorder.record, calls)
+            except Exception as fault:
+                for one in gathered:
+                    if not one.done.done():
+                        one.done.set_exception(fault)
+                continue
+            for one, answer in zip(gathered, answers, strict=True):
+                if not one.done.done():
+                    one.done.set_result(answer)
+        self._committer = None
+
+    async def WatchOutcomes(  # noqa: N802
+        self, request: outcomes_pb2.WatchOutcomesRequest, context: Any
+    ) -> AsyncIterator[outcomes_pb2.WatchOutcomesResponse]:
+        caller = self._caller(context)
+        self._on_call("WatchOutcomes")
+        receipt, label = _cursor(request.after_cursor)
+        if self._watchers >= WATCHERS:
+            raise Busy("too many streams: keep one a payment service")
+        self._watchers += 1
+        try:
+            reader = self._make_reader()
+            loop = asyncio.get_running_loop()
+            while True:
+                bell = self._bell
+                found = await loop.run_in_executor(None, _look, reader, caller.principal_id, receipt, label)
+                receipt, label, events = found
+                for event in events:
+                    yield event
+                if not events and not _behind(reader, receipt, label):
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(bell.wait(), POLL_S)
+        finally:
+            self._watchers -= 1
+
+    def _caller(self, context: Any) -> Principal:
+        principal = self._authenticator.principal(authorization_of(context))
+        if principal is None:
+            raise Unauthenticated("authorization: unknown; send a bearer token issued to you")
+        if principal.role != "caller":
+            raise PermissionDenied("authorization: this needs the role caller")
+        return principal
+
+
+def _cursor(text: str) -> tuple[int, int]:
+    """Positions of a cursor `r<receipt>.l<label>`; empty stands before the oldest."""
+    if not text:
+        return FIRST, FIRST
+    receipt, dot, label = text.partition(".")
+    if dot and receipt[:1] == "r" and label[:1] == "l" and len(text) <= 42:
+        with suppress(ValueError):
+            return int(receipt[1:]), int(label[1:])
+    raise InvalidArgument("after_cursor: hand back the cursor of an event, or leave it empty")
+
+
+def _behind(reader: JournalReader, receipt: int, label: int) -> bool:
+    return reader.end(RECEIPTS) > receipt or reader.end(LABELS) > label
+
+
+def _look(
+    reader: JournalReader, sender_id: str, receipt: int, label: int
+) -> tuple[int, int, list[outcomes_pb2.WatchOutcomesResponse]]:
+    """The next records of both topics: new positions, and the events that are the sender's."""
+    events = []
+    for entry in reader.read(RECEIPTS, receipt, WATCH_RECORDS):
+        receipt = entry.position
+        heard = journal_pb2.ReceiptRecord.FromString(entry.payload)
+        if heard.sender_id == sender_id:
+            events.append(
+                outcomes_pb2.WatchOutcomesResponse(
+                    cursor=f"r{receipt}.l{label}",
+                    payment_intent_id=heard.payment_intent_id,
+                    attempt_no=heard.attempt_no,
+                    receipt=heard.receipt,
+                )
+            )
+    for entry in reader.read(LABELS, label, WATCH_RECORDS):
+        label = entry.position
+        told = journal_pb2.LabelRecord.FromString(entry.payload)
+        if told.sender_id == sender_id:
+            events.append(
+                outcomes_pb2.WatchOutcomesResponse(
+                    cursor=f"r{receipt}.l{label}",
+                    payment_intent_id=told.payment_intent_id,
+                    attempt_no=told.attempt_no,
+                    label=told.label,
+                )
+            )
+    return receipt, label, events
