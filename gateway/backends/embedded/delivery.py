@@ -4,9 +4,9 @@ import fcntl
 import os
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -221,16 +221,12 @@ class SqliteDeliveryStore:
     def apply(self, change: DeliveryChange) -> None:
         # One item once, however many asked for it in the same gather.
         sent = list({(item.share_id, item.transport): item for item in change.sent}.values())
-        data = [item for item in sent if not item.withdrawn]
         with self._connection.transaction() as raw:
             for answer in change.answers:
                 _answer(raw, answer)
             for item in change.withdrawn:
                 _withdraw(raw, item)
-            # Only the first sending of the data itself counts as left: a tombstone tells nothing.
-            raw.executemany(
-                sql.COUNT_LEFT, [(i.program, i.issuer_id, i.transport, i.share_id, i.transport) for i in data]
-            )
+            _count_left(raw, [item for item in sent if not item.withdrawn])
             raw.executemany(sql.MARK_SENT, [(item.share_id, item.transport) for item in sent])
 
     def scopes(self) -> list[tuple[str, str]]:
@@ -288,6 +284,15 @@ def _withdraw(raw: sqlite3.Connection, item: OutboxItem) -> None:
     raw.execute(sql.DROP_CLOSED_SETS, (item.share_id,))
 
 
+def _count_left(raw: sqlite3.Connection, data: Sequence[OutboxItem]) -> None:
+    """Counts shares whose data leaves for the first time, by whatever transport. A tombstone tells nothing."""
+    first: Counter[tuple[str, str]] = Counter()
+    for item in data:
+        if raw.execute(sql.FIRST_LEAVE, (item.share_id,)).rowcount:
+            first[item.program, item.issuer_id] += 1
+    raw.executemany(sql.UPSERT_SCOPE, [(*scope, count) for scope, count in first.items()])
+
+
 def _evaluation_values(row: EvaluationRow) -> tuple[object, ...]:
     return (
         row.evaluation_key, row.evaluation_id, row.sender_id, row.merchant_id, row.platform_id,
@@ -298,7 +303,11 @@ def _evaluation_values(row: EvaluationRow) -> tuple[object, ...]:
 
 
 def _share_values(row: ShareRow) -> tuple[object, ...]:
-    return (row.share_id, row.evaluation_key, row.program, row.issuer_id, row.recipient_id, row.expires_at_ms)
+    # What goes by message left with the answer.
+    return (
+        row.share_id, row.evaluation_key, row.program, row.issuer_id, row.recipient_id, row.expires_at_ms,
+        TRANSPORT_MESSAGE in row.transports,
+    )  # fmt: skip
 
 
 def _item_values(item: OutboxItem, expiry: dict[str, int]) -> tuple[object, ...]:
@@ -315,36 +324,23 @@ def _streams(change: FanOutChange) -> list[tuple[str, str, int]]:
     return [(stream_id, recipients[stream_id], seq) for stream_id, seq in change.next_seqs.items()]
 
 
-def _scopes(change: FanOutChange) -> list[tuple[str, str, int, int]]:
-    # What goes by message left with the answer; the rest has not left yet.
-    return [
-        (row.program, row.issuer_id, transport, 1 if transport == TRANSPORT_MESSAGE else 0)
-        for row in change.shares
-        for transport in row.transports
-    ]
+def _scopes(change: FanOutChange) -> list[tuple[str, str, int]]:
+    left = Counter[tuple[str, str]]()
+    for row in change.shares:
+        left[row.program, row.issuer_id] += TRANSPORT_MESSAGE in row.transports
+    return [(*scope, count) for scope, count in left.items()]
 
 
-@dataclass(frozen=True, slots=True)
-class AlreadyLeft:
-    """Shares of a scope that had left, by transport. A share may have left by several."""
+def shares_already_left(path: Path, program: str, issuer_id: str | None = None) -> int:
+    """Shares of a program, and of one issuer or of all (None), whose data had left by any transport.
 
-    message: int
-    lookup: int
-    ssf: int
-
-
-def shares_already_left(path: Path, program: str, issuer_id: str | None = None) -> AlreadyLeft:
-    """What `ein kill` says had already left. Reads only, and works with the feeds down."""
+    Reads only, so that `ein kill` can ask with the feeds up or down, and where they never ran.
+    """
     if not path.exists():
-        return AlreadyLeft(message=0, lookup=0, ssf=0)
+        return 0
     connection = _Connection(path, read_only=True)
     try:
         rows = connection.rows(sql.LEFT, (program, issuer_id, issuer_id))
     finally:
         connection.close()
-    counts = {int(transport): int(count) for transport, count in rows}
-    return AlreadyLeft(
-        message=counts.get(TRANSPORT_MESSAGE, 0),
-        lookup=counts.get(TRANSPORT_LOOKUP, 0),
-        ssf=counts.get(TRANSPORT_SSF, 0),
-    )
+    return int(rows[0][0])

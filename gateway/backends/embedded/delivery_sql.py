@@ -18,7 +18,8 @@ SCHEMA = (
         primary key (key, evaluation_key)) strict, without rowid""",
     """create table if not exists shares(
         share_id text primary key, evaluation_key integer not null, program text not null,
-        issuer_id text not null, recipient_id text not null, expires_at_ms integer not null)
+        issuer_id text not null, recipient_id text not null, expires_at_ms integer not null,
+        has_left integer not null)
         strict, without rowid""",
     "create index if not exists shares_evaluation on shares(evaluation_key)",
     "create table if not exists sets(jti text primary key, set_bytes blob not null) strict",
@@ -41,9 +42,8 @@ SCHEMA = (
         stream_id text primary key, recipient_id text not null, next_seq integer not null)
         strict, without rowid""",
     """create table if not exists scopes(
-        program text not null, issuer_id text not null, transport integer not null,
-        left_count integer not null,
-        primary key (program, issuer_id, transport)) strict, without rowid""",
+        program text not null, issuer_id text not null, left_count integer not null,
+        primary key (program, issuer_id)) strict, without rowid""",
     """create table if not exists reports(
         kind text not null, reporter_id text not null, report_id text not null,
         primary key (kind, reporter_id, report_id)) strict, without rowid""",
@@ -64,14 +64,14 @@ UNCONFIRMED = "select record from unconfirmed order by record_no"
 
 INSERT_EVALUATION = "insert or ignore into evaluations values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 INSERT_KEY = "insert or ignore into match_keys values (?,?)"
-INSERT_SHARE = "insert into shares values (?,?,?,?,?,?)"
+INSERT_SHARE = "insert into shares values (?,?,?,?,?,?,?)"
 INSERT_SET = "insert or ignore into sets values (?,?)"
 INSERT_ITEM = """insert into outbox(share_id, transport, recipient_id, program, issuer_id, evaluation_id,
     stream_id, stream_seq, jti, withdrawn, state, open, expires_at_ms) values (?,?,?,?,?,?,?,?,?,?,?,?,?)"""
 UPSERT_STREAM = """insert into streams values (?,?,?)
     on conflict (stream_id) do update set next_seq = excluded.next_seq"""
-UPSERT_SCOPE = """insert into scopes values (?,?,?,?)
-    on conflict (program, issuer_id, transport) do update set left_count = left_count + excluded.left_count"""
+UPSERT_SCOPE = """insert into scopes values (?,?,?)
+    on conflict (program, issuer_id) do update set left_count = left_count + excluded.left_count"""
 UPSERT_OFFSET = """insert into offsets values (?,?,?)
     on conflict (topic, partition) do update set position = excluded.position"""
 INSERT_REPORT = "insert or ignore into reports values (?,?,?)"
@@ -98,11 +98,9 @@ OPEN_OF_SHARES = f"""select {_ITEM}, null from outbox o
     where o.stream_id = ? and o.transport = ? and o.open = 1 and o.share_id in ({{marks}})"""  # noqa: S608
 OPEN_ITEMS = f"""select {_ITEM}, null from outbox o
     where o.program = ? and o.issuer_id = ? and o.open = 1 and o.withdrawn = 0 limit ?"""  # noqa: S608
-SCOPES = "select distinct program, issuer_id from scopes"
+SCOPES = "select program, issuer_id from scopes"
 
-COUNT_LEFT = """update scopes set left_count = left_count + 1
-    where program = ? and issuer_id = ? and transport = ? and exists
-    (select 1 from outbox o where o.share_id = ? and o.transport = ? and o.sent_count = 0)"""
+FIRST_LEAVE = "update shares set has_left = 1 where share_id = ? and has_left = 0"
 MARK_SENT = """update outbox set sent_count = sent_count + 1, state = max(state, 1)
     where share_id = ? and transport = ?"""
 # The jti tells an answer to the data from one to the tombstone that took its place meanwhile.
@@ -124,32 +122,5 @@ EXPIRED_LOOKUPS = """select share_id, transport from outbox
     where transport = ? and open = 1 and stream_seq = 0 and expires_at_ms < ? limit ?"""
 CLOSE_ITEM = "update outbox set open = 0 where share_id = ? and transport = ?"
 
-LEFT = """update scopes set left_count = left_count + 1
-    where program = ? and issuer_id = ? and transport = ? and exists
-    (select 1 from outbox o where o.share_id = ? and o.transport = ? and o.sent_count = 0)"""
-MARK_SENT = """update outbox set sent_count = sent_count + 1, state = max(state, 1)
-    where share_id = ? and transport = ?"""
-# The jti tells an answer to the data from one to the tombstone that took its place meanwhile.
-COUNT_ERROR = """update outbox set error_count = error_count + 1
-    where share_id = ? and transport = ? and jti = ? and open = 1"""
-MARK_ANSWERED = """update outbox set state = ?, open = 0
-    where share_id = ? and transport = ? and jti = ? and open = 1"""
-DROP_SET = """delete from sets where jti = ?1 and not exists
-    (select 1 from outbox o where o.share_id = ?2 and o.jti = ?1 and o.open = 1)"""
-# The bytes of a share are those of its data and of its tombstone; what no open item names can go.
-DROP_CLOSED_SETS = """delete from sets where jti in (?1, ?1 || '.w') and jti not in
-    (select o.jti from outbox o where o.share_id = ?1 and o.open = 1)"""
-
-WITHDRAW_STREAM = """update outbox set withdrawn = 1, state = 0, sent_count = 0, error_count = 0, jti = ?
-    where share_id = ? and transport = ? and open = 1"""
-WITHDRAW_LOOKUP = "update outbox set withdrawn = 1, open = 0 where share_id = ? and transport = ?"
-
-EXPIRED_LOOKUPS = """select share_id, transport from outbox
-    where transport = ? and open = 1 and stream_seq = 0 and expires_at_ms < ? limit ?"""
-CLOSE_ITEM = "update outbox set open = 0 where share_id = ? and transport = ?"
-DROP_CLOSED_SET = """delete from sets where jti in
-    (select jti from outbox where share_id = ?1 and transport = ?2)
-    and not exists (select 1 from outbox o where o.share_id = ?1 and o.open = 1)"""
-
-LEFT = """select transport, sum(left_count) from scopes
-    where program = ? and (? is null or issuer_id = ?) group by transport"""
+LEFT = """select coalesce(sum(left_count), 0) from scopes
+    where program = ? and (? is null or issuer_id = ?)"""

@@ -1,0 +1,96 @@
+"""Wires the feeds: their store and journal, the gateway's journal, keys, policy and switches."""
+
+import os
+from dataclasses import dataclass
+
+from gateway.backends.embedded.delivery import SqliteDeliveryReader, SqliteDeliveryStore
+from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
+from gateway.backends.embedded.keyfiles import FileRecipientKeys, OwnKeys, load_keys
+from gateway.backends.embedded.leases import FileLeaseBoard
+from gateway.backends.embedded.policy import SqlitePolicyStore
+from gateway.backends.embedded.wake import WakeListener, WakeSender
+from gateway.feeds.delivery import DeliveryCore
+from gateway.feeds.fanout import FanOut
+from gateway.outcomes.labels import LabelDesk
+from gateway.programs.switches import SwitchRunner
+from gateway.records.journal import FEEDS_TOPICS, JournalReader
+from gateway.runtime.clock import Clock, SystemClock
+from gateway.runtime.disk import RealDisk
+from gateway.runtime.entropy import SystemEntropy
+from gateway.sealing.jwe import Sealer
+from gateway.sealing.keys import Signer
+from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.server.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class FeedsParts:
+    """What `ein feeds` runs. A reader of the store for each thread that looks up."""
+
+    clock: Clock
+    store: SqliteDeliveryStore
+    journal: FileJournalWriter
+    gateway_journal: JournalReader
+    own_journal: JournalReader
+    listener: WakeListener
+    lookup_reader: SqliteDeliveryReader
+    report_reader: SqliteDeliveryReader
+    fan_out_reader: SqliteDeliveryReader
+    fan_out: FanOut
+    core: DeliveryCore
+    labels: LabelDesk
+    policy: SqlitePolicyStore
+    switches: SwitchRunner
+    keys: OwnKeys
+
+    def close(self) -> None:
+        """The lease last: it says that nothing is shared any more."""
+        self.listener.close()
+        for reader in (self.lookup_reader, self.report_reader, self.fan_out_reader):
+            reader.close()
+        self.journal.close()
+        self.store.close()
+        self.switches.stop()
+        self.policy.close()
+
+
+def build_feeds(settings: Settings) -> FeedsParts:
+    """Opens everything. Raises GatewayError where another process owns the store, or a file is unusable."""
+    state, clock, disk, entropy = settings.state, SystemClock(), RealDisk(), SystemEntropy()
+    keys = load_keys(state.keys)
+    store = SqliteDeliveryStore(state.feeds_db)
+    try:
+        journal = FileJournalWriter(
+            disk, clock, state.feeds_journal, FEEDS_TOPICS, wake=WakeSender(state.run, "feeds")
+        )
+    except BaseException:
+        store.close()
+        raise
+
+    def signer_of(recipient_id: str) -> Signer:
+        # One algorithm for all streams until a recipient can name its own.
+        return keys.signer
+
+    report_reader, fan_out_reader = store.reader(), store.reader()
+    policy = SqlitePolicyStore(str(state.policy_db), clock)
+    return FeedsParts(
+        clock=clock,
+        store=store,
+        journal=journal,
+        gateway_journal=FileJournalReader(disk, str(state.gateway_journal)),
+        own_journal=FileJournalReader(disk, str(state.feeds_journal)),
+        listener=WakeListener(state.run, "gateway", "feeds"),
+        lookup_reader=store.reader(),
+        report_reader=report_reader,
+        fan_out_reader=fan_out_reader,
+        fan_out=FanOut(store=store, reader=fan_out_reader, signer_of=signer_of, iss=settings.issuer_url),
+        core=DeliveryCore(store=store, signer_of=signer_of, iss=settings.issuer_url),
+        labels=LabelDesk(
+            index=report_reader,
+            pseudonyms=Pseudonyms(keys.mac_keys),
+            sealer=Sealer(entropy, clock, FileRecipientKeys(state.keys, clock)),
+        ),
+        policy=policy,
+        switches=SwitchRunner(policy, FileLeaseBoard(disk, str(state.leases)), clock, f"feeds-{os.getpid()}"),
+        keys=keys,
+    )

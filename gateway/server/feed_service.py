@@ -1,0 +1,152 @@
+"""FeedService over gRPC: look-up, receipts, labels."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+
+from gateway.feeds.delivery import Found, find
+from gateway.outcomes.labels import PolicyNow, Reporter
+from gateway.outcomes.receipts import MAX_ITEMS, UNKNOWN_SHARE, Verdict, take_receipts
+from gateway.records.journal import LABELS, RECEIPTS
+from gateway.server.feeds_engine import FeedsEngine
+from gateway.server.grpc_common import InvalidArgument, PermissionDenied, Unauthenticated, authorization_of
+from gateway.server.identity import Authenticator, Principal
+from issuernetwork.v1 import feed_pb2 as v1
+from issuernetwork.v1 import feed_pb2_grpc
+from issuernetwork.v1.common_pb2 import FieldIssue
+
+SERVICE = v1.DESCRIPTOR.services_by_name["FeedService"].full_name
+
+CATCH_UP_MAX_S = 0.5
+"""A receipt may come before its share is fanned out: how long it waits for that."""
+
+RECEIPT, LABEL = "receipt", "label"
+STALE_TEXT = "switches are stale: nothing may leave now; try again"
+
+
+class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
+    """Runs on the engine's loop."""
+
+    def __init__(self, engine: FeedsEngine, authenticator: Authenticator) -> None:
+        self._engine = engine
+        self._authenticator = authenticator
+        self._lookups = engine.metrics.calls.labels("lookup")
+
+    def _principal(self, context: Any, *roles: str) -> Principal:
+        principal = self._authenticator.principal(authorization_of(context))
+        if principal is None:
+            raise Unauthenticated("send the metadata `authorization: Bearer <token>`")
+        if principal.role not in roles:
+            raise PermissionDenied(f"needs the role {' or '.join(roles)}")
+        return principal
+
+    async def Lookup(self, request: v1.LookupRequest, context: Any) -> v1.LookupResponse:  # noqa: N802
+        recipient_id = self._principal(context, "issuer").principal_id
+        self._lookups.inc()
+        if not self._engine.parts.switches.fresh():
+            await context.abort(grpc.StatusCode.UNAVAILABLE, STALE_TEXT)
+        now_ms = self._engine.parts.clock.wall_ms()
+        found = find(
+            self._engine.parts.lookup_reader,
+            recipient_id,
+            request.match,
+            self._engine.view(),
+            attempted_at_ms=request.match.attempted_at_ms or now_ms,
+            now_ms=now_ms,
+        )
+        if found.items:
+            await self._engine.record_lookup(found.items)
+        # From here to the return there is no await: what is checked is what leaves.
+        if found.items and not self._engine.may_leave(found.items):
+            found = Found(v1.MATCH_RESULT_NOT_MATCHED)
+        return v1.LookupResponse(
+            match=found.match,  # type: ignore[arg-type]
+            shares=[
+                v1.LookupShare(
+                    share_id=item.share_id, program=item.program, signed_set=item.set_bytes.decode("ascii")
+                )
+                for item in found.items
+            ],
+        )
+
+    async def ReportReceipts(  # noqa: N802
+        self, request: v1.ReportReceiptsRequest, context: Any
+    ) -> v1.ReportReceiptsResponse:
+        recipient_id = self._principal(context, "issuer").principal_id
+        self._engine.metrics.calls.labels("receipts").inc()
+        _check_count("receipts", len(request.receipts))
+        verdicts = await self._engine.report(lambda: self._receipts(recipient_id, request.receipts))
+        return v1.ReportReceiptsResponse(results=[_result(verdict) for verdict in verdicts])
+
+    def _receipts(self, recipient_id: str, receipts: Sequence[v1.Receipt]) -> list[Verdict]:
+        parts = self._engine.parts
+        ids = [receipt.receipt_id for receipt in receipts]
+        known = parts.store.known_reports(RECEIPT, recipient_id, ids)
+        verdicts = self._take_receipts(receipts, recipient_id, known)
+        early = [number for number, verdict in enumerate(verdicts) if UNKNOWN_SHARE in verdict.issues]
+        if early:
+            self._engine.wait_caught_up(CATCH_UP_MAX_S)
+            again = self._take_receipts([receipts[number] for number in early], recipient_id, known)
+            for number, verdict in zip(early, again, strict=True):
+                verdicts[number] = verdict
+        self._keep(RECEIPT, RECEIPTS, recipient_id, verdicts)
+        return verdicts
+
+    def _take_receipts(
+        self, receipts: Sequence[v1.Receipt], recipient_id: str, known: set[str]
+    ) -> list[Verdict]:
+        parts = self._engine.parts
+        return take_receipts(
+            receipts,
+            recipient_id=recipient_id,
+            index=parts.report_reader,
+            known=known,
+            now_ms=parts.clock.wall_ms(),
+        )
+
+    async def ReportLabels(  # noqa: N802
+        self, request: v1.ReportLabelsRequest, context: Any
+    ) -> v1.ReportLabelsResponse:
+        principal = self._principal(context, "issuer", "caller")
+        self._engine.metrics.calls.labels("labels").inc()
+        _check_count("labels", len(request.labels))
+        reporter = Reporter(principal.principal_id, principal.role == "issuer")
+        verdicts = await self._engine.report(lambda: self._labels(reporter, request.labels))
+        return v1.ReportLabelsResponse(results=[_result(verdict) for verdict in verdicts])
+
+    def _labels(self, reporter: Reporter, labels: Sequence[v1.LabelEvent]) -> list[Verdict]:
+        engine, parts = self._engine, self._engine.parts
+        # A label about a payment just answered must not stay unmatched for want of a few milliseconds.
+        engine.wait_caught_up(CATCH_UP_MAX_S)
+        known = parts.store.known_reports(LABEL, reporter.reporter_id, [label.label_id for label in labels])
+        policy = PolicyNow(
+            table=engine.table,
+            stops=engine.view() if parts.switches.fresh() else None,
+            now_ms=parts.clock.wall_ms(),
+        )
+        verdicts = parts.labels.take(labels, reporter=reporter, known=known, policy=policy)
+        self._keep(LABEL, LABELS, reporter.reporter_id, verdicts)
+        return verdicts
+
+    def _keep(self, kind: str, topic: str, reporter_id: str, verdicts: Sequence[Verdict]) -> None:
+        """Journal first: a crash in between leaves a repeat, which every consumer drops by its id."""
+        kept = [(verdict.report_id, verdict.record) for verdict in verdicts if verdict.record is not None]
+        if kept:
+            self._engine.parts.journal.append(topic, [record for _, record in kept])
+            self._engine.parts.store.keep_reports(kind, reporter_id, [report_id for report_id, _ in kept])
+
+
+def _check_count(field: str, count: int) -> None:
+    if not 1 <= count <= MAX_ITEMS:
+        raise InvalidArgument(f"{field}: send 1 to {MAX_ITEMS} items")
+
+
+def _result(verdict: Verdict) -> v1.FeedReportResult:
+    return v1.FeedReportResult(
+        recorded=verdict.record is not None or verdict.duplicate,
+        duplicate=verdict.duplicate,
+        field_issues=[
+            FieldIssue(field=issue.field, code=issue.code, mend=issue.mend) for issue in verdict.issues
+        ],
+    )

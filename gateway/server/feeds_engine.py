@@ -1,0 +1,291 @@
+"""The feeds' shell: threads and the event loop around the cores.
+
+Threads: fan-out; delivery (polls and withdrawals, one step at a time); look-ups; reports. Everything that
+leaves, leaves from the event loop, and that loop polls the switches: whatever it hands to a transport was
+checked against the newest view it has acknowledged, without an await in between.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from gateway.feeds.delivery import (
+    Action,
+    Apply,
+    LookedUp,
+    Polled,
+    Record,
+    Reply,
+    still_open,
+)
+from gateway.feeds.fanout import BATCH_MAX_ENTRIES
+from gateway.feeds.ports import OutboxItem
+from gateway.programs.switches import POLL_MS, SwitchView
+from gateway.programs.table import ReleaseTable
+from gateway.records.errors import GatewayError
+from gateway.records.journal import DELIVERIES, EVALUATIONS, LABELS, JournalCorrupt, JournalReader
+from gateway.runtime.tasks import Stop
+from gateway.server.bootstrap.feeds import FeedsParts
+from gateway.server.feeds_metrics import FeedsMetrics
+
+T = TypeVar("T")
+
+IDLE_POLL_S = 0.05
+"""Behind the wake-up datagram, which is only a hint."""
+
+RETRY_DELAY_S = 0.2
+"""After a full disk or the like: the next try, with everything still in its place."""
+
+HOUSEKEEPING_INTERVAL_S = 0.5
+"""Between two looks at policy, identities, expiries and what a switch left to withdraw."""
+
+EXPIRE_MAX_ROWS = 500
+CHECKPOINT_INTERVAL_S = 2.0
+
+_log = structlog.get_logger("feeds")
+
+
+class PolicyStale(GatewayError):
+    """The switches were not seen for too long: nothing may leave."""
+
+    # Not there now, and there soon: callers see UNAVAILABLE.
+    code = "store_unavailable"
+
+
+class FeedsEngine:
+    """Runs fan-out, delivery and look-ups over `parts`. `loop` is where answers leave."""
+
+    def __init__(
+        self, parts: FeedsParts, metrics: FeedsMetrics, load_table: Callable[[], ReleaseTable | None]
+    ):
+        self.parts = parts
+        self.metrics = metrics
+        self.table: ReleaseTable | None = None
+        self.closing = False
+        self._load_table = load_table
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wakes: dict[str, asyncio.Event] = {}
+        self._delivery = ThreadPoolExecutor(1, "feeds-delivery")
+        self._lookups = ThreadPoolExecutor(1, "feeds-lookups")
+        self._reports = ThreadPoolExecutor(1, "feeds-reports")
+        self._gathered: list[tuple[tuple[OutboxItem, ...], asyncio.Future[None]]] = []
+        self._gathering = False
+        self._drainer: asyncio.Task[None] | None = None
+        self._positions: dict[str, int] = {}
+        self._unrecorded: Sequence[bytes] = parts.store.unconfirmed_records()
+        self._moved = threading.Condition()
+
+    # Switches.
+
+    def view(self) -> SwitchView:
+        """The newest view that the loop has acknowledged. Raises PolicyStale before the first."""
+        view = self.parts.switches.watcher.view
+        if view is None:
+            raise PolicyStale("the switches have not been read yet: try again")
+        return view
+
+    def may_leave(self, items: Sequence[OutboxItem]) -> bool:
+        """Asked on the loop, immediately before the bytes are handed to the transport."""
+        view = self.parts.switches.watcher.view
+        return view is not None and self.parts.switches.fresh() and still_open(items, view)
+
+    async def watch_switches(self) -> None:
+        """Polls and renews, on the loop that everything leaves from, until closed."""
+        epoch = -1
+        while not self.closing:
+            self.parts.switches.step()
+            view = self.parts.switches.watcher.view
+            self.metrics.stale.set(0 if self.parts.switches.fresh() else 1)
+            if view is not None and view.epoch != epoch:
+                epoch = view.epoch
+                self._delivery.submit(self._sweep)
+            await asyncio.sleep(POLL_MS / 1000)
+
+    # Fan-out.
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def fan_out(self, stop: Stop) -> None:
+        """The fan-out thread. Raises JournalCorrupt, which does not mend itself."""
+        while not stop.is_set():
+            try:
+                if not self.fan_out_step():
+                    self.parts.listener.wait(IDLE_POLL_S)
+            except JournalCorrupt:
+                raise
+            except GatewayError as fault:
+                self.metrics.faults.inc()
+                _log.error("fan_out_put_off", code=fault.code, public=fault.public)
+                self._positions.clear()
+                stop.wait(RETRY_DELAY_S)
+
+    def fan_out_step(self) -> bool:
+        """One batch of each topic; False when there was nothing."""
+        self._record_rest()
+        worked = self._fan_out_topic(EVALUATIONS, self.parts.gateway_journal)
+        return self._fan_out_topic(LABELS, self.parts.own_journal) or worked
+
+    def _fan_out_topic(self, topic: str, reader: JournalReader) -> bool:
+        if topic not in self._positions:
+            self._positions[topic] = self.parts.store.offset(topic, 0)
+        entries = reader.read(topic, self._positions[topic], BATCH_MAX_ENTRIES)
+        if not entries:
+            return False
+        with self.metrics.fan_out_seconds.time():
+            batch = self.parts.fan_out.plan(topic, entries, self.view(), now_ms=self.parts.clock.wall_ms())
+            self.parts.store.commit_fan_out(batch.change)
+            self._unrecorded = batch.change.records
+            with self._moved:
+                self._positions[topic] = batch.change.position
+                self._moved.notify_all()
+            self._record_rest()
+        self.metrics.records.labels(topic).inc(len(entries))
+        self.metrics.shares.inc(len(batch.change.shares))
+        self._wake(batch.wake)
+        return True
+
+    def _record_rest(self) -> None:
+        """What the store holds and the journal may not have yet: before anything else is committed."""
+        if self._unrecorded:
+            self.parts.journal.append(DELIVERIES, self._unrecorded)
+            self._unrecorded = ()
+
+    def _wake(self, streams: frozenset[str]) -> None:
+        if streams and self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._set, streams)
+
+    def _set(self, streams: frozenset[str]) -> None:
+        for stream_id in streams:
+            event = self._wakes.pop(stream_id, None)
+            if event is not None:
+                event.set()
+
+    def wait_caught_up(self, timeout_s: float) -> None:
+        """Waits, off the loop, until what was in the gateway's journal by now is fanned out."""
+        end = self.parts.gateway_journal.end(EVALUATIONS)
+        with self._moved:
+            self._moved.wait_for(lambda: self._positions.get(EVALUATIONS, -1) >= end, timeout_s)
+
+    # Delivery.
+
+    def wake_of(self, stream_id: str) -> asyncio.Event:
+        """Set when something new may be on the stream. Take it before looking."""
+        return self._wakes.setdefault(stream_id, asyncio.Event())
+
+    def release_waiting(self) -> None:
+        """Lets every long poll answer now."""
+        self._set(frozenset(self._wakes))
+
+    async def poll(self, event: Polled) -> Reply:
+        """One step of a stream, recorded and kept before it returns."""
+        return await self._on(self._delivery, lambda: self._step(event))
+
+    def _step(self, event: Polled) -> Reply:
+        actions = self.parts.core.on(event, self.view(), self.parts.clock.wall_ms())
+        return self._carry_out(actions)
+
+    def _carry_out(self, actions: Sequence[Action]) -> Reply:
+        for action in actions:
+            if isinstance(action, Record):
+                self.parts.journal.append(DELIVERIES, action.payloads)
+            elif isinstance(action, Apply):
+                self.parts.store.apply(action.change)
+                self.metrics.withdrawn.inc(len(action.change.withdrawn))
+            else:
+                return action
+        return Reply(())
+
+    def _sweep(self) -> None:
+        """Withdraws all that is open in stopped scopes."""
+        try:
+            while not self.closing:
+                actions = self.parts.core.sweep(self.view(), self.parts.clock.wall_ms())
+                if not actions:
+                    return
+                self._carry_out(actions)
+        except GatewayError as fault:
+            # The next round of housekeeping tries again; a poll or a look-up looks for itself.
+            self.metrics.faults.inc()
+            _log.error("withdrawal_put_off", code=fault.code, public=fault.public)
+
+    # Look-ups.
+
+    async def record_lookup(self, items: tuple[OutboxItem, ...]) -> None:
+        """Returns when it is durable that these are about to leave. Those who ask at once share a sync."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._gathered.append((items, done))
+        if not self._gathering:
+            self._gathering = True
+            # The loop itself keeps only a weak reference to its tasks.
+            self._drainer = asyncio.get_running_loop().create_task(self._drain())
+        await done
+
+    async def _drain(self) -> None:
+        while self._gathered:
+            batch, self._gathered = self._gathered, []
+            items = tuple(item for gathered, _ in batch for item in gathered)
+            fault: Exception | None = None
+            try:
+                await self._on(self._lookups, partial(self._keep_lookup, items))
+            except Exception as found:
+                fault = found
+            for _, done in batch:
+                if done.done():
+                    continue
+                if fault is None:
+                    done.set_result(None)
+                else:
+                    done.set_exception(fault)
+        self._gathering = False
+
+    def _keep_lookup(self, items: tuple[OutboxItem, ...]) -> None:
+        now_ms = self.parts.clock.wall_ms()
+        self._carry_out(self.parts.core.on(LookedUp(items=items), self.view(), now_ms))
+
+    # Reports.
+
+    async def report(self, work: Callable[[], T]) -> T:
+        """Runs `work` on the thread that reports are taken on, one at a time."""
+        return await self._on(self._reports, work)
+
+    async def _on(self, executor: Executor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(executor, work)
+
+    # Housekeeping.
+
+    def keep_house(self, stop: Stop) -> None:
+        """The housekeeping thread: policy, expiries, what is left to withdraw, the store's log."""
+        since_checkpoint_s = 0.0
+        while True:
+            try:
+                self.table = self._load_table()
+                self.parts.store.expire(self.parts.clock.wall_ms(), EXPIRE_MAX_ROWS)
+                view = self.parts.switches.watcher.view
+                if view is not None and view.stops:
+                    self._delivery.submit(self._sweep)
+                self._measure_behind()
+                if since_checkpoint_s >= CHECKPOINT_INTERVAL_S:
+                    since_checkpoint_s = 0.0
+                    self.parts.store.checkpoint()
+            except (GatewayError, OSError) as fault:
+                self.metrics.faults.inc()
+                _log.error("housekeeping_failed", fault=type(fault).__name__)
+            if stop.wait(HOUSEKEEPING_INTERVAL_S):
+                return
+            since_checkpoint_s += HOUSEKEEPING_INTERVAL_S
+
+    def _measure_behind(self) -> None:
+        for topic, reader in ((EVALUATIONS, self.parts.gateway_journal), (LABELS, self.parts.own_journal)):
+            self.metrics.behind.labels(topic).set(reader.end(topic) - self._positions.get(topic, -1))
+
+    def close(self) -> None:
+        """Ends the threads that steps run on, after what they have begun."""
+        self.closing = True
+        for executor in (self._delivery, self._lookups, self._reports):
+            executor.shutdown(wait=True)

@@ -1,0 +1,181 @@
+"""`ein feeds`: delivers what was shared, and takes receipts and labels.
+
+Exit codes: 0 after SIGTERM or SIGINT and a drain; 70 when a journal, the store or a key cannot be used.
+"""
+
+import asyncio
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+import structlog
+from aiohttp import web
+from prometheus_client import start_http_server
+
+from gateway.programs.documents import load_policy
+from gateway.programs.table import ReleaseTable, compile_table
+from gateway.records.errors import GatewayError
+from gateway.runtime.tasks import ThreadTasks
+from gateway.server.bootstrap.feeds import FeedsParts, build_feeds
+from gateway.server.feed_service import SERVICE, FeedServicer
+from gateway.server.feeds_engine import FeedsEngine
+from gateway.server.feeds_metrics import FeedsMetrics
+from gateway.server.grpc_common import ServerThread
+from gateway.server.identity import Authenticator
+from gateway.server.settings import Settings
+from gateway.server.ssf_http import SsfApp
+from issuernetwork.v1 import feed_pb2_grpc
+
+EXIT_FAULT = 70
+
+STEP_TIMEOUT_S = 10.0
+"""Starting or ending the HTTP side: bound by one batch in flight."""
+
+DRAIN_S = 2.0
+"""What is being answered gets this long; receivers poll again."""
+
+FIRST_VIEW_S = 2.0
+"""The first poll of the switches takes milliseconds; after this long the process says it cannot work."""
+
+_log = structlog.get_logger("feeds")
+
+
+class _Policy:
+    """The compiled table of the snapshot in force; the last good one where a newer one cannot be used."""
+
+    def __init__(self, parts: FeedsParts, authenticator: Authenticator) -> None:
+        self._parts = parts
+        self._authenticator = authenticator
+        self._version = 0
+        self._table: ReleaseTable | None = None
+
+    def load(self) -> ReleaseTable | None:
+        self._authenticator.refresh()
+        version = self._parts.policy.version()
+        if version and version != self._version:
+            self._version = version
+            try:
+                files = self._parts.policy.snapshot(version).files
+                self._table = compile_table(load_policy(files, version=version))
+                _log.info("policy", version=version)
+            except GatewayError as refused:
+                _log.error("policy_unusable", version=version, code=refused.code)
+        return self._table
+
+
+class _Http:
+    """The SSF application on the loop of the gRPC server: what leaves, leaves from one loop."""
+
+    def __init__(self, engine: FeedsEngine, app: SsfApp, address: str) -> None:
+        self._engine = engine
+        self._host, _, port = address.rpartition(":")
+        self._asked_port = int(port)
+        self._runner = web.AppRunner(app.application(), access_log=None, handle_signals=False)
+        self._watch: asyncio.Task[None] | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        self._engine.attach(asyncio.get_running_loop())
+        self._watch = asyncio.get_running_loop().create_task(self._engine.watch_switches())
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self._asked_port, shutdown_timeout=DRAIN_S)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        self._engine.closing = True
+        self._engine.release_waiting()
+        await self._runner.cleanup()
+        if self._watch is not None:
+            await self._watch
+
+
+def run(settings: Settings) -> int:
+    """Runs until SIGTERM or SIGINT; returns the exit code."""
+    stop = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
+    settings.state.make()
+    try:
+        parts = build_feeds(settings)
+    except GatewayError as refused:
+        _log.error(refused.code, public=refused.public)
+        return EXIT_FAULT
+    try:
+        return _serve(settings, parts, stop)
+    finally:
+        parts.close()
+
+
+def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
+    state, metrics = settings.state, FeedsMetrics()
+    authenticator = Authenticator(state)
+    engine = FeedsEngine(parts, metrics, _Policy(parts, authenticator).load)
+    failed: list[str] = []
+
+    def on_failure(name: str, fault: BaseException) -> None:
+        failed.append(name)
+        _log.error("thread_failed", thread=name, fault=type(fault).__name__)
+        stop.set()
+
+    def add(grpc_server: Any) -> None:
+        servicer = FeedServicer(engine, authenticator)
+        feed_pb2_grpc.add_FeedServiceServicer_to_server(servicer, grpc_server)  # type: ignore[no-untyped-call]
+
+    server = ServerThread(
+        settings.feeds.listen_grpc,
+        add,
+        services=(SERVICE,),
+        name="feeds-loop",
+        on_fault=lambda method: metrics.faults.inc(),
+    )
+    app = SsfApp(engine, authenticator, issuer_url=settings.issuer_url, jwks=parts.keys.public_jwks())
+    http = _Http(engine, app, settings.feeds.listen_http)
+    metrics_host, _, metrics_port = settings.feeds.metrics.rpartition(":")
+    exposition, exposition_thread = start_http_server(
+        int(metrics_port), addr=metrics_host, registry=metrics.registry
+    )
+    tasks = ThreadTasks(on_failure)
+    try:
+        server.call(http.start(), STEP_TIMEOUT_S)
+        _await_first_view(engine, stop)
+        tasks.start("feeds-fan-out", engine.fan_out)
+        tasks.start("feeds-housekeeping", engine.keep_house)
+        server.set_serving(True)
+        grpc_host, http_host = (
+            address.rpartition(":")[0] for address in (settings.feeds.listen_grpc, settings.feeds.listen_http)
+        )
+        state.write_ready(
+            "feeds",
+            {
+                "grpc": f"{grpc_host}:{server.port}",
+                "http": f"http://{http_host}:{http.port}",
+                "metrics": f"{metrics_host}:{exposition.server_port}",
+            },
+        )
+        _log.info("ready")
+        stop.wait()
+        server.set_serving(False)
+    finally:
+        state.clear_ready("feeds")
+        tasks.stop(STEP_TIMEOUT_S)
+        server.call(http.stop(), STEP_TIMEOUT_S)
+        server.close(DRAIN_S)
+        engine.close()
+        exposition.shutdown()
+        exposition.server_close()
+        exposition_thread.join()
+    _log.info("stopped")
+    return EXIT_FAULT if failed else 0
+
+
+def _await_first_view(engine: FeedsEngine, stop: threading.Event) -> None:
+    """Fan-out asks the switches from its first batch on."""
+    left_s = FIRST_VIEW_S
+    while engine.parts.switches.watcher.view is None and left_s > 0 and not stop.wait(0.01):
+        left_s -= 0.01
