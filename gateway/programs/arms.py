@@ -2,9 +2,11 @@
 
 from enum import IntEnum
 from hashlib import blake2b
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.programs.model import PPM
+
+_PPM_SQUARED: Final = PPM * PPM
 
 
 class Arm(IntEnum):
@@ -38,13 +40,13 @@ def draw(entry: Experimental, unit_key: bytes, global_salt: bytes, global_holdou
     `u >= 1 - holdout` is HOLDOUT, `u < ramp * (1 - holdout)` TREATMENT, else PENDING: a ramp that rises only
     turns PENDING into TREATMENT. The global holdout has a salt of its own and wins.
     """
-    # `u / 2**64 >= 1 - global` with everything times 2**64 * PPM.
-    if global_holdout_ppm and place(global_salt, unit_key) * PPM >= (PPM - global_holdout_ppm) << 64:
+    # Shares are whole parts per million, so that `u` times a million (squared, with the ramp) may be floored.
+    if global_holdout_ppm and place(global_salt, unit_key) * PPM >> 64 >= PPM - global_holdout_ppm:
         return Arm.GLOBAL_HOLDOUT
-    unit_place = place(entry.salt, unit_key) * PPM
+    unit_place = place(entry.salt, unit_key) * _PPM_SQUARED >> 64
     exposed_ppm = PPM - entry.holdout_ppm
-    if unit_place >= exposed_ppm << 64:
+    if unit_place >= exposed_ppm * PPM:
         return Arm.HOLDOUT
-    if unit_place * PPM < (entry.ramp_ppm * exposed_ppm) << 64:
+    if unit_place < exposed_ppm * entry.ramp_ppm:
         return Arm.TREATMENT
     return Arm.PENDING

@@ -1,0 +1,73 @@
+"""Arms stay where they are, in the shares that were asked for."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.programs.arms import Arm, draw
+from gateway.programs.model import PPM
+from gateway.programs.table import program_salt
+
+PARTS = st.integers(0, PPM) | st.sampled_from([0, 1, PPM - 1, PPM])
+SALTS = st.binary(min_size=16, max_size=32)
+UNITS = st.binary(min_size=16, max_size=16)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    salt: bytes
+    ramp_ppm: int
+    holdout_ppm: int
+
+
+def units(count: int, name: str) -> list[bytes]:
+    return [blake2b(f"{name}{number}".encode(), digest_size=16).digest() for number in range(count)]
+
+
+@given(SALTS, UNITS, PARTS, PARTS, PARTS)
+def test_a_rising_ramp_only_turns_pending_into_treatment(
+    salt: bytes, unit: bytes, holdout_ppm: int, one_ramp: int, other_ramp: int
+) -> None:
+    low, high = sorted((one_ramp, other_ramp))
+    before = draw(Experiment(salt, low, holdout_ppm), unit, b"", 0)
+    after = draw(Experiment(salt, high, holdout_ppm), unit, b"", 0)
+    assert after == before or (before, after) == (Arm.PENDING, Arm.TREATMENT)
+
+
+@given(SALTS, SALTS, UNITS, PARTS, PARTS, PARTS)
+def test_the_global_holdout_does_not_depend_on_a_program(
+    salt: bytes, global_salt: bytes, unit: bytes, ramp_ppm: int, holdout_ppm: int, global_ppm: int
+) -> None:
+    arm = draw(Experiment(salt, ramp_ppm, holdout_ppm), unit, global_salt, global_ppm)
+    elsewhere = draw(Experiment(b"another salt 123", PPM, 0), unit, global_salt, global_ppm)
+    assert (arm is Arm.GLOBAL_HOLDOUT) == (elsewhere is Arm.GLOBAL_HOLDOUT)
+    if arm is not Arm.GLOBAL_HOLDOUT:
+        assert arm is draw(Experiment(salt, ramp_ppm, holdout_ppm), unit, b"", 0)
+
+
+@given(SALTS, UNITS)
+def test_the_ends_of_the_scale_are_exact(salt: bytes, unit: bytes) -> None:
+    assert draw(Experiment(salt, PPM, 0), unit, b"", 0) is Arm.TREATMENT
+    assert draw(Experiment(salt, 0, 0), unit, b"", 0) is Arm.PENDING
+    assert draw(Experiment(salt, PPM, PPM), unit, b"", 0) is Arm.HOLDOUT
+    assert draw(Experiment(salt, PPM, 0), unit, b"global salt 12345", PPM) is Arm.GLOBAL_HOLDOUT
+
+
+def test_arms_come_in_the_shares_that_were_asked_for() -> None:
+    experiment = Experiment(b"a salt of sixteen", 400_000, 250_000)
+    arms = [draw(experiment, unit, b"global salt 12345", 20_000) for unit in units(20_000, "card")]
+    # Within five standard deviations of 20,000 draws.
+    expected = {Arm.GLOBAL_HOLDOUT: 0.02, Arm.HOLDOUT: 0.245, Arm.TREATMENT: 0.294, Arm.PENDING: 0.441}
+    for arm, share in expected.items():
+        assert abs(arms.count(arm) / 20_000 - share) < 5 * (share * (1 - share) / 20_000) ** 0.5
+
+
+def test_two_programs_with_one_salt_version_draw_independently() -> None:
+    salt = b"one salt version of both"
+    one, other = (Experiment(program_salt(salt, name), PPM, 500_000) for name in ("one", "other"))
+    both = sum(
+        draw(one, unit, b"", 0) is draw(other, unit, b"", 0) is Arm.HOLDOUT for unit in units(20_000, "card")
+    )
+    assert abs(both / 20_000 - 0.25) < 5 * (0.25 * 0.75 / 20_000) ** 0.5
