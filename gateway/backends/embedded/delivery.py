@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ BUSY_TIMEOUT_S = 5.0
 WAL_RESTART_BYTES = 64 * 1024 * 1024
 """Beyond this the checkpoint waits for readers, so that the log starts again from its beginning."""
 
+
+ANY_TRANSPORT = 0
+"""In place of a transport: counts a share once, however it left."""
 
 KEY_SEPARATOR = "\n"
 """Between the keys of an evaluation as kept: no key kind holds one."""
@@ -285,11 +289,13 @@ def _withdraw(raw: sqlite3.Connection, item: OutboxItem) -> None:
 
 
 def _count_left(raw: sqlite3.Connection, data: Sequence[OutboxItem]) -> None:
-    """Counts shares whose data leaves for the first time, by whatever transport. A tombstone tells nothing."""
-    first: Counter[tuple[str, str]] = Counter()
+    """Counts what leaves for the first time. A tombstone is not among `data`: it tells nothing."""
+    first: Counter[tuple[str, str, int]] = Counter()
     for item in data:
-        if raw.execute(sql.FIRST_LEAVE, (item.share_id,)).rowcount:
-            first[item.program, item.issuer_id] += 1
+        if raw.execute(sql.FIRST_SENT, (item.share_id, item.transport)).fetchone():
+            first[item.program, item.issuer_id, item.transport] += 1
+            if raw.execute(sql.FIRST_LEAVE, (item.share_id,)).rowcount:
+                first[item.program, item.issuer_id, ANY_TRANSPORT] += 1
     raw.executemany(sql.UPSERT_SCOPE, [(*scope, count) for scope, count in first.items()])
 
 
@@ -324,23 +330,40 @@ def _streams(change: FanOutChange) -> list[tuple[str, str, int]]:
     return [(stream_id, recipients[stream_id], seq) for stream_id, seq in change.next_seqs.items()]
 
 
-def _scopes(change: FanOutChange) -> list[tuple[str, str, int]]:
-    left = Counter[tuple[str, str]]()
+def _scopes(change: FanOutChange) -> list[tuple[str, str, int, int]]:
+    left = Counter[tuple[str, str, int]]()
     for row in change.shares:
-        left[row.program, row.issuer_id] += TRANSPORT_MESSAGE in row.transports
+        by_message = TRANSPORT_MESSAGE in row.transports
+        left[row.program, row.issuer_id, ANY_TRANSPORT] += by_message
+        left[row.program, row.issuer_id, TRANSPORT_MESSAGE] += by_message
     return [(*scope, count) for scope, count in left.items()]
 
 
-def shares_already_left(path: Path, program: str, issuer_id: str | None = None) -> int:
-    """Shares of a program, and of one issuer or of all (None), whose data had left by any transport.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlreadyLeft:
+    """What had left: shares by any transport, and by each. A share may have left by several."""
+
+    shares: int = 0
+    message: int = 0
+    lookup: int = 0
+    ssf: int = 0
+
+
+def shares_already_left(path: Path, program: str, issuer_id: str | None = None) -> AlreadyLeft:
+    """Shares of a program, and of one issuer or of all (None), whose data had left.
 
     Reads only, so that `ein kill` can ask with the feeds up or down, and where they never ran.
     """
     if not path.exists():
-        return 0
+        return AlreadyLeft()
     connection = _Connection(path, read_only=True)
     try:
-        rows = connection.rows(sql.LEFT, (program, issuer_id, issuer_id))
+        counts = dict(connection.rows(sql.LEFT, (program, issuer_id, issuer_id)))
     finally:
         connection.close()
-    return int(rows[0][0])
+    return AlreadyLeft(
+        shares=counts.get(ANY_TRANSPORT, 0),
+        message=counts.get(TRANSPORT_MESSAGE, 0),
+        lookup=counts.get(TRANSPORT_LOOKUP, 0),
+        ssf=counts.get(TRANSPORT_SSF, 0),
+    )

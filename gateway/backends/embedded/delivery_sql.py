@@ -42,8 +42,9 @@ SCHEMA = (
         stream_id text primary key, recipient_id text not null, next_seq integer not null)
         strict, without rowid""",
     """create table if not exists scopes(
-        program text not null, issuer_id text not null, left_count integer not null,
-        primary key (program, issuer_id)) strict, without rowid""",
+        program text not null, issuer_id text not null, transport integer not null,
+        left_count integer not null,
+        primary key (program, issuer_id, transport)) strict, without rowid""",
     """create table if not exists reports(
         kind text not null, reporter_id text not null, report_id text not null,
         primary key (kind, reporter_id, report_id)) strict, without rowid""",
@@ -70,8 +71,8 @@ INSERT_ITEM = """insert into outbox(share_id, transport, recipient_id, program, 
     stream_id, stream_seq, jti, withdrawn, state, open, expires_at_ms) values (?,?,?,?,?,?,?,?,?,?,?,?,?)"""
 UPSERT_STREAM = """insert into streams values (?,?,?)
     on conflict (stream_id) do update set next_seq = excluded.next_seq"""
-UPSERT_SCOPE = """insert into scopes values (?,?,?)
-    on conflict (program, issuer_id) do update set left_count = left_count + excluded.left_count"""
+UPSERT_SCOPE = """insert into scopes values (?,?,?,?)
+    on conflict (program, issuer_id, transport) do update set left_count = left_count + excluded.left_count"""
 UPSERT_OFFSET = """insert into offsets values (?,?,?)
     on conflict (topic, partition) do update set position = excluded.position"""
 INSERT_REPORT = "insert or ignore into reports values (?,?,?)"
@@ -98,8 +99,9 @@ OPEN_OF_SHARES = f"""select {_ITEM}, null from outbox o
     where o.stream_id = ? and o.transport = ? and o.open = 1 and o.share_id in ({{marks}})"""  # noqa: S608
 OPEN_ITEMS = f"""select {_ITEM}, null from outbox o
     where o.program = ? and o.issuer_id = ? and o.open = 1 and o.withdrawn = 0 limit ?"""  # noqa: S608
-SCOPES = "select program, issuer_id from scopes"
+SCOPES = "select distinct program, issuer_id from scopes"
 
+FIRST_SENT = "select 1 from outbox where share_id = ? and transport = ? and sent_count = 0"
 FIRST_LEAVE = "update shares set has_left = 1 where share_id = ? and has_left = 0"
 MARK_SENT = """update outbox set sent_count = sent_count + 1, state = max(state, 1)
     where share_id = ? and transport = ?"""
@@ -122,5 +124,5 @@ EXPIRED_LOOKUPS = """select share_id, transport from outbox
     where transport = ? and open = 1 and stream_seq = 0 and expires_at_ms < ? limit ?"""
 CLOSE_ITEM = "update outbox set open = 0 where share_id = ? and transport = ?"
 
-LEFT = """select coalesce(sum(left_count), 0) from scopes
-    where program = ? and (? is null or issuer_id = ?)"""
+LEFT = """select transport, sum(left_count) from scopes
+    where program = ? and (? is null or issuer_id = ?) group by transport"""
