@@ -358,7 +358,7 @@ def shares_already_left(path: Path, program: str, issuer_id: str | None = None) 
         return AlreadyLeft()
     connection = _Connection(path, read_only=True)
     try:
-        counts = dict(connection.rows(sql.LEFT, (program, issuer_id, issuer_id)))
+        counts: dict[int, int] = dict(connection.rows(sql.LEFT, (program, issuer_id, issuer_id)))
     finally:
         connection.close()
     return AlreadyLeft(
