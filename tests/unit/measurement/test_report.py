@@ -87,6 +87,19 @@ def test_who_takes_no_part_is_compared_with_nobody(lab: Lab, left_out: storage.D
     assert build_report(lab.lake).estimates == ()
 
 
+def test_a_retry_does_not_stand_for_a_first_attempt_that_took_no_part(lab: Lab) -> None:
+    lab.journals.add(
+        journal.EVALUATIONS,
+        evaluation("p1", decision(eligible=False)),
+        evaluation("p1", decision(), attempt_no=2),
+    )
+    lab.journals.add(
+        journal.OUTCOMES, outcome("p1", approved=False), outcome("p1", approved=True, attempt_no=2)
+    )
+    lab.catch_up()
+    assert build_report(lab.lake).estimates == ()
+
+
 def test_ramp_steps_are_compared_apart(lab: Lab) -> None:
     lab.journals.add(
         journal.EVALUATIONS,
