@@ -113,9 +113,11 @@ def _optional(
             drop(name, OUT_OF_RANGE, "send minor units")
     if event.issuer_latency_ms < 0:
         drop("issuer_latency_ms", OUT_OF_RANGE, "send milliseconds, 0 or more")
-    if event.response_code_scheme not in _CODES:
+    if event.response_code_scheme not in _RESPONSE_CODE:
         drop("response_code_scheme", OUT_OF_RANGE, "send a scheme of ResponseCodeScheme")
-    checked.response_code = _CODES[checked.response_code_scheme].read(event, issues, [])[0]
+    scheme = int(checked.response_code_scheme)
+    if event.response_code and not _fits_scheme[scheme](event.response_code):
+        drop("response_code", MALFORMED, _RESPONSE_CODE[scheme].mend)
     _shares(event, checked, drop)
 
 

@@ -28,6 +28,7 @@ from gateway.server.bootstrap.gateway import GatewayParts, NoPolicy, build_gatew
 from gateway.server.fronts.grpcio import GrpcioFront
 from gateway.server.gateway_metrics import GatewayMetrics
 from gateway.server.grpc_common import ServerThread
+from gateway.server.logs import configure_logs
 from gateway.server.outcome_service import SERVICE as OUTCOME_SERVICE
 from gateway.server.outcome_service import OutcomeServicer
 from gateway.server.settings import Settings
@@ -49,6 +50,9 @@ RETENTION_INTERVAL_S = 600.0
 
 FROZEN_WAIT_S = 5.0
 """The hot loop freezes within a step; longer means that it hangs, and the snapshot can wait."""
+
+LEASE_ROUNDS = 40
+"""Two seconds: three rounds are enough where the policy store answers."""
 
 JOIN_S = 10.0
 """Longest drain: DRAIN_MS of the hot loop and what is in its hands."""
@@ -141,6 +145,7 @@ def run(settings: Settings) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask)
+    configure_logs(settings.log_level)
     state = settings.state
     state.make()
     metrics = GatewayMetrics()
@@ -206,6 +211,7 @@ def _serve(
     host.loop.call_soon_threadsafe(_listen, host, bell, servicer)
     metrics_address = _exposition(settings, metrics, closing)
     address = f"{settings.gateway.listen.rpartition(':')[0]}:{front.port}"
+    _await_lease(parts, stop)
     host.set_serving(True)
     state.write_ready("gateway", {"grpc": address, "metrics": metrics_address})
     _log.info("ready", grpc=address, policy_version=parts.gateway.table.version)
@@ -219,6 +225,13 @@ def _serve(
     host.loop.call_soon_threadsafe(host.loop.remove_reader, bell.fileno())
     _log.info("stopped", failed=failed, late=late)
     return EXIT_FAULT if failed or late else 0
+
+
+def _await_lease(parts: GatewayParts, stop: threading.Event) -> None:
+    """Ready means able to share. Where the switches do not answer it serves all the same, and says stale."""
+    for _ in range(LEASE_ROUNDS):
+        if parts.switches.fresh() or stop.wait(POLL_MS / 1000):
+            return
 
 
 def _front(
