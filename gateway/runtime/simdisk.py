@@ -5,6 +5,8 @@ import os
 from dataclasses import dataclass, field
 from random import Random
 
+from gateway.runtime.disk import DiskFile, DiskLock
+
 SECTOR_BYTES = 512
 """What a disk writes whole: a sector survives in one of its versions (or torn, which is rarer still)."""
 
@@ -105,7 +107,7 @@ class SimDisk:
 
     # What programs do with it.
 
-    def open_append(self, path: str) -> "_SimFile":
+    def open_append(self, path: str) -> DiskFile:
         self._step("open", path)
         return _SimFile(self, path, self._created(path))
 
@@ -161,7 +163,7 @@ class SimDisk:
             _apply(change, self._durable_files)
         self._durable_dirs |= {path for path in self._dirs if os.path.dirname(path) == directory}
 
-    def lock(self, path: str) -> "_SimLock":
+    def lock(self, path: str) -> DiskLock:
         self._check_power()
         if path in self._locks:
             raise BlockingIOError(errno.EWOULDBLOCK, "held by another process", path)

@@ -36,7 +36,7 @@ class UnsafeNoSyncDisk(SimDisk):
     """A disk whose appends are never synced (new segments are): what the check must be able to find."""
 
     def open_append(self, path: str) -> DiskFile:
-        file = super().open_append(path)
+        file: DiskFile = super().open_append(path)
         return file if path.endswith(".new") else _NoSyncFile(file)
 
     def power_cut(self) -> SimDisk:
