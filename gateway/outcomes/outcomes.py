@@ -54,9 +54,7 @@ _STRING_NAMES = (
     "outcome_id", "payment_intent_id", "currency", "fee_currency", "advice_code",
     "authorization_id_response", "network_transaction_id", "supersedes_outcome_id",
 )  # fmt: skip
-_CODES = {
-    scheme: StringGroup("", StringField("response_code", one)) for scheme, one in _RESPONSE_CODE.items()
-}
+_fits_scheme = {scheme: matcher(one) for scheme, one in _RESPONSE_CODE.items()}
 _AMOUNTS = ("requested_minor", "approved_minor")
 _FEES = ("interchange_minor", "scheme_fee_minor")
 

@@ -219,10 +219,10 @@ def _serve(
     state.clear_ready("gateway")
     with suppress(Exception):
         host.set_serving(False)
+        host.loop.call_soon_threadsafe(host.loop.remove_reader, bell.fileno())
     late = hot.stop(JOIN_S)
     snapshots.last()
     beside.stop(JOIN_S)
-    host.loop.call_soon_threadsafe(host.loop.remove_reader, bell.fileno())
     _log.info("stopped", failed=failed, late=late)
     return EXIT_FAULT if failed or late else 0
 
