@@ -17,6 +17,7 @@ from gateway.records.journal import JournalCorrupt
 from gateway.server.bootstrap.measure import LakeBusy, MeasureParts, build_measure
 from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Authenticator
+from gateway.server.logs import configure_logs
 from gateway.server.measurement_service import MeasurementServicer
 from gateway.server.settings import Settings
 from issuernetwork.v1 import measurement_pb2, measurement_pb2_grpc
@@ -103,6 +104,7 @@ class _Loop:
 
 def run(settings: Settings) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code."""
+    configure_logs(settings.log_level)
     stop = threading.Event()
 
     def ask(number: int, frame: FrameType | None) -> None:

@@ -1,10 +1,14 @@
 """The report as tables for a terminal."""
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from gateway.measurement.report import Estimate, Report, ShareUse
 from gateway.measurement.uplift import Uplift
+
+PLAIN_COLUMNS = 150
+"""Width where there is no terminal: the widest rows of the sample policy fit."""
 
 
 def _percent(value: float | None) -> str:
@@ -22,16 +26,19 @@ def _interval(uplift: Uplift) -> str:
 
 
 def _arm(cards: int, payments: int, rate: float | None) -> str:
-    return f"{cards:,} / {payments:,} / {_percent(rate)}"
+    return f"{cards:,}/{payments:,}/{_percent(rate)}"
 
 
 def uplift_table(report: Report) -> Table:
     """Treatment less holdout for each program and issuer: first attempts, then final state."""
     with_truth = any(estimate.truth is not None for estimate in report.estimates)
-    table = Table(title="Uplift of the authorization rate, treatment less holdout (95%, valid at every look)")
-    for heading in ("program", "issuer", "rate of"):
+    table = Table(
+        title="Uplift of the authorization rate, treatment less holdout (95%, valid at every look)",
+        box=box.SIMPLE_HEAD,
+    )
+    for heading in ("program", "issuer", "rate"):
         table.add_column(heading)
-    for heading in ("treatment\ncards / payments / rate", "holdout\ncards / payments / rate", "uplift"):
+    for heading in ("treatment\ncards/payments/rate", "holdout\ncards/payments/rate", "uplift"):
         table.add_column(heading, justify="right")
     table.add_column("interval, pp")
     if with_truth:
@@ -42,7 +49,7 @@ def uplift_table(report: Report) -> Table:
 
 
 def _add_estimate(table: Table, estimate: Estimate, *, with_truth: bool) -> None:
-    for name, uplift in (("first attempt", estimate.first), ("final state", estimate.final)):
+    for name, uplift in (("first", estimate.first), ("final", estimate.final)):
         first = uplift is estimate.first
         arms = [
             _arm(sums.cards, sums.n, sums.rate if sums.n else None)
@@ -62,7 +69,7 @@ def _add_estimate(table: Table, estimate: Estimate, *, with_truth: bool) -> None
 
 def use_table(report: Report) -> Table:
     """What was shared, what recipients made of it, and what was withheld and why."""
-    table = Table(title="Shares, receipts, and what was withheld")
+    table = Table(title="Shares, receipts, and what was withheld", box=box.SIMPLE_HEAD)
     for heading in ("program", "issuer"):
         table.add_column(heading)
     for heading in ("shares", "matched", "used", "late"):
@@ -88,6 +95,8 @@ def use_table(report: Report) -> Table:
 
 def print_report(report: Report, console: Console) -> None:
     """Prints both tables, and what no rate counts."""
+    if not console.is_terminal:
+        console = Console(file=console.file, width=PLAIN_COLUMNS)
     console.print(uplift_table(report))
     console.print(use_table(report))
     unheard = sum(row.treatment.unheard + row.holdout.unheard for row in report.estimates)

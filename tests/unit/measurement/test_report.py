@@ -1,12 +1,15 @@
 """What is compared, what counts, and what does not: the SQL through the real engine."""
 
+import io
 import json
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from gateway.measurement.report import Estimate, TruthInvalid, build_report, parse_truth, report_document
 from gateway.records import journal
+from gateway.server.report_table import print_report
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1 import common_pb2, feed_pb2, outcomes_pb2
 from tests.unit.measurement.lake_records import (
@@ -301,3 +304,20 @@ def test_truth_is_read_by_program_and_issuer() -> None:
 def test_a_truth_that_is_no_truth_is_refused(document: object) -> None:
     with pytest.raises(TruthInvalid):
         parse_truth(document)
+
+
+def test_the_tables_say_too_few_cards_and_count_what_was_not_heard_of(lab: Lab) -> None:
+    lab.journals.add(
+        journal.EVALUATIONS,
+        evaluation("p1", decision(), card="a"),
+        evaluation("p2", decision(arm=HOLDOUT), card="b"),
+    )
+    lab.journals.add(journal.OUTCOMES, outcome("p1", approved=True))
+    lab.catch_up()
+    console = Console(file=io.StringIO(), width=40)
+    print_report(build_report(lab.lake, {("risk-score", "bank"): 0.05}), console)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "too few cards (0 of 500)" in printed
+    assert "+5.00 pp" in printed
+    assert "holdout 1" in printed
+    assert "1 compared first attempts have no outcome yet" in printed
