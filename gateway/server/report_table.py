@@ -82,8 +82,8 @@ def use_table(report: Report) -> Table:
     for program, issuer_id in sorted({*use, *reasons}):
         found = use.get((program, issuer_id), ShareUse(program, issuer_id, 0, 0, 0, 0, 0))
         table.add_row(
-            program,
-            issuer_id,
+            program or "-",
+            issuer_id or "-",
             f"{found.shares:,}",
             _percent(found.matched / found.shares) if found.shares else "-",
             _percent(found.used / found.shares) if found.shares else "-",

@@ -224,10 +224,15 @@ def test_withheld_decisions_are_counted_by_their_true_reason(lab: Lab) -> None:
             "p3", opted_out, decision(program="enhanced-data", outcome=storage.DECISION_OUTCOME_SHADOW)
         ),
         evaluation("p4"),
+        evaluation(
+            "p5",
+            decision(program="", eligible=False, reason=storage.WITHHOLD_REASON_UNKNOWN_ISSUER),
+            issuer_id="",
+        ),
     )
     lab.catch_up()
     document = report_document(build_report(lab.lake))
-    assert document["withheld"] == {"holdout": 1, "merchant_opted_out": 2, "shadow": 1}
+    assert document["withheld"] == {"holdout": 1, "merchant_opted_out": 2, "shadow": 1, "unknown_issuer": 1}
 
 
 def test_what_is_shared_of_labels_is_counted_and_compared_with_nothing(lab: Lab) -> None:
