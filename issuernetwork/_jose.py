@@ -303,15 +303,15 @@ class JweOpener:
             nonce, ciphertext, tag = (decode_base64url(part) for part in parts[2:])
         except ValueError:
             raise RefusedToken("malformed") from None
-        # RFC 7518 5.3: the whole tag and a nonce of 96 bits; a shorter tag is easier to forge.
-        if len(nonce) != 12 or len(tag) != 16:
-            raise RefusedToken("malformed")
         # The very text of header and wrapped key: what follows from it is the same each time.
         name = parts[0] + b"." + parts[1]
         aead = self._cached.get(name)
         known = aead is not None
         if aead is None:
             aead = self._unwrap(parts[0], parts[1])
+        # RFC 7518 5.3: the whole tag and a nonce of 96 bits; a shorter tag is easier to forge.
+        if len(nonce) != 12 or len(tag) != 16:
+            raise RefusedToken("malformed")
         try:
             plaintext = aead.decrypt(nonce, ciphertext + tag, parts[0])
         except Exception:  # InvalidTag, OverflowError; one answer for all, so that none is an oracle

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections import Counter
 from pathlib import Path
@@ -180,10 +181,13 @@ async def _poll(
             on_refused=lambda _, refusal: refused.update([refusal.code]),
         )
         if not options.once:
-            await poller.run(asyncio.Event())
+            stop = asyncio.Event()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            await poller.run(stop)
             return poller
         try:
-            while await poller.poll_once(return_immediately=True) and (inbox.acks() or poller.more_available):
+            while await poller.poll_once(return_immediately=True) and poller.pending:
                 pass
         except PollFault as fault:
             raise CliFault(str(fault), EXIT_UNREACHABLE) from None

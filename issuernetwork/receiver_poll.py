@@ -140,6 +140,11 @@ class PollReceiver:
     def __repr__(self) -> str:
         return f"PollReceiver(recipient_id={self._receiver.recipient_id!r})"
 
+    @property
+    def pending(self) -> bool:
+        """Whether another poll has something to say or to fetch."""
+        return self.more_available or bool(self.inbox.acks()) or bool(self._refused)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Polls until `stop`, backing off with jitter after failures; then acknowledges what is left.
 

@@ -1,0 +1,217 @@
+"""Order, repeats, gaps, and going on after a kill."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from issuernetwork.receiver import Gap, Inbox, Offered, RefusedToken, Share, Withdrawn
+
+
+def share(seq: int | None, name: str | None = None) -> Share:
+    name = name or f"s{seq}"
+    return Share(
+        share_id=name,
+        program="risk-score",
+        issuer_id="bank",
+        recipient_id="bank",
+        stream_seq=seq,
+        jti=f"j-{name}-{seq}",
+        evaluation_id="e",
+        issued_at_ms=1,
+        received_at_ms=2,
+        purpose="fraud_authorization",
+        schema_version=1,
+        token_epoch=1,
+        card_token="t",
+        match={},
+        fields={},
+    )
+
+
+def withdrawn(seq: int, name: str | None = None) -> Withdrawn:
+    name = name or f"s{seq}"
+    return Withdrawn(name, "risk-score", "bank", "bank", seq, f"jw-{name}-{seq}", "e", 1, 2, "killed")
+
+
+def drain(inbox: Inbox) -> list[Share | Withdrawn]:
+    found = []
+    while (item := inbox.take()) is not None:
+        inbox.handled(item)
+        found.append(item)
+    return found
+
+
+@given(st.permutations(range(1, 12)), st.lists(st.integers(1, 11)), st.sets(st.integers(1, 11)))
+def test_whatever_the_order_and_the_repeats_each_is_handed_out_once_in_order(
+    order: list[int], repeats: list[int], tombstones: set[int]
+) -> None:
+    inbox = Inbox()
+    handed: list[Share | Withdrawn] = []
+    for seq in [*order, *repeats]:
+        inbox.offer(withdrawn(seq) if seq in tombstones else share(seq))
+        handed += drain(inbox)
+    assert [item.stream_seq for item in handed] == list(range(1, 12))
+    assert [isinstance(item, Withdrawn) for item in handed] == [seq in tombstones for seq in range(1, 12)]
+    assert sorted(inbox.acks()) == sorted(item.jti for item in handed)
+    assert inbox.gap() is None
+
+
+@given(st.permutations(range(1, 9)), st.lists(st.booleans(), min_size=40, max_size=40))
+def test_a_receiver_killed_anywhere_loses_nothing_and_repeats_only_what_was_not_saved(
+    order: list[int], kills: list[bool]
+) -> None:
+    inbox, saved = Inbox(), json.dumps(Inbox().state())
+    effects: list[int] = []
+    acknowledged: set[str] = set()
+    fate = iter(kills)
+    for _ in range(len(kills)):
+        for seq in order:
+            if share(seq).jti not in acknowledged:
+                inbox.offer(share(seq))
+        item = inbox.take()
+        if item is None:
+            break
+        assert item.stream_seq is not None
+        effects.append(item.stream_seq)
+        if not next(fate, False):
+            inbox.handled(item)
+            saved = json.dumps(inbox.state())
+            acknowledged.update(inbox.acks())
+            inbox.acked(inbox.acks())
+        else:
+            inbox = Inbox()
+            inbox.restore(json.loads(saved))
+    assert sorted(effects) == effects
+    if len(effects) < len(kills):
+        assert set(effects) == set(range(1, 9))
+
+
+def test_nothing_is_acknowledged_before_it_was_handled() -> None:
+    inbox = Inbox()
+    inbox.offer(share(1))
+    first = inbox.take()
+    assert first is not None
+    assert inbox.acks() == []
+    assert inbox.take() is first
+    inbox.handled(first)
+    assert inbox.acks() == [first.jti]
+    assert inbox.acks() == [first.jti]
+    inbox.acked([first.jti])
+    assert inbox.acks() == []
+
+
+def test_a_gap_is_reported_and_holds_what_comes_after_it() -> None:
+    inbox = Inbox()
+    for seq in (1, 4, 6):
+        inbox.offer(share(seq))
+    assert [item.stream_seq for item in drain(inbox)] == [1]
+    assert inbox.gap() == Gap(first=2, last=3, held=2)
+    inbox.offer(share(2))
+    inbox.offer(withdrawn(3))
+    assert [item.stream_seq for item in drain(inbox)] == [2, 3, 4]
+    assert inbox.gap() == Gap(first=5, last=5, held=1)
+    assert inbox.unsafe_skip_gap() == Gap(first=5, last=5, held=1)
+    assert [item.stream_seq for item in drain(inbox)] == [6]
+    assert inbox.unsafe_skip_gap() is None
+
+
+def test_a_full_inbox_takes_the_missing_one_and_refuses_later_ones() -> None:
+    inbox = Inbox(held_max=2)
+    assert [inbox.offer(share(seq)) for seq in (2, 3, 4)] == [Offered.TAKEN, Offered.TAKEN, Offered.FULL]
+    assert inbox.offer(share(1)) is Offered.TAKEN
+    assert [item.stream_seq for item in drain(inbox)] == [1, 2, 3]
+    assert share(4).jti not in inbox.acks()
+    assert inbox.offer(share(4)) is Offered.TAKEN
+
+
+def test_a_repeat_of_something_handled_is_acknowledged_again() -> None:
+    duplicates: list[str] = []
+    inbox = Inbox(on_duplicate=lambda item: duplicates.append(item.share_id))
+    inbox.offer(share(1))
+    drain(inbox)
+    inbox.acked(inbox.acks())
+    assert inbox.offer(share(1)) is Offered.DUPLICATE
+    assert inbox.acks() == [share(1).jti]
+    assert inbox.take() is None
+    assert duplicates == ["s1"]
+
+
+def test_a_share_seen_by_look_up_fills_its_number_without_being_handed_out() -> None:
+    duplicates: list[str] = []
+    inbox = Inbox(on_duplicate=lambda item: duplicates.append(item.share_id))
+    assert inbox.note(replace(share(None, "s1"), jti="by-look-up"))
+    assert not inbox.note(replace(share(None, "s1"), jti="by-look-up-again"))
+    inbox.offer(share(1))
+    inbox.offer(share(2))
+    assert [item.share_id for item in drain(inbox)] == ["s2"]
+    assert len(inbox.acks()) == 2
+    assert duplicates == ["s1"]
+
+
+def test_the_withdrawal_of_a_share_already_seen_is_handed_out() -> None:
+    inbox = Inbox()
+    inbox.note(share(None, "s1"))
+    inbox.offer(withdrawn(1, "s1"))
+    assert [type(item) for item in drain(inbox)] == [Withdrawn]
+
+
+def test_two_items_with_one_number_or_one_jti_are_refused() -> None:
+    inbox = Inbox()
+    inbox.offer(share(2))
+    with pytest.raises(RefusedToken, match="sequence_conflict"):
+        inbox.offer(share(2, "other"))
+    inbox.offer(share(1))
+    drain(inbox)
+    with pytest.raises(RefusedToken, match="sequence_conflict"):
+        inbox.offer(replace(share(3, "other"), jti=share(1).jti))
+    with pytest.raises(RefusedToken, match="claims"):
+        inbox.offer(share(None, "loose"))
+
+
+def test_a_receiver_without_state_starts_at_the_lowest_that_comes() -> None:
+    inbox = Inbox(next_seq=None)
+    assert inbox.take() is None
+    for seq in (9, 7, 8):
+        inbox.offer(share(seq))
+    assert [item.stream_seq for item in drain(inbox)] == [7, 8, 9]
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    inbox = Inbox(remembered_max=10)
+    for seq in range(1, 200):
+        inbox.offer(share(seq))
+        drain(inbox)
+    assert len(inbox.state()["seen"]) <= 10
+
+
+def test_handled_takes_only_what_was_given_out() -> None:
+    inbox = Inbox()
+    inbox.offer(share(1))
+    with pytest.raises(ValueError, match="take"):
+        inbox.handled(share(1))
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"version": 2, "next_seq": 1, "seen": []},
+        {"version": 1, "next_seq": 0, "seen": []},
+        {"version": 1, "next_seq": True, "seen": []},
+        {"version": 1, "next_seq": 1, "seen": [1]},
+        {"version": 1, "next_seq": 1, "seen": None},
+    ],
+)
+def test_a_state_of_another_shape_is_refused(state: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="state"):
+        Inbox().restore(state)
+
+
+def test_a_state_holds_ids_alone() -> None:
+    inbox = Inbox()
+    inbox.offer(replace(share(1), fields={"email": "canary@example.test"}, card_token="canary-token"))
+    drain(inbox)
+    assert "canary" not in json.dumps(inbox.state())

@@ -1,0 +1,203 @@
+"""Sealing to recipients."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc import jwe as other_jwe
+from joserfc.jwk import ECKey, RSAKey
+
+from gateway.runtime.clock import SimClock
+from gateway.runtime.entropy import SystemEntropy, UnsafeSeededEntropy
+from gateway.sealing import base64url, jwe, jwk
+from gateway.sealing.jwe import CONTENT_KEY_LIFE_MS, Sealer
+from gateway.sealing.keys import BadKey, KeyUnavailable, StaticRecipientKeys
+from issuernetwork._jose import JweOpener, open_key
+from issuernetwork.issuer_cli import new_key
+
+BOTH = ["ECDH-ES+A256KW", "RSA-OAEP-256"]
+_KEYS = {alg: new_key("kid-1", alg) for alg in BOTH}
+
+
+def sealer(
+    alg: str = BOTH[0], *, clock: SimClock | None = None, entropy: UnsafeSeededEntropy | None = None
+) -> Sealer:
+    keys = jwk.recipient_keys("bank", json.dumps({"keys": [_KEYS[alg][1]]}))
+    return Sealer(entropy or SystemEntropy(), clock or SimClock(), StaticRecipientKeys(keys))
+
+
+def parts(token: bytes) -> list[bytes]:
+    return token.split(b".")
+
+
+@pytest.mark.parametrize("alg", BOTH)
+@pytest.mark.parametrize("fresh", [False, True])
+def test_joserfc_and_the_sdk_open_what_is_sealed(alg: str, fresh: bool) -> None:
+    seal = sealer(alg)
+    opener = JweOpener({"kid-1": open_key(_KEYS[alg][0])})
+    load = ECKey if alg == BOTH[0] else RSAKey
+    for size in (0, 1, 15, 16, 17, 400, 9000):
+        plaintext = bytes(size)
+        kid, token = seal.seal("bank", plaintext, fresh=fresh)
+        assert kid == "kid-1"
+        assert opener.open(token) == plaintext
+        other = other_jwe.decrypt_compact(token, load.import_key(_KEYS[alg][0]), algorithms=[alg, "A256GCM"])
+        assert other.plaintext == plaintext
+
+
+@given(st.binary(max_size=200))
+def test_base64url_is_the_inverse_of_itself_and_has_one_text_for_each_value(data: bytes) -> None:
+    text = base64url.encode(data)
+    assert base64url.decode(text) == data
+    assert b"=" not in text
+    for other in (text + b"=", text + b"A=", b"+" + text, text + b"\n"):
+        with pytest.raises(ValueError, match="base64url"):
+            base64url.decode(other)
+
+
+def test_loose_bits_at_the_end_are_refused() -> None:
+    assert base64url.decode(b"AA") == b"\x00"
+    with pytest.raises(ValueError, match="base64url"):
+        base64url.decode(b"AB")
+
+
+def test_no_nonce_repeats_under_a_content_key() -> None:
+    seal = sealer()
+    tokens = [parts(seal.seal("bank", b"same")[1]) for _ in range(3000)]
+    assert len({token[1] for token in tokens}) == 1
+    assert len({token[2] for token in tokens}) == 3000
+    assert len({token[3] for token in tokens}) == 3000
+
+
+def test_a_nonce_counter_goes_over_its_end() -> None:
+    class Ones(UnsafeSeededEntropy):
+        def bytes(self, n: int) -> bytes:
+            return b"\xff" * n if n == 12 else super().bytes(n)
+
+    seal = sealer(entropy=Ones(1))
+    opener = JweOpener({"kid-1": open_key(_KEYS[BOTH[0]][0])})
+    nonces = set()
+    for _ in range(3):
+        token = seal.seal("bank", b"x")[1]
+        nonces.add(parts(token)[2])
+        assert opener.open(token) == b"x"
+    assert len(nonces) == 3
+
+
+def test_a_content_key_ends_after_its_life() -> None:
+    clock = SimClock()
+    seal = sealer(clock=clock)
+    first = parts(seal.seal("bank", b"x")[1])[1]
+    clock.advance_ms(CONTENT_KEY_LIFE_MS - 1)
+    assert parts(seal.seal("bank", b"x")[1])[1] == first
+    clock.advance_ms(1)
+    assert parts(seal.seal("bank", b"x")[1])[1] != first
+
+
+def test_a_content_key_ends_after_its_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwe, "MESSAGES_PER_CONTENT_KEY", 5)
+    seal = sealer()
+    wrapped = [parts(seal.seal("bank", b"x")[1])[1] for _ in range(10)]
+    assert len(set(wrapped[:5])) == len(set(wrapped[5:])) == 1
+    assert wrapped[4] != wrapped[5]
+
+
+def test_fresh_makes_a_content_key_a_message_and_leaves_the_cached_one() -> None:
+    seal = sealer()
+    cached = parts(seal.seal("bank", b"x")[1])[1]
+    fresh = {parts(seal.seal("bank", b"x", fresh=True)[1])[1] for _ in range(3)}
+    assert len(fresh) == 3
+    assert cached not in fresh
+    assert parts(seal.seal("bank", b"x")[1])[1] == cached
+
+
+def test_a_replaced_recipient_key_is_used_at_once() -> None:
+    class Rotating:
+        def __init__(self) -> None:
+            documents = [_KEYS[BOTH[0]][1], {**new_key("kid-2")[1]}]
+            self.keys = [jwk.recipient_keys("bank", json.dumps({"keys": [one]}))[0] for one in documents]
+
+        def current(self, recipient_id: str, *, now_ms: int) -> object:
+            return self.keys[0]
+
+    keys = Rotating()
+    seal = Sealer(SystemEntropy(), SimClock(), keys)  # type: ignore[arg-type]
+    assert seal.seal("bank", b"x")[0] == "kid-1"
+    keys.keys.pop(0)
+    kid, token = seal.seal("bank", b"x")
+    assert kid == "kid-2"
+    assert json.loads(base64url.decode(parts(token)[0]))["kid"] == "kid-2"
+
+
+def test_a_recipient_without_a_key_gets_nothing_and_nobody_elses_key() -> None:
+    with pytest.raises(KeyUnavailable) as caught:
+        sealer().seal("other-bank", b"x")
+    assert caught.value.recipient_id == "other-bank"
+    assert caught.value.code == "key_unavailable"
+
+
+def test_an_expired_key_is_unavailable_and_the_next_one_is_taken() -> None:
+    first, second = new_key("kid-1")[1], new_key("kid-2")[1]
+    document = json.dumps({"keys": [{**first, "exp": 1_700_000_100}, second]})
+    clock = SimClock(wall_ms=1_700_000_099_999)
+    both = Sealer(SystemEntropy(), clock, StaticRecipientKeys(jwk.recipient_keys("bank", document)))
+    assert both.seal("bank", b"x")[0] == "kid-1"
+    clock.advance_ms(1)
+    assert both.seal("bank", b"x")[0] == "kid-2"
+    alone = jwk.recipient_keys("bank", json.dumps({"keys": [{**first, "exp": 1_700_000_100}]}))
+    with pytest.raises(KeyUnavailable):
+        Sealer(SystemEntropy(), clock, StaticRecipientKeys(alone)).seal("bank", b"x")
+
+
+def test_a_seed_repeats_an_ecdh_token_byte_for_byte() -> None:
+    tokens = {sealer(entropy=UnsafeSeededEntropy(7)).seal("bank", b"x")[1] for _ in range(2)}
+    assert len(tokens) == 1
+
+
+def test_nothing_secret_shows_in_a_repr() -> None:
+    seal = sealer()
+    seal.seal("bank", b"canary")
+    content = next(iter(seal._cached.values()))
+    shown = repr(seal) + repr(content) + str(content)
+    assert "canary" not in shown
+    assert "aead" not in shown
+    assert "next_nonce" not in shown
+
+
+GOOD = _KEYS[BOTH[0]][1]
+RSA = _KEYS[BOTH[1]][1]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"keys": 1}',
+        '{"keys": [1]}',
+        "[" * 100_000,
+        json.dumps({"keys": [GOOD] * 33}),
+        json.dumps({"keys": [GOOD, GOOD]}),
+        json.dumps({"keys": [_KEYS[BOTH[0]][0]]}),
+        json.dumps({"keys": [{**GOOD, "alg": "ECDH-ES"}]}),
+        json.dumps({"keys": [{**GOOD, "alg": "RSA-OAEP-256"}]}),
+        json.dumps({"keys": [{**GOOD, "crv": "P-384"}]}),
+        json.dumps({"keys": [{**GOOD, "x": "AQ"}]}),
+        json.dumps({"keys": [{**GOOD, "x": "***"}]}),
+        json.dumps({"keys": [{**GOOD, "kid": ""}]}),
+        json.dumps({"keys": [{**GOOD, "exp": "soon"}]}),
+        json.dumps({"keys": [{**RSA, "n": "AQAB"}]}),
+        json.dumps({"keys": [{**RSA, "e": "Ag"}]}),
+    ],
+)
+def test_a_jwks_that_cannot_be_used_is_refused_without_a_value(document: str) -> None:
+    with pytest.raises(BadKey) as caught:
+        jwk.recipient_keys("bank", document)
+    assert GOOD["x"] not in caught.value.public
+
+
+def test_keys_for_signatures_in_a_recipients_set_are_passed_over() -> None:
+    document = json.dumps({"keys": [{"use": "sig", "kty": "OKP"}, GOOD]})
+    assert [key.kid for key in jwk.recipient_keys("bank", document)] == ["kid-1"]

@@ -1,0 +1,141 @@
+"""Signed SETs, as other libraries see them."""
+
+import json
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from joserfc import jws as other_jws
+from joserfc.jwk import KeySet
+
+from gateway.runtime.entropy import UnsafeSeededEntropy
+from gateway.sealing import jwk
+from gateway.sealing.body import sealed_body
+from gateway.sealing.jwe import p256_private_key
+from gateway.sealing.keys import BadKey, SignatureAlgorithm, SigningKey
+from gateway.sealing.set import SHARE_EVENT, WITHDRAWN_EVENT, share_set, withdrawn_set
+from gateway.sealing.signer import LocalSigner
+
+KEYS = (
+    SigningKey("k-ES256", SignatureAlgorithm.ES256, p256_private_key(UnsafeSeededEntropy(1))),
+    SigningKey("k-EdDSA", SignatureAlgorithm.EDDSA, ed25519.Ed25519PrivateKey.generate()),
+    SigningKey("k-RS256", SignatureAlgorithm.RS256, rsa.generate_private_key(65537, 2048)),
+)
+
+
+def share(key: SigningKey, stream_seq: int | None = 3) -> bytes:
+    return share_set(
+        LocalSigner(key),
+        iss="https://network.example",
+        recipient_id="bank",
+        issued_at_ms=1_700_000_000_999,
+        jti="jti-1",
+        evaluation_id="evaluation-1",
+        share_id="share-1",
+        issuer_id="issuer-1",
+        program="risk-score",
+        sealed=b"a.b.c.d.e",
+        stream_seq=stream_seq,
+    )
+
+
+# joserfc warns of EdDSA since RFC 9864 names Ed25519 apart; receivers in the field still know only EdDSA.
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: str(key.alg))
+def test_joserfc_verifies_a_share_with_our_public_jwks(key: SigningKey) -> None:
+    keys = KeySet.import_key_set(jwk.public_jwks(KEYS))  # type: ignore[arg-type]
+    for _ in range(20):
+        found = other_jws.deserialize_compact(share(key), keys, algorithms=[str(key.alg)])
+        assert found.headers() == {"alg": str(key.alg), "kid": key.kid, "typ": "secevent+jwt"}
+        assert json.loads(found.payload) == {
+            "iss": "https://network.example",
+            "aud": "bank",
+            "iat": 1_700_000_000,
+            "jti": "jti-1",
+            "txn": "evaluation-1",
+            "sub_id": {"format": "opaque", "id": "share-1"},
+            "events": {
+                SHARE_EVENT: {
+                    "stream_seq": 3,
+                    "program": "risk-score",
+                    "share_id": "share-1",
+                    "issuer_id": "issuer-1",
+                    "encryptedData": "a.b.c.d.e",
+                }
+            },
+        }
+
+
+def payload(token: bytes) -> dict[str, object]:
+    found: dict[str, object] = json.loads(jwk.base64url.decode(token.split(b".")[1]))
+    return found
+
+
+def test_a_share_on_no_stream_names_no_place_in_one() -> None:
+    events = payload(share(KEYS[0], stream_seq=None))["events"]
+    assert isinstance(events, dict)
+    assert "stream_seq" not in events[SHARE_EVENT]
+
+
+def test_a_withdrawal_carries_its_place_and_no_data() -> None:
+    token = withdrawn_set(
+        LocalSigner(KEYS[0]),
+        iss="https://network.example",
+        recipient_id="bank",
+        issued_at_ms=1,
+        jti="jti-2",
+        evaluation_id="evaluation-1",
+        share_id="share-1",
+        issuer_id="issuer-1",
+        program="risk-score",
+        stream_seq=9,
+        reason="killed",
+    )
+    assert payload(token)["events"] == {
+        WITHDRAWN_EVENT: {
+            "stream_seq": 9,
+            "program": "risk-score",
+            "share_id": "share-1",
+            "issuer_id": "issuer-1",
+            "reason": "killed",
+        }
+    }
+
+
+def test_a_key_signs_with_no_algorithm_but_its_own() -> None:
+    for alg, key in (
+        (SignatureAlgorithm.ES256, KEYS[1]),
+        (SignatureAlgorithm.EDDSA, KEYS[2]),
+        (SignatureAlgorithm.RS256, KEYS[0]),
+    ):
+        with pytest.raises(BadKey, match="alg"):
+            LocalSigner(SigningKey("k", alg, key.private_key))
+    with pytest.raises(BadKey, match="alg"):
+        LocalSigner(SigningKey("k", SignatureAlgorithm.ES256, ec.generate_private_key(ec.SECP384R1())))
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: str(key.alg))
+def test_a_signing_key_shows_nothing_in_its_repr(key: SigningKey) -> None:
+    assert "object at" not in repr(key)
+    assert repr(LocalSigner(key)) == f"LocalSigner(kid={key.kid!r}, alg={str(key.alg)!r})"
+
+
+def test_a_body_says_its_purpose_by_name_and_has_no_nan() -> None:
+    common = {
+        "share_id": "s",
+        "issuer_id": "i",
+        "recipient_id": "r",
+        "program": "p",
+        "card_token": "t",
+        "token_epoch": 2,
+        "match": {},
+    }
+    body = json.loads(sealed_body(**common, purpose=1, fields={"name": "Zoë"}))  # type: ignore[arg-type]
+    assert (body["purpose"], body["fields"], body["schema_version"]) == (
+        "fraud_authorization",
+        {"name": "Zoë"},
+        1,
+    )
+    with pytest.raises(KeyError):
+        sealed_body(**common, purpose=0, fields={})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="JSON"):
+        sealed_body(**common, purpose=1, fields={"score": float("nan")})  # type: ignore[arg-type]
