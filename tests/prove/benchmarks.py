@@ -1,0 +1,20 @@
+"""`make bench`: each ratio against its reference, alternated in the same run, medians of at least five."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+LIMITS = {"enrich_unary": 1.5, "enrich_unary_grpcio": 0.45, "enrich_batch32": 5.0}
+
+
+def run(full: bool) -> dict[str, Any]:
+    command = [sys.executable, "-m", "bench", *([] if full else ["--quick"])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1_800)
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    measured = {line["bench"]: line for line in lines}
+    if full:
+        for name, limit in LIMITS.items():
+            assert measured[name]["ratio"] >= limit, f"{name}: {measured[name]['ratio']} of at least {limit}"
+    return measured

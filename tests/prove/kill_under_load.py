@@ -1,0 +1,308 @@
+"""`kill` under load: within a second, nothing leaves after it returned, and tombstones keep the places.
+
+Rounds differ in what the kill has to get around: nothing, a gateway or feeds process that is stopped
+(SIGSTOP), a gateway that is down. What leaves is judged at the receiving ends alone.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import random
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import grpc.aio
+
+from gateway.backends.embedded.leases import FileLeaseBoard
+from gateway.backends.embedded.policy import SqlitePolicyStore
+from gateway.programs import switches
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.disk import RealDisk
+from issuernetwork.v1 import common_pb2 as common
+from issuernetwork.v1 import enrichment_pb2_grpc as enrichment_rpc
+from issuernetwork.v1 import feed_pb2 as feed
+from issuernetwork.v1 import feed_pb2_grpc as feed_rpc
+from tests.prove.installation import Installation
+from tests.traffic import payment
+
+PROGRAM, ISSUER = "risk-score", "northgate-bank"
+LIMIT_MS = 1_000
+GRACE_S = 0.1
+"""What was written to a socket before the kill returned may still be on its way to a busy Python receiver."""
+
+WATCH_S = 0.25
+LOAD_PER_S = 150
+FLOW_AGAIN_S = 15.0
+RECENT = 64
+
+
+@dataclass(slots=True)
+class _Seen:
+    """One thing that arrived: when it was asked for, when it came, whether it carried data of the program."""
+
+    asked_s: float
+    came_s: float
+    data: bool
+
+
+@dataclass(slots=True)
+class _Ends:
+    """What the caller and the recipient saw, appended by the load's thread and read by the main one."""
+
+    answers: list[_Seen] = field(default_factory=list)
+    polls: list[_Seen] = field(default_factory=list)
+    lookups: list[_Seen] = field(default_factory=list)
+    places: dict[int, str] = field(default_factory=dict)
+    failures: int = 0
+
+    def after(self, returned_s: float) -> list[str]:
+        """What left although the kill had returned."""
+        late = []
+        for name, seen in (("answer", self.answers), ("poll", self.polls), ("lookup", self.lookups)):
+            late += [
+                f"{name} {1e3 * (one.came_s - returned_s):.0f} ms after the kill returned"
+                for one in seen[-4_000:]
+                if one.data and (one.asked_s > returned_s or one.came_s > returned_s + GRACE_S)
+            ]
+        return late
+
+
+def _claims(token: str) -> dict[str, Any]:
+    segment = token.split(".")[1]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+    return claims
+
+
+class _Load(threading.Thread):
+    """Payments, polls and look-ups that go on whatever happens to the processes."""
+
+    def __init__(self, installation: Installation, ends: _Ends) -> None:
+        super().__init__(name="load", daemon=True)
+        self._i = installation
+        self._ends = ends
+        self._stop = threading.Event()
+        self._recent: list[common.MatchReferences] = []
+        self._number = 0
+
+    def run(self) -> None:
+        asyncio.run(self._main())
+
+    def stop(self) -> None:
+        self._stop.set()
+        self.join(30)
+
+    async def _main(self) -> None:
+        loops = [self._pay(), self._poll(), self._look_up()]
+        await asyncio.gather(*(self._go_on(loop) for loop in loops))
+
+    async def _go_on(self, loop: Any) -> None:
+        await loop
+
+    async def _pay(self) -> None:
+        caller = self._i.metadata("payments")
+        pending: set[asyncio.Task[None]] = set()
+        while not self._stop.is_set():
+            async with grpc.aio.insecure_channel(self._i.address("gateway", "grpc")) as channel:
+                enrich = enrichment_rpc.EnrichmentServiceStub(channel).EnrichAuthorization
+                address = self._i.address("gateway", "grpc")
+                while not self._stop.is_set() and self._same_address("gateway", address):
+                    one = asyncio.ensure_future(self._enrich(enrich, caller))
+                    pending.add(one)
+                    one.add_done_callback(pending.discard)
+                    await asyncio.sleep(1 / LOAD_PER_S)
+                await asyncio.gather(*pending)
+            await asyncio.sleep(0.02)
+
+    def _same_address(self, process: str, address: str) -> bool:
+        ready = self._i.state.read_ready(process)
+        return ready is not None and ready["grpc"] == address
+
+    async def _enrich(self, enrich: Any, caller: Any) -> None:
+        self._number += 1
+        request = payment(self._number, initiated_at_ms=time.time_ns() // 1_000_000)
+        asked = time.monotonic()
+        try:
+            answer = await enrich(request, metadata=caller, timeout=3)
+        except grpc.aio.AioRpcError:
+            self._ends.failures += 1
+            return
+        shared = any(
+            d.program == PROGRAM and d.status == common.SHARE_STATUS_SHARED for d in answer.decisions
+        )
+        self._ends.answers.append(_Seen(asked, time.monotonic(), shared))
+        if shared:
+            self._recent = [
+                *self._recent[-RECENT:],
+                common.MatchReferences(
+                    acquiring_institution_id=request.acquirer.acquiring_institution_id,
+                    retrieval_reference_number=request.acquirer.retrieval_reference_number,
+                    attempted_at_ms=request.initiated_at_ms,
+                ),
+            ]
+
+    async def _poll(self) -> None:
+        token = self._i.tokens[ISSUER]
+        acks: list[str] = []
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
+            while not self._stop.is_set():
+                try:
+                    url = f"{self._i.address('feeds', 'http')}/ssf/streams/stream-{ISSUER}/poll"
+                    body = {"maxEvents": 20, "returnImmediately": True, "ack": acks}
+                    asked = time.monotonic()
+                    async with session.post(url, json=body, timeout=aiohttp.ClientTimeout(5)) as reply:
+                        reply.raise_for_status()
+                        sets = (await reply.json(content_type=None))["sets"]
+                except (aiohttp.ClientError, TimeoutError, KeyError, OSError):
+                    await asyncio.sleep(0.05)
+                    continue
+                acks = list(sets)
+                self._take(sets, asked)
+                await asyncio.sleep(0.01)
+
+    def _take(self, sets: dict[str, str], asked: float) -> None:
+        came = time.monotonic()
+        data = False
+        for token in sets.values():
+            for uri, event in _claims(token)["events"].items():
+                withdrawn = "withdrawn" in uri
+                data = data or (event["program"] == PROGRAM and not withdrawn)
+                self._ends.places[event["stream_seq"]] = "withdrawn" if withdrawn else "data"
+        self._ends.polls.append(_Seen(asked, came, data))
+
+    async def _look_up(self) -> None:
+        issuer = self._i.metadata(ISSUER)
+        async with grpc.aio.insecure_channel(self._i.address("feeds", "grpc")) as channel:
+            lookup = feed_rpc.FeedServiceStub(channel).Lookup
+            while not self._stop.is_set():
+                if self._recent:
+                    question = feed.LookupRequest(match=self._recent[-1])
+                    asked = time.monotonic()
+                    try:
+                        found = await lookup(question, metadata=issuer, timeout=5)
+                    except grpc.aio.AioRpcError:
+                        self._ends.failures += 1
+                        continue
+                    data = any(share.program == PROGRAM for share in found.shares)
+                    self._ends.lookups.append(_Seen(asked, time.monotonic(), data))
+                await asyncio.sleep(0.005)
+
+
+def _wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + FLOW_AGAIN_S
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} within {FLOW_AGAIN_S:.0f} s"
+        time.sleep(0.01)
+
+
+class _Rounds:
+    def __init__(self, installation: Installation, seed: int) -> None:
+        self._i = installation
+        self._random = random.Random(seed)
+        clock = SystemClock()
+        self._clock = clock
+        self._store = SqlitePolicyStore(str(installation.state.policy_db), clock)
+        self._board = FileLeaseBoard(RealDisk(), str(installation.state.leases))
+        self.ends = _Ends()
+        self.took_ms: dict[str, list[int]] = {}
+        self.late: list[str] = []
+        self.expired = 0
+
+    def _flows(self) -> None:
+        """Waits until shares reach the caller, the stream and look-ups again."""
+        since = time.monotonic()
+        for name in ("answers", "polls", "lookups"):
+            _wait_until(
+                lambda name=name: any(s.data and s.asked_s > since for s in getattr(self.ends, name)[-500:]),  # type: ignore[misc]
+                f"no data in {name}",
+            )
+
+    def round(self, variant: str) -> None:
+        self._flows()
+        time.sleep(self._random.uniform(0.0, 0.05))
+        self._before(variant)
+        stopped = switches.kill(
+            self._store, self._board, self._clock, time.sleep,
+            program=PROGRAM, issuer_id=ISSUER, actor="prove", reason="kill under load",
+        )  # fmt: skip
+        returned = time.monotonic()
+        self.took_ms.setdefault(variant, []).append(stopped.effective_after_ms)
+        self.expired += len(stopped.workers_expired)
+        assert not stopped.workers_waiting, stopped
+        if variant in ("gateway stopped", "feeds stopped"):
+            # Only now: what it does next, it does behind the kill's back.
+            time.sleep(GRACE_S)
+        self._after(variant)
+        time.sleep(WATCH_S)
+        self.late += [f"{variant}: {text}" for text in self.ends.after(returned)]
+        self._store.revive(PROGRAM, ISSUER, actor="prove", approver="second person", reason="next round")
+
+    def _before(self, variant: str) -> None:
+        if variant == "gateway stopped":
+            self._i.supervisor.signal("gateway", signal.SIGSTOP)
+        elif variant == "feeds stopped":
+            self._i.supervisor.signal("feeds", signal.SIGSTOP)
+        elif variant == "gateway down":
+            self._i.supervisor.signal("gateway", signal.SIGKILL)
+            self._i.supervisor.children["gateway"].popen.wait()  # type: ignore[union-attr]
+
+    def _after(self, variant: str) -> None:
+        if variant == "gateway stopped":
+            self._i.supervisor.signal("gateway", signal.SIGCONT)
+        elif variant == "feeds stopped":
+            self._i.supervisor.signal("feeds", signal.SIGCONT)
+        elif variant == "gateway down":
+            self._i.supervisor.respawn("gateway")
+
+    def close(self) -> None:
+        self._store.close()
+
+
+VARIANTS = ("plain", "plain", "plain", "gateway stopped", "plain", "plain", "feeds stopped", "plain", "plain")
+
+
+def run(full: bool) -> dict[str, Any]:
+    rounds = 200 if full else 20
+    down_every = 10
+    seed = int(os.environ.get("EIN_FIRST_SEED", "1"))
+    with (
+        tempfile.TemporaryDirectory(prefix="ein-") as folder,
+        Installation(Path(folder), processes=("gateway", "feeds")) as installation,
+    ):
+        trial = _Rounds(installation, seed)
+        load = _Load(installation, trial.ends)
+        load.start()
+        try:
+            for number in range(1, rounds + 1):
+                down = number % down_every == 0
+                trial.round("gateway down" if down else VARIANTS[number % len(VARIANTS)])
+        finally:
+            load.stop()
+            trial.close()
+        places = trial.ends.places
+    slowest = {variant: max(took) for variant, took in trial.took_ms.items()}
+    assert max(slowest.values()) <= LIMIT_MS, slowest
+    assert not trial.late, trial.late[:10]
+    missing = set(range(1, max(places) + 1)) - set(places)
+    assert not missing, f"{len(missing)} places of the stream are missing"
+    withdrawn = sum(kind == "withdrawn" for kind in places.values())
+    assert withdrawn, "nothing was withdrawn: the kills met no queue"
+    return {
+        "rounds": rounds,
+        "slowest_ms": slowest,
+        "limit_ms": LIMIT_MS,
+        "left_after_return": len(trial.late),
+        "leases_run_out": trial.expired,
+        "answers": len(trial.ends.answers),
+        "calls_without_answer": trial.ends.failures,
+        "stream_places": len(places),
+        "tombstones": withdrawn,
+        "seed": seed,
+    }
