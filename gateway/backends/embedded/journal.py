@@ -306,7 +306,7 @@ class _TopicWriter:
             self.unpublished += 1
 
     def _unlink_before(self, oldest_ms: int) -> int:
-        """Oldest first, each made durable before the next: a crash must not leave a hole."""
+        """Oldest first, each after those before it are durable: a crash must not leave a hole."""
         bases = [base for base in self._folder.bases() if base <= self._base]
         unlinked = 0
         try:
@@ -314,8 +314,10 @@ class _TopicWriter:
                 # All records of a segment are older than the segment behind it.
                 if self._folder.header(following).opened_at_ms > oldest_ms:
                     break
+                self._disk.sync_dir(self._folder.path)
                 self._disk.unlink(self._folder.segment(base))
                 unlinked += 1
+            if unlinked:
                 self._disk.sync_dir(self._folder.path)
         except OSError as cause:
             raise _refused("old journal segments cannot be removed") from cause

@@ -95,6 +95,9 @@ class _TopicReader:
                 if cursor.position > commit.durable:
                     break
                 cursor = self._fill(cursor, commit)
+                if found and cursor.position != found[-1].position + 1:
+                    # Retention has been here: what is returned at once has no gap.
+                    break
             taken = cursor.ready[cursor.used : cursor.used + max_records - len(found)]
             found += taken
             cursor.used += len(taken)

@@ -2,11 +2,17 @@
 
 import errno
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from gateway.backends.embedded.journal import KEEP_MS, FileJournalReader, FileJournalWriter
-from gateway.backends.embedded.journal_format import MAX_RECORD_BYTES, segment_name
+from gateway.backends.embedded.journal_format import (
+    MAX_RECORD_BYTES,
+    scan_tail,
+    segment_name,
+    unpack_segment_header,
+)
 from gateway.records.journal import (
     FIRST,
     JournalCorrupt,
@@ -193,6 +199,56 @@ def test_a_segment_missing_between_others_is_corrupt() -> None:
             fresh_or_not.read(TOPIC, 0, 9)
 
 
+def test_a_segment_missing_under_a_reader_is_corrupt_unless_it_was_the_oldest() -> None:
+    for missing, kept in ((0, [2, 3, 4, 5, 6, 7]), (2, None)):
+        disk = SimDisk(1)
+        writer = open_writer(disk, segment_bytes=500)
+        for _ in range(4):
+            writer.append(TOPIC, [b"x" * 200] * 2)
+        reader = FileJournalReader(disk, DIRECTORY, chunk_bytes=250)
+        assert len(reader.read(TOPIC, FIRST, missing + 1)) == missing + 1
+        disk.unlink(path_of(missing))
+        if kept is None:
+            with pytest.raises(JournalCorrupt):
+                reader.read(TOPIC, missing, 9)
+        else:
+            assert [entry.position for entry in reader.read(TOPIC, missing, 9)] == kept
+
+
+def test_one_read_has_no_gap_when_retention_comes_between() -> None:
+    disk = SimDisk(1)
+    writer = open_writer(disk, segment_bytes=500)
+    for _ in range(4):
+        writer.append(TOPIC, [b"x" * 200] * 2)
+    reader = FileJournalReader(disk, DIRECTORY)
+    assert len(reader.read(TOPIC, FIRST, 1)) == 1
+    disk.unlink(path_of(0))
+    disk.unlink(path_of(2))
+    assert [entry.position for entry in reader.read(TOPIC, 0, 9)] == [1], "it had this one in memory"
+    assert [entry.position for entry in reader.read(TOPIC, 1, 9)] == [4, 5, 6, 7]
+
+
+def test_the_remains_of_a_failed_write_carry_another_attempt() -> None:
+    writes: list[bytes] = []
+
+    class Recording(SimDisk):
+        def _write(self, path: str, inode: object, data: bytes) -> None:
+            writes.append(data)
+            super()._write(path, inode, data)  # type: ignore[arg-type]
+
+    disk = Recording(1)
+    writer = open_writer(disk)
+    disk.faults.write = 1.0
+    with pytest.raises(JournalUnavailable):
+        writer.append(TOPIC, [b"a", b"b"])
+    disk.faults.write = 0.0
+    writer.append(TOPIC, [b"c", b"d"])
+    header, failed, following = writes[0], writes[-2], writes[-1]
+    half = len(failed) // 2
+    mixed = header + failed[:half] + following[half:]
+    assert scan_tail(mixed, unpack_segment_header(header)).records == []
+
+
 def test_a_second_writer_of_a_directory_is_refused() -> None:
     disk = SimDisk(1)
     writer = open_writer(disk)
@@ -254,6 +310,23 @@ def test_retention_removes_whole_old_segments_and_never_the_active_one() -> None
     assert (reader.end(TOPIC), reader.read(TOPIC, FIRST, 9)) == (5, [])
     assert writer.append(TOPIC, [b"new"]) == [6]
     assert reader.read(TOPIC, FIRST, 9)[0].position == 6
+
+
+def test_a_failing_disk_and_a_cut_during_retention_leave_no_hole() -> None:
+    for seed in range(40):
+        disk, clock = SimDisk(seed), SimClock()
+        writer = open_writer(disk, clock, segment_bytes=500)
+        for _ in range(5):
+            writer.append(TOPIC, [b"x" * 400])
+        clock.advance_ms(2 * KEEP_MS)
+        disk.faults.sync_dir = 0.6
+        for _ in range(4):
+            with suppress(JournalUnavailable):
+                writer.retain()
+        disk = disk.power_cut()
+        open_writer(disk)
+        kept = FileJournalReader(disk, DIRECTORY).read(TOPIC, FIRST, 9)
+        assert [entry.position for entry in kept] == list(range(5))[5 - len(kept) :]
 
 
 def test_a_quiet_topic_ages_too() -> None:
