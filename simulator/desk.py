@@ -29,16 +29,17 @@ _SCORE_FIELDS = ("score_norm", "score_raw")
 
 
 def reference_keys(references: Mapping[str, Any]) -> list[str]:
-    """Our own index over references; the composite is used only where there is no better one."""
+    """Match keys in the canonical form that sealed bodies carry, those that name one authorization first."""
     acquirer = references.get("acquiring_institution_id", "")
     keys = []
     if references.get("retrieval_reference_number") and acquirer:
-        keys.append(f"r:{references['retrieval_reference_number']}:{acquirer}")
+        keys.append(f"rrn:{references['retrieval_reference_number']}:{acquirer}")
     if references.get("stan") and references.get("transmission_date_time") and acquirer:
-        keys.append(f"s:{references['stan']}:{references['transmission_date_time']}:{acquirer}")
-    if not keys and references.get("card_acceptor_id"):
-        named = (references.get(name, "") for name in ("amount_minor", "iin", "last4", "card_acceptor_id"))
-        keys.append("c:" + ":".join(str(value) for value in named))
+        keys.append(f"stan:{references['stan']}:{references['transmission_date_time']}:{acquirer}")
+    if not keys:
+        # The composite only narrows down: it is for those who have nothing better.
+        names = ("amount_minor", "currency", "iin", "last4", "card_acceptor_id")
+        keys.append("cmp:" + ":".join(str(references.get(name, "")) for name in names))
     return keys
 
 
@@ -149,7 +150,7 @@ class Desk:
         if share.purpose == _REPORTING:
             self._settle(share.share_id, feed_pb2.RECEIPT_USE_SEEN, received_ms=now_ms)
             return
-        keys = reference_keys(share.match)
+        keys = [str(key) for key in share.match.get("keys", ())]
         for key in keys:
             known = self._authorizations.get(key)
             if known is not None:

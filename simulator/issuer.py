@@ -302,7 +302,7 @@ class IssuerProcess:
     async def _receive(self, poll: PollReceiver) -> None:
         pause_s = self.config.poll_pause_ms / 1000 or POLL_PAUSE_S
         while not self._stop.is_set():
-            round_trip = asyncio.ensure_future(poll.poll_once())
+            round_trip = asyncio.ensure_future(self._poll_once(poll))
             stopped = asyncio.ensure_future(self._stop.wait())
             await asyncio.wait({round_trip, stopped}, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
@@ -316,6 +316,10 @@ class IssuerProcess:
                 await asyncio.sleep(FAULT_PAUSE_S)
             else:
                 round_trip.result()
+
+    async def _poll_once(self, poll: PollReceiver) -> bool:
+        # A long poll would keep its acknowledgements unanswered for as long as nothing new comes.
+        return await poll.poll_once(return_immediately=bool(poll.inbox.acks()))
 
     async def _report(self) -> None:
         while not self._stop.is_set():

@@ -19,6 +19,8 @@ ANSWER_TIMEOUT_S = 30.0
 """Longest wait for an issuer; after it the network would answer in its place."""
 
 RECONNECT_PAUSE_S = 0.1
+TRAVEL_MS = 50
+"""From the payment service by acquirer and network to the issuer; in life it takes 100 ms and more."""
 
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -76,6 +78,7 @@ class NetworkLink:
 
     async def authorize(self, message: dict[str, Any], *, attempts: int = 100) -> Answer:
         """The issuer's answer. While its line is down the message is sent again, as the network would."""
+        await asyncio.sleep(TRAVEL_MS / 1000)
         for _ in range(attempts):
             try:
                 reply = await self.ask(message)

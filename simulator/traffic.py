@@ -89,6 +89,7 @@ class Counters:
     withheld: Counter[str] = field(default_factory=Counter)
     undetermined: int = 0
     unanswered: Counter[str] = field(default_factory=Counter)
+    degraded: Counter[str] = field(default_factory=Counter)
     watched_receipts: Counter[int] = field(default_factory=Counter)
     watched_labels: int = 0
     event_ms: int = 0
@@ -109,6 +110,7 @@ def sender_line(request: enrichment_pb2.EnrichAuthorizationRequest, result: Enri
         "sent": True,
         "answered": result.answered,
         "error": None if result.answered else result.reason,
+        "degraded": result.response.degraded_reason if result.response is not None else "",
         "decisions": [
             {
                 "program": decision.program,
@@ -249,6 +251,8 @@ class Traffic:
             return
         counters.attempts_answered += 1
         counters.payments_answered += payment.attempt_no == 1
+        if result.response.degraded_reason:
+            counters.degraded[result.response.degraded_reason] += 1
         issuer_id = ISSUER_OF_IIN.get(payment.card.iin, "unenrolled")
         for decision in result.response.decisions:
             if decision.status == common_pb2.SHARE_STATUS_SHARED:

@@ -66,6 +66,8 @@ class RunResult:
     drained: bool
     issuers: dict[str, dict[str, Any]]
     memory: list[MemoryReading] = field(default_factory=list)
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    """Processor time of each process, start-up included."""
 
 
 Progress = Callable[[Counters], None]
@@ -186,6 +188,7 @@ class Simulation:
             await traffic.run(payments)
             result.duration_s = time.monotonic() - started_s
             result.drained = await self._drain(links, result)
+            result.cpu_s = {name: processor_s(pid) for name, pid in self._processes().items()}
         finally:
             for task in (watching, following):
                 task.cancel()
@@ -194,6 +197,7 @@ class Simulation:
             await client.close()
             sender_list.close()
         progress(traffic.counters)
+        (self.folder / "issuers.json").write_text(json.dumps(result.issuers, indent=1))
         self.truth_file.write_text(json.dumps({"estimates": traffic.truth.rows()}, indent=1))
         return result
 
@@ -205,11 +209,13 @@ class Simulation:
                 result.memory.append(MemoryReading(len(result.memory) + 1, self._resident()))
             await asyncio.sleep(PROGRESS_PERIOD_S)
 
-    def _resident(self) -> dict[str, int]:
+    def _processes(self) -> dict[str, int]:
         processes = {name: child.pid for name, child in self.supervisor.children.items()}
         processes |= {f"issuer {name}": child.pid for name, child in self.issuers.items()}
-        processes["payments"] = os.getpid()
-        return {name: resident_bytes(pid) for name, pid in processes.items()}
+        return {**processes, "payments": os.getpid()}
+
+    def _resident(self) -> dict[str, int]:
+        return {name: resident_bytes(pid) for name, pid in self._processes().items()}
 
     async def _drain(self, links: Mapping[str, NetworkLink], result: RunResult) -> bool:
         """Waits until every stream is acknowledged and every receipt reported; False when it stalls."""
@@ -285,3 +291,12 @@ def resident_bytes(pid: int) -> int:
         pass
     shown = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return int(shown.stdout.strip() or 0) * 1024
+
+
+def processor_s(pid: int) -> float:
+    """User and system time of a process so far; 0 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -69,9 +69,11 @@ def summarize(simulation: Simulation, result: RunResult, report: Report, *, reco
         "receipts_watched": sum(counters.watched_receipts.values()),
         "labels_watched": counters.watched_labels,
         "stand_in": counters.stand_in,
+        "degraded": dict(counters.degraded),
         "records_behind": records_behind,
         "drained": result.drained,
         "adds_up": account.adds_up,
+        "cpu_s": {name: round(spent_s, 2) for name, spent_s in result.cpu_s.items()},
         "duration_s": round(result.duration_s, 2),
         "payments_per_s": round(counters.payments / max(result.duration_s, 1e-9), 1),
     }
