@@ -1,1 +1,1 @@
-"""Benchmarks: each a ratio to a reference that runs alternated beside it."""
+"""Benchmarks: `python -m bench [--only NAME]` prints one JSON line a benchmark."""

@@ -157,7 +157,9 @@ def payment(
     request.customer.history.card_on_file_age_days = 200
     request.device.ip = f"198.51.{number // 250 % 250}.{number % 250 + 1}"
     request.device.device_id = f"device-{number % 5_000}"
-    request.device.user_agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/130.0 Safari/537.36"
+    request.device.user_agent = (
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/130.0 Safari/537.36"
+    )
     request.device.browser.time_zone = "America/Los_Angeles"
     request.device.browser.language = "en-US"
     request.device.browser.screen_width = 1920

@@ -1,0 +1,56 @@
+"""The form of a result, and what alternated runs are boiled down to."""
+
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+
+RUNS = 5
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one side. `items` counts what the rate is of; latencies are of calls."""
+
+    items: int
+    seconds: float
+    latencies_ms: list[float]
+    generator_share: float = 0.0
+    """CPU seconds of the load generator by wall seconds."""
+
+    @property
+    def rate(self) -> float:
+        return self.items / self.seconds
+
+
+def _percentile(values: list[float], part: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+
+
+def alternate(
+    name: str, reference: str, measured: Callable[[int], Run], compared: Callable[[int], Run]
+) -> str:
+    """Runs both sides in turn, after a warm-up of each; the JSON line of the medians."""
+    measured(-1)
+    compared(-1)
+    ours, theirs = [], []
+    for number in range(RUNS):
+        theirs.append(compared(number))
+        ours.append(measured(number))
+    latencies = [value for run in ours for value in run.latencies_ms]
+    share = statistics.median(run.generator_share for run in ours)
+    result: dict[str, object] = {
+        "bench": name,
+        "reference": reference,
+        "ratio": round(statistics.median(a.rate / b.rate for a, b in zip(ours, theirs, strict=True)), 3),
+        "rate_per_s": round(statistics.median(run.rate for run in ours)),
+        "p50_ms": round(_percentile(latencies, 0.5), 3),
+        "p99_ms": round(_percentile(latencies, 0.99), 3),
+        "runs": RUNS,
+        "reference_rate_per_s": round(statistics.median(run.rate for run in theirs)),
+    }
+    if share:
+        result["limit"] = "server" if share < 0.9 else "load generator"
+        result["generator_cpu_share"] = round(share, 2)
+    return json.dumps(result)
