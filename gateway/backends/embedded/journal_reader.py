@@ -102,7 +102,9 @@ class _TopicReader:
             found += taken
             cursor.used += len(taken)
             cursor.position += len(taken)
-        self._keep(cursor)
+        # A segment without a durable record may yet be replaced by another that begins where it does.
+        if cursor.base <= commit.durable:
+            self._keep(cursor)
         return found
 
     def _keep(self, cursor: _Cursor) -> None:

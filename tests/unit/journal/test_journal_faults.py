@@ -329,6 +329,23 @@ def test_a_failing_disk_and_a_cut_during_retention_leave_no_hole() -> None:
         assert [entry.position for entry in kept] == list(range(5))[5 - len(kept) :]
 
 
+def test_a_reader_that_has_met_an_empty_segment_reads_the_one_that_replaces_it() -> None:
+    disk, clock = SimDisk(1), SimClock()
+    writer = open_writer(disk, clock)
+    writer.append(TOPIC, [b"old"])
+    clock.advance_ms(KEEP_MS)
+    writer.retain()
+    clock.advance_ms(KEEP_MS)
+    writer.retain()
+    reader = FileJournalReader(disk, DIRECTORY)
+    assert reader.read(TOPIC, FIRST, 9) == []
+    writer.close()
+    clock.advance_ms(1)
+    open_writer(disk, clock).append(TOPIC, [b"new"])
+    assert [entry.payload for entry in reader.read(TOPIC, FIRST, 9)] == [b"new"]
+    assert [entry.payload for entry in reader.read(TOPIC, 0, 9)] == [b"new"]
+
+
 def test_a_quiet_topic_ages_too() -> None:
     disk, clock = SimDisk(1), SimClock()
     writer = open_writer(disk, clock)
