@@ -1,4 +1,4 @@
-"""Planted personal data appears nowhere outside sealed bytes; a leak planted in each kind of sink is found."""
+"""Planted personal data appears nowhere outside sealed bytes; a leak planted in any kind of sink is found."""
 
 import asyncio
 import json
