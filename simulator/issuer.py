@@ -70,12 +70,11 @@ class IssuerConfig:
     """Holds private.jwks.json, inbox.json and the receiver's log."""
     lookup: bool = False
     stream: bool = False
-    # Faults that can be switched on, each a share of what it sees or a pause.
-    unmatched_share: float = 0.0
+    # Faults that can be switched on. Unmatched and late ones come with nature's draw: the truth knows them.
     refused_share: float = 0.0
+    """Share of the tokens of its stream that it refuses."""
     poll_pause_ms: int = 0
-    decide_first: bool = False
-    """Decides before it asks: all its data is late."""
+    """Pause between polls; 0 takes the usual one."""
 
     def __repr__(self) -> str:
         return f"IssuerConfig({self.issuer_id!r})"
@@ -229,19 +228,15 @@ class IssuerProcess:
                 self._log.add(None, "message", share_id=share_id, program=program)
         shares: Sequence[Share] = self.desk.held_for(message["refs"])
         nature = nature_of(message)
-        config = self.config
-        late = nature.late or config.decide_first
-        if config.lookup and not late:
-            lost = draw(config.seed, "fault", message["id"]) < config.unmatched_share
-            unmatched = nature.unmatched or lost
-            found = await self._look_up(mangled(message["refs"]) if unmatched else message["refs"])
-            shares = [*found, *(share for share in shares if not unmatched)]
-        elif late or nature.unmatched:
+        if nature.unmatched or nature.late:
             shares = []
+        if self.config.lookup and not nature.late:
+            references = mangled(message["refs"]) if nature.unmatched else message["refs"]
+            shares = [*await self._look_up(references), *shares]
         by_id = list({share.share_id: share for share in shares}.values())
         approved, code, labels = self.desk.decide(message, by_id, now_ms=_wall_ms())
         for due in labels:
-            if config.recipient_id:
+            if self.config.recipient_id:
                 self.labels.add(due)
         return {"approved": approved, "code": code}
 

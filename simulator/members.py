@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
+from simulator.decisions import BEHAVIOURS, Behaviour
 from simulator.issuer import IssuerConfig
 from simulator.recipient_keys import ec_pair, rsa_pair
 
@@ -45,6 +46,47 @@ SSF_PROGRAMS: Mapping[str, frozenset[str]] = {
     "meridian-cards": frozenset({"risk-score"}),
 }
 """Programs that reach the issuer by its stream, for the drain of a run."""
+
+
+FAULTS = ("unmatched", "late", "refusing", "slow")
+FAULT_SHARE = 0.2
+"""How much of its authorizations or tokens a faulty issuer gets wrong."""
+
+SLOW_POLL_PAUSE_MS = 1_500
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault that is switched on at one issuer."""
+
+    issuer_id: str
+    kind: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Fault":
+        """`northgate-bank:slow`. Raises ValueError."""
+        issuer_id, _, kind = text.partition(":")
+        if kind not in FAULTS or issuer_id not in BEHAVIOURS:
+            raise ValueError(f"a fault is ISSUER:KIND, with KIND one of {', '.join(FAULTS)}")
+        return cls(issuer_id, kind)
+
+    def of_process(self) -> dict[str, Any]:
+        """What it changes in the issuer's configuration."""
+        if self.kind == "refusing":
+            return {"refused_share": FAULT_SHARE}
+        return {"poll_pause_ms": SLOW_POLL_PAUSE_MS} if self.kind == "slow" else {}
+
+
+def behaviours_with(faults: Iterable[Fault]) -> dict[str, Behaviour]:
+    """How issuers decide with these faults: what they miss is part of the truth."""
+    behaviours = dict(BEHAVIOURS)
+    for fault in faults:
+        behaviour = behaviours[fault.issuer_id]
+        if fault.kind == "unmatched":
+            behaviours[fault.issuer_id] = replace(behaviour, unmatched_share=FAULT_SHARE)
+        elif fault.kind == "late":
+            behaviours[fault.issuer_id] = replace(behaviour, late_share=FAULT_SHARE)
+    return behaviours
 
 
 class SimulatedIssuerFailed(Exception):

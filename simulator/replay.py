@@ -1,23 +1,4 @@
-"""Payments of a Parquet file, made whole: device, IP, e-mail and retries are added.
-
-Column mapping, and what is done where a file lacks the column (`--mapping` names other columns):
-
-| our field | default column | type | without it |
-|---|---|---|---|
-| payment_id | payment_id | string | needed |
-| at_ms | occurred_at_ms | int64, UTC epoch ms | needed |
-| pan | pan | string, 13-19 digits | needed |
-| amount_minor | amount_minor | int64 | needed |
-| currency | currency | string, ISO 4217 | needed |
-| merchant_id | merchant_id | string | needed |
-| merchant_name | merchant_name | string | the merchant_id |
-| mcc | mcc | int or string | 5999 |
-| merchant_country | merchant_country | string, ISO 3166-1 | US |
-| channel | channel | string: ecom, app, moto, pos | ecom |
-| cardholder_region | cardholder_country | string, ISO 3166-1 | US |
-| fraud | is_fraud | bool | false |
-| reported_at_ms | fraud_reported_at_ms | int64 or null | drawn |
-"""
+"""Payments of a Parquet file, made whole; docs/reference/replay.md has the column mapping."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace

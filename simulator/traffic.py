@@ -95,11 +95,6 @@ class Counters:
     event_ms: int = 0
 
 
-def behaviour_of(iin: str) -> Behaviour:
-    """The behaviour of the issuer of that IIN."""
-    return BEHAVIOURS.get(ISSUER_OF_IIN.get(iin, ""), UNENROLLED)
-
-
 def sender_line(request: enrichment_pb2.EnrichAuthorizationRequest, result: EnrichResult) -> dict[str, Any]:
     """One line of the sender's own list: what it asked, and what it was told."""
     decisions = result.response.decisions if result.response is not None else ()
@@ -147,6 +142,7 @@ class Traffic:
         seed: int,
         in_flight: int = IN_FLIGHT,
         labels: bool = True,
+        behaviours: Mapping[str, Behaviour] = BEHAVIOURS,
     ) -> None:
         self.counters = Counters()
         self.truth = Truth()
@@ -156,6 +152,7 @@ class Traffic:
         self._traces = traces
         self._seed = seed
         self._in_flight = in_flight
+        self._behaviours = behaviours
         self._label_schedule = LabelSchedule() if labels else None
         self._unreported: list[outcomes_pb2.OutcomeEvent] = []
         self._failed: ReportFailed | None = None
@@ -209,7 +206,7 @@ class Traffic:
         result = await self._client.enrich(request)
         self._list.add(sender_line(request, result))
         self._count(payment, result)
-        behaviour = behaviour_of(payment.card.iin)
+        behaviour = self._behaviours.get(ISSUER_OF_IIN.get(payment.card.iin, ""), UNENROLLED)
         nature = draw_nature(
             self._seed, payment.payment_id, payment.attempt_no, fraud=payment.fraud, behaviour=behaviour
         )

@@ -3,6 +3,7 @@
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -23,18 +24,39 @@ from gateway.server.cli.options import json_option
 @click.option(
     "--policy", type=click.Path(file_okay=False, path_type=Path), help="Other policy than the sample."
 )
+@click.option("--fault", "faults", multiple=True, help="ISSUER:KIND, KIND unmatched, late, refusing or slow.")
 @json_option
-def demo_command(seed: int, payments: int, keep: Path | None, policy: Path | None, as_json: bool) -> None:
+def demo_command(
+    seed: int,
+    payments: int,
+    keep: Path | None,
+    policy: Path | None,
+    faults: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Enrich, share, seal, deliver, hear back, and prove it, with simulated payments and issuers.
 
     Exit code 1 when the conservation account does not add up.
     """
+    from simulator.members import Fault
     from simulator.payments import PaymentStream, TraceNumbers
 
+    try:
+        switched_on = [Fault.parse(text) for text in faults]
+    except ValueError as refused:
+        raise click.BadParameter(str(refused), param_hint="--fault") from None
     traces = TraceNumbers()
     stream = PaymentStream(seed, payments, traces)
     summary = run_simulation(
-        stream, payments, traces, seed=seed, keep=keep, policy=policy, as_json=as_json, title="demo"
+        stream,
+        payments,
+        traces,
+        seed=seed,
+        keep=keep,
+        policy=policy,
+        faults=switched_on,
+        as_json=as_json,
+        title="demo",
     )
     raise click.exceptions.Exit(0 if summary["adds_up"] else 1)
 
@@ -49,6 +71,7 @@ def run_simulation(
     policy: Path | None,
     as_json: bool,
     title: str,
+    faults: Sequence[Any] = (),
 ) -> dict[str, Any]:
     """Runs the payments through a fresh installation, prints tables and account, returns the summary."""
     from rich.console import Console
@@ -64,7 +87,7 @@ def run_simulation(
             if (folder / "ein.yaml").exists():
                 raise SimulationFailed(f"{folder}: holds an installation already; name another folder")
         console = Console(stderr=as_json)
-        simulation = Simulation(folder, seed=seed, policy=policy or SAMPLE_POLICY)
+        simulation = Simulation(folder, seed=seed, policy=policy or SAMPLE_POLICY, faults=faults)
         console.print(
             f"ein {title}: {total:,} payments, seed {seed}: starting gateway, feeds, measure, 5 issuers"
         )

@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +24,10 @@ from simulator.lines import LineList
 from simulator.members import (
     MEMBERS,
     SSF_PROGRAMS,
+    Fault,
     IssuerChild,
     SimulatedIssuerFailed,
+    behaviours_with,
     config_of,
     make_recipient_keys,
 )
@@ -76,12 +78,15 @@ Progress = Callable[[Counters], None]
 class Simulation:
     """`with Simulation(folder, seed=1) as simulation:` has everything running; it stops at the end."""
 
-    def __init__(self, folder: Path, *, seed: int, policy: Path = SAMPLE_POLICY) -> None:
+    def __init__(
+        self, folder: Path, *, seed: int, policy: Path = SAMPLE_POLICY, faults: Sequence[Fault] = ()
+    ) -> None:
         if not policy.is_dir():
             raise SimulationFailed(f"{policy}: no such folder; name one with --policy")
         self.folder = folder
         self.seed = seed
         self._policy = policy
+        self._faults = faults
         self._stack = ExitStack()
         self.issuers: dict[str, IssuerChild] = {}
         self.settings: Settings
@@ -153,12 +158,19 @@ class Simulation:
         # They wait for the feeds by themselves: started first, they are ready when the feeds are.
         try:
             for child in self.issuers.values():
-                child.start()
+                child.start(**self._process_faults(child.config.issuer_id))
             self.supervisor.start()
             for child in self.issuers.values():
                 child.wait_ready()
         except SimulatedIssuerFailed as failed:
             raise SimulationFailed(str(failed)) from failed
+
+    def _process_faults(self, issuer_id: str) -> dict[str, Any]:
+        changes: dict[str, Any] = {}
+        for fault in self._faults:
+            if fault.issuer_id == issuer_id:
+                changes |= fault.of_process()
+        return changes
 
     def run(
         self, payments: Iterable[SimulatedPayment], total: int, traces: TraceNumbers, progress: Progress
@@ -179,7 +191,8 @@ class Simulation:
             self.settings.gateway.listen, self._caller_token, feeds_target=feeds, preset=PATIENT
         )
         sender_list = LineList(self.sender_list)
-        traffic = Traffic(client, links, sender_list, traces, seed=self.seed)
+        behaviours = behaviours_with(self._faults)
+        traffic = Traffic(client, links, sender_list, traces, seed=self.seed, behaviours=behaviours)
         result = RunResult(traffic.counters, 0.0, False, {})
         watching = asyncio.create_task(traffic.watch())
         following = asyncio.create_task(self._follow(result, total, progress))
