@@ -160,6 +160,21 @@ class SqlitePolicyStore:
             db.execute("delete from switches where program = ? and issuer_id = ?", (program, issuer_id))
             return self._event(db, program, issuer_id, "resumed", actor, reason)
 
+    def revive(
+        self, program: str, issuer_id: str = EVERY_ISSUER, *, actor: str, approver: str, reason: str
+    ) -> int:
+        """Takes a kill back. Raises SwitchRefused unless a second person approves.
+
+        Who the two are is for the caller to have authenticated.
+        """
+        _check(actor, reason)
+        _check(approver, reason)
+        if actor.strip() == approver.strip():
+            raise SwitchRefused("approver: a killed program comes back only with a second person's approval")
+        with self._write() as db:
+            db.execute("delete from switches where program = ? and issuer_id = ?", (program, issuer_id))
+            return self._event(db, program, issuer_id, f"revived, approved by {approver}", actor, reason)
+
     def _stop(self, program: str, issuer_id: str, state: str, actor: str, reason: str) -> int:
         _check(actor, reason)
         with self._write() as db:
