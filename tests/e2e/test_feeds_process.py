@@ -171,7 +171,7 @@ def test_callers_without_a_right_to_it_learn_nothing(feeds: Feeds) -> None:
         refused.value.close()
     with pytest.raises(grpc.RpcError) as denied:
         feeds.call("Lookup", v1.LookupRequest(match=references(0)), "payments")
-    assert denied.value.code() is grpc.StatusCode.PERMISSION_DENIED  # type: ignore[attr-defined]
+    assert denied.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
 def test_a_waiting_poll_is_answered_as_soon_as_something_is_shared(feeds: Feeds) -> None:

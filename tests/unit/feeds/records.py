@@ -1,7 +1,9 @@
 """Journal entries and ports for tests of the feeds."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from gateway.backends.embedded.delivery import SqliteDeliveryStore
 from gateway.outcomes.matching import match_keys
 from gateway.records.journal import Entry
 from gateway.records.reasons import Reason
@@ -105,3 +107,10 @@ class FakeSwitches:
 
     def stopped(self, program: str, issuer_id: str) -> Reason | None:
         return self.stops.get((program, issuer_id))
+
+
+def quick_store(path: Path) -> SqliteDeliveryStore:
+    """A store that waits for no disk: these tests kill no machine, and a shared disk is slow."""
+    store = SqliteDeliveryStore(path)
+    store._connection.rows("pragma synchronous = off")
+    return store
