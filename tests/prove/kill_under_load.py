@@ -88,7 +88,7 @@ class _Load(threading.Thread):
         super().__init__(name="load", daemon=True)
         self._i = installation
         self._ends = ends
-        self._stop = threading.Event()
+        self._over = threading.Event()
         self._recent: list[common.MatchReferences] = []
         self._number = 0
 
@@ -96,24 +96,24 @@ class _Load(threading.Thread):
         asyncio.run(self._main())
 
     def stop(self) -> None:
-        self._stop.set()
+        self._over.set()
         self.join(30)
 
     async def _main(self) -> None:
-        loops = [self._pay(), self._poll(), self._look_up()]
-        await asyncio.gather(*(self._go_on(loop) for loop in loops))
-
-    async def _go_on(self, loop: Any) -> None:
-        await loop
+        await asyncio.gather(self._pay(), self._poll(), self._look_up())
 
     async def _pay(self) -> None:
         caller = self._i.metadata("payments")
         pending: set[asyncio.Task[None]] = set()
-        while not self._stop.is_set():
-            async with grpc.aio.insecure_channel(self._i.address("gateway", "grpc")) as channel:
+        while not self._over.is_set():
+            ready = self._i.state.read_ready("gateway")
+            if ready is None:
+                await asyncio.sleep(0.02)
+                continue
+            address = ready["grpc"]
+            async with grpc.aio.insecure_channel(address) as channel:
                 enrich = enrichment_rpc.EnrichmentServiceStub(channel).EnrichAuthorization
-                address = self._i.address("gateway", "grpc")
-                while not self._stop.is_set() and self._same_address("gateway", address):
+                while not self._over.is_set() and self._same_address("gateway", address):
                     one = asyncio.ensure_future(self._enrich(enrich, caller))
                     pending.add(one)
                     one.add_done_callback(pending.discard)
@@ -152,7 +152,7 @@ class _Load(threading.Thread):
         token = self._i.tokens[ISSUER]
         acks: list[str] = []
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
-            while not self._stop.is_set():
+            while not self._over.is_set():
                 try:
                     url = f"{self._i.address('feeds', 'http')}/ssf/streams/stream-{ISSUER}/poll"
                     body = {"maxEvents": 20, "returnImmediately": True, "ack": acks}
@@ -181,7 +181,7 @@ class _Load(threading.Thread):
         issuer = self._i.metadata(ISSUER)
         async with grpc.aio.insecure_channel(self._i.address("feeds", "grpc")) as channel:
             lookup = feed_rpc.FeedServiceStub(channel).Lookup
-            while not self._stop.is_set():
+            while not self._over.is_set():
                 if self._recent:
                     question = feed.LookupRequest(match=self._recent[-1])
                     asked = time.monotonic()

@@ -57,9 +57,8 @@ def ein() -> None:
 def main() -> None:
     """Runs `ein`. Exit codes: 0 done, 1 a check did not hold, 64 unusable input, 70 a process failed."""
     try:
-        ein(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        # Outside standalone mode click hands back the exit code that a command raised.
+        code = ein(standalone_mode=False)
     except click.Abort:
         sys.exit(130)
     except click.ClickException as usage:
@@ -68,6 +67,7 @@ def main() -> None:
     except GatewayError as refused:
         click.echo(f"ein: {refused.code}: {refused.public}", err=True)
         sys.exit(EXIT_USAGE)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":
