@@ -9,8 +9,8 @@ from issuernetwork.v1 import common_pb2 as v1
 
 FULL = References(
     network_match_key="N1", acquiring_institution_id="400001", stan="123",
-    transmission_date_time="0102030405", retrieval_reference_number="000000000007", amount_minor=1000, currency="USD", iin="90100101",
-    last4="0042", card_acceptor_id="ACCEPTOR-1",
+    transmission_date_time="0102030405", retrieval_reference_number="000000000007", amount_minor=1000,
+    currency="USD", iin="90100101", last4="0042", card_acceptor_id="ACCEPTOR-1",
 )  # fmt: skip
 
 
