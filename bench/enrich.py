@@ -37,7 +37,7 @@ def pinned() -> list[str]:
 
 
 def bench_policy() -> dict[str, str]:
-    """The sample policy with both programs active at harbor-federal and little held out: most is sealed twice."""
+    """The sample policy with both programs active at harbor-federal, 5% held out: most is sealed twice."""
     files = read_policy(SAMPLE_POLICY)
     northgate = files["enrolments/northgate-bank-risk-score.yaml"]
     files["enrolments/harbor-federal-risk-score.yaml"] = northgate.replace("northgate-bank", "harbor-federal")

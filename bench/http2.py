@@ -1,7 +1,7 @@
 """A load generator that costs little: HTTP/2 frames made beforehand, sent and counted on plain sockets.
 
-It speaks the part of RFC 9113 and of gRPC over HTTP/2 that unary calls need, and checks no more than that each
-call brought a message. A call costs it some microseconds, so that the server is what is measured.
+It speaks the part of RFC 9113 and of gRPC over HTTP/2 that unary calls need, and checks no more than that
+each call brought a message. A call costs it some microseconds, so that the server is what is measured.
 """
 
 import asyncio

@@ -46,36 +46,30 @@ def head_of_answer(
     degraded_reason: str,
 ) -> bytes:
     """Everything of the answer but its decisions. Only our own assessment: the caller's may hold anything."""
-    return enrichment_pb2.EnrichAuthorizationResponse(
-        request_id=payment.request_id,
-        evaluation_id=evaluation_id,
-        policy_version=policy_version,
-        completeness=_DEGRADED if degraded_reason else _FULL,
-        degraded_reason=degraded_reason,
-        assessments=(_assessment(signals.assessment),),
-        field_issues=[
-            common_pb2.FieldIssue(field=name, code=code, mend=mend)
-            for name, code, mend in payment.field_issues
-        ],
-        omissions=[
-            enrichment_pb2.Omission(provider=provider, reason=reason)
-            for provider, reason in signals.omissions
-        ],
-    ).SerializeToString()
+    answer = enrichment_pb2.EnrichAuthorizationResponse()
+    answer.request_id = payment.request_id
+    answer.evaluation_id = evaluation_id
+    answer.policy_version = policy_version
+    answer.completeness = _DEGRADED if degraded_reason else _FULL
+    answer.degraded_reason = degraded_reason
+    _set_assessment(answer.assessments.add(), signals.assessment)
+    for name, code, mend in payment.field_issues:
+        answer.field_issues.add(field=name, code=code, mend=mend)
+    for provider, reason in signals.omissions:
+        answer.omissions.add(provider=provider, reason=reason)
+    return answer.SerializeToString()
 
 
-def _assessment(own: Assessment) -> common_pb2.Assessment:
-    return common_pb2.Assessment(
-        assessor=own.assessor,
-        type=own.type,
-        model_id=own.model_id,
-        value=own.value,
-        scale_min=own.scale_min,
-        scale_max=own.scale_max,
-        high_is_risky=own.high_is_risky,
-        normalised=own.normalised,
-        reason_codes=own.reason_codes,
-    )
+def _set_assessment(assessment: common_pb2.Assessment, own: Assessment) -> None:
+    assessment.assessor = own.assessor
+    assessment.type = own.type
+    assessment.model_id = own.model_id
+    assessment.value = own.value
+    assessment.scale_min = own.scale_min
+    assessment.scale_max = own.scale_max
+    assessment.high_is_risky = own.high_is_risky
+    assessment.normalised = own.normalised
+    assessment.reason_codes.extend(own.reason_codes)
 
 
 class Encoder:
@@ -107,11 +101,10 @@ class Encoder:
             if reason is not None:
                 parts.append(self._withheld_part(one.entry.program, reason))
                 continue
-            shared = enrichment_pb2.ProgramDecision(
-                program=one.entry.program,
-                status=_UNDETERMINED if undetermined else _SHARED,
-                share_id=one.share_id,
-            )
+            shared = enrichment_pb2.ProgramDecision()
+            shared.program = one.entry.program
+            shared.status = _UNDETERMINED if undetermined else _SHARED
+            shared.share_id = one.share_id
             if not undetermined:
                 shared.match_key = match_key
                 shared.expires_at_ms = expires_at_ms
@@ -152,31 +145,28 @@ class Encoder:
         release = one.release
         refusals = b"" if release is None else self._refusals_part(release.refusals)
         reason = one.reason
-        if reason is None:
-            assert release is not None, "what is released has its fields"
-            changing = journal_pb2.Decision(
-                share_id=one.share_id,
-                consent_id=release.consent_id,
-                outcome=_RELEASED,
-                arm=one.arm,  # type: ignore[arg-type]
-                eligible=True,
-                field_mask=release.mask,
-                card_token=one.card_token,
-                token_epoch=TOKEN_EPOCH if one.card_token else 0,
-                recipient_kid=one.recipient_kid,
-                payload_sha256=one.payload_sha256,
-                sealed=one.sealed,
-                expires_at_ms=expires_at_ms,
-                match_keys=match_keys,
-            )
+        changing = journal_pb2.Decision()
+        changing.arm = one.arm  # type: ignore[assignment]
+        if release is not None:
+            changing.consent_id = release.consent_id
+        if reason is not None:
+            changing.outcome = _IN_SHADOW if reason is Reason.SHADOW else _NOT_RELEASED
+            changing.withhold_reason = int(reason)  # type: ignore[assignment]
+            changing.eligible = one.eligible
         else:
-            changing = journal_pb2.Decision(
-                consent_id="" if release is None else release.consent_id,
-                outcome=_IN_SHADOW if reason is Reason.SHADOW else _NOT_RELEASED,
-                withhold_reason=int(reason),  # type: ignore[arg-type]
-                arm=one.arm,  # type: ignore[arg-type]
-                eligible=one.eligible,
-            )
+            assert release is not None, "what is released has its fields"
+            changing.share_id = one.share_id
+            changing.outcome = _RELEASED
+            changing.eligible = True
+            changing.field_mask = release.mask
+            if one.card_token:
+                changing.card_token = one.card_token
+                changing.token_epoch = TOKEN_EPOCH
+            changing.recipient_kid = one.recipient_kid
+            changing.payload_sha256 = one.payload_sha256
+            changing.sealed = one.sealed
+            changing.expires_at_ms = expires_at_ms
+            changing.match_keys.extend(match_keys)
         return static + refusals + changing.SerializeToString()
 
     def _static_part(self, entry: ProgramEntry) -> bytes:

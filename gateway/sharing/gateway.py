@@ -5,39 +5,23 @@ velocity store is asked once and the journal synced once. What goes wrong with o
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from hashlib import sha256
 
 from enrichment.check import check
-from enrichment.fields import FIELDS
-from enrichment.payment import NO_FACTS, BadRequest, Facts, Payment, Signals
+from enrichment.payment import NO_FACTS, BadRequest, Facts, Payment
 from enrichment.signals import signals
 from enrichment.velocity import velocity_values
 from gateway.outcomes.matching import match_keys
-from gateway.programs.switches import SwitchRunner, SwitchView
+from gateway.programs.switches import SwitchRunner
 from gateway.programs.table import IssuerEntry, Query, ReleaseTable
-from gateway.records.journal import (
-    EVALUATIONS,
-    JournalReader,
-    JournalUnavailable,
-    JournalWriter,
-)
+from gateway.records.journal import JournalReader, JournalWriter
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import Clock
-from gateway.sealing.body import sealed_body
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.keys import KeyUnavailable, RecipientKeys
 from gateway.sealing.pseudonyms import Pseudonyms
-from gateway.sharing.decide import Decided, Rules, decide, no_program
-from gateway.sharing.encode import (
-    EXPIRES_AFTER_MS,
-    SCHEMA_VERSION,
-    TOKEN_EPOCH,
-    Encoder,
-    element_value,
-    fields_of,
-    head_of_answer,
-)
+from gateway.sharing.commit import Committer
+from gateway.sharing.decide import Rules, decide, no_program
+from gateway.sharing.encode import Encoder, head_of_answer
 from gateway.sharing.items import (
     ALREADY_EXISTS,
     INVALID_ARGUMENT,
@@ -47,60 +31,18 @@ from gateway.sharing.items import (
     Tally,
     unevaluated,
 )
-from gateway.sharing.remembered import Earlier, Remembered
+from gateway.sharing.record import evaluation_of
+from gateway.sharing.remembered import Remembered
+from gateway.sharing.seal import ShareSealer
 from gateway.sharing.velocity_port import Counts, VelocityStore
-from issuernetwork.storage.v1 import journal_pb2
+from gateway.sharing.work import Batch, Work
 from issuernetwork.v1 import common_pb2, enrichment_pb2
 
-_MESSAGE = int(common_pb2.TRANSPORT_MESSAGE)
-_CLEAR_OK = frozenset(one.number for one in FIELDS if one.clear_ok)
 _UNIT_KINDS = {1: "par", 2: "pan", 3: "card_ref", 4: "network_token"}
 _CHANGED_BODY = Refusal(
     ALREADY_EXISTS, "request_id: used before with another body; choose a new one for each request"
 )
 _DEGRADED_TEXT = {Reason.OVER_DEADLINE: "over_deadline", Reason.OVERLOADED: "overloaded"}
-
-
-@dataclass(slots=True, repr=False, eq=False)
-class _Work:
-    """One item on its way. Never shown: it holds the payment."""
-
-    index: int
-    item: Item
-    payment: Payment
-    digest: bytes = b""
-    duplicate: bool = False
-    unit_source: int = 0
-    unit_key: bytes = b""
-    velocity_keys: tuple[bytes | None, ...] = ()
-    issuer: IssuerEntry | None = None
-    signals: Signals | None = None
-    match_keys: tuple[str, ...] = ()
-    decided: list[Decided] = field(default_factory=list)
-    evaluation_id: str = ""
-    head: bytes = b""
-    answer: bytes = b""
-    record: bytes = b""
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What one batch shares."""
-
-    now_ms: int
-    table: ReleaseTable
-    view: SwitchView | None
-    fresh: bool
-    tally: Tally
-    results: list[Result | None]
-    works: list[_Work] = field(default_factory=list)
-    first: dict[tuple[str, str], _Work] = field(default_factory=dict)
-    attempts: set[tuple[str, str, int]] = field(default_factory=set)
-    repeats: list[tuple[int, _Work]] = field(default_factory=list)
-
-    @property
-    def expires_at_ms(self) -> int:
-        return self.now_ms + EXPIRES_AFTER_MS
 
 
 class Gateway:
@@ -125,12 +67,12 @@ class Gateway:
         self._clock = clock
         self._switches = switches
         self._pseudonyms = pseudonyms
-        self._sealer = sealer
         self._recipient_keys = recipient_keys
         self._velocity = velocity
-        self._journal = journal
         self._remembered = remembered if remembered is not None else Remembered(reader)
         self._encoder = Encoder()
+        self._share_sealer = ShareSealer(pseudonyms, sealer)
+        self._committer = Committer(journal, self._remembered, self._encoder, switches, on_fault)
         self._on_fault = on_fault
 
     def idle(self) -> None:
@@ -139,7 +81,7 @@ class Gateway:
 
     def enrich(self, items: Sequence[Item], tally: Tally) -> list[Result]:
         """One result an item, in order. Nothing it answers as shared is not durable."""
-        batch = _Batch(
+        batch = Batch(
             now_ms=self._clock.wall_ms(),
             table=self.table,
             view=self._switches.begin(),
@@ -167,7 +109,7 @@ class Gateway:
             batch.table, batch.view, batch.fresh, lambda recipient: self._has_key(key_known, recipient)
         )
         self._each(batch, "decide", lambda batch, work: self._decide(batch, work, rules))
-        self._commit(batch)
+        self._committer.commit(batch)
         for index, original in batch.repeats:
             batch.results[index] = batch.results[original.index]
         return [
@@ -175,7 +117,7 @@ class Gateway:
             for index, result in enumerate(batch.results)
         ]
 
-    def _each(self, batch: _Batch, stage: str, run: Callable[[_Batch, _Work], None]) -> None:
+    def _each(self, batch: Batch, stage: str, run: Callable[[Batch, Work], None]) -> None:
         for work in batch.works:
             if batch.results[work.index] is not None:
                 continue
@@ -184,14 +126,14 @@ class Gateway:
             except Exception as fault:
                 self._faulted(batch, work.index, work.item, stage, fault)
 
-    def _faulted(self, batch: _Batch, index: int, item: Item, stage: str, fault: Exception) -> None:
+    def _faulted(self, batch: Batch, index: int, item: Item, stage: str, fault: Exception) -> None:
         """Fail open for the payment: an answer without anything shared, and no word of the fault in it."""
         batch.tally.faults += 1
         batch.tally.degraded += 1
         batch.results[index] = unevaluated(item.request.request_id, "internal")
         self._on_fault(stage, fault)
 
-    def _admit(self, batch: _Batch, index: int, item: Item) -> None:
+    def _admit(self, batch: Batch, index: int, item: Item) -> None:
         """Checks one item, and finds repeats of earlier ones."""
         request, tally = item.request, batch.tally
         if item.withhold is Reason.OVERLOADED:
@@ -203,7 +145,7 @@ class Gateway:
             tally.refused += 1
             batch.results[index] = _refusal(payment)
             return
-        work = _Work(index, item, payment)
+        work = Work(index, item, payment)
         if payment.validate_only:
             batch.works.append(work)
             return
@@ -230,7 +172,7 @@ class Gateway:
         batch.attempts.add(attempt)
         batch.works.append(work)
 
-    def _again(self, batch: _Batch, payment: Payment, answer: bytes) -> bytes:
+    def _again(self, batch: Batch, payment: Payment, answer: bytes) -> bytes:
         """The answer of the earlier request. What was stopped since does not leave a second time."""
         issuer = batch.table.issuer_of(payment.iin)
         response = enrichment_pb2.EnrichAuthorizationResponse.FromString(answer)
@@ -251,7 +193,7 @@ class Gateway:
             or view.stopped(program, issuer.issuer_id) is not None
         )
 
-    def _plan(self, batch: _Batch, work: _Work) -> None:
+    def _plan(self, batch: Batch, work: Work) -> None:
         """Pseudonyms stand for what is counted and clustered by, and the issuer is found."""
         payment, pseudonyms = work.payment, self._pseudonyms
         source, unit = payment.unit
@@ -269,7 +211,7 @@ class Gateway:
             ]
         )
 
-    def _fetch(self, batch: _Batch) -> list[Facts]:
+    def _fetch(self, batch: Batch) -> list[Facts]:
         """One round trip for the batch. Without an answer the payments go on without velocity."""
         asked = [work for work in batch.works if work.velocity_keys]
         counts: list[tuple[Counts | None, ...] | None]
@@ -300,7 +242,7 @@ class Gateway:
             known[recipient_id] = found
         return found
 
-    def _decide(self, batch: _Batch, work: _Work, rules: Rules) -> None:
+    def _decide(self, batch: Batch, work: Work, rules: Rules) -> None:
         payment, seen = work.payment, work.signals
         assert seen is not None, "signals ran before"
         withhold = work.item.withhold
@@ -324,7 +266,7 @@ class Gateway:
             work.decided = decide(
                 rules, work.issuer, query, work.unit_key, duplicate=work.duplicate, withhold=withhold
             )
-        self._seal(work, seen)
+        self._share_sealer.seal(work, seen)
         payment.drop_pan()
         sender_id = work.item.sender_id
         work.evaluation_id = self._pseudonyms.evaluation_id(
@@ -337,184 +279,10 @@ class Gateway:
         match_key = work.match_keys[0] if work.match_keys else ""
         work.answer = self._encoder.answer(work.head, work.decided, match_key, batch.expires_at_ms)
         work.record = self._encoder.record(
-            self._evaluation(batch, work, seen), work.decided, work.match_keys, batch.expires_at_ms
+            evaluation_of(batch, work, seen), work.decided, work.match_keys, batch.expires_at_ms
         )
-
-    def _seal(self, work: _Work, seen: Signals) -> None:
-        payment = work.payment
-        token = ""
-        token_of = ""
-        for one in work.decided:
-            if one.reason is not None or one.release is None:
-                continue
-            entry = one.entry
-            if token_of != entry.recipient_id and payment.pan is not None:
-                token_of = entry.recipient_id
-                token = self._pseudonyms.card_token(token_of, TOKEN_EPOCH, payment.pan.digits())
-            share_id = self._pseudonyms.share_id(
-                work.item.sender_id, payment.payment_intent_id, payment.attempt_no, entry.program
-            )
-            values = seen.values
-            body = sealed_body(
-                share_id=share_id,
-                issuer_id=entry.issuer_id,
-                recipient_id=entry.recipient_id,
-                program=entry.program,
-                purpose=entry.purpose,
-                card_token=token,
-                token_epoch=TOKEN_EPOCH if token else 0,
-                match={"keys": work.match_keys, "attempted_at_ms": payment.initiated_at_ms},
-                fields={name: values[number] for number, name in fields_of(one.release.mask)},
-            )
-            try:
-                one.recipient_kid, one.sealed = self._sealer.seal(entry.recipient_id, body)
-            except KeyUnavailable:
-                one.reason = Reason.KEY_UNAVAILABLE  # after the draw: it stays in its arm
-                continue
-            one.share_id, one.card_token = share_id, token
-            one.payload_sha256 = sha256(one.sealed).digest()
-            if entry.message_elements and _MESSAGE in entry.transports:
-                mask = one.release.mask
-                one.elements = tuple(
-                    (target, element_value(values[number]))
-                    for target, number in entry.message_elements
-                    if mask >> number & 1 and number in _CLEAR_OK
-                )
-
-    def _evaluation(self, batch: _Batch, work: _Work, seen: Signals) -> journal_pb2.Evaluation:
-        payment = work.payment
-        return journal_pb2.Evaluation(
-            evaluation_id=work.evaluation_id,
-            request_id=payment.request_id,
-            request_digest=work.digest,
-            sender_id=work.item.sender_id,
-            merchant_id=payment.merchant_id,
-            platform_id=payment.platform_id,
-            payment_intent_id=payment.payment_intent_id,
-            attempt_no=payment.attempt_no,
-            issuer_id="" if work.issuer is None else work.issuer.issuer_id,
-            initiated_at_ms=payment.initiated_at_ms,
-            received_at_ms=batch.now_ms,
-            decided_at_ms=batch.now_ms,
-            unit_key=work.unit_key,
-            unit_source=work.unit_source,  # type: ignore[arg-type]
-            match=common_pb2.MatchReferences(
-                network_match_key=payment.network_match_key,
-                acquiring_institution_id=payment.acquiring_institution_id,
-                stan=payment.stan,
-                transmission_date_time=payment.transmission_date_time,
-                retrieval_reference_number=payment.retrieval_reference_number,
-                amount_minor=payment.amount_minor,
-                currency=payment.currency,
-                iin=payment.iin,
-                last4=payment.last4,
-                card_acceptor_id=payment.card_acceptor_id,
-                attempted_at_ms=payment.initiated_at_ms,
-            ),
-            score=seen.assessment.normalised,
-            amount_minor=payment.amount_minor,
-            currency=payment.currency,
-            channel=payment.channel,  # type: ignore[arg-type]
-            mcc=payment.mcc,
-            velocity_keys=[key or b"" for key in work.velocity_keys],
-            policy_version=batch.table.version,
-            schema_version=SCHEMA_VERSION,
-            switch_epoch=0 if batch.view is None else batch.view.epoch,
-            answer=work.answer,
-            degraded=work.item.withhold is not None,
-        )
-
-    def _commit(self, batch: _Batch) -> None:
-        """One append and sync for the batch; then what may still leave is looked at once more."""
-        works = [work for work in batch.works if work.record and batch.results[work.index] is None]
-        if not works:
-            return
-        try:
-            positions = self._journal.append(EVALUATIONS, [work.record for work in works])
-        except JournalUnavailable as fault:
-            self._on_fault("append", fault)
-            self._not_recorded(batch, works, instead=Reason.JOURNAL_UNAVAILABLE)
-            return
-        except Exception as fault:
-            self._on_fault("append", fault)
-            self._not_recorded(batch, works, undetermined=True)
-            return
-        remembered = self._remembered.recorded
-        for work, position in zip(works, positions, strict=True):
-            payment = work.payment
-            remembered(
-                work.item.sender_id,
-                payment.request_id,
-                payment.payment_intent_id,
-                payment.attempt_no,
-                position=position,
-                at_ms=batch.now_ms,
-                earlier=Earlier(work.digest, work.answer),
-            )
-            batch.results[work.index] = work.answer
-            _count(batch.tally, work)
-        self._last_look(batch, works)
-
-    def _not_recorded(
-        self,
-        batch: _Batch,
-        works: list[_Work],
-        *,
-        instead: Reason | None = None,
-        undetermined: bool = False,
-    ) -> None:
-        for work in works:
-            answer = self._encoder.answer(
-                work.head, work.decided, "", 0, instead=instead, undetermined=undetermined
-            )
-            batch.results[work.index] = answer
-            released = sum(1 for one in work.decided if one.reason is None)
-            if undetermined:
-                batch.tally.undetermined += released
-            self._remembered.unrecorded(
-                work.item.sender_id,
-                work.payment.request_id,
-                Earlier(work.digest, answer),
-                now_ms=batch.now_ms,
-            )
-        if instead is not None:
-            for work in works:
-                for one in work.decided:
-                    batch.tally.withhold(instead if one.reason is None else one.reason)
-
-    def _last_look(self, batch: _Batch, works: list[_Work]) -> None:
-        """A stop or a lost lease while the batch was on its way: nothing of it leaves in the answer."""
-        view = self._switches.watcher.view
-        fresh = self._switches.fresh()
-        if fresh and view is not None and batch.view is not None and view.epoch == batch.view.epoch:
-            return
-        for work in works:
-            released = [one for one in work.decided if one.reason is None]
-            if not released:
-                continue
-            if (
-                fresh
-                and view is not None
-                and not any(view.stopped(one.entry.program, one.entry.issuer_id) for one in released)
-            ):
-                continue
-            batch.tally.undetermined += len(released)
-            batch.results[work.index] = self._encoder.answer(
-                work.head, work.decided, "", 0, undetermined=True
-            )
 
 
 def _refusal(bad: BadRequest) -> Refusal:
     text = "; ".join(f"{name}: {code}: {mend}" for name, code, mend in bad.issues)
     return Refusal(INVALID_ARGUMENT, text, tuple(bad.issues))
-
-
-def _count(tally: Tally, work: _Work) -> None:
-    tally.evaluated += 1
-    if work.item.withhold is not None:
-        tally.degraded += 1
-    for one in work.decided:
-        if one.reason is None:
-            tally.released += 1
-        else:
-            tally.withhold(one.reason)

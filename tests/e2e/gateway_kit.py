@@ -1,4 +1,4 @@
-"""A gateway of its own for a test or a benchmark: an installation of the sample policy, a process, requests."""
+"""A gateway of its own for a test or a benchmark: an installation, a process, requests."""
 
 import json
 import subprocess
@@ -145,7 +145,7 @@ def payment(
     request.merchant.mcc = "5411"
     request.merchant.name = "Example Shop"
     request.merchant.country = "US"
-    request.customer.email = f"person{number}@example.com"
+    request.customer.email = f"person{number}@mailbox-{number % 9}.net"
     request.customer.phone_e164 = "+12025550123"
     request.customer.name = "Some Body"
     address = {"line1": "1 Road", "city": "Town", "region": "CA", "postal_code": "90210", "country": "US"}
@@ -155,7 +155,7 @@ def payment(
     request.customer.history.account_age_days = 400
     request.customer.history.transactions_24h = 1
     request.customer.history.card_on_file_age_days = 200
-    request.device.ip = f"198.51.{number // 250 % 250}.{number % 250 + 1}"
+    request.device.ip = f"81.{number // 62_500 % 200}.{number // 250 % 250}.{number % 250 + 1}"
     request.device.device_id = f"device-{number % 5_000}"
     request.device.user_agent = (
         "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/130.0 Safari/537.36"

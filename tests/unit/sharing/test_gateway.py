@@ -11,8 +11,10 @@ from joserfc.jwk import ECKey
 
 from gateway.records.journal import JournalUnavailable, JournalUndetermined
 from gateway.records.reasons import Reason
+from gateway.sharing import gateway as gateway_module
 from gateway.sharing.gateway import Gateway
 from gateway.sharing.items import ALREADY_EXISTS, INVALID_ARGUMENT, Refusal, Tally
+from gateway.sharing.record import evaluation_of
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import common_pb2
 from tests.e2e.gateway_kit import HARBOR, LAKESIDE, MERIDIAN, NORTHGATE, payment
@@ -67,7 +69,7 @@ def test_the_recipient_opens_what_was_sealed_and_finds_the_binding_in_it() -> No
     assert body["share_id"] == decision.share_id
     assert (body["issuer_id"], body["recipient_id"]) == (record.issuer_id, decision.recipient_id)
     assert body["card_token"] == decision.card_token != ""
-    assert body["fields"]["device_id"].startswith("device-")
+    assert body["fields"]["email"].startswith("person")
     assert hashlib.sha256(decision.sealed).digest() == decision.payload_sha256
 
 
@@ -362,12 +364,11 @@ def test_overloaded_items_are_answered_cheaply_and_leave_no_record() -> None:
 def test_the_card_number_is_dropped_before_the_record_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     kit = Kit()
     seen: list[object] = []
-    evaluation = Gateway._evaluation
 
-    def spying(self: Gateway, batch: Any, work: Any, signals: Any) -> Any:
+    def spying(batch: Any, work: Any, signals: Any) -> Any:
         seen.append(work.payment.pan)
-        return evaluation(self, batch, work, signals)
+        return evaluation_of(batch, work, signals)
 
-    monkeypatch.setattr(Gateway, "_evaluation", spying)
+    monkeypatch.setattr(gateway_module, "evaluation_of", spying)
     kit.results(*requests(5, iin=NORTHGATE))
     assert seen == [None] * 5

@@ -1,0 +1,121 @@
+"""The last stage: one append and sync for the batch, then what may still leave is looked at once more."""
+
+from collections.abc import Callable
+
+from gateway.programs.switches import SwitchRunner
+from gateway.records.journal import EVALUATIONS, JournalUnavailable, JournalWriter
+from gateway.records.reasons import Reason
+from gateway.sharing.encode import Encoder
+from gateway.sharing.items import Tally
+from gateway.sharing.remembered import Earlier, Remembered
+from gateway.sharing.work import Batch, Work
+
+
+class Committer:
+    """Makes a batch durable and says what became of it."""
+
+    __slots__ = ("_encoder", "_journal", "_on_fault", "_remembered", "_switches")
+
+    def __init__(
+        self,
+        journal: JournalWriter,
+        remembered: Remembered,
+        encoder: Encoder,
+        switches: SwitchRunner,
+        on_fault: Callable[[str, BaseException], None],
+    ) -> None:
+        self._journal = journal
+        self._remembered = remembered
+        self._encoder = encoder
+        self._switches = switches
+        self._on_fault = on_fault
+
+    def commit(self, batch: Batch) -> None:
+        """One append and sync for the batch; then what may still leave is looked at once more."""
+        works = [work for work in batch.works if work.record and batch.results[work.index] is None]
+        if not works:
+            return
+        try:
+            positions = self._journal.append(EVALUATIONS, [work.record for work in works])
+        except JournalUnavailable as fault:
+            self._on_fault("append", fault)
+            self._not_recorded(batch, works, instead=Reason.JOURNAL_UNAVAILABLE)
+            return
+        except Exception as fault:
+            self._on_fault("append", fault)
+            self._not_recorded(batch, works, undetermined=True)
+            return
+        remembered = self._remembered.recorded
+        for work, position in zip(works, positions, strict=True):
+            payment = work.payment
+            remembered(
+                work.item.sender_id,
+                payment.request_id,
+                payment.payment_intent_id,
+                payment.attempt_no,
+                position=position,
+                at_ms=batch.now_ms,
+                earlier=Earlier(work.digest, work.answer),
+            )
+            batch.results[work.index] = work.answer
+            _count(batch.tally, work)
+        self._last_look(batch, works)
+
+    def _not_recorded(
+        self,
+        batch: Batch,
+        works: list[Work],
+        *,
+        instead: Reason | None = None,
+        undetermined: bool = False,
+    ) -> None:
+        for work in works:
+            answer = self._encoder.answer(
+                work.head, work.decided, "", 0, instead=instead, undetermined=undetermined
+            )
+            batch.results[work.index] = answer
+            released = sum(1 for one in work.decided if one.reason is None)
+            if undetermined:
+                batch.tally.undetermined += released
+            self._remembered.unrecorded(
+                work.item.sender_id,
+                work.payment.request_id,
+                Earlier(work.digest, answer),
+                now_ms=batch.now_ms,
+            )
+        if instead is not None:
+            for work in works:
+                for one in work.decided:
+                    batch.tally.withhold(instead if one.reason is None else one.reason)
+
+    def _last_look(self, batch: Batch, works: list[Work]) -> None:
+        """A stop or a lost lease while the batch was on its way: nothing of it leaves in the answer."""
+        view = self._switches.watcher.view
+        fresh = self._switches.fresh()
+        if fresh and view is not None and batch.view is not None and view.epoch == batch.view.epoch:
+            return
+        for work in works:
+            released = [one for one in work.decided if one.reason is None]
+            if not released:
+                continue
+            if (
+                fresh
+                and view is not None
+                and not any(view.stopped(one.entry.program, one.entry.issuer_id) for one in released)
+            ):
+                continue
+            batch.tally.undetermined += len(released)
+            batch.results[work.index] = self._encoder.answer(
+                work.head, work.decided, "", 0, undetermined=True
+            )
+
+
+def _count(tally: Tally, work: Work) -> None:
+    tally.evaluated += 1
+    if work.item.withhold is not None:
+        tally.degraded += 1
+    for one in work.decided:
+        if one.reason is None:
+            tally.released += 1
+        else:
+            tally.withhold(one.reason)

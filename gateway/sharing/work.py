@@ -1,0 +1,52 @@
+"""A batch on its way through the hot path."""
+
+from dataclasses import dataclass, field
+
+from enrichment.payment import Payment, Signals
+from gateway.programs.switches import SwitchView
+from gateway.programs.table import IssuerEntry, ReleaseTable
+from gateway.sharing.decide import Decided
+from gateway.sharing.encode import EXPIRES_AFTER_MS
+from gateway.sharing.items import Item, Result, Tally
+
+
+@dataclass(slots=True, repr=False, eq=False)
+class Work:
+    """One item on its way. Never shown: it holds the payment."""
+
+    index: int
+    item: Item
+    payment: Payment
+    digest: bytes = b""
+    duplicate: bool = False
+    unit_source: int = 0
+    unit_key: bytes = b""
+    velocity_keys: tuple[bytes | None, ...] = ()
+    issuer: IssuerEntry | None = None
+    signals: Signals | None = None
+    match_keys: tuple[str, ...] = ()
+    decided: list[Decided] = field(default_factory=list)
+    evaluation_id: str = ""
+    head: bytes = b""
+    answer: bytes = b""
+    record: bytes = b""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one batch shares."""
+
+    now_ms: int
+    table: ReleaseTable
+    view: SwitchView | None
+    fresh: bool
+    tally: Tally
+    results: list[Result | None]
+    works: list[Work] = field(default_factory=list)
+    first: dict[tuple[str, str], Work] = field(default_factory=dict)
+    attempts: set[tuple[str, str, int]] = field(default_factory=set)
+    repeats: list[tuple[int, Work]] = field(default_factory=list)
+
+    @property
+    def expires_at_ms(self) -> int:
+        return self.now_ms + EXPIRES_AFTER_MS
