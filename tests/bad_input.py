@@ -204,7 +204,7 @@ OPTIONAL = (
     Case(
         "latitude out of range",
         DROPPED,
-        "device.coarse_location.latitude",
+        "device.coarse_location",
         _set("device.coarse_location.latitude", 91.0),
     ),
     Case("eci malformed", DROPPED, "authentication.eci", _set("authentication.eci", SECRET)),
