@@ -46,7 +46,8 @@ def share(
         share_id=share_id, program=program, issuer_id="northgate-bank", recipient_id="northgate-bank",
         stream_seq=1, jti=share_id, evaluation_id="e-1", issued_at_ms=0, received_at_ms=0,
         purpose="fraud_reporting" if program == "fraud-reports" else "fraud_authorization",
-        schema_version=1, token_epoch=1, card_token="", match={"keys": reference_keys(REFERENCES), "attempted_at_ms": 0},
+        schema_version=1, token_epoch=1, card_token="",
+        match={"keys": reference_keys(REFERENCES), "attempted_at_ms": 0},
         fields={"score_norm": 20} if fields is None else fields,
     )  # fmt: skip
 
