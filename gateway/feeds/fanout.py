@@ -64,6 +64,7 @@ class FanOut:
             topic=topic,
             partition=partition,
             position=entries[-1].position,
+            at_ms=now_ms,
             evaluations=draft.evaluations,
             shares=draft.shares,
             items=draft.items,

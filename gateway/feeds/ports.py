@@ -63,6 +63,7 @@ class FanOutChange:
     topic: str
     partition: int
     position: int
+    at_ms: int
     evaluations: Sequence[EvaluationRow] = ()
     shares: Sequence[ShareRow] = ()
     items: Sequence[OutboxItem] = ()
@@ -163,6 +164,10 @@ class DeliveryStore(Protocol):
 
     def expire(self, now_ms: int, max_rows: int) -> int:
         """Forgets signed bytes of look-ups that nobody can ask for any more; how many."""
+        ...
+
+    def forget(self, recorded_before_ms: int, max_rows: int) -> int:
+        """Removes evaluations recorded before that time, with their keys, shares and items; how many."""
         ...
 
     def close(self) -> None: ...

@@ -44,8 +44,16 @@ RETRY_DELAY_S = 0.2
 HOUSEKEEPING_INTERVAL_S = 0.5
 """Between two looks at policy, identities, expiries and what a switch left to withdraw."""
 
-EXPIRE_MAX_ROWS = 500
+EXPIRE_MAX_ROWS = 5000
+"""Rows of one round: some 20 ms of the store's time."""
+
 CHECKPOINT_INTERVAL_S = 2.0
+
+RETENTION_INTERVAL_S = 60.0
+"""Old journal segments, and rows of payments too old to be matched, are looked for as often."""
+
+KEEP_ROWS_MS = 400 * 24 * 3_600_000
+"""Matching rows are kept 400 days (docs: retention)."""
 
 _log = structlog.get_logger("feeds")
 
@@ -261,10 +269,10 @@ class FeedsEngine:
 
     def keep_house(self, stop: Stop) -> None:
         """The housekeeping thread: policy, expiries, what is left to withdraw, the store's log."""
-        since_checkpoint_s = 0.0
+        since_checkpoint_s = since_retention_s = 0.0
         while True:
             try:
-                self.table = self._load_table()
+                self.follow_policy()
                 self.parts.store.expire(self.parts.clock.wall_ms(), EXPIRE_MAX_ROWS)
                 view = self.parts.switches.watcher.view
                 if view is not None and view.stops:
@@ -273,12 +281,21 @@ class FeedsEngine:
                 if since_checkpoint_s >= CHECKPOINT_INTERVAL_S:
                     since_checkpoint_s = 0.0
                     self.parts.store.checkpoint()
+                if since_retention_s >= RETENTION_INTERVAL_S:
+                    since_retention_s = 0.0
+                    self.parts.journal.retain()
+                    self.parts.store.forget(self.parts.clock.wall_ms() - KEEP_ROWS_MS, EXPIRE_MAX_ROWS)
             except (GatewayError, OSError) as fault:
                 self.metrics.faults.inc()
                 _log.error("housekeeping_failed", fault=type(fault).__name__)
             if stop.wait(HOUSEKEEPING_INTERVAL_S):
                 return
             since_checkpoint_s += HOUSEKEEPING_INTERVAL_S
+            since_retention_s += HOUSEKEEPING_INTERVAL_S
+
+    def follow_policy(self) -> None:
+        """Takes the policy in force; the last good one stays where a newer one cannot be used."""
+        self.table = self._load_table()
 
     def _measure_behind(self) -> None:
         for topic, reader in ((EVALUATIONS, self.parts.gateway_journal), (LABELS, self.parts.own_journal)):

@@ -1,10 +1,12 @@
 """`ein feeds`: delivers what was shared, and takes receipts and labels.
 
-Exit codes: 0 after SIGTERM or SIGINT and a drain; 70 when a journal, the store or a key cannot be used.
+Exit codes: 0 after SIGTERM or SIGINT and a drain; 70 when a journal or the store cannot be used; 78 when
+the keys are missing or wrong (sysexits.h: EX_SOFTWARE, EX_CONFIG).
 """
 
 import asyncio
 import signal
+import sys
 import threading
 from types import FrameType
 from typing import Any
@@ -13,6 +15,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import start_http_server
 
+from gateway.backends.embedded.keyfiles import KeyFileError
 from gateway.programs.documents import load_policy
 from gateway.programs.table import ReleaseTable, compile_table
 from gateway.records.errors import GatewayError
@@ -23,11 +26,16 @@ from gateway.server.feeds_engine import FeedsEngine
 from gateway.server.feeds_metrics import FeedsMetrics
 from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Authenticator
+from gateway.server.logs import configure_logs
 from gateway.server.settings import Settings
 from gateway.server.ssf_http import SsfApp
 from issuernetwork.v1 import feed_pb2_grpc
 
 EXIT_FAULT = 70
+EXIT_CONFIG = 78
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long a thread of Python may keep the others waiting."""
 
 STEP_TIMEOUT_S = 10.0
 """Starting or ending the HTTP side: bound by one batch in flight."""
@@ -100,12 +108,15 @@ def run(settings: Settings) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask)
+    configure_logs(settings.log_level)
+    # Fan-out is busy Python: at the default of 5 ms each answer of the loop would wait that long for it.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     settings.state.make()
     try:
         parts = build_feeds(settings)
     except GatewayError as refused:
         _log.error(refused.code, public=refused.public)
-        return EXIT_FAULT
+        return EXIT_CONFIG if isinstance(refused, KeyFileError) else EXIT_FAULT
     try:
         return _serve(settings, parts, stop)
     finally:
@@ -144,6 +155,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
     try:
         server.call(http.start(), STEP_TIMEOUT_S)
         _await_first_view(engine, stop)
+        engine.follow_policy()
         tasks.start("feeds-fan-out", engine.fan_out)
         tasks.start("feeds-housekeeping", engine.keep_house)
         server.set_serving(True)

@@ -76,6 +76,7 @@ def fan_out(*numbers: int, records: tuple[bytes, ...] = (), expires_at_ms: int =
         topic=EVALUATIONS,
         partition=0,
         position=max(numbers),
+        at_ms=BASE_MS + max(numbers),
         evaluations=[row(number) for number in numbers],
         shares=[share(number, expires_at_ms=expires_at_ms) for number in numbers],
         items=[item(number, transport) for number in numbers for transport in (SSF, LOOKUP)],
@@ -208,6 +209,19 @@ def test_payments_are_found_by_share_by_id_and_by_key(opened: Callable[[], Any])
         assert sorted(one.evaluation_key for one in same) == [0, 1]
     finally:
         reader.close()
+
+
+def test_what_is_too_old_to_be_matched_is_forgotten_whole_and_what_is_younger_stays(
+    opened: Callable[[], Any],
+) -> None:
+    store = opened()
+    for number in range(3):
+        store.commit_fan_out(fan_out(number))
+    assert store.forget(BASE_MS + 2, 100) == 2
+    assert store.forget(BASE_MS + 2, 100) == 0
+    assert store.known_shares(["s0", "s1", "s2"]) == {"s2"}
+    assert [one.share_id for one in store.pending(STREAM, 10)] == ["s2"]
+    assert (found(store, 0), found(store, 2)) == ([], ["s2"])
 
 
 def test_a_second_owner_is_refused(opened: Callable[[], Any], tmp_path: Path) -> None:

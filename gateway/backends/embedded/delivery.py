@@ -195,7 +195,9 @@ class SqliteDeliveryStore:
 
     def commit_fan_out(self, change: FanOutChange) -> None:
         with self._connection.transaction() as raw:
-            raw.executemany(sql.INSERT_EVALUATION, [_evaluation_values(row) for row in change.evaluations])
+            raw.executemany(
+                sql.INSERT_EVALUATION, [_evaluation_values(row, change.at_ms) for row in change.evaluations]
+            )
             raw.executemany(
                 sql.INSERT_KEY,
                 [(_key(key), row.evaluation_key) for row in change.evaluations for key in row.match_keys],
@@ -254,6 +256,16 @@ class SqliteDeliveryStore:
             raw.executemany(sql.DROP_CLOSED_SETS, [(share_id,) for share_id, _ in over])
         return len(over)
 
+    def forget(self, recorded_before_ms: int, max_rows: int) -> int:
+        with self._connection.transaction() as raw:
+            rows = raw.execute(sql.OLDEST, (recorded_before_ms, max_rows)).fetchall()
+            raw.executemany(
+                sql.FORGET_KEY, [(_key(key), row[0]) for row in rows for key in row[1].split(KEY_SEPARATOR)]
+            )
+            for statement in (sql.FORGET_SETS, sql.FORGET_ITEMS, sql.FORGET_SHARES, sql.FORGET_EVALUATION):
+                raw.executemany(statement, [(row[0],) for row in rows])
+        return len(rows)
+
     def checkpoint(self) -> None:
         """Moves the log into the database on a connection of its own, so that no commit waits for it."""
         log = Path(f"{self._path}-wal")
@@ -299,12 +311,12 @@ def _count_left(raw: sqlite3.Connection, data: Sequence[OutboxItem]) -> None:
     raw.executemany(sql.UPSERT_SCOPE, [(*scope, count) for scope, count in first.items()])
 
 
-def _evaluation_values(row: EvaluationRow) -> tuple[object, ...]:
+def _evaluation_values(row: EvaluationRow, at_ms: int) -> tuple[object, ...]:
     return (
         row.evaluation_key, row.evaluation_id, row.sender_id, row.merchant_id, row.platform_id,
         row.payment_intent_id, row.attempt_no, row.issuer_id, row.unit_key, row.initiated_at_ms,
         row.channel, row.mcc, row.amount_minor, row.currency, row.cardholder_region,
-        row.merchant_country, KEY_SEPARATOR.join(row.match_keys),
+        row.merchant_country, KEY_SEPARATOR.join(row.match_keys), at_ms,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ SCHEMA = (
         attempt_no integer not null, issuer_id text not null, unit_key blob not null,
         initiated_at_ms integer not null, channel integer not null, mcc text not null,
         amount_minor integer not null, currency text not null, cardholder_region text not null,
-        merchant_country text not null, match_keys text not null) strict""",
+        merchant_country text not null, match_keys text not null, recorded_at_ms integer not null) strict""",
     """create index if not exists evaluations_payment
         on evaluations(sender_id, payment_intent_id, attempt_no)""",
     """create table if not exists match_keys(
@@ -63,7 +63,7 @@ KNOWN_REPORTS = "select report_id from reports where kind = ? and reporter_id = 
 NEXT_SEQ = "select next_seq from streams where stream_id = ?"
 UNCONFIRMED = "select record from unconfirmed order by record_no"
 
-INSERT_EVALUATION = "insert or ignore into evaluations values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+INSERT_EVALUATION = "insert or ignore into evaluations values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 INSERT_KEY = "insert or ignore into match_keys values (?,?)"
 INSERT_SHARE = "insert into shares values (?,?,?,?,?,?,?)"
 INSERT_SET = "insert or ignore into sets values (?,?)"
@@ -126,3 +126,14 @@ CLOSE_ITEM = "update outbox set open = 0 where share_id = ? and transport = ?"
 
 LEFT = """select transport, sum(left_count) from scopes
     where program = ? and (? is null or issuer_id = ?) group by transport"""
+
+# Keys rise with time: the oldest rows are the first.
+OLDEST = """select evaluation_key, match_keys from
+    (select evaluation_key, match_keys, recorded_at_ms from evaluations order by evaluation_key limit ?2)
+    where recorded_at_ms < ?1"""
+FORGET_KEY = "delete from match_keys where key = ? and evaluation_key = ?"
+FORGET_SETS = """delete from sets where jti in (select o.jti from outbox o join shares s using (share_id)
+    where s.evaluation_key = ?)"""
+FORGET_ITEMS = "delete from outbox where share_id in (select share_id from shares where evaluation_key = ?)"
+FORGET_SHARES = "delete from shares where evaluation_key = ?"
+FORGET_EVALUATION = "delete from evaluations where evaluation_key = ?"
