@@ -21,7 +21,7 @@ from gateway.runtime.disk import Disk
 from gateway.sharing.velocity_port import Counts, Touch
 
 MAX_KEYS: Final = 2 * 174_762
-"""Keys kept in all: two dicts of 2^18 places, which are full at two thirds, so that no place is paid in vain."""
+"""Keys kept in all: two dicts of 2^18 places, which are full at two thirds: no place is paid in vain."""
 
 MINUTE_MS: Final = 60_000
 _MINUTES, _FIVES, _HOURS = 10, 12, 24  # buckets of the windows of 10 minutes, 1 hour, 24 hours
@@ -37,7 +37,6 @@ _NO_COUNTS: Final = _EMPTY[_MINUTE_AT:]
 # A slab of 512 records is 48 KiB: copied in some microseconds when a snapshot needs the old one.
 _SLAB_SHIFT: Final = 9
 _SLAB_MASK: Final = (1 << _SLAB_SHIFT) - 1
-_SLAB_BYTES: Final = RECORD_BYTES << _SLAB_SHIFT
 
 _MAGIC: Final = b"EINVEL01"
 _HEADER: Final = struct.Struct("<8sqII")  # magic, journal position, keys of the old and the young generation
@@ -50,17 +49,22 @@ class VelocitySnapshotCorrupt(GatewayError):
     code = "velocity_snapshot_corrupt"
 
 
+_SHORT_MASK: Final = 2**60 - 1
+
+
 def _short(key: bytes) -> int:
     """60 bits of the MAC: an int that Python keeps in 32 bytes, where 16 bytes take 64. With 2^18 keys two
     meet once in 2^24 stores."""
-    return int.from_bytes(key[:8], "little") >> 4
+    # Masked and not shifted: a shift leaves the result in the larger block that it was made in.
+    return int.from_bytes(key[:8], "little") & _SHORT_MASK
 
 
 class EmbeddedVelocity:
     """`VelocityStore` of one process. One thread calls it; `FrozenVelocity.write` may run on another.
 
     Memory is bounded by `max_keys`: when half of them have been touched since the last turn, the generation
-    that was not touched meanwhile is forgotten, its records given to new keys one by one.
+    that was not touched meanwhile is forgotten, its records given to new keys one by one. So the half of
+    `max_keys` that was touched last is always kept, and a forgotten key counts from 1 again.
     """
 
     __slots__ = ("_dying", "_frozen", "_half", "_old", "_ready", "_slabs", "_slots", "_young")
@@ -158,7 +162,8 @@ class EmbeddedVelocity:
             self._dying.pop()
         slot = self._slots
         if slot >> _SLAB_SHIFT == len(self._slabs):
-            self._slabs.append(array("H", bytes(_SLAB_BYTES)))
+            # By repetition, which is exact: from bytes, an array takes a sixteenth more than it needs.
+            self._slabs.append(_EMPTY * (1 << _SLAB_SHIFT))
         self._slots += 1
         return slot
 

@@ -1,0 +1,89 @@
+"""The dictionary of fields."""
+
+import csv
+import doctest
+import hashlib
+import importlib
+from pathlib import Path
+
+import pytest
+
+from enrichment import fields
+from enrichment.masked import Pan
+from tests.unit.enrichment.requests import PAN, payment
+
+ROOT = Path(__file__).parents[3]
+GIVEN = ROOT.parent / "shared" / "fields.csv"
+
+
+def test_a_number_once_given_is_never_used_for_another_field() -> None:
+    # Add fields at the end and this hash anew; a changed or moved name breaks every mask ever written.
+    names = "\n".join(f"{field.number} {field.name}" for field in fields.FIELDS)
+    digest = hashlib.sha256(names.encode()).hexdigest()
+    assert digest == "60d2b9a9ad4b2fe1f553c2c5ac110b5120079f8d05988b1036d9dc610de4d008"
+
+
+def test_every_field_fits_the_mask_and_stands_at_its_number() -> None:
+    assert len(fields.FIELDS) <= fields.MASK_BITS
+    assert [field.number for field in fields.FIELDS] == list(range(len(fields.FIELDS)))
+    assert len(fields.FIELD_BY_NAME) == len(fields.FIELDS)
+
+
+def test_only_low_and_pseudonymous_results_may_stand_outside_sealed_bytes() -> None:
+    clear = [field for field in fields.FIELDS if field.clear_ok]
+    assert {field.group for field in clear} == {"score", "velocity", "auth"}
+    assert {field.sensitivity for field in clear} <= {"A", "Y"}
+    assert fields.CLEAR_MASK & fields.PERSONAL_MASK == 0
+
+
+def test_a_mask_and_its_names_say_the_same() -> None:
+    names = [field.name for field in fields.FIELDS]
+    assert list(fields.names_of(fields.mask_of(names))) == names
+    with pytest.raises(fields.UnknownFieldError):
+        fields.mask_of(["no_such_field"])
+
+
+def test_the_reference_page_is_the_table() -> None:
+    page = (ROOT / "docs" / "reference" / "fields.md").read_text()
+    assert page == fields.reference_page(), "write fields.reference_page() to docs/reference/fields.md"
+
+
+def test_class_and_group_are_those_of_the_given_list() -> None:
+    if not GIVEN.exists():
+        pytest.skip("the list that the table was made from is not beside this checkout")
+    with GIVEN.open() as lines:
+        given = {row["field"]: (row["group"], row["class"]) for row in csv.DictReader(lines)}
+    own = {"reported_at": "reported_at + effective_at"}
+    own["effective_at"] = own["reported_at"]
+    for field in fields.FIELDS:
+        name = own.get(field.name, field.name)
+        assert given[name] == (field.group, field.sensitivity), field.name
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["check", "fields", "masked", "quality", "providers.identity", "scoring.points"],
+)
+def test_examples_in_docstrings_hold(module: str) -> None:
+    result = doctest.testmod(importlib.import_module(f"enrichment.{module}"))
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_a_card_number_shows_nowhere_but_where_it_is_asked_for() -> None:
+    pan = Pan(PAN)
+    assert PAN not in repr(pan) + str(pan)
+    assert PAN not in f"{[pan]}"
+    assert pan.digits() == PAN
+    with pytest.raises(TypeError, match="never formatted"):
+        f"{pan}"
+
+
+def test_a_payment_shows_no_personal_data_and_forgets_its_card_number() -> None:
+    checked = payment()
+    assert PAN not in repr(checked)
+    assert "gmx" not in repr(checked)
+    assert checked.billing is not None
+    assert "Main" not in repr(checked.billing)
+    checked.drop_pan()
+    assert checked.pan is None

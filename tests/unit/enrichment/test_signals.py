@@ -1,0 +1,140 @@
+"""Signals and the points score."""
+
+import json
+
+import pytest
+
+from enrichment import quality
+from enrichment.fields import FIELD_BY_NAME, names_of
+from enrichment.payment import Counts, Facts, Signals
+from enrichment.scoring.points import BASE_POINTS, RULE_BY_CODE, RULES
+from enrichment.signals import signals
+from enrichment.velocity import VelocityKind, velocity_values
+from tests.unit.enrichment.requests import EMAIL, PAN, full_request, least_request, payment
+
+ONCE: tuple[Counts, ...] = ((1, 1, 1),) * 4
+QUIET = Facts(ONCE)
+WARMING = Facts(None, (("velocity", "warming"),))
+
+
+def busy(**counts: Counts) -> Facts:
+    """Facts where some kinds have been seen more often."""
+    return Facts(tuple(counts.get(kind.name.lower(), (1, 1, 1)) for kind in VelocityKind))
+
+
+def poor(known: Signals) -> dict[str, str]:
+    return {names_of(1 << number)[0]: reason for number, reason in known.quality}
+
+
+def test_every_value_has_its_bit_and_can_be_written_as_json() -> None:
+    known = signals(payment(), QUIET)
+    assert known.mask == sum(1 << number for number in known.values)
+    written = json.loads(json.dumps({names_of(1 << n)[0]: value for n, value in known.values.items()}))
+    assert written["email"] == EMAIL
+    assert written["channel"] == "ecom"
+    assert written["initiation"] == "CIT:recurring"
+    assert written["ship_bill_match"] is True
+    assert written["geo"] == {"latitude": 39.78, "longitude": -89.65}
+    assert written["account_age_days"] == 0
+    assert "account_change_age_days" not in written
+    assert written["pan"] == PAN
+    assert PAN not in repr(known)
+
+
+def test_everything_but_labels_and_what_was_not_given_is_filled_by_a_full_request() -> None:
+    absent = set(FIELD_BY_NAME) - set(names_of(signals(payment(), QUIET).mask))
+    groups = {FIELD_BY_NAME[name].group for name in absent}
+    assert groups <= {"fraud", "history"}
+
+
+def test_the_least_request_has_signals_too() -> None:
+    known = signals(payment(least_request()), WARMING)
+    assert "score_norm" in names_of(known.mask)
+    assert known.omissions == (("velocity", "warming"),)
+    assert not {"card_attempts_10m", "email", "ip"} & set(names_of(known.mask))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "name", "reason"),
+    [
+        ("device.ip", "10.1.2.3", "ip", quality.NOT_PUBLIC),
+        ("device.ip", "fe80::1", "ip", quality.NOT_PUBLIC),
+        ("device.ip", "64:ff9b::102:304", "ip", quality.NOT_PUBLIC),
+        ("device.device_id", "0000-0000", "device_id", quality.PLACEHOLDER),
+        ("device.device_id", "Unknown", "device_id", quality.PLACEHOLDER),
+        ("device.user_agent", "curl/8.1", "user_agent", quality.NOT_A_BROWSER),
+        ("customer.email", "A@Example.com", "email", quality.TEST_DOMAIN),
+        ("customer.phone_e164", "+10000000000", "phone_e164", quality.PLACEHOLDER),
+        ("customer.name", "test", "cardholder_name", quality.PLACEHOLDER),
+        ("customer.billing.country", "", "billing_address", quality.INCOMPLETE),
+        ("acquirer.stan", "000000", "stan", quality.PLACEHOLDER),
+        ("merchant.mcc", "0000", "mcc", quality.PLACEHOLDER),
+    ],
+)
+def test_what_software_filled_in_is_below_quality(path: str, value: str, name: str, reason: str) -> None:
+    request = full_request()
+    *parents, field = path.split(".")
+    message = request
+    for parent in parents:
+        message = getattr(message, parent)
+    setattr(message, field, value)
+    known = signals(payment(request), QUIET)
+    assert poor(known) == {name: reason}
+    assert known.below_quality == 1 << FIELD_BY_NAME[name].number
+    assert known.below_quality & known.mask == known.below_quality
+
+
+def test_a_full_good_request_is_wholly_fit_to_be_shared() -> None:
+    assert signals(payment(), QUIET).below_quality == 0
+
+
+def test_the_score_is_the_sum_of_the_points_of_its_rules() -> None:
+    # Full request: opened today, authenticated; nothing else for or against it.
+    assessment = signals(payment(), QUIET).assessment
+    expected = BASE_POINTS + RULE_BY_CODE["account_today"].points + RULE_BY_CODE["authenticated"].points
+    assert assessment.value == expected
+    assert assessment.reason_codes == ("account_today",)
+    assert assessment.model_id == "points-1"
+
+
+def test_a_rings_payment_scores_far_above_a_regular_customers() -> None:
+    regular = full_request()
+    regular.customer.history.account_age_days = 800
+    regular.customer.history.card_on_file_age_days = 400
+    ring = full_request()
+    ring.ClearField("authentication")
+    ring.authentication.cvv_result = "N"
+    ring.authentication.avs_result = "N"
+    ring.customer.shipping.postal_code = "99999"
+    ring.amount_minor = 250_000
+    low = signals(payment(regular), QUIET).assessment
+    high = signals(payment(ring), busy(ip=(9, 20, 20), device=(9, 12, 12))).assessment
+    assert low.normalised <= 50
+    assert high.normalised >= 900
+    assert high.reason_codes == ("ip_burst", "device_burst", "cvv_mismatch", "amount_very_high")
+
+
+def test_card_testing_shows_by_small_amounts_amid_many_attempts() -> None:
+    request = full_request()
+    request.amount_minor = 100
+    assert "card_testing" in signals(payment(request), busy(ip=(5, 5, 5))).assessment.reason_codes
+    assert "card_testing" not in signals(payment(request), QUIET).assessment.reason_codes
+
+
+def test_while_velocity_is_warming_its_rules_have_no_say() -> None:
+    assert signals(payment(), WARMING).assessment == signals(payment(), QUIET).assessment
+
+
+def test_every_rule_has_words_and_its_own_code() -> None:
+    assert len(RULE_BY_CODE) == len(RULES)
+    assert all(rule.words and rule.points for rule in RULES)
+
+
+def test_what_is_the_senders_own_is_counted_apart_for_each_sender() -> None:
+    checked = payment()
+    ours = velocity_values(checked, sender_id="a")
+    theirs = velocity_values(checked, sender_id="b")
+    assert ours[VelocityKind.MERCHANT] != theirs[VelocityKind.MERCHANT]
+    assert ours[VelocityKind.DEVICE] != theirs[VelocityKind.DEVICE]
+    assert ours[VelocityKind.CARD] == theirs[VelocityKind.CARD]
+    assert velocity_values(payment(least_request()))[VelocityKind.IP] is None
