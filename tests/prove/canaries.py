@@ -179,8 +179,8 @@ def _plant_all(state: Path) -> list[str]:
             file.write(json.dumps({"event": "odd", "detail": CANARIES["pan-harbor"]}) + "\n")
 
     kinds: list[tuple[str, str, Callable[[Path], None]]] = [
-        ("journal", "gateway/journal/evaluations/*.seg", journal),
-        ("feeds journal", "feeds/journal/deliveries/*.seg", journal),
+        ("journal", "gateway/journal/evaluations/*.journal", journal),
+        ("feeds journal", "feeds/journal/deliveries/*.journal", journal),
         ("database", "feeds/feeds.sqlite3", database),
         ("lake", "measure/lake/**/*.parquet", lake),
         ("log", "logs/gateway.log", log),
