@@ -240,6 +240,25 @@ def test_a_der_signature_is_refused() -> None:
     assert refusal(network.receiver, b".".join((head, payload, b64(der)))) == "signature"
 
 
+def test_a_signature_has_one_spelling() -> None:
+    network = Network()
+    head, payload, signature = network.share().split(b".")
+    raw = unb64(signature)
+    longer = b64(raw[:32] + b"\x00" + raw[32:])
+    assert refusal(network.receiver, b".".join((head, payload, longer))) == "signature"
+    # 86 letters carry 516 bits for 512: the last letter has sixteen spellings, and only one is taken.
+    taken = 0
+    for letter in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_":
+        try:
+            network.receiver.open(b".".join((head, payload, signature[:-1] + bytes([letter]))))
+            taken += 1
+        except RefusedToken:
+            continue
+    assert taken == 1
+    for spelling in (signature + b"==", signature + b"    ", b"\n\n\n\n" + signature, signature + b"{{{{"):
+        assert refusal(network.receiver, b".".join((head, payload, spelling))) == "malformed"
+
+
 def test_a_signature_of_zeros_is_refused() -> None:
     network = Network()
     head, payload, _ = network.share().split(b".")
@@ -316,6 +335,19 @@ def test_a_flipped_bit_of_the_ciphertext_is_refused_also_when_the_content_key_is
     body[20] ^= 1
     parts[3] = b64(bytes(body))
     assert refusal(network.receiver, network.share(sealed=b".".join(parts))) == "decryption"
+
+
+@pytest.mark.parametrize("name", ["alg dir", "kid of another", "zip", "enc A128GCM"])
+def test_a_header_is_read_also_when_the_content_key_under_it_is_cached(name: str) -> None:
+    network = Network()
+    network.receiver.open(network.share())
+    changed, code = JWE_HEADERS[name]
+    header, wrapped, nonce, _, _ = _jwe_header(network, **changed).split(b".")
+    # The sender itself knows the content key, so this one decrypts.
+    (content,) = network.sealer._cached.values()
+    body = content.aead.encrypt(unb64(nonce), network.body(), header)
+    sealed = b".".join((header, wrapped, nonce, b64(body[:-16]), b64(body[-16:])))
+    assert refusal(network.receiver, network.share(sealed=sealed)) == code
 
 
 def test_a_body_for_another_recipients_key_is_refused() -> None:

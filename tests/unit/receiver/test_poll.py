@@ -200,7 +200,7 @@ def test_run_goes_on_after_failures_and_acknowledges_at_the_end() -> None:
             web.Response(text="[1"),
             web.Response(text="[]"),
             web.json_response({"sets": []}),
-            web.Response(status=302, headers={"Location": "http://127.0.0.1:1/"}),
+            web.Response(status=302, headers={"Location": "/elsewhere"}),
         ]
         got: list[int | None] = []
         stop = asyncio.Event()
@@ -218,6 +218,7 @@ def test_run_goes_on_after_failures_and_acknowledges_at_the_end() -> None:
         assert poll.counts.poll_faults == 5
         assert len(transmitter.acknowledged) == 3
         assert transmitter.questions[-1]["maxEvents"] == 0
+        assert transmitter.redirected == 0
 
     asyncio.run(scenario())
 

@@ -23,6 +23,7 @@ class Transmitter:
         self.questions: list[dict[str, Any]] = []
         self.faults: list[web.Response] = []
         self.jwks_asked = 0
+        self.redirected = 0
         self.url = ""
 
     def put(self, jti: str, token: bytes) -> None:
@@ -47,10 +48,15 @@ class Transmitter:
         self.jwks_asked += 1
         return web.json_response(self.network.jwks)
 
+    async def elsewhere(self, _: web.Request) -> web.Response:
+        self.redirected += 1
+        return web.json_response({"sets": {}})
+
     @asynccontextmanager
     async def serving(self, stream_id: str = "stream-northgate-bank") -> AsyncIterator[ClientSession]:
         app = web.Application()
         app.router.add_post(f"/ssf/streams/{stream_id}/poll", self.poll)
+        app.router.add_route("*", "/elsewhere", self.elsewhere)
         app.router.add_get("/.well-known/jwks.json", self.jwks)
         runner = web.AppRunner(app)
         await runner.setup()
