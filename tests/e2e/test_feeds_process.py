@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -22,13 +22,15 @@ from gateway.records import journal
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
 from issuernetwork.storage.v1 import journal_pb2 as storage
-from issuernetwork.v1 import common_pb2 as common
 from issuernetwork.v1 import feed_pb2 as v1
 from issuernetwork.v1 import feed_pb2_grpc
 from tests.prove.installation import Installation
 from tests.unit.feeds.records import LOOKUP, SSF, decision, evaluation, references
 
 BANK = "northgate-bank"
+SHARED, WAITING, KILLED, CRASHED = "bank-shared", "bank-waiting", "bank-killed", "bank-crashed"
+"""A recipient, and so a stream, for each test: they share one process."""
+
 DEADLINE_S = 20.0
 
 
@@ -43,34 +45,38 @@ class Feeds:
         )
         self._next = 0
 
-    def pay(self, count: int, **changes: object) -> list[str]:
-        """Payments shared by stream and look-up; their share ids."""
-        numbers = range(self._next, self._next + count)
+    def pay(self, count: int, recipient_id: str) -> list[int]:
+        """Payments shared by stream and look-up; their numbers."""
+        numbers = list(range(self._next, self._next + count))
         self._next += count
         records = [
-            evaluation(number, decision(f"share-{number}", transports=(SSF, LOOKUP)), **changes)
+            evaluation(number, decision(f"share-{number}", recipient_id=recipient_id), issuer_id=recipient_id)
             for number in numbers
         ]
         self._gateway.append(journal.EVALUATIONS, [record.SerializeToString() for record in records])
-        return [f"share-{number}" for number in numbers]
+        return numbers
 
-    def poll(self, *, token: str = BANK, stream: str = BANK, **members: object) -> dict[str, Any]:
+    def poll(self, recipient_id: str, *, token: str = "", **members: object) -> dict[str, Any]:
         base = self.installation.supervisor.addresses("feeds")["http"]
         request = urllib.request.Request(
-            f"{base}/ssf/streams/stream-{stream}/poll",
+            f"{base}/ssf/streams/stream-{recipient_id}/poll",
             data=json.dumps({"returnImmediately": True, **members}).encode(),
-            headers={"Authorization": f"Bearer {self.installation.tokens[token]}"},
+            headers={"Authorization": f"Bearer {self.installation.tokens[token or recipient_id]}"},
         )
         with urllib.request.urlopen(request, timeout=40) as reply:
             found: dict[str, Any] = json.loads(reply.read())
         return found
+
+    def deliveries(self, recipient_id: str) -> list[storage.DeliveryRecord]:
+        records = [storage.DeliveryRecord.FromString(raw) for raw in self.records(journal.DELIVERIES)]
+        return [record for record in records if record.recipient_id == recipient_id]
 
     def get(self, path: str) -> Any:
         base = self.installation.supervisor.addresses("feeds")["http"]
         with urllib.request.urlopen(f"{base}{path}", timeout=10) as reply:
             return json.loads(reply.read())
 
-    def call(self, method: str, request: Any, principal: str = BANK) -> Any:
+    def call(self, method: str, request: Any, principal: str) -> Any:
         address = self.installation.address("feeds", "grpc")
         with grpc.insecure_channel(address) as channel:
             stub = feed_pb2_grpc.FeedServiceStub(channel)  # type: ignore[no-untyped-call]
@@ -89,9 +95,12 @@ class Feeds:
         self._gateway.close()
 
 
-@pytest.fixture
-def feeds(tmp_path: Path) -> Iterator[Feeds]:
-    with Installation(tmp_path, processes=("feeds",)) as installation:
+@pytest.fixture(scope="module")
+def feeds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feeds]:
+    installation = Installation(tmp_path_factory.mktemp("feeds"), processes=("feeds",))
+    for recipient_id in (SHARED, WAITING, KILLED, CRASHED):
+        installation.token(recipient_id, "issuer")
+    with installation:
         running = Feeds(installation)
         yield running
         running.close()
@@ -119,54 +128,56 @@ def _event(claims: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return uri, event
 
 
-def _jtis(feeds: Feeds, count: int) -> dict[str, str]:
+def _sets(feeds: Feeds, recipient_id: str, count: int) -> dict[str, str]:
     """Sets of a poll that acknowledges nothing, once `count` are there."""
     sets: dict[str, str] = until(
-        lambda: found if len(found := feeds.poll(maxEvents=1000)["sets"]) >= count else None
+        lambda: found if len(found := feeds.poll(recipient_id, maxEvents=1000)["sets"]) >= count else None
     )
     return sets
 
 
 def test_a_share_is_polled_verified_looked_up_and_receipted(feeds: Feeds) -> None:
-    [share_id] = feeds.pay(1)
-    [(jti, token)] = _jtis(feeds, 1).items()
+    [number] = feeds.pay(1, SHARED)
+    share_id = f"share-{number}"
+    [(jti, token)] = _sets(feeds, SHARED, 1).items()
     claims = _claims(feeds, token)
     uri, event = _event(claims)
     assert uri == "urn:x-issuernetwork:event:share:v1"
-    assert (claims["aud"], claims["txn"], claims["jti"]) == (BANK, "evaluation-0", jti)
+    assert (claims["aud"], claims["txn"], claims["jti"]) == (SHARED, f"evaluation-{number}", jti)
     assert (event["stream_seq"], event["share_id"], event["encryptedData"]) == (1, share_id, "e30.a.b.c.d")
-    assert feeds.get("/.well-known/ssf-configuration")["delivery_methods_supported"] == ["urn:ietf:rfc:8936"]
+    configuration = feeds.get("/.well-known/ssf-configuration")
+    assert configuration["delivery_methods_supported"] == ["urn:ietf:rfc:8936"]
 
-    found = feeds.call("Lookup", v1.LookupRequest(match=references(0)))
+    question = v1.LookupRequest(match=references(number))
+    found = feeds.call("Lookup", question, SHARED)
     assert found.match == v1.MATCH_RESULT_UNIQUE
     assert [(one.share_id, one.signed_set) for one in found.shares] == [(share_id, token)]
-    assert feeds.call("Lookup", v1.LookupRequest(match=references(0)), "harbor-federal").match == (
-        v1.MATCH_RESULT_NOT_MATCHED
-    )
+    assert feeds.call("Lookup", question, WAITING).match == v1.MATCH_RESULT_NOT_MATCHED
 
     receipt = v1.Receipt(receipt_id="r1", share_id=share_id, use=v1.RECEIPT_USE_USED, approved=True)
-    foreign = feeds.call("ReportReceipts", v1.ReportReceiptsRequest(receipts=[receipt]), "harbor-federal")
+    request = v1.ReportReceiptsRequest(receipts=[receipt])
+    foreign = feeds.call("ReportReceipts", request, WAITING)
     assert [issue.field for issue in foreign.results[0].field_issues] == ["share_id"]
-    first = feeds.call("ReportReceipts", v1.ReportReceiptsRequest(receipts=[receipt]))
-    again = feeds.call("ReportReceipts", v1.ReportReceiptsRequest(receipts=[receipt]))
-    assert (first.results[0].recorded, first.results[0].duplicate) == (True, False)
-    assert (again.results[0].recorded, again.results[0].duplicate) == (True, True)
+    first, again = (feeds.call("ReportReceipts", request, SHARED).results[0] for _ in range(2))
+    assert (first.recorded, first.duplicate) == (True, False)
+    assert (again.recorded, again.duplicate) == (True, True)
     [kept] = [storage.ReceiptRecord.FromString(raw) for raw in feeds.records(journal.RECEIPTS)]
-    assert (kept.sender_id, kept.payment_intent_id, kept.program) == ("payments", "payment-0", "risk-score")
+    assert (kept.sender_id, kept.payment_intent_id, kept.program) == (
+        "payments", f"payment-{number}", "risk-score",
+    )  # fmt: skip
 
-    assert feeds.poll(ack=[jti])["sets"] == {}
-    events = [storage.DeliveryRecord.FromString(raw) for raw in feeds.records(journal.DELIVERIES)]
-    steps = [(record.transport, record.event) for record in events if record.transport == SSF]
-    assert steps[0] == (SSF, storage.DELIVERY_EVENT_ENQUEUED)
-    assert steps[-1] == (SSF, storage.DELIVERY_EVENT_ACKNOWLEDGED)
-    assert (LOOKUP, storage.DELIVERY_EVENT_SENT) in [(r.transport, r.event) for r in events]
+    assert feeds.poll(SHARED, ack=[jti])["sets"] == {}
+    steps = [(record.transport, record.event) for record in feeds.deliveries(SHARED)]
+    by_stream = [event for transport, event in steps if transport == SSF]
+    assert by_stream[0] == storage.DELIVERY_EVENT_ENQUEUED
+    assert by_stream[-1] == storage.DELIVERY_EVENT_ACKNOWLEDGED
+    assert (LOOKUP, storage.DELIVERY_EVENT_SENT) in steps
 
 
 def test_callers_without_a_right_to_it_learn_nothing(feeds: Feeds) -> None:
-    feeds.pay(1)
     for token, stream in ((BANK, "harbor-federal"), ("payments", BANK), ("ops", BANK)):
         with pytest.raises(urllib.error.HTTPError) as refused:
-            feeds.poll(token=token, stream=stream)
+            feeds.poll(stream, token=token)
         assert refused.value.code == 404
         refused.value.close()
     with pytest.raises(grpc.RpcError) as denied:
@@ -175,31 +186,21 @@ def test_callers_without_a_right_to_it_learn_nothing(feeds: Feeds) -> None:
 
 
 def test_a_waiting_poll_is_answered_as_soon_as_something_is_shared(feeds: Feeds) -> None:
-    import threading
-
-    answers: list[tuple[float, dict[str, Any]]] = []
-
-    def wait() -> None:
-        reply = feeds.poll(returnImmediately=False)
-        answers.append((time.monotonic(), reply))
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    time.sleep(0.3)  # long enough that the poll waits; a poll that came later would pass as well
-    shared_s = time.monotonic()
-    feeds.pay(1)
-    thread.join(10)
-    [(answered_s, reply)] = answers
-    assert list(reply["sets"]) == ["share-0"]
-    assert answered_s - shared_s < 2.0
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(feeds.poll, WAITING, returnImmediately=False)
+        # Had the poll come later than the payment it would be answered at once as well.
+        assert not waiting.done()
+        started_s = time.monotonic()
+        [number] = feeds.pay(1, WAITING)
+        assert list(waiting.result(20)["sets"]) == [f"share-{number}"]
+    assert time.monotonic() - started_s < 10, "it waited for the end of the long poll"
 
 
 def test_a_fraud_report_reaches_the_issuer_of_the_card_and_no_report_comes_back_to_its_reporter(
     feeds: Feeds,
 ) -> None:
-    feeds.pay(2)
-    jtis = list(_jtis(feeds, 2))
-    feeds.poll(ack=jtis, maxEvents=0)
+    mine, other = feeds.pay(2, BANK)
+    feeds.poll(BANK, ack=list(_sets(feeds, BANK, 2)), maxEvents=0)
     now_ms = time.time_ns() // 1_000_000
 
     def label(label_id: str, **about: Any) -> v1.LabelEvent:
@@ -209,39 +210,26 @@ def test_a_fraud_report_reaches_the_issuer_of_the_card_and_no_report_comes_back_
             **about,
         )  # fmt: skip
 
-    by_sender = until(
-        lambda: (
-            found
-            if (
-                found := feeds.call(
-                    "ReportLabels",
-                    v1.ReportLabelsRequest(labels=[label("l1", payment_intent_id="payment-0")]),
-                    "payments",
-                )
-            )
-            .results[0]
-            .recorded
-            else None
-        )
+    def report(principal: str, *labels: v1.LabelEvent) -> Any:
+        return feeds.call("ReportLabels", v1.ReportLabelsRequest(labels=labels), principal).results
+
+    [by_sender] = report("payments", label("l1", payment_intent_id=f"payment-{mine}"))
+    assert (by_sender.recorded, list(by_sender.field_issues)) == (True, [])
+    by_issuer = report(
+        BANK, label("l1", match=references(other)), label("l2", share_id="nobody's"), label("")
     )
-    assert not by_sender.results[0].field_issues
-    by_issuer = feeds.call(
-        "ReportLabels",
-        v1.ReportLabelsRequest(
-            labels=[label("l1", match=references(1)), label("l2", share_id="nobody's"), label("")]
-        ),
-    )
-    assert [result.recorded for result in by_issuer.results] == [True, True, False]
-    assert [issue.field for issue in by_issuer.results[2].field_issues] == ["label_id"]
+    assert [result.recorded for result in by_issuer] == [True, True, False]
+    assert [issue.field for issue in by_issuer[2].field_issues] == ["label_id"]
 
     records = [storage.LabelRecord.FromString(raw) for raw in feeds.records(journal.LABELS)]
     assert [(record.reporter_id, record.matched) for record in records] == [
         ("payments", True), (BANK, True), (BANK, False),
     ]  # fmt: skip
-    assert [one.program for one in records[0].decisions] == ["fraud-reports"]
-    assert records[0].decisions[0].outcome == storage.DECISION_OUTCOME_RELEASED
+    assert [(one.program, one.outcome) for one in records[0].decisions] == [
+        ("fraud-reports", storage.DECISION_OUTCOME_RELEASED)
+    ]
     assert not records[1].decisions
-    [token] = _jtis(feeds, 1).values()
+    [token] = _sets(feeds, BANK, 1).values()
     _, event = _event(_claims(feeds, token))
     assert (event["program"], event["stream_seq"]) == ("fraud-reports", 3)
     header = json.loads(base64.urlsafe_b64decode(event["encryptedData"].split(".")[0] + "=="))
@@ -249,61 +237,65 @@ def test_a_fraud_report_reaches_the_issuer_of_the_card_and_no_report_comes_back_
 
 
 def test_a_kill_turns_what_is_queued_into_signed_tombstones_at_their_own_places(feeds: Feeds) -> None:
-    feeds.pay(5)
-    before = _jtis(feeds, 5)
+    [number, *_] = feeds.pay(5, KILLED)
+    before = _sets(feeds, KILLED, 5)
     policy = SqlitePolicyStore(str(feeds.state.policy_db), SystemClock())
-    policy.kill("risk-score", BANK, actor="test", reason="test")
+    policy.kill("risk-score", KILLED, actor="test", reason="test")
     policy.close()
     after: dict[str, str] = until(
-        lambda: found if not set(found := feeds.poll(maxEvents=1000)["sets"]) & set(before) else None
+        lambda: found if not set(found := feeds.poll(KILLED, maxEvents=1000)["sets"]) & set(before) else None
     )
     events = [_event(_claims(feeds, token)) for token in after.values()]
     assert {uri for uri, _ in events} == {"urn:x-issuernetwork:event:withdrawn:v1"}
     assert sorted(event["stream_seq"] for _, event in events) == [1, 2, 3, 4, 5]
     assert {event["reason"] for _, event in events} == {"killed"}
-    assert feeds.call("Lookup", v1.LookupRequest(match=references(0))).match == v1.MATCH_RESULT_NOT_MATCHED
-    assert shares_already_left(feeds.state.feeds_db, "risk-score", BANK).ssf == 5
-    feeds.poll(ack=list(before))
-    assert len(feeds.poll(maxEvents=1000)["sets"]) == 5, "an ack of the data is none of the tombstone"
+    found = feeds.call("Lookup", v1.LookupRequest(match=references(number)), KILLED)
+    assert found.match == v1.MATCH_RESULT_NOT_MATCHED
+    assert shares_already_left(feeds.state.feeds_db, "risk-score", KILLED).ssf == 5
+    feeds.poll(KILLED, ack=list(before))
+    left = feeds.poll(KILLED, maxEvents=1000)["sets"]
+    assert len(left) == 5, "an ack of the data is none of the tombstone"
+
+
+class _Receiver:
+    """Takes sets, and holds that a place never has other bytes."""
+
+    def __init__(self, feeds: Feeds) -> None:
+        self._feeds = feeds
+        self._acks: list[str] = []
+        self.seen: dict[int, str] = {}
+
+    def round(self, max_events: int) -> int:
+        """Polls once; the places seen so far."""
+        try:
+            reply = self._feeds.poll(CRASHED, ack=self._acks, maxEvents=max_events)
+        except OSError:
+            return len(self.seen)
+        self._acks = list(reply["sets"])
+        for token in reply["sets"].values():
+            place = _event(_payload(token))[1]["stream_seq"]
+            assert self.seen.setdefault(place, token) == token, "other bytes at the same place"
+        return len(self.seen)
 
 
 def test_nothing_is_lost_nor_doubled_when_the_process_is_killed_in_the_middle(feeds: Feeds) -> None:
-    seen: dict[int, str] = {}
-    shares: list[str] = []
-    acks: list[str] = []
+    receiver = _Receiver(feeds)
+    shares: set[str] = set()
     for _ in range(3):
-        shares += feeds.pay(200)
-        for _ in range(2):
-            try:
-                reply = feeds.poll(ack=acks, maxEvents=37)
-            except OSError:
-                break
-            acks = []
-            for jti, token in reply["sets"].items():
-                place = _payload(token)["events"]["urn:x-issuernetwork:event:share:v1"]["stream_seq"]
-                assert seen.setdefault(place, token) == token, "other bytes at the same place"
-                acks.append(jti)
+        shares |= {f"share-{number}" for number in feeds.pay(200, CRASHED)}
+        receiver.round(37)
+        receiver.round(37)
         feeds.installation.supervisor.signal("feeds", signal.SIGKILL)
         feeds.installation.supervisor.respawn("feeds")
+    until(lambda: receiver.round(1000) >= len(shares))
+    receiver.round(0)
 
-    def drained() -> bool:
-        nonlocal acks
-        reply = feeds.poll(ack=acks, maxEvents=1000)
-        acks = list(reply["sets"])
-        for token in reply["sets"].values():
-            place = _payload(token)["events"]["urn:x-issuernetwork:event:share:v1"]["stream_seq"]
-            assert seen.setdefault(place, token) == token, "other bytes at the same place"
-        return len(seen) >= len(shares)
-
-    until(drained)
-    assert sorted(seen) == list(range(1, len(shares) + 1))
-    assert sorted(_payload(token)["sub_id"]["id"] for token in seen.values()) == sorted(shares)
-    feeds.poll(ack=acks)
-    records = [storage.DeliveryRecord.FromString(raw) for raw in feeds.records(journal.DELIVERIES)]
+    assert sorted(receiver.seen) == list(range(1, len(shares) + 1))
+    assert {_payload(token)["sub_id"]["id"] for token in receiver.seen.values()} == shares
+    records = [record for record in feeds.deliveries(CRASHED) if record.transport == SSF]
     for event in (storage.DELIVERY_EVENT_ENQUEUED, storage.DELIVERY_EVENT_SENT):
-        assert {r.share_id for r in records if r.event == event and r.transport == SSF} == set(shares)
-    places = {(r.share_id, r.stream_seq) for r in records if r.transport == common.TRANSPORT_SSF}
-    assert len(places) == len(shares), "a share has one place"
+        assert {record.share_id for record in records if record.event == event} == shares
+    assert len({(record.share_id, record.stream_seq) for record in records}) == len(shares)
 
 
 def _payload(token: str) -> dict[str, Any]:
