@@ -56,14 +56,15 @@ class NetworkLink:
         with suppress(ConnectionError):
             while line := await reader.readline():
                 reply = json.loads(line)
-                waiting = self._waiting.pop(reply["id"], None)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(reply)
-        self._writer = None
-        for lost in self._waiting.values():
-            if not lost.done():
-                lost.set_exception(ConnectionResetError("the issuer's line broke"))
-        self._waiting.clear()
+                asked = self._waiting.pop(reply["id"], None)
+                if asked is not None and not asked.done():
+                    asked.set_result(reply)
+        # Taken off first: what is asked from here on goes over the next line.
+        lost, self._waiting = list(self._waiting.values()), {}
+        for waiting in lost:
+            if not waiting.done():
+                waiting.set_exception(ConnectionResetError("the issuer's line broke"))
+        await self._hang_up()
 
     async def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """Sends `message` (with its own `id`), waits for the reply. Raises ConnectionError, TimeoutError."""
@@ -90,9 +91,15 @@ class NetworkLink:
                 return Answer(reply["code"], reply["approved"])
         return Answer("91", approved=False, stand_in=True)
 
+    async def _hang_up(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
     async def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        await self._hang_up()
         if self._reading is not None:
             self._reading.cancel()
             with suppress(asyncio.CancelledError):
