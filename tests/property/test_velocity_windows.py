@@ -61,24 +61,26 @@ def test_a_restart_from_snapshot_and_tail_counts_as_if_there_had_been_none(
     moves = timed(attempts)
     disk, path = SimDisk(0), "/state/velocity.snapshot"
     disk.make_dirs("/state")
-    store = EmbeddedVelocity()
+    store, reference = EmbeddedVelocity(), Reference()
     store.caught_up()
-    frozen = store.freeze()
+    frozen = None
     covered = -1
     for position, (time_ms, key) in enumerate(moves):
-        store.touch([(time_ms, [key])])
+        expected = reference.touch(key, time_ms)
+        assert store.touch([(time_ms, [key])]) == [(expected,)]
         if position == frozen_at:
             # Written later, while counting goes on: must still be the state at `position`.
             frozen, covered = store.freeze(), position
-        if position == max(frozen_at, written_at):
+            assert frozen is not None
+        if frozen is not None and position >= written_at and not frozen.released:
             frozen.write(disk, path, position=covered)
-    if covered < 0 or written_at >= len(moves):
+    if frozen is not None and not frozen.released:
         frozen.write(disk, path, position=covered)
 
     restarted = EmbeddedVelocity()
     position = restarted.load(disk, path)
-    assert position == covered
-    for time_ms, key in moves[position + 1 :]:
+    assert position == (None if covered < 0 else covered)
+    for time_ms, key in moves[covered + 1 :]:
         restarted.replay([key, b""], time_ms)
     restarted.caught_up()
     last_ms = moves[-1][0]

@@ -12,8 +12,9 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from gateway.records.errors import GatewayError
@@ -38,9 +39,11 @@ _NO_COUNTS: Final = _EMPTY[_MINUTE_AT:]
 _SLAB_SHIFT: Final = 9
 _SLAB_MASK: Final = (1 << _SLAB_SHIFT) - 1
 
-_MAGIC: Final = b"EINVEL01"
-_HEADER: Final = struct.Struct("<8sqII")  # magic, journal position, keys of the old and the young generation
-_CRC: Final = struct.Struct("<I")
+# A snapshot holds this machine's own arrays: one of the other byte order is as good as damaged.
+_MAGIC: Final = b"EINVEL1" + (b"<" if sys.byteorder == "little" else b">")
+_HEADER: Final = struct.Struct("=8sqIII")  # magic, journal position, slabs, keys of the old, of the young
+_CRC: Final = struct.Struct("=I")
+_KEYS_AT_ONCE: Final = 1024  # some 100 µs without letting go of the interpreter
 
 
 class VelocitySnapshotCorrupt(GatewayError):
@@ -67,7 +70,18 @@ class EmbeddedVelocity:
     `max_keys` that was touched last is always kept, and a forgotten key counts from 1 again.
     """
 
-    __slots__ = ("_dying", "_frozen", "_half", "_old", "_ready", "_slabs", "_slots", "_young")
+    __slots__ = (
+        "_dying",
+        "_frozen",
+        "_half",
+        "_held",
+        "_old",
+        "_over",
+        "_ready",
+        "_slabs",
+        "_slots",
+        "_young",
+    )
 
     def __init__(self, *, max_keys: int = MAX_KEYS) -> None:
         if max_keys < 2:
@@ -80,6 +94,10 @@ class EmbeddedVelocity:
         self._frozen: set[int] = set()
         self._slots = 0
         self._ready = False
+        # While a snapshot is being written it shares both dicts, which then stand still: keys that are new to
+        # the young generation go over them.
+        self._held: FrozenVelocity | None = None
+        self._over: dict[int, int] = {}
 
     @property
     def ready(self) -> bool:
@@ -91,13 +109,17 @@ class EmbeddedVelocity:
         self._ready = True
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        if self._held is None:
+            return len(self._young) + len(self._old)
+        return len(self._old.keys() | self._young.keys() | self._over.keys())
 
     def touch(self, batch: Sequence[Touch]) -> list[tuple[Counts | None, ...] | None]:
         """As the port says. While warming nothing is counted here: the journal has the attempt, and `replay`
         comes to it."""
         if not self._ready:
             return [None] * len(batch)
+        if self._held is not None and self._held.released:
+            self._thaw()
         count = self._count
         answers: list[tuple[Counts | None, ...] | None] = []
         for payment_time_ms, keys in batch:
@@ -107,6 +129,8 @@ class EmbeddedVelocity:
 
     def replay(self, keys: Sequence[bytes | None], payment_time_ms: int) -> None:
         """Counts an attempt read back from the journal. An empty key stands for none, as records have it."""
+        if self._held is not None and self._held.released:
+            self._thaw()
         minute = min(max(payment_time_ms // MINUTE_MS, 0), _MAX_MINUTE)
         for key in keys:
             if key:
@@ -142,23 +166,55 @@ class EmbeddedVelocity:
 
     def _admit(self, short: int) -> int:
         """Slot of a key that the young generation does not have."""
+        if self._held is not None:
+            return self._admit_over(short)
         slot = self._old.pop(short, None)
         if len(self._young) >= self._half:
-            if self._old:
-                self._dying.append(self._old)
-            self._old, self._young = self._young, {}
+            self._turn()
         if slot is None:
             slot = self._new_slot()
-            at = (slot & _SLAB_MASK) * RECORD_UNITS
-            self._writable(slot >> _SLAB_SHIFT)[at : at + RECORD_UNITS] = _EMPTY
         self._young[short] = slot
         return slot
 
+    def _admit_over(self, short: int) -> int:
+        """The same while a snapshot holds both generations."""
+        slot = self._over.get(short)
+        if slot is None:
+            slot = self._old.get(short)
+            if slot is None:
+                slot = self._new_slot()
+            self._over[short] = slot
+            if len(self._over) >= self._half:
+                # The writer hangs. Rather a pause than memory without a bound; the slabs stay its own.
+                self._old, self._young = self._old.copy(), self._young.copy()
+                self._thaw(slabs_too=False)
+        return slot
+
+    def _thaw(self, *, slabs_too: bool = True) -> None:
+        """Takes the dicts back from a snapshot that is written, and puts into them what came meanwhile."""
+        over, self._over, self._held = self._over, {}, None
+        if slabs_too:
+            self._frozen.clear()
+        for short, slot in over.items():
+            self._old.pop(short, None)
+            if len(self._young) >= self._half:
+                self._turn()
+            self._young[short] = slot
+
+    def _turn(self) -> None:
+        """The generation not touched since the last turn is forgotten; the young one is now the old."""
+        if self._old:
+            self._dying.append(self._old)
+        self._old, self._young = self._young, {}
+
     def _new_slot(self) -> int:
-        """A forgotten record if there is one: forgetting costs a little each time and is never a pause."""
+        """An empty record; a forgotten one if there is any, so that forgetting is never a pause."""
         while self._dying:
             if self._dying[-1]:
-                return self._dying[-1].popitem()[1]
+                slot = self._dying[-1].popitem()[1]
+                at = (slot & _SLAB_MASK) * RECORD_UNITS
+                self._writable(slot >> _SLAB_SHIFT)[at : at + RECORD_UNITS] = _EMPTY
+                return slot
             self._dying.pop()
         slot = self._slots
         if slot >> _SLAB_SHIFT == len(self._slabs):
@@ -174,15 +230,26 @@ class EmbeddedVelocity:
             self._frozen.discard(number)
         return self._slabs[number]
 
-    def freeze(self) -> "FrozenVelocity":
-        """The state as it is now, in about a millisecond at the limit: indexes are copied, slabs when they
-        change. Call it on the counting thread, between batches."""
+    def freeze(self) -> "FrozenVelocity | None":
+        """The state as it is now, in some 50 µs: nothing is copied before it changes.
+
+        Call it on the counting thread between batches, and `write` (or `release`) the result on another. None
+        while an earlier one is still being written.
+        """
+        if self._held is not None:
+            if not self._held.released:
+                return None
+            self._thaw()
         self._frozen = set(range(len(self._slabs)))
-        return FrozenVelocity(self._old.copy(), self._young.copy(), tuple(self._slabs))
+        self._held = FrozenVelocity(self._old, self._young, tuple(self._slabs))
+        return self._held
 
     def snapshot(self, disk: Disk, path: str, *, position: int) -> None:
         """Freezes and writes at once; where a pause matters, `freeze()` here, `write()` on another thread."""
-        self.freeze().write(disk, path, position=position)
+        frozen = self.freeze()
+        if frozen is not None:
+            frozen.write(disk, path, position=position)
+            self._thaw()
 
     def load(self, disk: Disk, path: str) -> int | None:
         """Takes up a snapshot and returns the journal position that it covers: replay what follows it.
@@ -194,13 +261,14 @@ class EmbeddedVelocity:
         except FileNotFoundError:
             return None
         data = disk.read_at(path, 0, size)
-        position, old, young = _unpacked(data)
-        self._young, self._old, self._dying, self._frozen = {}, {}, [], set()
-        self._slabs, self._slots = [], 0
-        for short, record in (*old, *young):
+        position, keys, slots, slabs = _unpacked(data)
+        self._young, self._old, self._over, self._dying = {}, {}, {}, []
+        self._slabs, self._slots, self._frozen, self._held = [], 0, set(), None
+        for short, stored in zip(keys, slots, strict=True):
             slot = self._admit(short)
-            at = (slot & _SLAB_MASK) * RECORD_UNITS
-            self._slabs[slot >> _SLAB_SHIFT][at : at + RECORD_UNITS] = record
+            at, stored_at = (slot & _SLAB_MASK) * RECORD_UNITS, stored * RECORD_UNITS
+            slab = self._slabs[slot >> _SLAB_SHIFT]
+            slab[at : at + RECORD_UNITS] = slabs[stored_at : stored_at + RECORD_UNITS]
         return position
 
 
@@ -243,53 +311,72 @@ def _count_late(slab: "array[int]", at: int, clock: int, minute: int) -> Counts:
     return counts[0], counts[1], counts[2]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(slots=True, repr=False, eq=False)
 class FrozenVelocity:
-    """The state at one moment; counting goes on beside it."""
+    """The state at one moment; counting goes on beside it. What it holds stands still until `release`."""
 
     old: dict[int, int]
     young: dict[int, int]
     slabs: tuple["array[int]", ...]
+    released: bool = False
 
     def write(self, disk: Disk, path: str, *, position: int) -> None:
-        """Replaces the snapshot atomically. `position` is the last journal position that is counted in it."""
-        disk.replace(path, self.packed(position))
+        """Replaces the snapshot atomically, and releases. `position` is the last journal position counted.
 
-    def packed(self, position: int) -> bytes:
-        """Header, records (key 8 bytes, then the record, little-endian), CRC-32 of all before it."""
-        parts = [_HEADER.pack(_MAGIC, position, len(self.old), len(self.young))]
+        In small pieces, each written at once: a write lets the counting thread have the interpreter.
+        """
+        try:
+            file = disk.open_append(path + ".new")
+            try:
+                file.truncate(0)
+                crc = 0
+                for piece in self.pieces(position):
+                    crc = zlib.crc32(piece, crc)
+                    file.write(piece)
+                file.write(_CRC.pack(crc))
+                file.sync()
+            finally:
+                file.close()
+            disk.rename(path + ".new", path)
+            disk.sync_dir(path.rpartition("/")[0])
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Gives back what is held: the last thing done with it. Any thread may call it."""
+        self.released = True
+        self.old, self.young, self.slabs = {}, {}, ()
+
+    def pieces(self, position: int) -> Iterator[bytes]:
+        """Header, slabs, keys (8 bytes each, old before young), their slots (4 bytes each)."""
+        yield _HEADER.pack(_MAGIC, position, len(self.slabs), len(self.old), len(self.young))
+        for slab in self.slabs:
+            yield slab.tobytes()
         for generation in (self.old, self.young):
-            for short, slot in generation.items():
-                at = (slot & _SLAB_MASK) * RECORD_UNITS
-                record = self.slabs[slot >> _SLAB_SHIFT][at : at + RECORD_UNITS]
-                if sys.byteorder == "big":
-                    record.byteswap()
-                parts.append(short.to_bytes(8, "little"))
-                parts.append(record.tobytes())
-        body = b"".join(parts)
-        return body + _CRC.pack(zlib.crc32(body))
+            keys = iter(generation)
+            while some := array("Q", islice(keys, _KEYS_AT_ONCE)):
+                yield some.tobytes()
+        for generation in (self.old, self.young):
+            slots = iter(generation.values())
+            while some := array("I", islice(slots, _KEYS_AT_ONCE)):
+                yield some.tobytes()
 
 
-_Records = list[tuple[int, "array[int]"]]
-
-
-def _unpacked(data: bytes) -> tuple[int, _Records, _Records]:
-    if len(data) < _HEADER.size + _CRC.size:
-        raise VelocitySnapshotCorrupt(
-            "the velocity snapshot is too short; remove it and counts come from the journal"
-        )
-    magic, position, old, young = _HEADER.unpack_from(data)
-    (crc,) = _CRC.unpack_from(data, len(data) - _CRC.size)
-    step = 8 + RECORD_BYTES
-    whole = len(data) == _HEADER.size + (old + young) * step + _CRC.size
-    if magic != _MAGIC or not whole or crc != zlib.crc32(memoryview(data)[: -_CRC.size]):
-        raise VelocitySnapshotCorrupt(
-            "the velocity snapshot is damaged; remove it and counts come from the journal"
-        )
-    records: _Records = []
-    for at in range(_HEADER.size, len(data) - _CRC.size, step):
-        record = array("H", data[at + 8 : at + step])
-        if sys.byteorder == "big":
-            record.byteswap()
-        records.append((int.from_bytes(data[at : at + 8], "little"), record))
-    return position, records[:old], records[old:]
+def _unpacked(data: bytes) -> tuple[int, "array[int]", "array[int]", "array[int]"]:
+    """Position, keys, their slots, all records in one array."""
+    if len(data) >= _HEADER.size + _CRC.size:
+        magic, position, slabs, old, young = _HEADER.unpack_from(data)
+        keys_at = _HEADER.size + slabs * (RECORD_BYTES << _SLAB_SHIFT)
+        slots_at = keys_at + 8 * (old + young)
+        end = slots_at + 4 * (old + young)
+        whole = magic == _MAGIC and len(data) == end + _CRC.size
+        if whole and _CRC.unpack_from(data, end)[0] == zlib.crc32(memoryview(data)[:end]):
+            return (
+                position,
+                array("Q", data[keys_at:slots_at]),
+                array("I", data[slots_at:end]),
+                array("H", data[_HEADER.size : keys_at]),
+            )
+    raise VelocitySnapshotCorrupt(
+        "the velocity snapshot is damaged; remove it and counts come from the journal"
+    )
