@@ -76,13 +76,17 @@ def _read(name: str, text: str, documents: Documents, report: Report) -> None:
     getattr(documents, directory)[name] = document
 
 
+class _Hidden(yaml.MarkedYAMLError):
+    """YAML that says something other than it seems to. Its problem is our own text."""
+
+
 class _Loader(yaml.SafeLoader):
     """Plain YAML without what hides: no repeated keys, no aliases."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
             mark = cast(Any, self).peek_event().start_mark
-            raise yaml.MarkedYAMLError(problem="an alias", problem_mark=mark)
+            raise _Hidden(problem="an alias", problem_mark=mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
@@ -90,11 +94,11 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise yaml.MarkedYAMLError(
+                raise _Hidden(
                     problem="a key that is not text, put it in quotes", problem_mark=key_node.start_mark
                 )
             if key in seen:
-                raise yaml.MarkedYAMLError(problem="a repeated key", problem_mark=key_node.start_mark)
+                raise _Hidden(problem="a repeated key", problem_mark=key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -106,8 +110,8 @@ def _parse(name: str, text: str, report: Report) -> dict[str, Any] | None:
     try:
         raw = yaml.load(text, _Loader)  # noqa: S506  a SafeLoader with more refused
     except yaml.MarkedYAMLError as fault:
-        ours = fault.context is None and fault.problem and fault.problem.startswith("a ")
-        what = fault.problem if ours else "not valid YAML"  # the library's own text may show a value
+        # The library's own text may show a value.
+        what = fault.problem if isinstance(fault, _Hidden) else "not valid YAML"
         line = f" at line {fault.problem_mark.line + 1}" if fault.problem_mark else ""
         report.add(name, "", f"{what}{line}", "Correct the line")
         return None
