@@ -3,13 +3,14 @@
 import tempfile
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from gateway.server.account import build_account
 from gateway.server.cli.simulation import RunResult, Simulation
 from gateway.server.supervisor import PROCESSES
-from simulator.payments import PaymentStream, TraceNumbers
+from simulator.payments import PaymentStream, SimulatedPayment, TraceNumbers
 
 SEED = 5
 PAUSE_S = 0.6
@@ -26,6 +27,7 @@ class _Killer(threading.Thread):
         self.killed: dict[str, int] = {}
         self.fault: BaseException | None = None
         self.payments_done = 0
+        self.done = False
 
     def run(self) -> None:
         try:
@@ -35,6 +37,8 @@ class _Killer(threading.Thread):
                 self.killed[name] = self.killed.get(name, 0) + 1
         except BaseException as fault:
             self.fault = fault
+        finally:
+            self.done = True
 
     def _wait_for_flow(self) -> None:
         seen, deadline = self.payments_done, time.monotonic() + 60
@@ -58,8 +62,19 @@ class _Killer(threading.Thread):
             child.wait_ready()
 
 
+MAX_PAYMENTS = 100_000
+"""The payments go on until the last kill has been survived, and no further than this."""
+
+
+def _until(payments: Iterable[SimulatedPayment], killer: _Killer) -> Iterator[SimulatedPayment]:
+    for payment in payments:
+        if killer.done:
+            return
+        yield payment
+
+
 def run(full: bool) -> dict[str, Any]:
-    times, payments = (5, 30_000) if full else (1, 6_000)
+    times = 5 if full else 1
     with tempfile.TemporaryDirectory(prefix="ein-") as folder:
         traces = TraceNumbers()
         simulation = Simulation(Path(folder), seed=SEED)
@@ -71,9 +86,8 @@ def run(full: bool) -> dict[str, Any]:
                 killer.payments_done = counters.payments
 
             killer.start()
-            result: RunResult = simulation.run(
-                PaymentStream(SEED, payments, traces), payments, traces, progress
-            )
+            stream = PaymentStream(SEED, MAX_PAYMENTS, traces)
+            result: RunResult = simulation.run(_until(stream, killer), MAX_PAYMENTS, traces, progress)
             killer.join(1)
         assert killer.fault is None, killer.fault
         account = build_account(
@@ -88,4 +102,9 @@ def run(full: bool) -> dict[str, Any]:
     columns = account.columns
     assert columns["lost"] == 0, columns
     assert columns["duplicates"] == 0, columns
-    return {"seed": SEED, "payments": payments, "killed": killer.killed, "account": account.as_json()}
+    return {
+        "seed": SEED,
+        "payments": killer.payments_done,
+        "killed": killer.killed,
+        "account": account.as_json(),
+    }
