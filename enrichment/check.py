@@ -1,7 +1,7 @@
 """Checks a request by hand: required fields or a typed refusal, bad optional fields dropped and named.
 
 By hand, since a generic validator costs more than everything else in the request path together (36 µs against
-a few; docs of the measurement in `tests/unit/enrichment`). No issue ever carries a value.
+a few). No issue ever carries a value.
 """
 
 import ipaddress
@@ -11,19 +11,18 @@ from operator import attrgetter
 from typing import Any, Final
 
 from enrichment import formats
+from enrichment.card import read_card
 from enrichment.formats import (
     CONTROL_CHARACTER,
-    INCONSISTENT,
     MALFORMED,
     MISSING,
     OUT_OF_RANGE,
     TOO_MANY,
-    UNKNOWN_CODE,
     StringField,
     StringGroup,
+    known_enum,
     text,
 )
-from enrichment.masked import Pan
 from enrichment.payment import Address, Assessment, BadRequest, Browser, History, Issue, Payment
 from issuernetwork.v1 import enrichment_pb2
 
@@ -53,16 +52,6 @@ _HEAD = StringGroup(
 )
 _HEAD_NUMBERS = attrgetter(
     "attempt_no", "network", "amount_minor", "initiated_at_ms", "channel", "initiation", "validate_only"
-)
-_CARD = StringGroup(
-    "card.",
-    StringField("pan", formats.digits(13, 19)),
-    StringField("network_token", formats.digits(13, 19)),
-    StringField("card_ref", formats.ID),
-    StringField("iin", formats.IIN),
-    StringField("last4", formats.digits(4)),
-    StringField("last4_source", text(16)),
-    StringField("par", formats.PAR),
 )
 _ACQUIRER = StringGroup(
     "acquirer.",
@@ -140,9 +129,7 @@ _HISTORY_VALUES = attrgetter(*(name for name, _ in _HISTORY))
 MAX_NETWORK: Final = 5
 MAX_CHANNEL: Final = 4
 MAX_INITIATION: Final = 2
-MAX_FUNDING: Final = 3
 MAX_TRANS_STATUS: Final = 8
-_ENUM_MEND: Final = "send a value of the contract's enum, or leave it out"
 
 _NO_ACQUIRER: Final = ("",) * 7
 _NO_MERCHANT: Final = ("",) * 3
@@ -169,7 +156,7 @@ def check(request: enrichment_pb2.EnrichAuthorizationRequest, now_ms: int) -> Pa
         refusals.append(("amount_minor", OUT_OF_RANGE, "send 0 to 999999999999 minor units"))
     if not 0 < initiated_at_ms <= now_ms + MAX_SKEW_AHEAD_MS:
         refusals.append(_time_refusal(initiated_at_ms))
-    card = _card(request, issues, refusals)
+    card = read_card(request.card, issues, refusals)
     if refusals or card is None:
         return BadRequest(tuple(refusals))
 
@@ -180,9 +167,9 @@ def check(request: enrichment_pb2.EnrichAuthorizationRequest, now_ms: int) -> Pa
     if not (
         0 <= network <= MAX_NETWORK and 0 <= channel <= MAX_CHANNEL and 0 <= initiation <= MAX_INITIATION
     ):
-        network = _enum("network", network, MAX_NETWORK, issues)
-        channel = _enum("channel", channel, MAX_CHANNEL, issues)
-        initiation = _enum("initiation", initiation, MAX_INITIATION, issues)
+        network = known_enum("network", network, MAX_NETWORK, issues)
+        channel = known_enum("channel", channel, MAX_CHANNEL, issues)
+        initiation = known_enum("initiation", initiation, MAX_INITIATION, issues)
     if not platform_id and request.platform_id:
         # The platform's own setting may forbid sharing and can no longer be found: an unknown region denies.
         region = ""
@@ -218,87 +205,6 @@ def _time_refusal(initiated_at_ms: int) -> Issue:
     if initiated_at_ms == 0:
         return "initiated_at_ms", MISSING, "send UTC epoch milliseconds"
     return "initiated_at_ms", OUT_OF_RANGE, "send UTC epoch milliseconds, at most 60 s ahead of our clock"
-
-
-def _enum(path: str, number: int, highest: int, issues: list[Issue]) -> int:
-    if 0 <= number <= highest:
-        return number
-    issues.append((path, UNKNOWN_CODE, _ENUM_MEND))
-    return 0
-
-
-# ISO/IEC 7812-1 annex B: from the right, every second digit counts double, its digits summed.
-_DOUBLED: Final = bytes(
-    (2 * (byte - 48) - (9 if byte > 52 else 0)) if 48 <= byte <= 57 else 0 for byte in range(256)
-)
-
-
-def luhn_valid(number: str) -> bool:
-    """Whether the last of the ASCII digits is the check digit of the others.
-
-    >>> luhn_valid("4111111111111111"), luhn_valid("4111111111111112")
-    (True, False)
-    """
-    data = number.encode()
-    plain = data[-1::-2]
-    return (sum(plain) - 48 * len(plain) + sum(data[-2::-2].translate(_DOUBLED))) % 10 == 0
-
-
-def truncated_iin(number: str) -> str:
-    """The leading digits that may stand beside the last four: 8 of 16 or more, else 6 (PCI SSC FAQ 1091).
-
-    >>> truncated_iin("9010010100000007"), truncated_iin("371449635398431")
-    ('90100101', '371449')
-    """
-    return number[:8] if len(number) >= 16 else number[:6]
-
-
-def _card(request: Any, issues: list[Issue], refusals: list[Issue]) -> tuple[Any, ...] | None:
-    """Card fields in the order of Payment; None with a refusal when no card can be made of them."""
-    message = request.card
-    found: list[Issue] = []
-    pan, token, card_ref, iin, last4, last4_source, par = _CARD.read(message, found, refusals)
-    if found:
-        # What identifies the card is required; the rest is optional unless nothing else gives IIN and last4.
-        for issue in found:
-            required = issue[0] in _IDENTIFIERS or (not pan and issue[0] in _TRUNCATED)
-            (refusals if required else issues).append(issue)
-    if pan:
-        if not luhn_valid(pan):
-            refusals.append(("card.pan", MALFORMED, "send 13 to 19 digits with a valid check digit"))
-            return None
-        if (iin and pan[: len(iin)] != iin) or (last4 and pan[-4:] != last4):
-            issues.append(("card.iin", INCONSISTENT, "leave out iin and last4 where pan is given"))
-        iin, last4 = pan[:8], pan[-4:]
-    elif not (token or card_ref):
-        if not any(issue[0] in _IDENTIFIERS for issue in found):
-            refusals.append(("card", MISSING, "send exactly one of pan, network_token, card_ref"))
-        return None
-    elif not (iin and last4):
-        refused = {issue[0] for issue in refusals}
-        for path, value, mend in (("card.iin", iin, "6 or 8 leading"), ("card.last4", last4, "last 4")):
-            if not value and path not in refused:
-                refusals.append((path, MISSING, f"send the {mend} digits where there is no pan"))
-        return None
-    funding = message.funding
-    if not 0 <= funding <= MAX_FUNDING:
-        funding = _enum("card.funding", funding, MAX_FUNDING, issues)
-    return (
-        Pan(pan) if pan else None,
-        Pan(token) if token else None,
-        card_ref,
-        iin,
-        truncated_iin(pan) if pan else iin,
-        last4,
-        last4_source,
-        par,
-        funding,
-        message.commercial,
-    )
-
-
-_IDENTIFIERS: Final = frozenset({"card.pan", "card.network_token", "card.card_ref"})
-_TRUNCATED: Final = frozenset({"card.iin", "card.last4"})
 
 
 def _customer(message: Any, issues: list[Issue]) -> tuple[Any, ...]:
@@ -386,7 +292,7 @@ def _authentication(message: Any, issues: list[Issue]) -> tuple[Any, ...]:
     eci, ds_trans_id, avs_result, cvv_result, exemption = _AUTHENTICATION.read(message, issues, issues)
     status = message.trans_status
     if not 0 <= status <= MAX_TRANS_STATUS:
-        status = _enum("authentication.trans_status", status, MAX_TRANS_STATUS, issues)
+        status = known_enum("authentication.trans_status", status, MAX_TRANS_STATUS, issues)
     return eci, status, ds_trans_id, avs_result, cvv_result, exemption
 
 

@@ -171,3 +171,11 @@ def matcher(form: Format) -> Callable[[str], object]:
 def has_control(value: str) -> bool:
     """Whether a control character (Unicode category Cc) stands in it."""
     return _CONTROL.search(value) is not None
+
+
+def known_enum(path: str, number: int, highest: int, issues: list[Issue]) -> int:
+    """The number, or 0 with an issue where it is from a contract that we do not know."""
+    if 0 <= number <= highest:
+        return number
+    issues.append((path, UNKNOWN_CODE, "send a value of the contract's enum, or leave it out"))
+    return 0

@@ -6,6 +6,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from enrichment import card as cards
 from enrichment import check as checks
 from enrichment.check import check
 from enrichment.formats import StringGroup
@@ -14,7 +15,8 @@ from enrichment.signals import signals
 from issuernetwork.v1 import enrichment_pb2
 from tests.unit.enrichment.requests import NOW_MS, full_request
 
-GROUPS = [value for value in vars(checks).values() if isinstance(value, StringGroup)]
+MODULES = (cards, checks)
+GROUPS = [value for module in MODULES for value in vars(module).values() if isinstance(value, StringGroup)]
 GOOD = [
     "4111111111111111",
     "US",

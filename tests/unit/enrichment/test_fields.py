@@ -62,7 +62,7 @@ def test_class_and_group_are_those_of_the_given_list() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["check", "fields", "masked", "quality", "providers.identity", "scoring.points"],
+    ["card", "fields", "masked", "quality", "providers.identity", "scoring.points"],
 )
 def test_examples_in_docstrings_hold(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"enrichment.{module}"))
