@@ -1,6 +1,7 @@
 """The feeds' shell: threads and the event loop around the cores.
 
-Threads: fan-out; delivery (polls and withdrawals, one step at a time); look-ups; reports. Everything that
+Threads: fan-out and its recorder; delivery (polls and withdrawals, one step at a time); look-ups' records and
+their marks in the store; reports. Everything that
 leaves, leaves from the event loop, and that loop polls the switches: whatever it hands to a transport was
 checked against the newest view it has acknowledged, without an await in between.
 """
@@ -8,7 +9,7 @@ checked against the newest view it has acknowledged, without an await in between
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
@@ -80,12 +81,15 @@ class FeedsEngine:
         self._wakes: dict[str, asyncio.Event] = {}
         self._delivery = ThreadPoolExecutor(1, "feeds-delivery")
         self._lookups = ThreadPoolExecutor(1, "feeds-lookups")
+        self._marks = ThreadPoolExecutor(1, "feeds-marks")
         self._reports = ThreadPoolExecutor(1, "feeds-reports")
         self._gathered: list[tuple[tuple[OutboxItem, ...], asyncio.Future[None]]] = []
         self._gathering = False
         self._drainer: asyncio.Task[None] | None = None
         self._positions: dict[str, int] = {}
         self._unrecorded: Sequence[bytes] = parts.store.unconfirmed_records()
+        self._recorder = ThreadPoolExecutor(1, "feeds-recorder")
+        self._recording: Future[list[int]] | None = None
         self._moved = threading.Condition()
 
     # Switches.
@@ -135,24 +139,29 @@ class FeedsEngine:
 
     def fan_out_step(self) -> bool:
         """One batch of each topic; False when there was nothing."""
-        self._record_rest()
+        if self._recording is None or self._recording.done():
+            self._record_rest()
         worked = self._fan_out_topic(EVALUATIONS, self.parts.gateway_journal)
         return self._fan_out_topic(LABELS, self.parts.own_journal) or worked
 
     def _fan_out_topic(self, topic: str, reader: JournalReader) -> bool:
         if topic not in self._positions:
-            self._positions[topic] = self.parts.store.offset(topic, 0)
+            with self._moved:
+                self._positions[topic] = self.parts.store.offset(topic, 0)
+                self._moved.notify_all()
         entries = reader.read(topic, self._positions[topic], BATCH_MAX_ENTRIES)
         if not entries:
             return False
         with self.metrics.fan_out_seconds.time():
             batch = self.parts.fan_out.plan(topic, entries, self.view(), now_ms=self.parts.clock.wall_ms())
+            self._record_rest()
             self.parts.store.commit_fan_out(batch.change)
             self._unrecorded = batch.change.records
+            # Beside reading and signing the next batch: only its commit has to wait for it.
+            self._recording = self._recorder.submit(self.parts.journal.append, DELIVERIES, self._unrecorded)
             with self._moved:
                 self._positions[topic] = batch.change.position
                 self._moved.notify_all()
-            self._record_rest()
         self.metrics.records.labels(topic).inc(len(entries))
         self.metrics.shares.inc(len(batch.change.shares))
         self._wake(batch.wake)
@@ -160,9 +169,12 @@ class FeedsEngine:
 
     def _record_rest(self) -> None:
         """What the store holds and the journal may not have yet: before anything else is committed."""
-        if self._unrecorded:
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            recording.result()
+        elif self._unrecorded:
             self.parts.journal.append(DELIVERIES, self._unrecorded)
-            self._unrecorded = ()
+        self._unrecorded = ()
 
     def _wake(self, streams: frozenset[str]) -> None:
         if streams and self._loop is not None and not self._loop.is_closed():
@@ -240,7 +252,7 @@ class FeedsEngine:
             items = tuple(item for gathered, _ in batch for item in gathered)
             fault: Exception | None = None
             try:
-                await self._on(self._lookups, partial(self._keep_lookup, items))
+                await self._keep_lookup(items)
             except Exception as found:
                 fault = found
             for _, done in batch:
@@ -252,9 +264,15 @@ class FeedsEngine:
                     done.set_exception(fault)
         self._gathering = False
 
-    def _keep_lookup(self, items: tuple[OutboxItem, ...]) -> None:
-        now_ms = self.parts.clock.wall_ms()
-        self._carry_out(self.parts.core.on(LookedUp(items=items), self.view(), now_ms))
+    async def _keep_lookup(self, items: tuple[OutboxItem, ...]) -> None:
+        """Journal and store at once: nothing leaves before both, so that their order does not matter."""
+        actions = self.parts.core.on(LookedUp(items=items), self.view(), self.parts.clock.wall_ms())
+        records = [action for action in actions if isinstance(action, Record)]
+        marks = [action for action in actions if isinstance(action, Apply)]
+        await asyncio.gather(
+            self._on(self._lookups, partial(self._carry_out, records)),
+            self._on(self._marks, partial(self._carry_out, marks)),
+        )
 
     # Reports.
 
@@ -304,5 +322,5 @@ class FeedsEngine:
     def close(self) -> None:
         """Ends the threads that steps run on, after what they have begun."""
         self.closing = True
-        for executor in (self._delivery, self._lookups, self._reports):
+        for executor in (self._delivery, self._lookups, self._marks, self._reports, self._recorder):
             executor.shutdown(wait=True)

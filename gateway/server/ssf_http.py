@@ -23,6 +23,9 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_WAITING_PER_STREAM = 4
 """Long polls of one stream at once: one that works, and those that a broken connection left behind."""
 
+RECHECK_S = 1.0
+"""A waiting poll looks again by itself: a wake-up lost between two looks costs no more than this."""
+
 POLL_DELIVERY = "urn:ietf:rfc:8936"
 _JSON = "application/json"
 _log = structlog.get_logger("ssf")
@@ -126,6 +129,8 @@ class SsfApp:
         deadline = asyncio.get_running_loop().time() + self._long_poll_s
         only_answers = event.max_events == 0
         while True:
+            # Before looking: what comes between the look and the wait must not be slept over.
+            wake = self._engine.wake_of(event.stream_id)
             if not self._engine.parts.switches.fresh():
                 # Answers are taken; nothing may leave.
                 reply, event = await self._step(_without_events(event)), _again(event)
@@ -133,7 +138,6 @@ class SsfApp:
                 reply, event = await self._step(event), _again(event)
             if reply.items or return_immediately or only_answers or self._engine.closing:
                 return reply
-            wake = self._engine.wake_of(event.stream_id)
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0 or request.transport is None or request.transport.is_closing():
                 return reply
@@ -159,10 +163,6 @@ class SsfApp:
         await response.write(body)
         await response.write_eof()
         return response
-
-
-RECHECK_S = 1.0
-"""A waiting poll looks again by itself: a wake-up lost between two looks costs no more than this."""
 
 
 def _without_events(event: Polled) -> Polled:
