@@ -33,6 +33,8 @@ def evaluation_of(batch: Batch, work: Work, seen: Signals) -> journal_pb2.Evalua
     record.currency = payment.currency
     record.channel = payment.channel  # type: ignore[assignment]
     record.mcc = payment.mcc
+    record.cardholder_region = payment.cardholder_region
+    record.merchant_country = payment.merchant_country
     record.velocity_keys.extend([key or b"" for key in work.velocity_keys])
     record.policy_version = batch.table.version
     record.schema_version = SCHEMA_VERSION
