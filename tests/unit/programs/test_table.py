@@ -1,6 +1,7 @@
 """The numbers of our enums equal those of the contract, and a look-up stays cheap."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from enrichment.fields import mask_of
@@ -87,3 +88,13 @@ def test_a_look_up_stays_within_a_few_microseconds() -> None:
 
     # The best of many short rounds: others use this machine too. Usually below 1; 5 is another design.
     assert min(round_us() for _ in range(50)) < 5
+
+
+def test_a_range_at_the_very_end_of_all_iins_is_found() -> None:
+    snapshot = load_policy(
+        {path.relative_to(ROOT).as_posix(): path.read_text() for path in ROOT.rglob("*.yaml")}
+    )
+    last = model.Issuer("last", (model.IinRange("99999900", "99999999"),), "US", "")
+    table = compile_table(replace(snapshot, issuers={"last": last}))
+    owners = [table.issuer_of(iin) for iin in ("99999899", "99999900", "99999999", "999999", "00000000")]
+    assert [owner is not None for owner in owners] == [False, True, True, True, False]
