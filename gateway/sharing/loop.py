@@ -166,7 +166,8 @@ class HotLoop:
 
     def _shed(self) -> None:
         """The newest go first: those that came earlier can still be served in time."""
-        limit_bytes = QUEUE_LIMIT_MS * MS / self._rate_ns_per_byte
+        # What fits into the next batch is served by it whatever the rate: one slow sync is no queue.
+        limit_bytes = max(BATCH_BYTES, QUEUE_LIMIT_MS * MS / self._rate_ns_per_byte)
         shed: list[_Waiting] = []
         while self._waiting_bytes > limit_bytes and len(self._waiting) > 1:
             waiting = self._waiting.pop()
