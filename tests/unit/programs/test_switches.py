@@ -1,16 +1,20 @@
 """The watcher's rules, one by one, on a clock that moves when told to."""
 
 from collections.abc import Sequence
+from random import Random
+from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from gateway.programs.switches import (
     LEASE_GRACE_MS,
     LEASE_MS,
     Lease,
+    LeaseBoard,
     SwitchRunner,
+    SwitchStore,
     SwitchStoreUnavailable,
     SwitchView,
     SwitchWatcher,
@@ -114,42 +118,93 @@ def test_a_stop_holds_for_its_scope_alone(issuer_id: str) -> None:
     assert view.stopped("q", "a") is None
 
 
-# What may happen, in any order: the poller steps, the sharer begins or shares, the store fails, time passes.
-EVENTS = st.lists(
-    st.sampled_from(["step", "step", "begin", "begin", "share", "kill", "look", "look", "down", "up"])
-    | st.integers(1, 700),
-    max_size=60,
-)
+class World:
+    """One worker, its two threads and a killer, in a seeded order; the killer also acts in mid-step."""
+
+    def __init__(self, seed: int) -> None:
+        self.source = Random(seed)
+        self.clock = SimClock()
+        self.store, self.board = Store(), Board()
+        self.reports_applied = self.source.random() < 0.5
+        runner_store, runner_board = _Interleaved(self, self.store), _Interleaved(self, self.board)
+        self.runner = SwitchRunner(
+            cast(SwitchStore, runner_store),
+            cast(LeaseBoard, runner_board),
+            self.clock,
+            "w",
+            reports_applied=self.reports_applied,
+        )
+        self.held: SwitchView | None = None
+        self.waiting: list[int] = []
+        self.returned = 0
+        self.shared = 0
+
+    def others(self) -> None:
+        """What may happen beside the worker at any moment."""
+        choice = self.source.random()
+        if choice < 0.1:
+            self.clock.advance_ms(self.source.choice([1, 60, 300, 650]))
+        elif choice < 0.2:
+            self.waiting.append(self.store.kill("p", "", actor="a", reason="r"))
+        elif choice < 0.5:
+            now_ns = self.clock.monotonic_ns()
+            for epoch in self.waiting:
+                seen = await_epoch(
+                    self.board, self.clock, lambda _: None, epoch, since_ns=now_ns, timeout_ms=0
+                )
+                if not seen.workers_waiting:
+                    self.returned = max(self.returned, epoch)
+        elif choice < 0.7 and self.reports_applied:
+            self.share()
+
+    def step(self) -> None:
+        self.others()
+        choice = self.source.random()
+        if choice < 0.4:
+            self.runner.step()
+            if not self.reports_applied:
+                self.held = self.runner.begin()
+        elif choice < 0.65:
+            self.store.down = not self.store.down
+        else:
+            self.share()
+
+    def share(self) -> None:
+        if self.source.random() < 0.5:
+            self.held = self.runner.begin()
+        if self.held is not None and self.runner.fresh():
+            self.shared += 1
+            assert self.held.epoch >= self.returned, "shared under an epoch that a returned kill had ended"
 
 
-@given(EVENTS, st.booleans())
-def test_nothing_is_shared_under_an_old_epoch_once_a_kill_has_returned(
-    events: list[str | int], reports_applied: bool
-) -> None:
-    store, board, clock = Store(), Board(), SimClock()
-    runner = SwitchRunner(store, board, clock, "w", reports_applied=reports_applied)
-    held: SwitchView | None = None
-    waiting: list[int] = []
-    returned = 0
-    for event in events:
-        if isinstance(event, int):
-            clock.advance_ms(event)
-        elif event == "step":
-            runner.step()
-            # One thread that does all acts on the newest view from here.
-            held = held if reports_applied else runner.begin()
-        elif event == "begin":
-            held = runner.begin()
-        elif event == "kill":
-            waiting.append(store.kill("p", "", actor="a", reason="r"))
-        elif event == "look":
-            now_ns = clock.monotonic_ns()
-            for epoch in waiting:
-                # A kill that looks once: no time to wait.
-                stopped = await_epoch(board, clock, lambda _: None, epoch, since_ns=now_ns, timeout_ms=0)
-                if not stopped.workers_waiting:
-                    returned = max(returned, epoch)
-        elif event in ("down", "up"):
-            store.down = event == "down"
-        elif held is not None and runner.fresh():
-            assert held.epoch >= returned
+class _Interleaved:
+    """Lets the others act before and after each call that leaves the worker."""
+
+    def __init__(self, world: World, inner: Any) -> None:
+        self._world, self._inner = world, inner
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any) -> Any:
+            self._world.others()
+            result = getattr(self._inner, name)(*arguments)
+            self._world.others()
+            return result
+
+        return call
+
+
+@given(st.integers(0, 2**64 - 1))
+@settings(max_examples=150, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+def test_nothing_is_shared_under_an_old_epoch_once_a_kill_has_returned(seed: int) -> None:
+    world = World(seed)
+    for _ in range(150):
+        world.step()
+
+
+def test_the_simulated_worker_does_share_and_kills_do_return() -> None:
+    worlds = [World(seed) for seed in range(20)]
+    for world in worlds:
+        for _ in range(150):
+            world.step()
+    assert sum(world.shared for world in worlds) > 100
+    assert sum(world.returned > 0 for world in worlds) > 10
