@@ -59,21 +59,14 @@ class Process:
     def __init__(self, installation: Installation, *, prefix: Sequence[str] = ()) -> None:
         self._state = installation.settings.state
         self._state.clear_ready("gateway")
-        self._log = (self._state.logs / "gateway.log").open("ab")
-        self.popen = subprocess.Popen(
-            [
-                *prefix,
-                sys.executable,
-                "-c",
-                "from gateway.server.cli.main import main; main()",
-                "gateway",
-                "--config",
-                str(installation.settings.source),
-            ],
-            stdout=self._log,
-            stderr=self._log,
-            cwd=ROOT,
-        )
+        run = [sys.executable, "-c", "from gateway.server.cli.main import main; main()"]
+        with (self._state.logs / "gateway.log").open("ab") as log:
+            self.popen = subprocess.Popen(
+                [*prefix, *run, "gateway", "--config", str(installation.settings.source)],
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+            )
         deadline = time.monotonic() + START_S
         while (ready := self._state.read_ready("gateway")) is None:
             if self.popen.poll() is not None or time.monotonic() > deadline:
@@ -89,16 +82,12 @@ class Process:
     def stop(self) -> int:
         """SIGTERM and the exit code."""
         self.popen.terminate()
-        try:
-            return self.popen.wait(START_S)
-        finally:
-            self._log.close()
+        return self.popen.wait(START_S)
 
     def kill(self) -> None:
         """SIGKILL."""
         self.popen.kill()
         self.popen.wait(START_S)
-        self._log.close()
 
 
 def luhn(head: str) -> str:
