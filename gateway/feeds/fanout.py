@@ -14,8 +14,8 @@ from gateway.sealing.set import share_set
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1.common_pb2 import TRANSPORT_LOOKUP, TRANSPORT_SSF
 
-BATCH_MAX_ENTRIES = 256
-"""Entries of one transaction: some 30 ms of signing and writing; a look-up waits no longer for them."""
+BATCH_MAX_ENTRIES = 128
+"""Entries of one transaction: some 15 ms of signing and writing; a look-up waits no longer for them."""
 
 PARTITION_SHIFT = 40
 """Room for 10^12 positions a partition in an evaluation_key, and for 2^23 partitions."""
