@@ -1,0 +1,185 @@
+"""The hot loop over a front of lists: identity, deadlines, shedding, errors, drain."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from gateway.sharing import loop as loop_module
+from gateway.sharing.items import (
+    DEADLINE_EXCEEDED,
+    INVALID_ARGUMENT,
+    PERMISSION_DENIED,
+    UNAUTHENTICATED,
+    Tally,
+)
+from gateway.sharing.loop import DEADLINE_MARGIN_MS, HotLoop
+from gateway.sharing.ports import BATCH_ENRICH, ENRICH, IncomingCall
+from issuernetwork.v1 import enrichment_pb2
+from tests.e2e.gateway_kit import payment
+from tests.unit.sharing.kit import NOW_MS, Kit
+
+
+@dataclass(frozen=True)
+class Known:
+    principal_id: str
+    role: str
+
+
+CALLERS = {b"shop": Known("shop-1", "caller"), b"bank": Known("northgate-bank", "issuer")}
+
+
+class ListFront:
+    """Implements `CallFront`."""
+
+    def __init__(self) -> None:
+        self.queue: deque[IncomingCall] = deque()
+        self.answers: dict[int, bytes] = {}
+        self.failures: dict[int, tuple[int, str]] = {}
+        self.closed = False
+        self._next = 0
+
+    def call(self, payload: bytes, *, method: int = ENRICH, who: Any = b"shop", left: Any = None) -> int:
+        self._next += 1
+        self.queue.append(IncomingCall(self._next, method, payload, who, left))
+        return self._next
+
+    def recv(self, max_calls: int, timeout_ms: int) -> list[IncomingCall] | None:
+        if self.closed:
+            return None
+        return [self.queue.popleft() for _ in range(min(max_calls, len(self.queue)))]
+
+    def respond(self, call_id: int, payload: bytes) -> None:
+        assert call_id not in self.answers
+        assert call_id not in self.failures
+        self.answers[call_id] = payload
+
+    def fail(self, call_id: int, code: int, message: str) -> None:
+        assert call_id not in self.answers
+        assert call_id not in self.failures
+        self.failures[call_id] = (code, message)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.kit = Kit()
+        self.front = ListFront()
+        self.tallies: list[Tally] = []
+        self.loop = HotLoop(
+            self.front,
+            self.kit.gateway,
+            self.kit.clock,
+            CALLERS.get,  # type: ignore[arg-type]
+            on_batch=lambda tally, calls, duration_ns: self.tallies.append(tally),
+        )
+
+    def one(self, payload: bytes, **options: Any) -> Any:
+        """The answer or (code, message) of a call by itself."""
+        call_id = self.front.call(payload, **options)
+        self.loop.step()
+        if call_id in self.front.failures:
+            return self.front.failures[call_id]
+        answer = self.front.answers[call_id]
+        if options.get("method") == BATCH_ENRICH:
+            return enrichment_pb2.BatchEnrichAuthorizationsResponse.FromString(answer)
+        return enrichment_pb2.EnrichAuthorizationResponse.FromString(answer)
+
+
+def raw(number: int = 1) -> bytes:
+    return payment(number, now_ms=NOW_MS).SerializeToString()
+
+
+def test_without_known_credentials_nothing_is_evaluated() -> None:
+    rig = Rig()
+    assert rig.one(raw(), who=None)[0] == UNAUTHENTICATED
+    assert rig.one(raw(), who=b"other")[0] == UNAUTHENTICATED
+    assert rig.one(raw(), who=b"bank")[0] == PERMISSION_DENIED
+    assert not rig.kit.journal.payloads
+
+
+def test_bytes_that_are_no_message_are_refused_without_an_echo() -> None:
+    code, message = Rig().one(b"\xff\xffsecret")
+    assert code == INVALID_ARGUMENT
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize("count", [0, 257])
+def test_a_batch_call_takes_1_to_256_items(count: int) -> None:
+    requests = [payment(n, now_ms=NOW_MS) for n in range(count)]
+    payload = enrichment_pb2.BatchEnrichAuthorizationsRequest(requests=requests).SerializeToString()
+    assert Rig().one(payload, method=BATCH_ENRICH)[0] == INVALID_ARGUMENT
+
+
+def test_calls_of_both_kinds_that_gathered_are_one_commit() -> None:
+    rig = Rig()
+    requests = [payment(n, now_ms=NOW_MS) for n in range(3)]
+    batch = enrichment_pb2.BatchEnrichAuthorizationsRequest(requests=requests).SerializeToString()
+    ids = [rig.front.call(raw(10)), rig.front.call(batch, method=BATCH_ENRICH), rig.front.call(raw(11))]
+    rig.loop.step()
+    assert rig.kit.journal.batches == [5]
+    assert sorted(rig.front.answers) == ids
+
+
+def test_a_call_short_of_time_is_evaluated_and_shares_nothing() -> None:
+    rig = Rig()
+    answer = rig.one(raw(), left=DEADLINE_MARGIN_MS - 1.0)
+    assert answer.degraded_reason == "over_deadline"
+    assert len(rig.kit.journal.payloads) == 1
+    assert rig.one(raw(2), left=DEADLINE_MARGIN_MS + 1.0).degraded_reason == ""
+
+
+def test_a_call_whose_deadline_has_passed_is_not_evaluated() -> None:
+    rig = Rig()
+    assert rig.one(raw(), left=0.0)[0] == DEADLINE_EXCEEDED
+    assert not rig.kit.journal.payloads
+
+
+def test_a_queue_that_is_too_long_sheds_its_newest_calls_with_a_cheap_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loop_module, "QUEUE_LIMIT_MS", 1)
+    rig = Rig()
+    ids = [rig.front.call(raw(n)) for n in range(600)]
+    while len(rig.front.answers) < 600:
+        assert rig.loop.step()
+    degraded = [
+        enrichment_pb2.EnrichAuthorizationResponse.FromString(rig.front.answers[n]).degraded_reason
+        for n in ids
+    ]
+    kept = degraded.count("")
+    assert 0 < kept < 600
+    assert degraded == [""] * kept + ["overloaded"] * (600 - kept)
+    assert len(rig.kit.journal.payloads) == kept
+
+
+def test_a_fault_of_the_whole_batch_still_answers_every_payment(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+
+    def failing(items: Any, tally: Any) -> Any:
+        raise RuntimeError("pan 4111111111111111")
+
+    monkeypatch.setattr(rig.kit.gateway, "enrich", failing)
+    answer = rig.one(raw())
+    assert (answer.request_id, answer.degraded_reason) == ("p-r-1", "internal")
+    assert "4111" not in str(answer)
+
+
+def test_after_a_stop_what_is_under_way_is_served_and_the_front_is_closed() -> None:
+    rig = Rig()
+
+    class Stopped:
+        def is_set(self) -> bool:
+            return True
+
+        def wait(self, timeout_s: float) -> bool:
+            return True
+
+    ids = [rig.front.call(raw(n)) for n in range(300)]
+    rig.loop.run(Stopped())
+    assert sorted(rig.front.answers) == ids
+    assert rig.front.closed
+    assert rig.loop.step() is False
