@@ -4,6 +4,7 @@ from enum import IntEnum
 from typing import Final
 
 from enrichment.payment import Payment
+from issuernetwork.v1.common_pb2 import UNIT_SOURCE_CARD_REF
 
 
 class VelocityKind(IntEnum):
@@ -25,8 +26,9 @@ def velocity_values(payment: Payment, *, sender_id: str = "") -> tuple[str | Non
     kept apart by `sender_id` where it is given. Take them before `drop_pan()`.
     """
     source, unit = payment.unit
+    owner = f"{sender_id}:" if source == UNIT_SOURCE_CARD_REF else ""
     return (
-        f"{source}:{unit}" if unit else None,
+        f"{source}:{owner}{unit}" if unit else None,
         f"{sender_id}:{payment.merchant_id}",
         payment.ip or None,
         f"{sender_id}:{payment.device_id}" if payment.device_id else None,

@@ -107,12 +107,13 @@ def make_pan(iin: str, account: int) -> str:
 
 
 def public_ip(random: Random) -> str:
-    """An address of the documentation ranges and 198.18.0.0/15 (RFC 5737, RFC 2544): nobody's."""
+    """An address that counts as public: documentation ranges would be refused for their quality.
+
+    44.128.0.0/10 belongs to radio amateurs, 2a02:ff40::/32 is dark. Nothing is ever sent there.
+    """
     if random.random() < 0.1:
-        return (
-            f"2001:db8:{random.randrange(65536):x}:{random.randrange(65536):x}::{random.randrange(65536):x}"
-        )
-    return f"198.{random.randrange(18, 20)}.{random.randrange(256)}.{random.randrange(1, 255)}"
+        return f"2a02:ff40:{random.randrange(65536):x}::{random.randrange(1, 65536):x}"
+    return f"44.{random.randrange(128, 192)}.{random.randrange(256)}.{random.randrange(1, 255)}"
 
 
 def iin_of_share(share: float) -> str:
@@ -143,7 +144,7 @@ def make_card(seed: int, number: int, pan: str | None = None) -> Card:
         funding=random.choice((1, 1, 2, 2, 2, 3)),
         commercial=random.random() < 0.05,
         region="" if region < 0.01 else "US",
-        email=f"{handle}@example.com",
+        email=f"{handle}@mailbox.internal",
         phone=f"+1202555{random.randrange(100, 9999):04d}",
         name=f"{first} {last}",
         line1=f"{random.randrange(1, 9999)} {random.choice(_STREETS)}",

@@ -39,7 +39,7 @@ def good_request(
         ),
         merchant=v1.Merchant(mcc="5732", name="Shop One", country="US"),
         customer=v1.Customer(
-            email="ada@mail.example",
+            email="ada@mailbox.internal",
             phone_e164="+12025550143",
             name="Ada Example",
             billing=v1.Address(
@@ -51,7 +51,7 @@ def good_request(
             history=v1.CustomerHistory(account_age_days=400, purchases_6m=12),
         ),
         device=v1.Device(
-            ip="198.51.100.23",
+            ip="44.128.7.23",
             device_id="device-000001",
             user_agent="Mozilla/5.0",
             browser=v1.Browser(

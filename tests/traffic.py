@@ -21,5 +21,5 @@ def payment(number: int, *, iin: str = NORTHGATE, initiated_at_ms: int) -> v1.En
     request = good_request(number, initiated_at_ms=initiated_at_ms)
     request.card.pan = pan(iin, number)
     request.device.device_id = f"device-{number}"
-    request.customer.email = f"person{number}@mail.example"
+    request.customer.email = f"person{number}@mailbox.internal"
     return request

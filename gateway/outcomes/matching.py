@@ -14,7 +14,8 @@ COMPOSITE_PREFIX = "cmp:"
 """Keys that start so are not unique by construction."""
 
 _STAN_DIGITS = 6
-_IIN_DIGITS = 8
+_IIN_DIGITS = 6
+# Both sides may know 8 digits of a 16-digit card and never more than 6 of a shorter one (PCI SSC FAQ 1091).
 
 
 class ReferencesLike(Protocol):
@@ -62,7 +63,7 @@ def match_keys(references: ReferencesLike) -> tuple[str, ...]:
     """Canonical keys, the strongest first, the composite last. Padding of fixed-width elements is dropped.
 
     Kinds: `net:<key>`, `rrn:<DE37>:<DE32>`, `stan:<DE11>:<DE7>:<DE32>`,
-    `cmp:<DE4>:<DE49>:<iin, at most 8>:<last4>:<DE42>`. A kind with a missing part is left out.
+    `cmp:<DE4>:<DE49>:<iin, first 6>:<last4>:<DE42>`. A kind with a missing part is left out.
     """
     keys: list[str] = []
     network_match_key = references.network_match_key.strip()

@@ -197,6 +197,9 @@ class Gateway:
         """Pseudonyms stand for what is counted and clustered by, and the issuer is found."""
         payment, pseudonyms = work.payment, self._pseudonyms
         source, unit = payment.unit
+        if source == common_pb2.UNIT_SOURCE_CARD_REF:
+            # A reference of the sender's own: equal ones of two senders are two cards.
+            unit = f"{len(work.item.sender_id)}:{work.item.sender_id}:{unit}"
         work.unit_source = source
         work.unit_key = pseudonyms.unit_key(_UNIT_KINDS[source], unit)
         work.issuer = batch.table.issuer_of(payment.iin)

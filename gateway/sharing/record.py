@@ -50,7 +50,7 @@ def evaluation_of(batch: Batch, work: Work, seen: Signals) -> journal_pb2.Evalua
     match.retrieval_reference_number = payment.retrieval_reference_number
     match.amount_minor = payment.amount_minor
     match.currency = payment.currency
-    match.iin = payment.iin
+    match.iin = payment.truncated_iin
     match.last4 = payment.last4
     match.card_acceptor_id = payment.card_acceptor_id
     match.attempted_at_ms = payment.initiated_at_ms

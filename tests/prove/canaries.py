@@ -27,8 +27,8 @@ from tests.canaries import Leak, scan_bytes, scan_tree
 from tests.prove.installation import Installation
 from tests.traffic import HARBOR, MERIDIAN, NORTHGATE, SUMMIT, pan, payment
 
-EMAIL = "canary.ada.lovelace@mail.example"
-IP = "198.51.100.177"
+EMAIL = "canary.ada.lovelace@mailbox.internal"
+IP = "44.128.7.177"
 DEVICE = "canary-device-7f3a"
 CARDS = {"northgate": NORTHGATE, "harbor": HARBOR, "meridian": MERIDIAN, "summit": SUMMIT}
 CANARIES = {

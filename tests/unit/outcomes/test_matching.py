@@ -19,7 +19,7 @@ def test_key_kinds_come_before_the_composite() -> None:
         "net:N1",
         "rrn:000000000007:400001",
         "stan:000123:0102030405:400001",
-        "cmp:1000:USD:90100101:0042:ACCEPTOR-1",
+        "cmp:1000:USD:901001:0042:ACCEPTOR-1",
     )
     assert [is_composite(key) for key in match_keys(FULL)] == [False, False, False, True]
 
