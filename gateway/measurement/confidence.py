@@ -40,3 +40,21 @@ def sequence_factor(cards: int, *, tuned_at: int = TUNED_AT_CARDS, alpha: float 
 def width_against_fixed(cards: int, *, tuned_at: int = TUNED_AT_CARDS) -> float:
     """How many times as wide as a fixed 95% interval the sequence is: the price of looking at any time."""
     return sequence_factor(cards, tuned_at=tuned_at) / Z_95
+
+
+Z_80 = 0.8416212335729143
+"""One-sided 80% point of the normal distribution: the usual power of a test."""
+
+
+def cards_for_effect(effect: float, *, rate: float, payments_a_card: float = 1.0) -> int:
+    """Cards in both arms, half and half, that show an absolute `effect` on `rate` with 80% power.
+
+    For independent payments; payments of one card that resemble each other ask for more.
+    """
+    variance = 2 * 2 * rate * (1.0 - rate) / payments_a_card
+    low, high = 2, 1 << 40
+    while low < high:
+        cards = (low + high) // 2
+        shown = effect >= (sequence_factor(cards) + Z_80) * math.sqrt(variance / cards)
+        low, high = (low, cards) if shown else (cards + 1, high)
+    return low
