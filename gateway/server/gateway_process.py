@@ -74,7 +74,10 @@ class _Snapshots:
         """On the hot loop's thread."""
         if self._asked.is_set():
             self._asked.clear()
-            self._frozen = (self._parts.velocity.freeze(), self._parts.journal.end(EVALUATIONS))
+            frozen = self._parts.velocity.freeze()
+            # None while an earlier one is being written: the next round takes it.
+            if frozen is not None:
+                self._frozen = (frozen, self._parts.journal.end(EVALUATIONS))
             self._given.set()
 
     def run(self, stop: Stop) -> None:
@@ -221,8 +224,8 @@ def _serve(
         host.set_serving(False)
         host.loop.call_soon_threadsafe(host.loop.remove_reader, bell.fileno())
     late = hot.stop(JOIN_S)
-    snapshots.last()
-    beside.stop(JOIN_S)
+    late += beside.stop(JOIN_S)
+    snapshots.last()  # after the writer beside has ended: two snapshots are never under way
     _log.info("stopped", failed=failed, late=late)
     return EXIT_FAULT if failed or late else 0
 

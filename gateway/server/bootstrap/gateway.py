@@ -70,7 +70,7 @@ class GatewayParts:
 def build_gateway(
     state: StateDir, worker_id: str, *, on_fault: Callable[[str, BaseException], None]
 ) -> GatewayParts:
-    """Opens everything and catches up. Raises GatewayError: no policy, keys that do not open, held journal."""
+    """Opens everything and catches up. Raises GatewayError: no policy, bad keys, a held journal."""
     clock, disk, entropy = SystemClock(), RealDisk(), SystemEntropy()
     keys = load_keys(state.keys)
     store = SqlitePolicyStore(str(state.policy_db), clock)
