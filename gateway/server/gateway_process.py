@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 from prometheus_client import start_http_server
 
+from gateway.backends.embedded.delivery import shares_already_left
 from gateway.backends.embedded.journal import FileJournalReader
 from gateway.backends.embedded.keyfiles import KeyFileError
 from gateway.backends.embedded.velocity import FrozenVelocity
@@ -24,21 +25,27 @@ from gateway.records.errors import GatewayError
 from gateway.records.journal import EVALUATIONS
 from gateway.runtime.disk import RealDisk
 from gateway.runtime.tasks import Stop, ThreadTasks
-from gateway.server.bootstrap.gateway import GatewayParts, NoPolicy, build_gateway, table_in_force
+from gateway.server import exit_codes
+from gateway.server.bootstrap.gateway import (
+    GatewayParts,
+    NoPolicy,
+    build_gateway,
+    policy_in_force,
+    table_in_force,
+)
 from gateway.server.fronts.grpcio import GrpcioFront
 from gateway.server.gateway_metrics import GatewayMetrics
 from gateway.server.grpc_common import ServerThread
 from gateway.server.logs import configure_logs
 from gateway.server.outcome_service import SERVICE as OUTCOME_SERVICE
 from gateway.server.outcome_service import OutcomeServicer
+from gateway.server.program_service import SERVICE as PROGRAM_SERVICE
+from gateway.server.program_service import ProgramService
 from gateway.server.settings import Settings
 from gateway.server.state import StateDir
 from gateway.sharing.loop import HotLoop
 from gateway.sharing.ports import METHOD_PATHS
-from issuernetwork.v1 import outcomes_pb2_grpc
-
-EXIT_FAULT = 70
-EXIT_CONFIG = 78
+from issuernetwork.v1 import outcomes_pb2_grpc, programs_pb2_grpc
 
 ENRICHMENT_SERVICE = METHOD_PATHS[0].split("/")[1]
 
@@ -162,7 +169,7 @@ def run(settings: Settings) -> int:
     except GatewayError as refused:
         _log.error(refused.code, public=refused.public)
         configured = isinstance(refused, NoPolicy | KeyFileError) or refused.code == "policy_invalid"
-        return EXIT_CONFIG if configured else EXIT_FAULT
+        return exit_codes.CONFIG if configured else exit_codes.FAULT
     with ExitStack() as closing:
         closing.callback(parts.close)
         return _serve(settings, parts, metrics, stop, on_fault, closing)
@@ -184,13 +191,23 @@ def _serve(
         on_fault(name, fault)
         stop.set()
 
+    programs = ProgramService(
+        authenticator=parts.authenticator,
+        policy=lambda: policy_in_force(parts.store),
+        store=parts.store,
+        board=parts.board,
+        clock=parts.clock,
+        shares_already_left=lambda program, issuer_id: (
+            shares_already_left(state.feeds_db, program, issuer_id or None).shares
+        ),
+    )
     servicer = OutcomeServicer(
         recorder=parts.outcomes,
         authenticator=parts.authenticator,
         make_reader=lambda: FileJournalReader(RealDisk(), state.feeds_journal),
         on_call=metrics.called,
     )
-    front, host = _front(settings, servicer, metrics)
+    front, host = _front(settings, servicer, programs, metrics)
     closing.callback(host.close)
     closing.callback(front.close)
     snapshots = _Snapshots(parts, state)
@@ -227,7 +244,7 @@ def _serve(
     late += beside.stop(JOIN_S)
     snapshots.last()  # after the writer beside has ended: two snapshots are never under way
     _log.info("stopped", failed=failed, late=late)
-    return EXIT_FAULT if failed or late else 0
+    return exit_codes.FAULT if failed or late else exit_codes.DONE
 
 
 def _await_lease(parts: GatewayParts, stop: threading.Event) -> None:
@@ -238,17 +255,18 @@ def _await_lease(parts: GatewayParts, stop: threading.Event) -> None:
 
 
 def _front(
-    settings: Settings, servicer: OutcomeServicer, metrics: GatewayMetrics
+    settings: Settings, servicer: OutcomeServicer, programs: ProgramService, metrics: GatewayMetrics
 ) -> tuple[Any, ServerThread]:
     """The front that calls come in by, and the grpcio server that has everything else on the same port."""
 
     def add(server: Any) -> None:
         outcomes_pb2_grpc.add_OutcomeServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+        programs_pb2_grpc.add_ProgramServiceServicer_to_server(programs, server)  # type: ignore[no-untyped-call]
 
     def on_fault(method: str) -> None:
         metrics.faults.inc()
 
-    services = (ENRICHMENT_SERVICE, OUTCOME_SERVICE)
+    services = (ENRICHMENT_SERVICE, OUTCOME_SERVICE, PROGRAM_SERVICE)
     chosen = settings.gateway.front
     if chosen != "grpcio":
         try:

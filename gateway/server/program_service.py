@@ -20,6 +20,7 @@ from gateway.server.identity import Authenticator, Principal
 from issuernetwork.v1 import programs_pb2 as v1
 from issuernetwork.v1 import programs_pb2_grpc as rpc
 
+SERVICE = "issuernetwork.v1.ProgramService"
 REASON_MAX_CHARACTERS = 256
 
 _STATES: Mapping[State, v1.ProgramState] = {

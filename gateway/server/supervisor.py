@@ -12,6 +12,7 @@ from types import FrameType, TracebackType
 from typing import IO, Self
 
 from gateway.records.errors import GatewayError
+from gateway.server import exit_codes
 from gateway.server.settings import Settings
 from gateway.server.state import Addresses, StateDir
 
@@ -194,5 +195,5 @@ def run_until_signalled(settings: Settings) -> int:
             supervisor.watch(lambda: not asked)
     except ProcessFailed as failed:
         print(f"ein up: {failed.public}", file=sys.stderr)
-        return 70
-    return 0
+        return exit_codes.FAULT
+    return exit_codes.DONE

@@ -13,6 +13,7 @@ from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.backends.embedded.velocity import EmbeddedVelocity, VelocitySnapshotCorrupt
 from gateway.backends.embedded.wake import WakeSender
 from gateway.programs.documents import load_policy
+from gateway.programs.model import PolicySnapshot
 from gateway.programs.switches import SwitchRunner
 from gateway.programs.table import ReleaseTable, compile_table
 from gateway.records.errors import GatewayError
@@ -51,6 +52,7 @@ class GatewayParts:
     clock: Clock
     store: SqlitePolicyStore
     journal: FileJournalWriter
+    board: FileLeaseBoard
     switches: SwitchRunner
     velocity: EmbeddedVelocity
     gateway: Gateway
@@ -83,9 +85,8 @@ def build_gateway(
     catch_up(state, disk, reader, velocity, remembered, now_ms=clock.wall_ms())
     outcomes = OutcomeRecorder(journal, clock)
     outcomes.replay(FileJournalReader(disk, state.gateway_journal))
-    switches = SwitchRunner(
-        store, FileLeaseBoard(disk, str(state.leases)), clock, worker_id, reports_applied=True
-    )
+    board = FileLeaseBoard(disk, str(state.leases))
+    switches = SwitchRunner(store, board, clock, worker_id, reports_applied=True)
     recipient_keys = FileRecipientKeys(state.keys, clock)
     gateway = Gateway(
         clock=clock,
@@ -101,16 +102,21 @@ def build_gateway(
         on_fault=on_fault,
     )
     return GatewayParts(
-        clock, store, journal, switches, velocity, gateway, Authenticator(state), outcomes, wake
+        clock, store, journal, board, switches, velocity, gateway, Authenticator(state), outcomes, wake
     )
 
 
 def table_in_force(store: SqlitePolicyStore) -> ReleaseTable:
     """Compiles the last applied snapshot. Raises NoPolicy, PolicyInvalid."""
+    return compile_table(policy_in_force(store))
+
+
+def policy_in_force(store: SqlitePolicyStore) -> PolicySnapshot:
+    """The last applied snapshot. Raises NoPolicy, PolicyInvalid."""
     version = store.version()
     if not version:
         raise NoPolicy("no policy is in force: apply one with `ein apply DIRECTORY`")
-    return compile_table(load_policy(store.snapshot(version).files, version=version))
+    return load_policy(store.snapshot(version).files, version=version)
 
 
 def catch_up(

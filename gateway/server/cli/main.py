@@ -6,12 +6,7 @@ import sys
 import click
 
 from gateway.records.errors import GatewayError
-
-EXIT_USAGE = 64
-"""EX_USAGE of sysexits.h: a command line, a settings file or a document that cannot be used."""
-
-EXIT_FAULT = 70
-"""EX_SOFTWARE of sysexits.h: a process failed."""
+from gateway.server import exit_codes
 
 # Command -> module and attribute of its click command.
 COMMANDS = {
@@ -55,18 +50,18 @@ def ein() -> None:
 
 
 def main() -> None:
-    """Runs `ein`. Exit codes: 0 done, 1 a check did not hold, 64 unusable input, 70 a process failed."""
+    """Runs `ein` and ends with one of `gateway.server.exit_codes`."""
     try:
         # Outside standalone mode click hands back the exit code that a command raised.
         code = ein(standalone_mode=False)
     except click.Abort:
-        sys.exit(130)
+        sys.exit(exit_codes.INTERRUPTED)
     except click.ClickException as usage:
         usage.show()
-        sys.exit(EXIT_USAGE)
+        sys.exit(exit_codes.USAGE)
     except GatewayError as refused:
         click.echo(f"ein: {refused.code}: {refused.public}", err=True)
-        sys.exit(EXIT_USAGE)
+        sys.exit(exit_codes.CONFIG)
     sys.exit(code if isinstance(code, int) else 0)
 
 

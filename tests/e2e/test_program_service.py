@@ -1,0 +1,72 @@
+"""An operator lists and kills programs over gRPC, on the port that payments come in by."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from issuernetwork.v1 import programs_pb2 as v1
+from issuernetwork.v1 import programs_pb2_grpc as rpc
+from tests.prove.installation import Installation
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    folder: Path = tmp_path_factory.mktemp("programs")
+    installation = Installation(folder, processes=("gateway",))
+    installation.token("auditor", "auditor")
+    with installation:
+        yield installation
+
+
+@pytest.fixture
+def stub(installation: Installation) -> Iterator[rpc.ProgramServiceStub]:
+    with grpc.insecure_channel(installation.address("gateway", "grpc")) as channel:
+        yield rpc.ProgramServiceStub(channel)  # type: ignore[no-untyped-call]
+
+
+def _states(installation: Installation, stub: rpc.ProgramServiceStub) -> dict[tuple[str, str], int]:
+    listed = stub.ListPrograms(v1.ListProgramsRequest(), metadata=installation.metadata("auditor"))
+    return {(p.program, e.issuer_id): e.state for p in listed.programs for e in p.enrolments}
+
+
+def test_a_kill_for_one_issuer_is_in_effect_when_it_returns_and_leaves_the_others(
+    installation: Installation, stub: rpc.ProgramServiceStub
+) -> None:
+    assert _states(installation, stub)["risk-score", "meridian-cards"] == v1.PROGRAM_STATE_ACTIVE
+    killed = stub.KillProgram(
+        v1.KillProgramRequest(program="risk-score", issuer_id="meridian-cards", reason="drill"),
+        metadata=installation.metadata("ops"),
+    )
+    assert killed.workers_acknowledged == 1
+    assert killed.effective_after_ms <= 1_000
+    states = _states(installation, stub)
+    assert states["risk-score", "meridian-cards"] == v1.PROGRAM_STATE_KILLED
+    assert states["risk-score", "northgate-bank"] == v1.PROGRAM_STATE_ACTIVE
+
+
+@pytest.mark.parametrize("principal", ["payments", "auditor", "northgate-bank"])
+def test_nobody_but_an_operator_kills(
+    installation: Installation, stub: rpc.ProgramServiceStub, principal: str
+) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.KillProgram(
+            v1.KillProgramRequest(program="risk-score", reason="no"),
+            metadata=installation.metadata(principal),
+        )
+    assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
+    assert _states(installation, stub)["risk-score", "northgate-bank"] == v1.PROGRAM_STATE_ACTIVE
+
+
+@pytest.mark.parametrize("field", ["program", "issuer_id", "reason"])
+def test_a_kill_of_nothing_names_the_field_and_stops_nothing(
+    installation: Installation, stub: rpc.ProgramServiceStub, field: str
+) -> None:
+    request = v1.KillProgramRequest(program="risk-score", issuer_id="northgate-bank", reason="drill")
+    setattr(request, field, "" if field == "reason" else "no-such-7731")
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.KillProgram(request, metadata=installation.metadata("ops"))
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert field in (refused.value.details() or "")
+    assert "7731" not in (refused.value.details() or "")
