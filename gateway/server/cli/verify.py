@@ -12,8 +12,8 @@ from gateway.server.settings import load_settings
 
 def render_account(account: AccountResult) -> str:
     """The account as lines of text."""
-    lines = [f"  {name.replace('_', ' '):<24}{count:>10,}" for name, count in account.columns.items()]
-    lines += [f"  withheld: {reason:<22}{count:>2,}" for reason, count in sorted(account.withheld.items())]
+    lines = [f"  {name.replace('_', ' '):<36}{count:>10,}" for name, count in account.columns.items()]
+    lines += [f"    withheld: {reason:<24}{count:>10,}" for reason, count in sorted(account.withheld.items())]
     lines += [f"  BROKEN {rule}: for example {', '.join(ids)}" for rule, ids in account.broken.items()]
     lines.append("the account adds up" if account.adds_up else "THE ACCOUNT DOES NOT ADD UP")
     return "\n".join(lines)
