@@ -150,6 +150,10 @@ class DeliveryStore(Protocol):
 
     def apply(self, change: DeliveryChange) -> None: ...
 
+    def note_sent(self, items: Sequence[OutboxItem]) -> None:
+        """Counts what is about to leave. Kept over the end of the process; a power cut may lose the last."""
+        ...
+
     def scopes(self) -> list[tuple[str, str]]:
         """Each (program, issuer_id) that ever had a share."""
         ...

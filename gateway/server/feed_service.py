@@ -10,6 +10,7 @@ from gateway.outcomes.labels import PolicyNow, Reporter
 from gateway.outcomes.receipts import MAX_ITEMS, UNKNOWN_SHARE, Verdict, take_receipts
 from gateway.records.journal import LABELS, RECEIPTS
 from gateway.server.feeds_engine import FeedsEngine
+from gateway.server.feeds_lookup import response
 from gateway.server.grpc_common import InvalidArgument, PermissionDenied, Unauthenticated, authorization_of
 from gateway.server.identity import Authenticator, Principal
 from issuernetwork.v1 import feed_pb2 as v1
@@ -26,7 +27,7 @@ STALE_TEXT = "switches are stale: nothing may leave now; try again"
 
 
 class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
-    """Runs on the engine's loop."""
+    """Runs on the engine's loop. `Lookup` is served here only where there is no native front."""
 
     def __init__(self, engine: FeedsEngine, authenticator: Authenticator) -> None:
         self._engine = engine
@@ -60,15 +61,7 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
         # From here to the return there is no await: what is checked is what leaves.
         if found.items and not self._engine.may_leave(found.items):
             found = Found(v1.MATCH_RESULT_NOT_MATCHED)
-        return v1.LookupResponse(
-            match=found.match,  # type: ignore[arg-type]
-            shares=[
-                v1.LookupShare(
-                    share_id=item.share_id, program=item.program, signed_set=item.set_bytes.decode("ascii")
-                )
-                for item in found.items
-            ],
-        )
+        return response(found)
 
     async def ReportReceipts(  # noqa: N802
         self, request: v1.ReportReceiptsRequest, context: Any

@@ -1,15 +1,14 @@
 """The feeds' shell: threads and the event loop around the cores.
 
-Threads: fan-out and its recorder; delivery (polls and withdrawals, one step at a time); look-ups' records and
-their marks in the store; reports. Everything that
-leaves, leaves from the event loop, and that loop polls the switches: whatever it hands to a transport was
-checked against the newest view it has acknowledged, without an await in between.
+Threads: fan-out; delivery (polls and withdrawals, one step at a time); look-ups; reports. What leaves, leaves
+from the event loop or from the thread of the look-ups (`feeds_lookup`), and each polls the switches itself:
+whatever it hands to a transport was checked against the newest view it has acknowledged.
 """
 
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
@@ -38,6 +37,12 @@ T = TypeVar("T")
 
 IDLE_POLL_S = 0.05
 """Behind the wake-up datagram, which is only a hint."""
+
+GATHER_S = 0.006
+"""From the start of a small batch to that of the next: a commit costs as much as the payments of some ms."""
+
+GATHER_ENTRIES = 32
+"""A batch of so many is not small: the next one follows at once."""
 
 RETRY_DELAY_S = 0.2
 """After a full disk or the like: the next try, with everything still in its place."""
@@ -81,15 +86,12 @@ class FeedsEngine:
         self._wakes: dict[str, asyncio.Event] = {}
         self._delivery = ThreadPoolExecutor(1, "feeds-delivery")
         self._lookups = ThreadPoolExecutor(1, "feeds-lookups")
-        self._marks = ThreadPoolExecutor(1, "feeds-marks")
         self._reports = ThreadPoolExecutor(1, "feeds-reports")
         self._gathered: list[tuple[tuple[OutboxItem, ...], asyncio.Future[None]]] = []
         self._gathering = False
         self._drainer: asyncio.Task[None] | None = None
         self._positions: dict[str, int] = {}
         self._unrecorded: Sequence[bytes] = parts.store.unconfirmed_records()
-        self._recorder = ThreadPoolExecutor(1, "feeds-recorder")
-        self._recording: Future[list[int]] | None = None
         self._moved = threading.Condition()
 
     # Switches.
@@ -127,8 +129,14 @@ class FeedsEngine:
         """The fan-out thread. Raises JournalCorrupt, which does not mend itself."""
         while not stop.is_set():
             try:
-                if not self.fan_out_step():
+                began_ns = self.parts.clock.monotonic_ns()
+                count = self.fan_out_step()
+                if not count:
                     self.parts.listener.wait(IDLE_POLL_S)
+                elif count < GATHER_ENTRIES:
+                    rest_s = GATHER_S - (self.parts.clock.monotonic_ns() - began_ns) / 1e9
+                    if rest_s > 0:
+                        stop.wait(rest_s)
             except JournalCorrupt:
                 raise
             except GatewayError as fault:
@@ -137,47 +145,42 @@ class FeedsEngine:
                 self._positions.clear()
                 stop.wait(RETRY_DELAY_S)
 
-    def fan_out_step(self) -> bool:
-        """One batch of each topic; False when there was nothing."""
-        if self._recording is None or self._recording.done():
-            self._record_rest()
-        worked = self._fan_out_topic(EVALUATIONS, self.parts.gateway_journal)
-        return self._fan_out_topic(LABELS, self.parts.own_journal) or worked
+    def fan_out_step(self) -> int:
+        """One batch of each topic; how many entries."""
+        self._record_rest()
+        count = self._fan_out_topic(EVALUATIONS, self.parts.gateway_journal)
+        return self._fan_out_topic(LABELS, self.parts.own_journal) + count
 
-    def _fan_out_topic(self, topic: str, reader: JournalReader) -> bool:
+    def _fan_out_topic(self, topic: str, reader: JournalReader) -> int:
         if topic not in self._positions:
             with self._moved:
                 self._positions[topic] = self.parts.store.offset(topic, 0)
                 self._moved.notify_all()
         entries = reader.read(topic, self._positions[topic], BATCH_MAX_ENTRIES)
         if not entries:
-            return False
+            return 0
         with self.metrics.fan_out_seconds.time():
             batch = self.parts.fan_out.plan(topic, entries, self.view(), now_ms=self.parts.clock.wall_ms())
-            self._record_rest()
             self.parts.store.commit_fan_out(batch.change)
             self._unrecorded = batch.change.records
-            # Beside reading and signing the next batch: only its commit has to wait for it.
-            self._recording = self._recorder.submit(self.parts.journal.append, DELIVERIES, self._unrecorded)
+            self._record_rest()
             with self._moved:
                 self._positions[topic] = batch.change.position
                 self._moved.notify_all()
         self.metrics.records.labels(topic).inc(len(entries))
         self.metrics.shares.inc(len(batch.change.shares))
         self._wake(batch.wake)
-        return True
+        return len(entries)
 
     def _record_rest(self) -> None:
         """What the store holds and the journal may not have yet: before anything else is committed."""
-        recording, self._recording = self._recording, None
-        if recording is not None:
-            recording.result()
-        elif self._unrecorded:
+        if self._unrecorded:
             self.parts.journal.append(DELIVERIES, self._unrecorded)
-        self._unrecorded = ()
+            self._unrecorded = ()
 
     def _wake(self, streams: frozenset[str]) -> None:
-        if streams and self._loop is not None and not self._loop.is_closed():
+        # Who takes an event after this look finds what is committed already.
+        if not streams.isdisjoint(self._wakes) and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._set, streams)
 
     def _set(self, streams: frozenset[str]) -> None:
@@ -191,6 +194,17 @@ class FeedsEngine:
         end = self.parts.gateway_journal.end(EVALUATIONS)
         with self._moved:
             self._moved.wait_for(lambda: self._positions.get(EVALUATIONS, -1) >= end, timeout_s)
+
+    def fanned_out(self) -> int:
+        """Position of the gateway's journal up to which shares can be looked up."""
+        return self._positions.get(EVALUATIONS, -1)
+
+    def wait_fanned_out(self, position: int, timeout_s: float) -> int:
+        """Waits until `position` is fanned out, or one step of fan-out long; returns `fanned_out`."""
+        with self._moved:
+            if self.fanned_out() < position:
+                self._moved.wait(timeout_s)
+        return self.fanned_out()
 
     # Delivery.
 
@@ -265,14 +279,15 @@ class FeedsEngine:
         self._gathering = False
 
     async def _keep_lookup(self, items: tuple[OutboxItem, ...]) -> None:
-        """Journal and store at once: nothing leaves before both, so that their order does not matter."""
-        actions = self.parts.core.on(LookedUp(items=items), self.view(), self.parts.clock.wall_ms())
-        records = [action for action in actions if isinstance(action, Record)]
-        marks = [action for action in actions if isinstance(action, Apply)]
-        await asyncio.gather(
-            self._on(self._lookups, partial(self._carry_out, records)),
-            self._on(self._marks, partial(self._carry_out, marks)),
-        )
+        await self._on(self._lookups, partial(self.keep_lookup, LookedUp(items=items)))
+
+    def keep_lookup(self, event: LookedUp) -> None:
+        """Returns when it is durable in the journal that these are about to leave."""
+        for action in self.parts.core.on(event, self.view(), self.parts.clock.wall_ms()):
+            if isinstance(action, Record):
+                self.parts.journal.append(DELIVERIES, action.payloads)
+            elif isinstance(action, Apply):
+                self.parts.store.note_sent(action.change.sent)
 
     # Reports.
 
@@ -322,5 +337,5 @@ class FeedsEngine:
     def close(self) -> None:
         """Ends the threads that steps run on, after what they have begun."""
         self.closing = True
-        for executor in (self._delivery, self._lookups, self._marks, self._reports, self._recorder):
+        for executor in (self._delivery, self._lookups, self._reports):
             executor.shutdown(wait=True)

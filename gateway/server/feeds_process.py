@@ -23,6 +23,7 @@ from gateway.runtime.tasks import ThreadTasks
 from gateway.server.bootstrap.feeds import FeedsParts, build_feeds
 from gateway.server.feed_service import SERVICE, FeedServicer
 from gateway.server.feeds_engine import FeedsEngine
+from gateway.server.feeds_lookup import LookupDesk, LookupFront, fallback_socket, has_native_front
 from gateway.server.feeds_metrics import FeedsMetrics
 from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Authenticator
@@ -138,8 +139,9 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         servicer = FeedServicer(engine, authenticator)
         feed_pb2_grpc.add_FeedServiceServicer_to_server(servicer, grpc_server)  # type: ignore[no-untyped-call]
 
+    fallback = fallback_socket(state.run) if has_native_front() else ""
     server = ServerThread(
-        settings.feeds.listen_grpc,
+        f"unix:{fallback}" if fallback else settings.feeds.listen_grpc,
         add,
         services=(SERVICE,),
         name="feeds-loop",
@@ -152,12 +154,27 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         int(metrics_port), addr=metrics_host, registry=metrics.registry
     )
     tasks = ThreadTasks(on_failure)
+    port = server.port
     try:
         server.call(http.start(), STEP_TIMEOUT_S)
         _await_first_view(engine, stop)
         engine.follow_policy()
         tasks.start("feeds-fan-out", engine.fan_out)
         tasks.start("feeds-housekeeping", engine.keep_house)
+        if fallback:
+            front = LookupFront(settings.feeds.listen_grpc, fallback_path=fallback)
+            port = front.port
+            desk = LookupDesk(
+                front,
+                engine,
+                authenticator,
+                reader=parts.lookup_reader,
+                gateway_journal=parts.lookup_journal,
+                switches=parts.lookup_switches,
+            )
+            # Ready means able to answer.
+            parts.lookup_switches.step()
+            tasks.start("feeds-lookups", desk.run)
         server.set_serving(True)
         grpc_host, http_host = (
             address.rpartition(":")[0] for address in (settings.feeds.listen_grpc, settings.feeds.listen_http)
@@ -165,7 +182,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         state.write_ready(
             "feeds",
             {
-                "grpc": f"{grpc_host}:{server.port}",
+                "grpc": f"{grpc_host}:{port}",
                 "http": f"http://{http_host}:{http.port}",
                 "metrics": f"{metrics_host}:{exposition.server_port}",
             },

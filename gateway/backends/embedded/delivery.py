@@ -75,11 +75,14 @@ class _Connection:
             raise StoreUnavailable("the feeds' database cannot be read: check the disk") from None
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """`durable` False: kept when the process ends, and over a power cut from the next commit on."""
         try:
             with self.lock:
-                self.raw.execute("begin immediate")
+                if not durable:
+                    self.raw.execute("pragma synchronous=normal")
                 try:
+                    self.raw.execute("begin immediate")
                     yield self.raw
                     self.raw.execute("commit")
                 except BaseException:
@@ -87,6 +90,9 @@ class _Connection:
                     if self.raw.in_transaction:
                         self.raw.execute("rollback")
                     raise
+                finally:
+                    if not durable:
+                        self.raw.execute("pragma synchronous=full")
         except sqlite3.Error:
             raise StoreUnavailable("the feeds' database cannot be written: check the disk") from None
 
@@ -232,8 +238,13 @@ class SqliteDeliveryStore:
                 _answer(raw, answer)
             for item in change.withdrawn:
                 _withdraw(raw, item)
-            _count_left(raw, [item for item in sent if not item.withdrawn])
-            raw.executemany(sql.MARK_SENT, [(item.share_id, item.transport) for item in sent])
+            _note_sent(raw, sent)
+
+    def note_sent(self, items: Sequence[OutboxItem]) -> None:
+        sent = list({(item.share_id, item.transport): item for item in items}.values())
+        # Counts alone, and the journal has them: the next commit's sync takes them along.
+        with self._connection.transaction(durable=False) as raw:
+            _note_sent(raw, sent)
 
     def scopes(self) -> list[tuple[str, str]]:
         return [(str(row[0]), str(row[1])) for row in self._connection.rows(sql.SCOPES)]
@@ -298,6 +309,11 @@ def _withdraw(raw: sqlite3.Connection, item: OutboxItem) -> None:
     else:
         raw.execute(sql.WITHDRAW_LOOKUP, (item.share_id, item.transport))
     raw.execute(sql.DROP_CLOSED_SETS, (item.share_id,))
+
+
+def _note_sent(raw: sqlite3.Connection, sent: Sequence[OutboxItem]) -> None:
+    _count_left(raw, [item for item in sent if not item.withdrawn])
+    raw.executemany(sql.MARK_SENT, [(item.share_id, item.transport) for item in sent])
 
 
 def _count_left(raw: sqlite3.Connection, data: Sequence[OutboxItem]) -> None:

@@ -34,6 +34,8 @@ class FeedsParts:
     own_journal: JournalReader
     listener: WakeListener
     lookup_reader: SqliteDeliveryReader
+    lookup_journal: JournalReader
+    lookup_switches: SwitchRunner
     report_reader: SqliteDeliveryReader
     fan_out_reader: SqliteDeliveryReader
     fan_out: FanOut
@@ -50,6 +52,7 @@ class FeedsParts:
             reader.close()
         self.journal.close()
         self.store.close()
+        self.lookup_switches.stop()
         self.switches.stop()
         self.policy.close()
 
@@ -72,7 +75,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
         return keys.signer
 
     report_reader, fan_out_reader = store.reader(), store.reader()
-    policy = SqlitePolicyStore(str(state.policy_db), clock)
+    policy, board = SqlitePolicyStore(str(state.policy_db), clock), FileLeaseBoard(disk, str(state.leases))
     return FeedsParts(
         clock=clock,
         store=store,
@@ -81,6 +84,8 @@ def build_feeds(settings: Settings) -> FeedsParts:
         own_journal=FileJournalReader(disk, str(state.feeds_journal)),
         listener=WakeListener(state.run, "gateway", "feeds"),
         lookup_reader=store.reader(),
+        lookup_journal=FileJournalReader(disk, str(state.gateway_journal)),
+        lookup_switches=SwitchRunner(policy, board, clock, f"feeds-lookups-{os.getpid()}"),
         report_reader=report_reader,
         fan_out_reader=fan_out_reader,
         fan_out=FanOut(store=store, reader=fan_out_reader, signer_of=signer_of, iss=settings.issuer_url),
@@ -91,6 +96,6 @@ def build_feeds(settings: Settings) -> FeedsParts:
             sealer=Sealer(entropy, clock, FileRecipientKeys(state.keys, clock)),
         ),
         policy=policy,
-        switches=SwitchRunner(policy, FileLeaseBoard(disk, str(state.leases)), clock, f"feeds-{os.getpid()}"),
+        switches=SwitchRunner(policy, board, clock, f"feeds-{os.getpid()}"),
         keys=keys,
     )
