@@ -154,6 +154,7 @@ class Account:
             "answered": sum(self._received.values()),
             "refused": sum(self._errors.values()),
             "evaluated": len(self._evaluated),
+            "answered_without_evaluation": len(self._answered() - set(self._request_shares)),
             "released": len(released),
             "released_of_labels": len(self._label_shares),
             "withheld_decisions": sum(self._withheld.values()),
@@ -179,10 +180,13 @@ class Account:
         released = set(self._released)
         lost = self._require("told shared, not in the journal", self._told_shared - released)
         evaluated = set(self._request_shares)
-        answered = {request for request, told in self._received.items() if told}
-        self._require("answered with a share, not evaluated", answered - evaluated - self._told_withheld_only)
+        silent = self._answered() - evaluated - self._told_withheld_only
+        self._require("answered with a share, not evaluated", silent)
         self._require("evaluated, never sent by the sender", evaluated - set(self._received))
         return lost
+
+    def _answered(self) -> set[str]:
+        return {request for request, told in self._received.items() if told}
 
     def _check_deliveries(self) -> int:
         ssf = {share for share, transports in self._released.items() if SSF in transports}

@@ -87,7 +87,7 @@ def test_what_was_kept_adds_up_again_and_a_doubled_line_does_not(
 
 def test_a_folder_with_an_installation_is_not_used_again(summary: dict[str, Any], kept: Path) -> None:
     done = run("demo", "--payments", "1", "--keep", str(kept / "k"))
-    assert done.returncode == 64
+    assert done.returncode == 78
     assert "another folder" in done.stderr
 
 
