@@ -67,8 +67,9 @@ class _Loop:
     def run(self) -> None:
         """Until stopped. Raises JournalCorrupt and RecordUnreadable: neither mends itself."""
         while not self._stop.is_set():
-            if not self._round().full:
-                self._housekeep()
+            full = self._round().full
+            self._housekeep()
+            if not full:
                 self._stop.wait(ROUND_INTERVAL_S)
 
     def drain(self) -> None:

@@ -7,6 +7,7 @@ offsets. What no manifest names is an orphan of a crash, and is removed at the n
 import io
 import sqlite3
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gateway.backends.embedded.lake_merge import merge_files
 from gateway.measurement.ports import Batch, Params, ResultRow, Source
 from gateway.measurement.queries import VIEWS, sql
 from gateway.measurement.tables import SCHEMAS, Row, Schema
@@ -25,10 +27,10 @@ SMALL_FILE_ROWS = 100_000
 """Files below this are merged: about the row group that DuckDB scans best (its own default: 122,880)."""
 
 COMPACT_AT_FILES = 16
-"""Small files of a table before they are merged: opening a file costs a query about a millisecond."""
+"""Small files of a table and a size before they are merged: opening one costs a query about a millisecond."""
 
-COMPACT_MAX_FILES = 64
-"""Files merged at once, so that a merge holds a bounded number of rows in memory."""
+MERGE_SIZES = (6_000, 25_000, SMALL_FILE_ROWS)
+"""Upper bounds (rows) of the sizes that are merged apart: no large file is rewritten for a few more rows."""
 
 READER_GRACE_MS = 60_000
 """How long a retired file stays for readers that hold an older manifest: a report takes seconds."""
@@ -141,12 +143,13 @@ class Manifest:
             database.execute("rollback")
             raise
 
-    def small_files(self, table: str, *, since_ms: int) -> list[tuple[str, int]]:
-        """(name, oldest ms) of the files worth merging, oldest first."""
+    def small_files(self, table: str, *, since_ms: int, rows: range) -> list[tuple[str, int, int]]:
+        """(name, rows, oldest ms) of a table's files with so many rows, oldest first."""
         return self._database.execute(
-            "select name, oldest_ms from files where table_name = ? and retired_at_ms is null"
-            " and partition_name = '' and row_count < ? and oldest_ms >= ? order by rowid limit ?",
-            (table, SMALL_FILE_ROWS, since_ms, COMPACT_MAX_FILES),
+            "select name, row_count, oldest_ms from files where table_name = ? and retired_at_ms is null"
+            " and partition_name = '' and row_count >= ? and row_count < ? and oldest_ms >= ?"
+            " order by rowid limit ?",
+            (table, rows.start, rows.stop, since_ms, COMPACT_AT_FILES),
         ).fetchall()
 
     def partition_files(self, table: str, partition: str) -> list[str]:
@@ -220,26 +223,48 @@ class ParquetWriter:
         self._manifest.commit(added=added, offsets=batch.offsets)
 
     def _write(self, table: str, content: pa.Table) -> str:
-        name = f"{table}-{self._manifest.next_number():010d}.parquet"
+        name = self._new_name(table)
         self._disk.replace(str(self._directory / name), _parquet(content))
         return name
 
+    def _new_name(self, table: str) -> str:
+        return f"{table}-{self._manifest.next_number():010d}.parquet"
+
     def compact(self) -> int:
         merged = 0
+        sizes = [range(start, stop) for start, stop in pairwise((0, *MERGE_SIZES))]
         for table, schema in SCHEMAS.items():
-            small = self._manifest.small_files(table, since_ms=self._clock.wall_ms() - MERGE_SPAN_MS)
-            if len(small) < COMPACT_AT_FILES:
-                continue
-            content = pq.read_table(
-                [str(self._directory / name) for name, _ in small], schema=_arrow_schema(schema)
-            )
-            name = self._write(table, content)
-            self._manifest.commit(
-                added=[(name, table, "", content.num_rows, min(oldest for _, oldest in small))],
-                retired=[old for old, _ in small],
-                retired_at_ms=self._clock.wall_ms(),
-            )
-            merged += len(small)
+            for size in sizes:
+                merged += self._merge(table, schema, size)
+        return merged
+
+    def _merge(self, table: str, schema: Schema, size: range) -> int:
+        """Merges files of one size when there are many of them, or enough rows for one that stays."""
+        small, rows = [], 0
+        since_ms = self._clock.wall_ms() - MERGE_SPAN_MS
+        for name, row_count, oldest_ms in self._manifest.small_files(table, since_ms=since_ms, rows=size):
+            small.append((name, oldest_ms))
+            rows += row_count
+            if rows >= SMALL_FILE_ROWS:
+                break
+        if len(small) < COMPACT_AT_FILES and rows < SMALL_FILE_ROWS:
+            return 0
+        old = [name for name, _ in small]
+        self._manifest.commit(
+            added=[(self._write_merged(table, schema, old), table, "", rows, min(ms for _, ms in small))],
+            retired=old,
+            retired_at_ms=self._clock.wall_ms(),
+        )
+        return len(small)
+
+    def _write_merged(self, table: str, schema: Schema, names: Sequence[str]) -> str:
+        merged = self._new_name(table)
+        merge_files(
+            self._disk,
+            sources=[str(self._directory / name) for name in names],
+            target=str(self._directory / merged),
+            schema=_arrow_schema(schema),
+        )
         return merged
 
     def expire(self) -> int:

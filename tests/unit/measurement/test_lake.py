@@ -1,9 +1,14 @@
 """The lake: nothing lost or doubled by a crash at any point, readers undisturbed."""
 
+import errno
+import os
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from gateway.backends.embedded import lake, lake_merge
 from gateway.backends.embedded.lake import (
     COMPACT_AT_FILES,
     READER_GRACE_MS,
@@ -17,6 +22,7 @@ from gateway.measurement.ports import Source
 from gateway.measurement.report import NO_LIMIT_MS, build_report
 from gateway.measurement.tail import records_behind
 from gateway.records import journal
+from gateway.runtime.disk import RealDisk
 from tests.unit.measurement.lake_records import Lab, decision, evaluation, outcome
 
 PARAMS = {"as_of_ms": NO_LIMIT_MS}
@@ -95,6 +101,95 @@ def test_merging_small_files_changes_no_result_and_disturbs_no_reader(lab: Lab) 
     assert lab.writer.expire() == 2 * COMPACT_AT_FILES
     assert len(lab.files()) == 2
     assert build_report(lab.lake) == before
+
+
+def _open_handles() -> int:
+    return len(os.listdir("/dev/fd"))
+
+
+def _grow(lab: Lab, files: int, *, first: int) -> None:
+    """As `ein measure` runs: small rounds, with merging and expiry in between."""
+    for index in range(first, first + files):
+        _fill(lab, 10, first=10 * index)
+        lab.tail.step()
+        lab.clock.advance_ms(READER_GRACE_MS // 4)
+        if index % 4 == 3:
+            lab.writer.compact()
+            lab.writer.expire()
+
+
+def test_what_the_writer_keeps_does_not_grow_with_the_files_it_has_written(lab: Lab) -> None:
+    _grow(lab, 4 * COMPACT_AT_FILES, first=0)
+    files, handles, arrow_bytes = len(lab.files()), _open_handles(), pa.total_allocated_bytes()
+    _grow(lab, 12 * COMPACT_AT_FILES, first=4 * COMPACT_AT_FILES)
+    assert len(lab.files()) <= files + COMPACT_AT_FILES
+    assert _open_handles() == handles
+    assert pa.total_allocated_bytes() == arrow_bytes
+    assert _payments(lab) == 160 * COMPACT_AT_FILES
+
+
+def test_a_merge_holds_one_chunk_and_one_open_file_however_much_it_merges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lake_merge, "MERGE_CHUNK_ROWS", 100)
+    schema = pa.schema([pa.field("position", pa.int64(), nullable=False)])
+    paths = [str(tmp_path / f"{index}.parquet") for index in range(30)]
+    for index, path in enumerate(paths):
+        rows = [1_000 * index + row for row in range(90 if index % 2 else 250)]
+        pq.write_table(pa.table({"position": rows}, schema=schema), path)
+    real, most = pq.ParquetWriter.write_table, [0, 0, 0]
+
+    def watched(writer: pq.ParquetWriter, chunk: pa.Table, row_group_size: int) -> None:
+        now = (chunk.num_rows, _open_handles(), pa.total_allocated_bytes())
+        most[:] = map(max, most, now)
+        real(writer, chunk, row_group_size)
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", watched)
+    handles, arrow_bytes = _open_handles(), pa.total_allocated_bytes()
+    target = str(tmp_path / "merged.parquet")
+    lake_merge.merge_files(RealDisk(), sources=paths, target=target, schema=schema)
+    assert most[0] <= 100
+    # The merged file, and one that is merged.
+    assert most[1] <= handles + 2
+    assert most[2] - arrow_bytes < 256 * 1024
+    merged = pq.read_table(target).column("position").to_pylist()
+    assert merged == sorted(merged)
+    assert len(merged) == 15 * 250 + 15 * 90
+
+
+def test_a_merge_that_the_disk_fails_leaves_the_lake_as_it_was(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(COMPACT_AT_FILES):
+        _fill(lab, 1, first=index)
+        lab.tail.step()
+    before = lab.files()
+
+    def fail(stream: object, data: object) -> int:
+        raise OSError(errno.ENOSPC, "planted")
+
+    with monkeypatch.context() as planted:
+        planted.setattr(lake_merge._DiskStream, "write", fail)
+        with pytest.raises(OSError, match="planted"):
+            lab.writer.compact()
+    assert lab.files() == before
+    assert lab.writer.compact() == COMPACT_AT_FILES
+    assert _payments(lab) == COMPACT_AT_FILES
+
+
+def test_a_large_file_is_not_rewritten_for_a_few_rows_more(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lake, "MERGE_SIZES", (4, 100))
+    for index in range(COMPACT_AT_FILES):
+        _fill(lab, 1, first=index)
+        lab.tail.step()
+    lab.writer.compact()
+    (large,) = lab.manifest.files("decisions")
+    for index in range(COMPACT_AT_FILES):
+        _fill(lab, 1, first=COMPACT_AT_FILES + index)
+        lab.tail.step()
+    assert lab.writer.compact() == COMPACT_AT_FILES
+    assert large in lab.manifest.files("decisions")
+    assert _payments(lab) == 2 * COMPACT_AT_FILES
 
 
 def test_rows_leave_the_lake_when_retention_ends_whatever_time_they_carry(lab: Lab) -> None:
