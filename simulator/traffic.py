@@ -39,8 +39,8 @@ MAX_UNREPORTED = 20_000
 """Outcomes in wait of their report; beyond it payments wait, since losing one would bend the estimate."""
 
 LABEL_BATCH = 500
-AFTER_END_MS = 180 * DAY_MS
-"""How far event time runs on once the last payment is made, so that late labels come in too."""
+AFTER_END_MS = 100 * 365 * DAY_MS
+"""How far event time runs on once the last payment is made: past every label, for one left waits for ever."""
 
 ISSUER_OF_IIN: dict[str, str] = {
     "90100101": "northgate-bank",
