@@ -31,6 +31,23 @@ from issuernetwork.v1 import feed_pb2 as v1
 CURRENCY = re.compile(r"[A-Z]{3}")
 FRAUD_TYPE = re.compile(r"[A-Za-z0-9]{1,16}")
 LAST_MS = 1 << 62
+AMOUNT_MINOR_LIMIT = 10**15
+"""Above any amount of DE4 (n12), in any currency."""
+
+_REFERENCES = (
+    ("network_match_key", ID, BAD_ID),
+    ("acquiring_institution_id", re.compile(r"[0-9]{1,11} *"), "DE32: 1 to 11 digits"),
+    ("stan", re.compile(r"[0-9]{1,6}"), "DE11: 6 digits"),
+    ("transmission_date_time", re.compile(r"[0-9]{10}"), "DE7: MMDDhhmmss in UTC"),
+    ("retrieval_reference_number", re.compile(r"[\x20-\x7e]{1,12}"), "DE37: up to 12 characters"),
+    ("currency", CURRENCY, "ISO 4217 alphabetic code"),
+    ("iin", re.compile(r"[0-9]{6}|[0-9]{8}"), "the first 6 or 8 digits of the card number, never more"),
+    ("last4", re.compile(r"[0-9]{4}"), "the last 4 digits of the card number, never more"),
+    ("card_acceptor_id", re.compile(r"[\x20-\x7e]{1,15}"), "DE42: up to 15 characters"),
+    ("network_transaction_id", ID, BAD_ID),
+)
+"""Strings of MatchReferences. `fullmatch` of bounded patterns looks at no more than a few characters."""
+
 KEEP_MS = 8 * 24 * 3_600_000
 """A label's sealed body is kept as long as the journals (CONTRACT, Storage)."""
 
@@ -82,6 +99,8 @@ class LabelDesk:
             return Verdict(label.label_id, issues=refused)
         kept, issues = _cleaned(label, policy.now_ms)
         row = self._match(kept, reporter, policy.table)
+        # References are of use for finding the payment alone; they are neither recorded nor handed on.
+        kept.ClearField("match")
         label_evaluation_id = self._pseudonyms.evaluation_id(reporter.reporter_id, "label", 0, kept.label_id)
         record = storage.LabelRecord(
             reporter_id=reporter.reporter_id,
@@ -280,6 +299,8 @@ def _cleaned(label: v1.LabelEvent, now_ms: int) -> tuple[v1.LabelEvent, tuple[Is
     """The label as it is recorded: bad optional fields dropped and named."""
     kept = v1.LabelEvent()
     kept.CopyFrom(label)
+    # Fields of a later contract were checked by nobody: nothing of them is recorded.
+    kept.DiscardUnknownFields()
     kept.recorded_at_ms = now_ms
     kept.attempt_no = label.attempt_no or 1
     issues: list[Issue] = []
@@ -303,8 +324,16 @@ def _cleaned(label: v1.LabelEvent, now_ms: int) -> tuple[v1.LabelEvent, tuple[Is
     if kept.attempt_no < 0:
         drop("attempt_no", "out_of_range", "from 1")
         kept.attempt_no = 1
-    if kept.amount_minor < 0:
+    if not 0 <= kept.amount_minor < AMOUNT_MINOR_LIMIT:
         drop("amount_minor", "out_of_range", "minor units, not negative")
+    if kept.HasField("match"):
+        for name, pattern, mend in _REFERENCES:
+            if getattr(kept.match, name) and not pattern.fullmatch(getattr(kept.match, name)):
+                kept.match.ClearField(name)
+                issues.append(Issue(f"match.{name}", "malformed", mend))
+        if bad_time(kept.match.attempted_at_ms, now_ms):
+            kept.match.ClearField("attempted_at_ms")
+            issues.append(Issue("match.attempted_at_ms", "out_of_range", "UTC epoch milliseconds"))
     if bad_time(kept.reported_at_ms, now_ms):
         drop("reported_at_ms", "out_of_range", "UTC epoch milliseconds, not in the future")
     # Maturity is counted from it: where the source said none, it said it when we learned of it.

@@ -16,7 +16,7 @@ from enrichment.formats import (
     matcher,
 )
 from enrichment.payment import Issue
-from issuernetwork.v1 import outcomes_pb2
+from issuernetwork.v1 import common_pb2, outcomes_pb2
 
 SKEW_MS = 60_000
 """How far ahead of our clock a report may be (CONTRACT, bad input)."""
@@ -73,6 +73,8 @@ def check_outcome(event: outcomes_pb2.OutcomeEvent, now_ms: int) -> CheckedOutco
     refusals: list[Issue] = []
     checked = outcomes_pb2.OutcomeEvent()
     checked.CopyFrom(event)
+    # Fields of a later contract were checked by nobody: nothing of them is recorded.
+    checked.DiscardUnknownFields()
     for name, value in zip(_STRING_NAMES, _STRINGS.read(event, issues, refusals), strict=True):
         setattr(checked, name, value)
     if event.kind not in (1, 2, 3):
@@ -111,6 +113,8 @@ def _optional(
             drop(name, OUT_OF_RANGE, "send minor units")
     if event.issuer_latency_ms < 0:
         drop("issuer_latency_ms", OUT_OF_RANGE, "send milliseconds, 0 or more")
+    if event.network not in common_pb2.Network.values():
+        drop("network", OUT_OF_RANGE, "send a network of Network")
     if event.response_code_scheme not in _RESPONSE_CODE:
         drop("response_code_scheme", OUT_OF_RANGE, "send a scheme of ResponseCodeScheme")
     scheme = int(checked.response_code_scheme)

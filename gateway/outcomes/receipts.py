@@ -74,6 +74,8 @@ def _take(
         return Verdict(receipt.receipt_id, issues=(UNKNOWN_SHARE,))
     kept = v1.Receipt()
     kept.CopyFrom(receipt)
+    # Fields of a later contract were checked by nobody: nothing of them is recorded.
+    kept.DiscardUnknownFields()
     kept.recorded_at_ms = now_ms
     if kept.match not in v1.MatchResult.values():
         kept.match = v1.MATCH_RESULT_UNSPECIFIED

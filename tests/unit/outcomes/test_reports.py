@@ -288,3 +288,65 @@ def test_a_bad_field_of_a_label_is_named_and_only_a_required_one_refuses_it(
     verdict = Desk(key, table, row(0)).take(label(**{"payment_intent_id": "payment-0", **changes}), SENDER)
     assert [issue.field for issue in verdict.issues] == [field]
     assert (verdict.record is not None) == recorded
+
+
+CANARY = b"canary.person@example.com"
+UNKNOWN_FIELD = b"\xba\x3e" + bytes([len(CANARY)]) + CANARY
+"""Field 999, length-delimited: of a contract that this build does not know."""
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_field_that_the_contract_does_not_know_is_never_recorded(
+    key: ECKey, table: Any, nested: bool
+) -> None:
+    raw = label(payment_intent_id="payment-0", match=references(0)).SerializeToString()
+    hidden = b"\x32" + bytes([len(UNKNOWN_FIELD)]) + UNKNOWN_FIELD if nested else UNKNOWN_FIELD
+    told = v1.LabelEvent.FromString(raw + hidden)
+    assert CANARY in told.SerializeToString()
+    assert CANARY not in Desk(key, table, row(0)).take(told, SENDER).record
+    if not nested:
+        receipt = v1.Receipt.FromString(v1.Receipt(**GOOD).SerializeToString() + UNKNOWN_FIELD)  # type: ignore[arg-type]
+        assert CANARY not in take(receipt).record
+
+
+@pytest.mark.parametrize("changes", [{}, {"payment_intent_id": "payment-0"}])
+def test_references_find_the_payment_and_are_not_recorded(
+    key: ECKey, table: Any, changes: dict[str, Any]
+) -> None:
+    record = Desk(key, table, row(0)).record(label(match=references(0), **changes), SENDER)
+    assert record.matched
+    assert not record.label.HasField("match")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("network_match_key", "x" * 3_000_000),
+        ("network_transaction_id", "x" * 65),
+        ("iin", "4111111111111111"),
+        ("last4", "41111"),
+        ("card_acceptor_id", "canary.person@example.com"),
+        ("retrieval_reference_number", "1" * 13),
+        ("stan", "1234567"),
+        ("acquiring_institution_id", "1" * 12),
+        ("transmission_date_time", "now"),
+        ("currency", "usd"),
+        ("attempted_at_ms", -1),
+    ],
+)
+def test_a_bad_reference_is_named_and_not_looked_for(
+    key: ECKey, table: Any, name: str, value: object
+) -> None:
+    match = references(0)
+    setattr(match, name, value)
+    verdict = Desk(key, table, row(0)).take(label(match=match), SENDER)
+    assert [issue.field for issue in verdict.issues] == [f"match.{name}"]
+    assert len(verdict.record) < 2_000
+
+
+def test_an_amount_that_no_payment_has_is_not_recorded(key: ECKey, table: Any) -> None:
+    verdict = Desk(key, table, row(0)).take(
+        label(payment_intent_id="payment-0", amount_minor=4_111_111_111_111_111), SENDER
+    )
+    assert [issue.field for issue in verdict.issues] == ["amount_minor"]
+    assert storage.LabelRecord.FromString(verdict.record).label.amount_minor == 0
