@@ -1,0 +1,188 @@
+"""The programs of the SDK's README and of examples/, against a real installation."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from gateway.server.account import build_account
+from gateway.server.install import ISSUER_URL
+from issuernetwork.client import PATIENT, PaymentClient
+from issuernetwork.receiver import Receiver, Share
+from issuernetwork.v1 import common_pb2, enrichment_pb2, feed_pb2, feed_pb2_grpc
+from tests.prove.installation import Installation
+from tests.unit.docs.generate import claims_of
+from tests.unit.docs.pages import REFERENCE, ROOT, block, example, first_names, section
+
+RECIPIENT = "northgate-bank"
+TIMEOUT_S = 60
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    with Installation(tmp_path_factory.mktemp("x")) as running:
+        key = running.folder / "bank.jwk"
+        key.write_text(json.dumps(running.recipient_keys[RECIPIENT]))
+        yield running
+
+
+def run(arguments: list[str], installation: Installation) -> str:
+    environment = {
+        **os.environ,
+        "EIN_GATEWAY": installation.address("gateway", "grpc"),
+        "EIN_TOKEN": installation.tokens["payments"],
+        "EIN_FEEDS": installation.address("feeds", "http"),
+        "EIN_RECIPIENT": RECIPIENT,
+        "EIN_ISSUER_TOKEN": installation.tokens[RECIPIENT],
+        "EIN_KEY": "bank.jwk",
+        "EIN_ISS": ISSUER_URL,
+    }
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=installation.folder, env=environment, capture_output=True, text=True,
+        timeout=TIMEOUT_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def receive(installation: Installation) -> str:
+    return run(
+        [
+            str(ROOT / "examples" / "issuer_receiver.py"),
+            "--feeds", installation.address("feeds", "http"),
+            "--feeds-grpc", installation.address("feeds", "grpc"),
+            "--iss", ISSUER_URL, "--key", "bank.jwk",
+        ],
+        installation,
+    )  # fmt: skip
+
+
+def test_the_examples_share_receive_and_keep_lists_that_add_up(
+    installation: Installation, tmp_path: Path
+) -> None:
+    payments = str(ROOT / "examples" / "payment_service.py")
+    sender_list = tmp_path / "sender.ndjson"
+    gateway = installation.address("gateway", "grpc")
+    said = run([payments, "--gateway", gateway, "--payments", "30", "--list", str(sender_list)], installation)
+    found = re.search(r"(\d+) risk-score shared", said)
+    assert found
+    assert "30 outcomes recorded" in said
+    received = receive(installation)
+    assert f"{found[1]} shares, 0 withdrawn, 0 refused\n{found[1]} receipts recorded" in received
+    assert receive(installation).startswith("0 shares, 0 withdrawn"), "acknowledged shares come no more"
+    log = installation.folder / f"receiver-{RECIPIENT}.ndjson"
+    account = build_account(installation.state, sender_lists=[sender_list], receiver_logs=[log])
+    # The other tests of this module send payments too, that are in no list.
+    assert set(account.broken) <= {
+        "evaluated, never sent by the sender",
+        "acknowledged, not in the receiver's log",
+    }
+    lines = [json.loads(line) for line in sender_list.read_text().splitlines()]
+    told = {one["share_id"] for line in lines for one in line["decisions"] if one["status"] == "shared"}
+    assert told == {json.loads(line)["share_id"] for line in log.read_text().splitlines()} & told
+    assert len(told) == int(found[1])
+
+
+def test_the_programs_of_the_sdk_run_as_printed(installation: Installation) -> None:
+    readme = (ROOT / "issuernetwork" / "README.md").read_text()
+    # 50 ms are short on a busy machine: then it says why, and the payment goes on.
+    assert run(["-c", block(readme, "payment")], installation).strip() in ("answered", "deadline_exceeded")
+    run(["-c", block(readme, "issuer")], installation)
+
+
+def request(number: int) -> enrichment_pb2.EnrichAuthorizationRequest:
+    return enrichment_pb2.EnrichAuthorizationRequest(
+        request_id=f"feed-{number}", payment_intent_id=f"feed-{number}",
+        merchant_id="m-0002", platform_id="plat-1", amount_minor=100, currency="USD",
+        initiated_at_ms=1_790_000_000_000, cardholder_region="US",
+        card=enrichment_pb2.Card(card_ref=f"card-{number}", iin="90100101", last4="4242"),
+        acquirer=enrichment_pb2.Acquirer(
+            acquiring_institution_id="400001", retrieval_reference_number=f"{number:012d}"
+        ),
+    )  # fmt: skip
+
+
+async def shared_reference(installation: Installation) -> str:
+    """DE37 of a payment that was shared: some card among thirty is not held out."""
+    target = installation.address("gateway", "grpc")
+    async with PaymentClient(target, installation.tokens["payments"], preset=PATIENT) as client:
+        for number in range(30):
+            result = await client.enrich(request(number))
+            assert result.answered
+            if result.shared_ids():
+                return f"{number:012d}"
+    raise AssertionError("nothing of thirty payments was shared")
+
+
+def look_up(installation: Installation, reference: str) -> str:
+    """The signed set that a look-up finds, waiting until it is fanned out."""
+    match = common_pb2.MatchReferences(
+        acquiring_institution_id="400001",
+        retrieval_reference_number=reference,
+        attempted_at_ms=1_790_000_000_000,
+    )
+    with grpc.insecure_channel(installation.address("feeds", "grpc")) as channel:
+        stub: Any = feed_pb2_grpc.FeedServiceStub(channel)  # type: ignore[no-untyped-call]
+        for _ in range(200):
+            found = stub.Lookup(
+                feed_pb2.LookupRequest(match=match), metadata=installation.metadata(RECIPIENT), timeout=5
+            )
+            if found.shares:
+                assert found.match == feed_pb2.MATCH_RESULT_UNIQUE
+                return str(found.shares[0].signed_set)
+    raise AssertionError("the share is not found by look-up")
+
+
+def shape(value: Any) -> Any:
+    """Members and types of a document; what may be released differs from share to share."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in value.items() if name != "fields"}
+    return [shape(inner) for inner in value[:1]] if isinstance(value, list) else type(value)
+
+
+def test_a_real_share_has_the_form_that_the_feed_page_shows(installation: Installation) -> None:
+    token = look_up(installation, asyncio.run(shared_reference(installation)))
+    claims = claims_of(token.encode())
+    assert shape(claims) == shape(example("share"))
+    feeds = installation.address("feeds", "http")
+    with urllib.request.urlopen(f"{feeds}/.well-known/jwks.json") as reply:
+        jwks = json.load(reply)
+    names: dict[str, Any] = {}
+    exec(compile(block((REFERENCE / "feed.md").read_text(), "open-share"), "feed.md", "exec"), names)
+    private = installation.recipient_keys[RECIPIENT]
+    body = names["open_share"](token, jwks, private, iss=ISSUER_URL, recipient_id=RECIPIENT)
+    assert shape(body) == shape(example("sealed-body"))
+    opened = Receiver(
+        recipient_id=RECIPIENT, private_keys=[private], jwks=lambda: jwks, iss=ISSUER_URL
+    ).open(token)  # fmt: skip
+    assert isinstance(opened, Share)
+    assert opened.fields == body["fields"]
+
+
+def test_the_poll_page_is_what_the_endpoint_says(installation: Installation) -> None:
+    url = f"{installation.address('feeds', 'http')}/ssf/streams/stream-{RECIPIENT}/poll"
+    question = {**example("poll-request"), "returnImmediately": True, "maxEvents": 0}
+    poll = urllib.request.Request(url, json.dumps(question).encode())
+    poll.add_header("Authorization", f"Bearer {installation.tokens[RECIPIENT]}")
+    with urllib.request.urlopen(poll) as reply:
+        assert set(json.load(reply)) == set(example("poll-reply"))
+
+
+@pytest.mark.parametrize("process", ["gateway", "feeds", "measure"])
+def test_every_metric_that_a_process_exposes_is_documented(installation: Installation, process: str) -> None:
+    page = section((REFERENCE / "metrics.md").read_text(), f"`ein {process}`")
+    documented = {name.partition("{")[0] for name in first_names(page)}
+    with urllib.request.urlopen(f"http://{installation.address(process, 'metrics')}/metrics") as reply:
+        types = re.findall(r"^# TYPE (\S+) (\S+)$", reply.read().decode(), re.M)
+    exposed = {name for name, _ in types if not name.endswith("_created")}
+    assert exposed == documented
