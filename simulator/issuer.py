@@ -23,7 +23,6 @@ import grpc.aio
 
 from issuernetwork.client import channel_options
 from issuernetwork.receiver import (
-    Gap,
     Inbox,
     JwksCache,
     PollFault,
@@ -284,13 +283,7 @@ class IssuerProcess:
             handler=self._arrived,
             inbox=inbox,
             save_state=save,
-            on_gap=self._skip_refused,
         )
-
-    def _skip_refused(self, gap: Gap) -> None:
-        # What it refused is not sent again: what is behind the empty places would wait for ever.
-        if self.config.refused_share and self._poll is not None:
-            self._poll.inbox.unsafe_skip_gap()
 
     def _arrived(self, item: Share | Withdrawn) -> None:
         assert self._log is not None

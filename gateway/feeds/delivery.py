@@ -17,9 +17,8 @@ from gateway.feeds.ports import (
     OutboxItem,
     Switches,
 )
-from gateway.feeds.records import SignerOf, delivery_record, share_of_jti, withdrawn_item
+from gateway.feeds.records import REFUSED_REASON, SignerOf, delivery_record, share_of_jti, withdrawn_item
 from gateway.outcomes.matching import MATCH_WINDOW_MS, ReferencesLike, match_keys
-from gateway.records.reasons import Reason
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1.feed_pb2 import (
     MATCH_RESULT_AMBIGUOUS,
@@ -37,7 +36,7 @@ MAX_REPLY_BYTES = 4 * 1024 * 1024
 """Signed bytes of one reply; the first SET always fits."""
 
 MAX_ERRORS = 5
-"""Times that a recipient may refuse a SET before it is not offered again: it may have been out of order."""
+"""Times that a recipient may refuse a SET before a tombstone takes its place: its order may be at fault."""
 
 MAX_REDELIVERIES = 64
 """Offers of a SET that the recipient leaves unanswered while it answers later ones."""
@@ -125,24 +124,28 @@ class DeliveryCore:
     def _polled(self, poll: Polled, switches: Switches, now_ms: int) -> list[Action]:
         answers = self._answers(poll)
         wanted = MAX_EVENTS if poll.max_events is None else max(0, min(poll.max_events, MAX_EVENTS))
-        final = {answer.item.share_id for answer in answers if answer.final}
-        pending = [
-            item
-            for item in self._store.pending(poll.stream_id, wanted + 1 + len(final))
-            if item.share_id not in final
-        ]
-        answers += _unanswered(pending, answers)
-        final.update(answer.item.share_id for answer in answers if answer.final)
-        chosen, withdrawn = self._choose(
-            [item for item in pending if item.share_id not in final], wanted, switches, now_ms
+        pending = self._store.pending(
+            poll.stream_id, wanted + 1 + sum(1 for answer in answers if answer.final)
         )
+        answers += _unanswered(pending, answers)
+        # What is given up leaves its place to a tombstone: a receiver that keeps the order waits for it.
+        given_up = {
+            answer.item.share_id: self._tombstone(answer.item, REFUSED_REASON, now_ms)
+            for answer in answers
+            if answer.final and answer.error_code and not answer.item.withdrawn
+        }
+        final = {answer.item.share_id for answer in answers if answer.final} - given_up.keys()
+        offered = [given_up.get(item.share_id, item) for item in pending if item.share_id not in final]
+        chosen, withdrawn = self._choose(offered, wanted, switches, now_ms)
+        withdrawn = [*given_up.values(), *withdrawn]
         records = [_answer_record(answer, now_ms) for answer in answers if answer.final]
         records += [
             delivery_record(item, storage.DELIVERY_EVENT_WITHDRAWN, at_ms=now_ms) for item in withdrawn
         ]
         records += _sent_records(chosen, now_ms)
-        change = DeliveryChange(answers=answers, withdrawn=withdrawn, sent=chosen)
-        more = len(pending) > len(chosen)
+        kept = [answer for answer in answers if answer.item.share_id not in given_up]
+        change = DeliveryChange(answers=kept, withdrawn=withdrawn, sent=chosen)
+        more = len(offered) > len(chosen)
         return [*_actions(records, change), Reply(tuple(chosen), more)]
 
     def _answers(self, poll: Polled) -> list[Acknowledgement]:
@@ -173,12 +176,12 @@ class DeliveryCore:
                 break
             reason = None if item.withdrawn else switches.stopped(item.program, item.issuer_id)
             if reason is not None:
-                item = self._tombstone(item, reason, now_ms)
+                item = self._tombstone(item, reason.name.lower(), now_ms)
                 withdrawn.append(item)
             chosen.append(item)
         return chosen, withdrawn
 
-    def _tombstone(self, item: OutboxItem, reason: Reason, now_ms: int) -> OutboxItem:
+    def _tombstone(self, item: OutboxItem, reason: str, now_ms: int) -> OutboxItem:
         return withdrawn_item(item, reason, signer_of=self._signer_of, iss=self._iss, now_ms=now_ms)
 
     def sweep(self, switches: Switches, now_ms: int) -> list[Action]:
@@ -189,7 +192,7 @@ class DeliveryCore:
                 continue
             items = self._store.open_items(program, issuer_id, WITHDRAW_MAX_ITEMS)
             if items:
-                tombstones = [self._tombstone(item, reason, now_ms) for item in items]
+                tombstones = [self._tombstone(item, reason.name.lower(), now_ms) for item in items]
                 records = [
                     delivery_record(item, storage.DELIVERY_EVENT_WITHDRAWN, at_ms=now_ms)
                     for item in tombstones

@@ -153,7 +153,9 @@ class FanOut:
         draft.records.append(delivery_record(item, storage.DELIVERY_EVENT_ENQUEUED, at_ms=now_ms))
         reason = switches.stopped(item.program, item.issuer_id)
         if reason is not None:
-            item = withdrawn_item(item, reason, signer_of=self._signer_of, iss=self._iss, now_ms=now_ms)
+            item = withdrawn_item(
+                item, reason.name.lower(), signer_of=self._signer_of, iss=self._iss, now_ms=now_ms
+            )
             draft.records.append(delivery_record(item, storage.DELIVERY_EVENT_WITHDRAWN, at_ms=now_ms))
         draft.items.append(item)
 

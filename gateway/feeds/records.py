@@ -5,13 +5,15 @@ from dataclasses import replace
 from hashlib import sha256
 
 from gateway.feeds.ports import QUEUED, OutboxItem
-from gateway.records.reasons import Reason
 from gateway.sealing.keys import Signer
 from gateway.sealing.set import withdrawn_set
 from issuernetwork.storage.v1 import journal_pb2 as storage
 
 TOMBSTONE_SUFFIX = ".w"
 """A share's data has the share's own id as `jti`; its tombstone has another, so that no receiver drops it."""
+
+REFUSED_REASON = "refused"
+"""Reason of a tombstone whose data the recipient would not take; all others are names of `Reason`."""
 
 SignerOf = Callable[[str], Signer]
 """Signer of a recipient's stream: the algorithm is the stream's."""
@@ -53,7 +55,7 @@ def delivery_record(
 
 
 def withdrawn_item(
-    item: OutboxItem, reason: Reason, *, signer_of: SignerOf, iss: str, now_ms: int
+    item: OutboxItem, reason: str, *, signer_of: SignerOf, iss: str, now_ms: int
 ) -> OutboxItem:
     """The item as a tombstone: signed at its own place of a stream; a look-up only closes."""
     if not item.stream_seq:
@@ -70,6 +72,6 @@ def withdrawn_item(
         issuer_id=item.issuer_id,
         program=item.program,
         stream_seq=item.stream_seq,
-        reason=reason.name.lower(),
+        reason=reason,
     )
     return replace(item, jti=jti, set_bytes=signed, withdrawn=True, state=QUEUED, sent_count=0, error_count=0)

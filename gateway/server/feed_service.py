@@ -126,8 +126,10 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
         """Journal first: a crash in between leaves a repeat, which every consumer drops by its id."""
         kept = [(verdict.report_id, verdict.record) for verdict in verdicts if verdict.record is not None]
         if kept:
-            self._engine.parts.journal.append(topic, [record for _, record in kept])
-            self._engine.parts.store.keep_reports(kind, reporter_id, [report_id for report_id, _ in kept])
+            parts = self._engine.parts
+            parts.journal.append(topic, [record for _, record in kept])
+            ids = [report_id for report_id, _ in kept]
+            parts.store.keep_reports(kind, reporter_id, ids, at_ms=parts.clock.wall_ms())
 
 
 def _check_count(field: str, count: int) -> None:

@@ -59,7 +59,7 @@ RETENTION_INTERVAL_S = 60.0
 """Old journal segments, and rows of payments too old to be matched, are looked for as often."""
 
 KEEP_ROWS_MS = 400 * 24 * 3_600_000
-"""Matching rows are kept 400 days (docs: retention)."""
+"""Rows to match by, and ids of reports, are kept 400 days (docs: retention)."""
 
 _log = structlog.get_logger("feeds")
 
@@ -317,7 +317,9 @@ class FeedsEngine:
                 if since_retention_s >= RETENTION_INTERVAL_S:
                     since_retention_s = 0.0
                     self.parts.journal.retain()
-                    self.parts.store.forget(self.parts.clock.wall_ms() - KEEP_ROWS_MS, EXPIRE_MAX_ROWS)
+                    before_ms = self.parts.clock.wall_ms() - KEEP_ROWS_MS
+                    self.parts.store.forget(before_ms, EXPIRE_MAX_ROWS)
+                    self.parts.store.forget_reports(before_ms, EXPIRE_MAX_ROWS)
             except (GatewayError, OSError) as fault:
                 self.metrics.faults.inc()
                 _log.error("housekeeping_failed", fault=type(fault).__name__)

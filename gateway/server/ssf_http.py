@@ -86,6 +86,10 @@ class SsfApp:
                 return _fault(503, refused.code, refused.public)
             except asyncio.CancelledError:
                 raise
+            except ConnectionResetError:
+                # The receiver hung up; what was recorded as sent is offered again.
+                _log.debug("receiver_gone")
+                return _fault(503, "receiver_gone", "poll again")
             except Exception as fault:
                 self._engine.metrics.faults.inc()
                 _log.error("handler_fault", fault=type(fault).__name__)

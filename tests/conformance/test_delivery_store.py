@@ -188,11 +188,15 @@ def test_a_look_up_is_for_its_recipient_and_within_the_span_alone(opened: Callab
 
 
 def test_reports_are_remembered_by_kind_and_reporter(opened: Callable[[], Any]) -> None:
-    opened().keep_reports("receipt", "bank", ["r1", "r2"])
+    opened().keep_reports("receipt", "bank", ["r1", "r2"], at_ms=BASE_MS)
     store = opened()
     assert store.known_reports("receipt", "bank", ["r1", "r3"]) == {"r1"}
     assert store.known_reports("label", "bank", ["r1"]) == set()
     assert store.known_reports("receipt", "other", ["r1"]) == set()
+    store.keep_reports("receipt", "bank", ["r3"], at_ms=BASE_MS + 5)
+    assert store.forget_reports(BASE_MS + 1, 1) == 1
+    assert store.forget_reports(BASE_MS + 1, 9) == 1
+    assert store.known_reports("receipt", "bank", ["r1", "r2", "r3"]) == {"r3"}
 
 
 def test_payments_are_found_by_share_by_id_and_by_key(opened: Callable[[], Any]) -> None:

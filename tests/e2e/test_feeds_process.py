@@ -18,6 +18,7 @@ from joserfc.jwk import KeySet
 from gateway.backends.embedded.delivery import shares_already_left
 from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
 from gateway.backends.embedded.policy import SqlitePolicyStore
+from gateway.backends.embedded.wake import WakeSender
 from gateway.records import journal
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
@@ -29,6 +30,7 @@ from tests.unit.feeds.records import LOOKUP, SSF, decision, evaluation, referenc
 
 BANK = "northgate-bank"
 SHARED, WAITING, KILLED, CRASHED = "bank-shared", "bank-waiting", "bank-killed", "bank-crashed"
+ACKING, ASKED = "bank-acking", "bank-asked"
 """A recipient, and so a stream, for each test: they share one process."""
 
 DEADLINE_S = 20.0
@@ -40,8 +42,13 @@ class Feeds:
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
         self.state = installation.state
+        self._wake = WakeSender(self.state.run, "gateway")
         self._gateway = FileJournalWriter(
-            RealDisk(), SystemClock(), self.state.gateway_journal, journal.GATEWAY_TOPICS
+            RealDisk(),
+            SystemClock(),
+            self.state.gateway_journal,
+            journal.GATEWAY_TOPICS,
+            wake=self._wake,
         )
         self._next = 0
 
@@ -93,12 +100,13 @@ class Feeds:
 
     def close(self) -> None:
         self._gateway.close()
+        self._wake.close()
 
 
 @pytest.fixture(scope="module")
 def feeds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feeds]:
     installation = Installation(tmp_path_factory.mktemp("feeds"), processes=("feeds",))
-    for recipient_id in (SHARED, WAITING, KILLED, CRASHED):
+    for recipient_id in (SHARED, WAITING, KILLED, CRASHED, ACKING, ASKED):
         installation.token(recipient_id, "issuer")
     with installation:
         running = Feeds(installation)
@@ -194,6 +202,31 @@ def test_a_waiting_poll_is_answered_as_soon_as_something_is_shared(feeds: Feeds)
         [number] = feeds.pay(1, WAITING)
         assert list(waiting.result(20)["sets"]) == [f"share-{number}"]
     assert time.monotonic() - started_s < 10, "it waited for the end of the long poll"
+
+
+def test_what_a_long_poll_acknowledges_is_recorded_while_it_still_waits(feeds: Feeds) -> None:
+    [number] = feeds.pay(1, ACKING)
+    [jti] = _sets(feeds, ACKING, 1)
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(feeds.poll, ACKING, returnImmediately=False, ack=[jti])
+        until(
+            lambda: [
+                one for one in feeds.deliveries(ACKING) if one.event == storage.DELIVERY_EVENT_ACKNOWLEDGED
+            ]
+        )
+        assert not waiting.done()
+        feeds.pay(1, ACKING)
+        assert list(waiting.result(20)["sets"]) == [f"share-{number + 1}"]
+
+
+def test_a_look_up_right_after_the_payment_finds_it_without_being_asked_twice(feeds: Feeds) -> None:
+    for _ in range(5):
+        [number] = feeds.pay(1, ASKED)
+        found = feeds.call("Lookup", v1.LookupRequest(match=references(number)), ASKED)
+        assert found.match == v1.MATCH_RESULT_UNIQUE
+        assert [share.share_id for share in found.shares] == [f"share-{number}"]
+        sent = [one for one in feeds.deliveries(ASKED) if one.event == storage.DELIVERY_EVENT_SENT]
+        assert f"share-{number}" in {one.share_id for one in sent}, "left before its record"
 
 
 def test_a_fraud_report_reaches_the_issuer_of_the_card_and_no_report_comes_back_to_its_reporter(

@@ -256,9 +256,14 @@ class SqliteDeliveryStore:
     def known_reports(self, kind: str, reporter_id: str, report_ids: Sequence[str]) -> set[str]:
         return self._present(sql.KNOWN_REPORTS, report_ids, kind, reporter_id)
 
-    def keep_reports(self, kind: str, reporter_id: str, report_ids: Sequence[str]) -> None:
+    def keep_reports(self, kind: str, reporter_id: str, report_ids: Sequence[str], *, at_ms: int) -> None:
+        rows = [(kind, reporter_id, report_id, at_ms) for report_id in report_ids]
         with self._connection.transaction() as raw:
-            raw.executemany(sql.INSERT_REPORT, [(kind, reporter_id, report_id) for report_id in report_ids])
+            raw.executemany(sql.INSERT_REPORT, rows)
+
+    def forget_reports(self, recorded_before_ms: int, max_rows: int) -> int:
+        with self._connection.transaction() as raw:
+            return raw.execute(sql.FORGET_REPORTS, (recorded_before_ms, max_rows)).rowcount
 
     def expire(self, now_ms: int, max_rows: int) -> int:
         with self._connection.transaction() as raw:

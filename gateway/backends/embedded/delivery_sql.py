@@ -45,9 +45,11 @@ SCHEMA = (
         program text not null, issuer_id text not null, transport integer not null,
         left_count integer not null,
         primary key (program, issuer_id, transport)) strict, without rowid""",
-    """create table if not exists reports(
-        kind text not null, reporter_id text not null, report_id text not null,
-        primary key (kind, reporter_id, report_id)) strict, without rowid""",
+    # report_no rises with time: the oldest are found without an index.
+    """create table if not exists report_ids(
+        report_no integer primary key, kind text not null, reporter_id text not null,
+        report_id text not null, recorded_at_ms integer not null,
+        unique (kind, reporter_id, report_id)) strict""",
     "create table if not exists unconfirmed(record_no integer primary key, record blob not null) strict",
 )
 
@@ -59,7 +61,9 @@ _EVALUATION = """e.evaluation_key, e.evaluation_id, e.sender_id, e.merchant_id, 
 
 OFFSET = "select position from offsets where topic = ? and partition = ?"
 KNOWN_SHARES = "select share_id from shares where share_id in ({marks})"
-KNOWN_REPORTS = "select report_id from reports where kind = ? and reporter_id = ? and report_id in ({marks})"
+KNOWN_REPORTS = (
+    "select report_id from report_ids where kind = ? and reporter_id = ? and report_id in ({marks})"
+)
 NEXT_SEQ = "select next_seq from streams where stream_id = ?"
 UNCONFIRMED = "select record from unconfirmed order by record_no"
 
@@ -75,7 +79,8 @@ UPSERT_SCOPE = """insert into scopes values (?,?,?,?)
     on conflict (program, issuer_id, transport) do update set left_count = left_count + excluded.left_count"""
 UPSERT_OFFSET = """insert into offsets values (?,?,?)
     on conflict (topic, partition) do update set position = excluded.position"""
-INSERT_REPORT = "insert or ignore into reports values (?,?,?)"
+INSERT_REPORT = """insert or ignore into report_ids(kind, reporter_id, report_id, recorded_at_ms)
+    values (?,?,?,?)"""
 
 LOOKUP = f"""select {_ITEM}, t.set_bytes, e.evaluation_key
     from match_keys m
@@ -136,4 +141,6 @@ FORGET_SETS = """delete from sets where jti in (select o.jti from outbox o join 
     where s.evaluation_key = ?)"""
 FORGET_ITEMS = "delete from outbox where share_id in (select share_id from shares where evaluation_key = ?)"
 FORGET_SHARES = "delete from shares where evaluation_key = ?"
+FORGET_REPORTS = """delete from report_ids where recorded_at_ms < ?1 and report_no in
+    (select report_no from report_ids order by report_no limit ?2)"""
 FORGET_EVALUATION = "delete from evaluations where evaluation_key = ?"

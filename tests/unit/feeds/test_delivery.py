@@ -1,5 +1,6 @@
 """Poll and look-up, without I/O."""
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,6 +92,11 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made.close()
 
 
+def payload_of(token: bytes) -> str:
+    body = token.split(b".")[1]
+    return base64.urlsafe_b64decode(body + b"=" * (-len(body) % 4)).decode()
+
+
 def test_what_is_not_acknowledged_comes_again_with_the_same_bytes(bench: Bench) -> None:
     first = bench.on(Polled(stream_id=STREAM, max_events=2))
     assert first.more_available
@@ -116,19 +122,32 @@ def test_the_record_of_sending_comes_before_the_bytes(bench: Bench) -> None:
     ]
 
 
-def test_a_refused_set_is_offered_again_until_the_cap_and_then_recorded_with_its_code(bench: Bench) -> None:
+def test_a_refused_set_is_offered_again_until_the_cap_and_then_a_tombstone_takes_its_place(
+    bench: Bench,
+) -> None:
     for _ in range(MAX_ERRORS - 1):
         assert "s0" in bench.poll(errors={"s0": "jwtAud"})
         assert not [one for one in bench.records if one.event == storage.DELIVERY_EVENT_REFUSED]
-    assert "s0" not in bench.poll(errors={"s0": "a free text, not a code"})
-    [refused] = [one for one in bench.records if one.event == storage.DELIVERY_EVENT_REFUSED]
-    assert (refused.share_id, refused.error_code) == ("s0", "other")
+    reply = bench.poll(errors={"s0": "a free text, not a code"})
+    assert reply == ["s0.w", "s1", "s2", "s3"], "the receiver's sequence would stand still"
+    steps = [(one.event, one.jti, one.error_code) for one in bench.records if one.share_id == "s0"]
+    assert steps == [
+        (storage.DELIVERY_EVENT_REFUSED, "s0", "other"),
+        (storage.DELIVERY_EVENT_WITHDRAWN, "s0.w", ""),
+        (storage.DELIVERY_EVENT_SENT, "s0.w", ""),
+    ]
+    [tombstone, *_] = bench.store.pending(STREAM, 1)
+    assert (tombstone.stream_seq, tombstone.withdrawn) == (1, True)
+    assert '"reason":"refused"' in payload_of(tombstone.set_bytes)
+    for _ in range(MAX_ERRORS):
+        bench.poll(errors={"s0.w": "jwtAud"})
+    assert bench.poll() == ["s1", "s2", "s3"], "a tombstone gets none of its own"
 
 
 def test_a_set_that_is_passed_over_again_and_again_is_given_up(bench: Bench) -> None:
     for _ in range(MAX_REDELIVERIES):
         bench.poll(max_events=2)
-    assert bench.poll("s1") == ["s2", "s3"]
+    assert bench.poll("s1") == ["s0.w", "s2", "s3"]
     [refused] = [one for one in bench.records if one.event == storage.DELIVERY_EVENT_REFUSED]
     assert (refused.share_id, refused.error_code) == ("s0", "unanswered")
 
