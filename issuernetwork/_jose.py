@@ -46,6 +46,7 @@ SET_ERRORS: Final[Mapping[str, str]] = {
     "header": "invalid_request",
     "algorithm": "invalid_key",
     "unknown_key": "invalid_key",
+    "unknown_recipient_key": "invalid_key",
     "signature": "authentication_failed",
     "type": "invalid_request",
     "issuer": "invalid_issuer",
@@ -333,7 +334,7 @@ class JweOpener:
         kid = header.get("kid", "")
         key = self._keys.get(kid) if isinstance(kid, str) else None
         if key is None:
-            raise RefusedToken("unknown_key")
+            raise RefusedToken("unknown_recipient_key")
         if header.get("alg") != key.alg or header.get("enc") != ENC:
             raise RefusedToken("algorithm")
         try:

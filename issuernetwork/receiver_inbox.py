@@ -58,6 +58,8 @@ class Inbox:
         self._remembered_max = remembered_max
         self._on_duplicate = on_duplicate
         self._held: dict[int, Share | Withdrawn] = {}
+        # Withdrawals of shares that were handled before: news, although their numbers are behind us.
+        self._late: dict[int, Withdrawn] = {}
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._acks: dict[str, None] = {}
 
@@ -67,19 +69,18 @@ class Inbox:
         return self._next_seq
 
     def offer(self, item: Share | Withdrawn) -> Offered:
-        """Takes an item of the stream in. Raises RefusedToken where it contradicts another one."""
+        """Takes an item of the stream in. Raises RefusedToken where it contradicts another one.
+
+        A withdrawal takes the place of its share where that waits, and is handed out where that was handled.
+        """
         seq = item.stream_seq
         if seq is None:
             raise RefusedToken("claims")
         if self._next_seq is not None and seq < self._next_seq:
-            self._acks[item.jti] = None
-            self._duplicate(item)
-            return Offered.DUPLICATE
+            return self._offer_late(item, seq)
         held = self._held.get(seq)
         if held is not None:
-            if held.jti != item.jti:
-                raise RefusedToken("sequence_conflict")
-            return Offered.DUPLICATE
+            return self._offer_again(item, seq, held)
         # One id, two shares: taking it for a repeat would lose the second.
         if "jti:" + item.jti in self._seen and not self.known(item):
             raise RefusedToken("sequence_conflict")
@@ -88,8 +89,36 @@ class Inbox:
         self._held[seq] = item
         return Offered.TAKEN
 
+    def _offer_late(self, item: Share | Withdrawn, seq: int) -> Offered:
+        if isinstance(item, Share) or self.known(item):
+            self._acks[item.jti] = None
+            self._duplicate(item)
+            return Offered.DUPLICATE
+        if seq in self._late:
+            return Offered.DUPLICATE
+        if len(self._late) >= self._held_max:
+            return Offered.FULL
+        self._late[seq] = item
+        return Offered.TAKEN
+
+    def _offer_again(self, item: Share | Withdrawn, seq: int, held: Share | Withdrawn) -> Offered:
+        if held.jti == item.jti:
+            return Offered.DUPLICATE
+        if held.share_id != item.share_id or type(held) is type(item):
+            raise RefusedToken("sequence_conflict")
+        # The data is not to be used any more, whichever of the two came first.
+        if isinstance(held, Withdrawn):
+            return Offered.DUPLICATE
+        self._held[seq] = item
+        return Offered.TAKEN
+
     def take(self) -> Share | Withdrawn | None:
-        """The next item to handle, the same one until `handled`; None where none is in order."""
+        """The next item to handle, the same one until `handled`; None where none is in order.
+
+        Withdrawals of what was handled go before the rest.
+        """
+        for late in self._late.values():
+            return late
         if self._next_seq is None:
             if not self._held:
                 return None
@@ -104,10 +133,20 @@ class Inbox:
 
     def handled(self, item: Share | Withdrawn) -> None:
         """The handler returned: `item` may be acknowledged and is never handed out again."""
-        if self._next_seq is None or self._held.get(self._next_seq) is not item:
+        if item.stream_seq is not None and self._late.get(item.stream_seq) is item:
+            del self._late[item.stream_seq]
+            self._acks[item.jti] = None
+        elif self._next_seq is None or not self._gave(item, self._held.get(self._next_seq)):
             raise ValueError("handled() takes the item that take() gave")
-        self._pass(item)
+        elif self._held[self._next_seq] is item:
+            self._pass(item)
         self._remember(item)
+
+    @staticmethod
+    def _gave(item: Share | Withdrawn, held: Share | Withdrawn | None) -> bool:
+        """Whether it is the one in turn, or was until its withdrawal came, which is handed out next."""
+        withdrawn = isinstance(item, Share) and isinstance(held, Withdrawn)
+        return held is item or (withdrawn and held is not None and held.share_id == item.share_id)
 
     def known(self, item: Share | Withdrawn) -> bool:
         """Whether this share, or this withdrawal, was handled before, by whichever transport."""
@@ -176,6 +215,7 @@ class Inbox:
         self._next_seq = next_seq
         self._seen = OrderedDict.fromkeys(seen)
         self._held.clear()
+        self._late.clear()
         self._acks.clear()
 
 

@@ -255,6 +255,7 @@ class PollReceiver:
                 self.counts.duplicates += 1
         except RefusedToken as refusal:
             self.counts.refused += 1
+            _log.warning("%s", refusal)
             if len(self._refused) < REFUSED_MAX:
                 self._refused[jti] = refusal.set_error
             if self._on_refused is not None:

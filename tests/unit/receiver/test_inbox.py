@@ -158,6 +158,71 @@ def test_the_withdrawal_of_a_share_already_seen_is_handed_out() -> None:
     assert [type(item) for item in drain(inbox)] == [Withdrawn]
 
 
+def test_a_withdrawal_takes_the_place_of_the_share_that_waits() -> None:
+    inbox = Inbox()
+    for seq in (1, 2):
+        inbox.offer(share(seq))
+    assert inbox.offer(withdrawn(2)) is Offered.TAKEN
+    assert inbox.offer(share(2)) is Offered.DUPLICATE, "the data does not come back"
+    assert [type(item) for item in drain(inbox)] == [Share, Withdrawn]
+    assert withdrawn(2).jti in inbox.acks()
+    assert share(2).jti not in inbox.acks()
+
+
+def test_a_withdrawal_that_comes_while_the_share_is_handled_is_handed_out_next() -> None:
+    inbox = Inbox()
+    inbox.offer(share(1))
+    given = inbox.take()
+    assert given is not None
+    inbox.offer(withdrawn(1))
+    inbox.handled(given)
+    assert [type(item) for item in drain(inbox)] == [Withdrawn]
+    assert inbox.next_seq == 2
+
+
+def test_the_withdrawal_of_a_share_handled_before_is_handed_out_once_and_then_acknowledged() -> None:
+    inbox = Inbox()
+    inbox.offer(share(1))
+    drain(inbox)
+    inbox.offer(share(2))
+    assert inbox.offer(withdrawn(1)) is Offered.TAKEN
+    assert inbox.offer(withdrawn(1)) is Offered.DUPLICATE
+    assert withdrawn(1).jti not in inbox.acks()
+    assert drain(inbox) == [withdrawn(1), share(2)]
+    assert withdrawn(1).jti in inbox.acks()
+    inbox.acked(inbox.acks())
+    again = Inbox()
+    again.restore(json.loads(json.dumps(inbox.state())))
+    for one in (inbox, again):
+        assert one.offer(withdrawn(1)) is Offered.DUPLICATE
+        assert drain(one) == []
+        assert one.acks() == [withdrawn(1).jti]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 6), st.booleans(), st.booleans()), max_size=40),
+    st.sets(st.integers(1, 6)),
+)
+def test_whatever_comes_when_each_withdrawal_is_told_once_and_no_share_after_it(
+    arrivals: list[tuple[int, bool, bool]], taken_back: set[int]
+) -> None:
+    inbox = Inbox()
+    handed: list[Share | Withdrawn] = []
+    for seq, tombstone, handle in arrivals:
+        inbox.offer(withdrawn(seq) if tombstone and seq in taken_back else share(seq))
+        if handle:
+            handed += drain(inbox)
+    for seq in range(1, 7):
+        inbox.offer(withdrawn(seq) if seq in taken_back else share(seq))
+    handed += drain(inbox)
+    assert {item.stream_seq for item in handed if isinstance(item, Withdrawn)} == taken_back
+    kinds = [(item.stream_seq, isinstance(item, Withdrawn)) for item in handed]
+    assert len(set(kinds)) == len(kinds)
+    for seq in taken_back:
+        assert (seq, False) not in kinds[kinds.index((seq, True)) :]
+    assert inbox.next_seq == 7
+
+
 def test_two_items_with_one_number_or_one_jti_are_refused() -> None:
     inbox = Inbox()
     inbox.offer(share(2))

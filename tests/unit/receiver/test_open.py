@@ -293,7 +293,7 @@ JWE_HEADERS: dict[str, tuple[dict[str, Any], str]] = {
     "no alg": ({"alg": None}, "algorithm"),
     "enc A128GCM": ({"enc": "A128GCM"}, "algorithm"),
     "enc A256CBC-HS512": ({"enc": "A256CBC-HS512"}, "algorithm"),
-    "kid of another": ({"kid": "bank-2"}, "unknown_key"),
+    "kid of another": ({"kid": "bank-2"}, "unknown_recipient_key"),
     "zip": ({"zip": "DEF"}, "header"),
     "crit": ({"crit": ["exp"]}, "header"),
     "p2c": ({"p2c": 10_000_000}, "header"),

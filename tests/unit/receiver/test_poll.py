@@ -11,6 +11,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from issuernetwork import issuer_cli
+from issuernetwork.issuer_cli import new_key
 from issuernetwork.receiver import (
     Inbox,
     JwksCache,
@@ -144,6 +145,33 @@ def test_a_refused_token_is_told_by_a_registered_code_and_the_others_go_on() -> 
         }
         assert len(refused) == 3
         assert transmitter.acknowledged == ["jti-share-1"]
+
+    asyncio.run(scenario())
+
+
+def test_a_share_sealed_to_a_key_that_we_lack_is_refused_at_once_and_the_stream_goes_on() -> None:
+    async def scenario() -> None:
+        network = Network()
+        transmitter = Transmitter(network)
+        # Sealed to another key of the recipient, signed by the transmitter all the same.
+        other = Network(private_jwk={**new_key("bank-2", "ECDH-ES+A256KW")[0]})
+        transmitter.put("jti-share-1", network.share("share-1", seq=1, sealed=other.sealed("share-1")))
+        transmitter.put("jti-share-2", network.share("share-2", seq=2))
+        refused: list[str] = []
+        got: list[Share | Withdrawn] = []
+        async with transmitter.serving() as session:
+            poll = poller(
+                transmitter, session, got.append, on_refused=lambda jti, refusal: refused.append(refusal.code)
+            )
+            await poll.poll_once()
+            assert (refused, poll.counts.deferred) == (["unknown_recipient_key"], 0)
+            await poll.poll_once()
+            assert transmitter.errors["jti-share-1"]["err"] == "invalid_key"
+            assert got == []
+            # What the transmitter puts in the place of a token that was refused.
+            transmitter.put("jti-withdrawn-share-1", network.withdrawn("share-1", seq=1))
+            await poll.poll_once()
+        assert [(item.stream_seq, type(item)) for item in got] == [(1, Withdrawn), (2, Share)]
 
     asyncio.run(scenario())
 
