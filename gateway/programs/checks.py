@@ -143,6 +143,8 @@ def _program(file: str, one: ProgramDocument, documents: Documents, report: Repo
         return None
     if one.kind == "after" and one.transports != ["ssf"]:
         report.add(file, "transports", "after the fact there is no authorization to carry it", "Use [ssf]")
+    if one.kind == "after":
+        _check_no_experiment(file, one.ramp_percent, one.holdout_percent, report)
     return Program(
         program=one.program,
         ahead=one.kind == "ahead",
@@ -157,6 +159,18 @@ def _program(file: str, one: ProgramDocument, documents: Documents, report: Repo
         salt_version=one.salt_version,
         deadline_ms=one.deadline_ms,
     )
+
+
+def _check_no_experiment(file: str, ramp: float | None, holdout: float | None, report: Report) -> None:
+    """Arms are drawn ahead of an authorization: a report is released whatever the ramp says."""
+    for path, percent, only in (("ramp_percent", ramp, 100), ("holdout_percent", holdout, 0)):
+        if percent is not None and percent != only:
+            report.add(
+                file,
+                path,
+                "reports after the fact are in no experiment: it would have no effect",
+                f"Set {only}; to share fewer, narrow the enrolments, or pause the program",
+            )
 
 
 def _transports(names: Iterable[str]) -> tuple[Transport, ...]:
@@ -201,6 +215,8 @@ def _enrolment(file: str, one: EnrolmentDocument, program: Program | None, repor
                     f"the program does not use {transport.name.lower()}",
                     "Remove it, or add it to the program",
                 )
+        if not program.ahead:
+            _check_no_experiment(file, one.ramp_percent, one.holdout_percent, report)
     if one.valid_from >= one.valid_until:
         report.add(file, "valid_until", "it is not after valid_from", "Correct one of them")
     return Enrolment(

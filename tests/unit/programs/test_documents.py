@@ -40,6 +40,8 @@ def test_the_sample_policy_is_taken_whole(sample: Mapping[str, str]) -> None:
 
 RISK = "programs/risk-score.yaml"
 NORTHGATE = "enrolments/northgate-bank-risk-score.yaml"
+REPORTS = "programs/fraud-reports.yaml"
+REPORTING = "enrolments/northgate-bank-fraud-reports.yaml"
 MERIDIAN = "enrolments/meridian-cards-risk-score.yaml"
 
 MISTAKES = [
@@ -58,7 +60,11 @@ MISTAKES = [
         "fields",
         "personal",
     ),
-    ("programs/fraud-reports.yaml", "transports: [ssf]", "transports: [lookup]", "transports", "[ssf]"),
+    (REPORTS, "transports: [ssf]", "transports: [lookup]", "transports", "[ssf]"),
+    (REPORTS, "ramp_percent: 100", "ramp_percent: 0", "ramp_percent", "Set 100"),
+    (REPORTS, "holdout_percent: 0", "holdout_percent: 50", "holdout_percent", "Set 0"),
+    (REPORTING, "state: active", "state: active\nramp_percent: 99.9999", "ramp_percent", "pause the program"),
+    (REPORTING, "state: active", "state: active\nholdout_percent: 100", "holdout_percent", "Set 0"),
     (NORTHGATE, "issuer_id: northgate-bank", "issuer_id: nothgate-bank", "issuer_id", '"northgate-bank"'),
     (NORTHGATE, "regions: [US, GB, DE]", "regions: [US, FR]", "regions", "regions.yaml"),
     (NORTHGATE, "regions: [US, GB, DE]", "regions: [US, NO]", "regions", "Put it in quotes"),
