@@ -1,6 +1,5 @@
 """A checked payment and what is known about it, as plain values."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -170,8 +169,7 @@ Counts = tuple[int, int, int]
 """Attempts in the last 10 minutes, 1 hour and 24 hours of payment time, the present one included."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What was fetched about a payment.
 
     `velocity`: counts by kind, in the order of `VelocityKind` (None where the payment has no such key), or
@@ -186,22 +184,3 @@ NO_FACTS: Final = Facts(None, (("velocity", "not_asked"),))
 
 JsonValue = Any
 """int, str, bool, float, or a small dict or list of them."""
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Signals:
-    """What is known of one payment, by field number. `repr` is masked: values are personal data.
-
-    `values` has one entry for each bit of `mask`; `below_quality` is the part of `mask` that is not fit to
-    be shared, and `quality` says why: (field number, reason).
-    """
-
-    values: Mapping[int, JsonValue]
-    mask: int
-    below_quality: int
-    quality: tuple[tuple[int, str], ...]
-    assessment: Assessment
-    omissions: tuple[tuple[str, str], ...]
-
-    def __repr__(self) -> str:
-        return f"Signals(mask={self.mask:#x}, {MASK})"

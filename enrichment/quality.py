@@ -20,6 +20,7 @@ _TEST_DOMAINS: Final = frozenset({"example.com", "example.net", "example.org"})
 _PLACEHOLDERS: Final = frozenset(
     {"unknown", "null", "none", "undefined", "n/a", "na", "test", "default", "device", "nan", "0", "-"}
 )
+_LONGEST_PLACEHOLDER: Final = max(map(len, _PLACEHOLDERS))
 _NOT_BROWSERS: Final = (
     "curl/",
     "python-requests/",
@@ -29,6 +30,8 @@ _NOT_BROWSERS: Final = (
     "go-http-client/",
     "libwww-perl/",
 )
+
+_LONGEST_NOT_BROWSER: Final = max(map(len, _NOT_BROWSERS))
 
 
 def ip_is_public(ip: str) -> bool:
@@ -95,9 +98,14 @@ def is_placeholder(value: str) -> bool:
     >>> is_placeholder("device-17")
     False
     """
-    return value.lower() in _PLACEHOLDERS or len(set(value) - {"-"}) <= 1
+    if len(value) <= _LONGEST_PLACEHOLDER and value.lower() in _PLACEHOLDERS:
+        return True
+    first, last = value[:1], value[-1:]
+    if first != last and first != "-" and last != "-":
+        return False  # two characters at least: nearly all values end here
+    return len(set(value) - {"-"}) <= 1
 
 
 def is_not_a_browser(user_agent: str) -> bool:
     """Whether a library sent it."""
-    return user_agent.lower().startswith(_NOT_BROWSERS)
+    return user_agent[:_LONGEST_NOT_BROWSER].lower().startswith(_NOT_BROWSERS)

@@ -1,56 +1,115 @@
 """Signals of a payment: its fields, its velocity, its score, and which of them are fit to be shared."""
 
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
 from enrichment.fields import FIELD_BY_NAME, FIELDS
-from enrichment.payment import Facts, JsonValue, Payment, Signals
-from enrichment.providers import authentication, card, identity, merchant, network, velocity
+from enrichment.masked import MASK
+from enrichment.payment import Assessment, Facts, JsonValue, Payment
+from enrichment.providers import Values, authentication, bit, card, identity, merchant, network, velocity
 from enrichment.quality import Poor
 from enrichment.scoring import points
 
 __all__ = ["Facts", "Signals", "signals"]
 
-_BIT: Final = tuple(1 << field.number for field in FIELDS)
-_SCORE_RAW = FIELD_BY_NAME["score_raw"].number
-_SCORE_SCALE = FIELD_BY_NAME["score_scale"].number
-_SCORE_NORM = FIELD_BY_NAME["score_norm"].number
-_REASON_CODES = FIELD_BY_NAME["reason_codes"].number
-_MODEL_ID = FIELD_BY_NAME["model_id"].number
+MASKS_CACHED: Final = 4096
+"""Lists of fields kept by mask: programs times what payments have and lack."""
+
+_SCORE: Final[Values] = {
+    FIELD_BY_NAME["score_raw"].number: lambda known: known.assessment.value,
+    FIELD_BY_NAME["score_scale"].number: lambda known: {
+        "min": known.assessment.scale_min,
+        "max": known.assessment.scale_max,
+        "high_is_risky": known.assessment.high_is_risky,
+    },
+    FIELD_BY_NAME["score_norm"].number: lambda known: known.assessment.normalised,
+    FIELD_BY_NAME["reason_codes"].number: lambda known: list(known.assessment.reason_codes),
+    FIELD_BY_NAME["model_id"].number: lambda known: known.assessment.model_id,
+}
+_SCORE_MASK: Final = sum(map(bit, _SCORE))
+_ALL: Final[Values] = (
+    card.VALUES
+    | merchant.VALUES
+    | identity.VALUES
+    | network.VALUES
+    | authentication.VALUES
+    | velocity.VALUES
+    | _SCORE
+)
+
+_Getters = tuple[tuple[str, Callable[[Any], JsonValue]], ...]
+_getters_by_mask: dict[int, _Getters] = {}
+
+
+def _getters(mask: int) -> _Getters:
+    """(name, how to read it) of each field in a mask."""
+    found = _getters_by_mask.get(mask)
+    if found is None:
+        found = tuple((one.name, _ALL[one.number]) for one in FIELDS if mask >> one.number & 1)
+        if len(_getters_by_mask) >= MASKS_CACHED:
+            _getters_by_mask.clear()
+        _getters_by_mask[mask] = found
+    return found
+
+
+@dataclass(slots=True, repr=False, eq=False)
+class Signals:
+    """What is known of one payment. `repr` is masked: values are personal data.
+
+    Bit n of `mask` says that field n has a value; `below_quality` is the part of it that is not fit to be
+    shared, and `quality` says why: (field number, reason). Values are made when they are asked for, so ask
+    before `Payment.drop_pan()`.
+    """
+
+    payment: Payment
+    facts: Facts
+    mask: int
+    below_quality: int
+    quality: tuple[Poor, ...]
+    assessment: Assessment
+    ship_bill_match: bool | None
+
+    @property
+    def omissions(self) -> tuple[tuple[str, str], ...]:
+        """Providers without an answer, and why."""
+        return self.facts.omissions
+
+    @property
+    def values(self) -> dict[int, JsonValue]:
+        """Every value, by field number."""
+        return {one.number: _ALL[one.number](self) for one in FIELDS if self.mask >> one.number & 1}
+
+    def value(self, number: int) -> JsonValue:
+        """The value of a field that is in `mask`."""
+        return _ALL[number](self)
+
+    def named(self, mask: int) -> dict[str, JsonValue]:
+        """The values of the fields of a part of `mask`, by name."""
+        return {name: read(self) for name, read in _getters(mask)}
+
+    def __repr__(self) -> str:
+        return f"Signals(mask={self.mask:#x}, {MASK})"
 
 
 def signals(payment: Payment, facts: Facts) -> Signals:
-    """Everything known of the payment, by field number. Take it before `drop_pan()`: field `pan` needs it.
+    """Everything known of the payment. Take it before `drop_pan()`: field `pan` needs it.
 
     A provider without an answer is in `omissions`, its fields are absent and its rules have no say.
     """
-    values: dict[int, JsonValue] = {}
     poor: list[Poor] = []
-    card.provide(payment, values, poor)
-    merchant.provide(payment, values, poor)
-    identity.provide(payment, values, poor)
-    network.provide(payment, values, poor)
-    authentication.provide(payment, values, poor)
-    velocity.provide(facts, values)
-
-    assessment = points.score(payment, facts, ship_bill_match=values.get(identity.SHIP_BILL_MATCH))
-    values[_SCORE_RAW] = assessment.value
-    values[_SCORE_SCALE] = {
-        "min": assessment.scale_min,
-        "max": assessment.scale_max,
-        "high_is_risky": assessment.high_is_risky,
-    }
-    values[_SCORE_NORM] = assessment.normalised
-    values[_REASON_CODES] = list(assessment.reason_codes)
-    values[_MODEL_ID] = assessment.model_id
-
+    mask = (
+        _SCORE_MASK
+        | card.present(payment, poor)
+        | merchant.present(payment, poor)
+        | identity.present(payment, poor)
+        | network.present(payment, poor)
+        | authentication.present(payment, poor)
+        | velocity.present(facts)
+    )
     below_quality = 0
     for number, _ in poor:
-        below_quality |= _BIT[number]
-    return Signals(
-        values,
-        sum(map(_BIT.__getitem__, values)),
-        below_quality,
-        tuple(poor),
-        assessment,
-        facts.omissions,
-    )
+        below_quality |= 1 << number
+    match = identity.ship_bill_match(payment)
+    assessment = points.score(payment, facts, ship_bill_match=match)
+    return Signals(payment, facts, mask, below_quality, tuple(poor), assessment, match)

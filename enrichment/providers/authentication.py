@@ -1,8 +1,11 @@
 """Results of checks that were made of the cardholder. The values that were checked never reach us."""
 
+from operator import attrgetter
+
 from enrichment import quality
 from enrichment.fields import FIELD_BY_NAME
-from enrichment.payment import JsonValue, Payment
+from enrichment.payment import Payment
+from enrichment.providers import Values, bit
 from enrichment.quality import Poor
 
 ECI = FIELD_BY_NAME["eci"].number
@@ -16,19 +19,34 @@ TRANS_STATUSES = ("", "Y", "N", "U", "A", "C", "D", "R", "I")
 """By number of `v1.TransStatus` (EMV 3-D Secure, transStatus)."""
 
 
-def provide(payment: Payment, values: dict[int, JsonValue], poor: list[Poor]) -> None:
-    """Adds the group auth, and the directory server's transaction id."""
+VALUES: Values = {
+    ECI: attrgetter("payment.eci"),
+    TRANS_STATUS: lambda known: TRANS_STATUSES[known.payment.trans_status],
+    DS_TRANS_ID: lambda known: known.payment.ds_trans_id.lower(),
+    EXEMPTION: attrgetter("payment.exemption"),
+    AVS: lambda known: known.payment.avs_result.upper(),
+    CVV: lambda known: known.payment.cvv_result.upper(),
+}
+
+_ECI, _TRANS_STATUS, _DS_TRANS_ID = bit(ECI), bit(TRANS_STATUS), bit(DS_TRANS_ID)
+_EXEMPTION, _AVS, _CVV = bit(EXEMPTION), bit(AVS), bit(CVV)
+
+
+def present(payment: Payment, poor: list[Poor]) -> int:
+    """Mask of the group auth, and of the directory server's transaction id."""
+    mask = 0
     if payment.eci:
-        values[ECI] = payment.eci
+        mask |= _ECI
     if payment.trans_status:
-        values[TRANS_STATUS] = TRANS_STATUSES[payment.trans_status]
+        mask |= _TRANS_STATUS
     if payment.ds_trans_id:
-        values[DS_TRANS_ID] = payment.ds_trans_id.lower()
+        mask |= _DS_TRANS_ID
         if quality.is_placeholder(payment.ds_trans_id):
             poor.append((DS_TRANS_ID, quality.PLACEHOLDER))
     if payment.exemption:
-        values[EXEMPTION] = payment.exemption
+        mask |= _EXEMPTION
     if payment.avs_result:
-        values[AVS] = payment.avs_result.upper()
+        mask |= _AVS
     if payment.cvv_result:
-        values[CVV] = payment.cvv_result.upper()
+        mask |= _CVV
+    return mask

@@ -1,7 +1,11 @@
 """The payment, its references and its card."""
 
+from operator import attrgetter
+from typing import Any
+
 from enrichment.fields import FIELD_BY_NAME
-from enrichment.payment import JsonValue, Payment
+from enrichment.payment import Payment
+from enrichment.providers import Values, bit
 from enrichment.quality import Poor
 
 _N = {name: field.number for name, field in FIELD_BY_NAME.items()}
@@ -17,37 +21,66 @@ INITIATIONS = ("", "CIT", "MIT")
 FUNDINGS = ("", "credit", "debit", "prepaid")
 
 
-def provide(payment: Payment, values: dict[int, JsonValue], poor: list[Poor]) -> None:
-    """Adds the groups correlation, payment and card."""
-    values[AMOUNT] = payment.amount_minor
-    values[CURRENCY] = payment.currency
-    values[INITIATED_AT] = payment.initiated_at_ms
-    values[ATTEMPT_NO] = payment.attempt_no
-    values[BIN8] = payment.truncated_iin
-    values[LAST4] = payment.last4
-    values[IS_NETWORK_TOKEN] = payment.network_token is not None
+def _initiation(known: Any) -> str:
+    payment = known.payment
+    word = INITIATIONS[payment.initiation]
+    return f"{word}:{payment.mit_reason}" if payment.mit_reason else word
+
+
+def _funding(known: Any) -> str:
+    return "commercial" if known.payment.commercial else FUNDINGS[known.payment.funding]
+
+
+VALUES: Values = {
+    MATCH_KEY: attrgetter("payment.network_match_key"),
+    STAN: attrgetter("payment.stan"),
+    RRN: attrgetter("payment.retrieval_reference_number"),
+    TRANSMISSION: attrgetter("payment.transmission_date_time"),
+    AMOUNT: attrgetter("payment.amount_minor"),
+    CURRENCY: attrgetter("payment.currency"),
+    INITIATED_AT: attrgetter("payment.initiated_at_ms"),
+    CHANNEL: lambda known: CHANNELS[known.payment.channel],
+    INITIATION: _initiation,
+    ATTEMPT_NO: attrgetter("payment.attempt_no"),
+    BIN8: attrgetter("payment.truncated_iin"),
+    LAST4: attrgetter("payment.last4"),
+    PAN: lambda known: known.payment.pan.digits(),
+    PAR: attrgetter("payment.par"),
+    IS_NETWORK_TOKEN: lambda known: known.payment.network_token is not None,
+    FUNDING: _funding,
+}
+
+_ALWAYS = (
+    bit(AMOUNT) | bit(CURRENCY) | bit(INITIATED_AT) | bit(ATTEMPT_NO)
+    | bit(BIN8) | bit(LAST4) | bit(IS_NETWORK_TOKEN)
+)  # fmt: skip
+_CHANNEL, _INITIATION, _PAN, _PAR, _FUNDING = bit(CHANNEL), bit(INITIATION), bit(PAN), bit(PAR), bit(FUNDING)
+_MATCH_KEY, _STAN, _RRN, _TRANSMISSION = bit(MATCH_KEY), bit(STAN), bit(RRN), bit(TRANSMISSION)
+
+
+def present(payment: Payment, poor: list[Poor]) -> int:
+    """Mask of the groups correlation, payment and card."""
+    mask = _ALWAYS
     if payment.channel:
-        values[CHANNEL] = CHANNELS[payment.channel]
+        mask |= _CHANNEL
     if payment.initiation:
-        word = INITIATIONS[payment.initiation]
-        values[INITIATION] = f"{word}:{payment.mit_reason}" if payment.mit_reason else word
+        mask |= _INITIATION
     if payment.pan is not None:
-        values[PAN] = payment.pan.digits()
+        mask |= _PAN
     if payment.par:
-        values[PAR] = payment.par
-    if payment.commercial:
-        values[FUNDING] = "commercial"
-    elif payment.funding:
-        values[FUNDING] = FUNDINGS[payment.funding]
+        mask |= _PAR
+    if payment.commercial or payment.funding:
+        mask |= _FUNDING
     if payment.network_match_key:
-        values[MATCH_KEY] = payment.network_match_key
+        mask |= _MATCH_KEY
     if payment.stan:
-        values[STAN] = payment.stan
+        mask |= _STAN
         if payment.stan == "000000":
             poor.append((STAN, "placeholder"))
     if payment.retrieval_reference_number:
-        values[RRN] = payment.retrieval_reference_number
+        mask |= _RRN
         if payment.retrieval_reference_number == "000000000000":
             poor.append((RRN, "placeholder"))
     if payment.transmission_date_time:
-        values[TRANSMISSION] = payment.transmission_date_time
+        mask |= _TRANSMISSION
+    return mask

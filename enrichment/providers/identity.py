@@ -1,8 +1,12 @@
 """Who the customer is, and what history they have."""
 
+from operator import attrgetter
+from typing import Any
+
 from enrichment import quality
 from enrichment.fields import FIELD_BY_NAME
-from enrichment.payment import Address, JsonValue, Payment
+from enrichment.payment import Address, History, Payment
+from enrichment.providers import Values, bit
 from enrichment.quality import Poor
 
 EMAIL = FIELD_BY_NAME["email"].number
@@ -63,37 +67,7 @@ def addresses_match(billing: Address, shipping: Address) -> bool:
     return billing == shipping or _place(billing) == _place(shipping)
 
 
-def provide(payment: Payment, values: dict[int, JsonValue], poor: list[Poor]) -> None:
-    """Adds the groups contact and history."""
-    if payment.email:
-        email = values[EMAIL] = normalise_email(payment.email)
-        if quality.email_is_test(email):
-            poor.append((EMAIL, quality.TEST_DOMAIN))
-    if payment.phone_e164:
-        values[PHONE] = normalise_phone(payment.phone_e164)
-        if len(set(payment.phone_e164[-7:])) == 1:
-            poor.append((PHONE, quality.PLACEHOLDER))
-    if payment.cardholder_name:
-        values[NAME] = payment.cardholder_name
-        if quality.is_placeholder(payment.cardholder_name):
-            poor.append((NAME, quality.PLACEHOLDER))
-    billing, shipping = payment.billing, payment.shipping
-    if billing is not None:
-        values[BILLING] = _json(billing)
-        if not (billing.country and (billing.postal_code or billing.line1)):
-            poor.append((BILLING, quality.INCOMPLETE))
-    if shipping is not None:
-        values[SHIPPING] = _json(shipping)
-        if not (shipping.country and (shipping.postal_code or shipping.line1)):
-            poor.append((SHIPPING, quality.INCOMPLETE))
-    if billing is not None and shipping is not None:
-        values[SHIP_BILL_MATCH] = addresses_match(billing, shipping)
-    if payment.history is not None:
-        given = zip(HISTORY, payment.history, strict=True)
-        values.update((number, value) for number, value in given if value is not None)
-
-
-def _json(address: Address) -> dict[str, str]:
+def _json(address: Any) -> dict[str, str]:
     return {
         "line1": address.line1,
         "city": address.city,
@@ -101,3 +75,68 @@ def _json(address: Address) -> dict[str, str]:
         "postal_code": address.postal_code,
         "country": address.country,
     }
+
+
+VALUES: Values = {
+    EMAIL: lambda known: normalise_email(known.payment.email),
+    PHONE: lambda known: normalise_phone(known.payment.phone_e164),
+    NAME: attrgetter("payment.cardholder_name"),
+    BILLING: lambda known: _json(known.payment.billing),
+    SHIPPING: lambda known: _json(known.payment.shipping),
+    SHIP_BILL_MATCH: attrgetter("ship_bill_match"),
+    **{
+        number: attrgetter(f"payment.history.{name}")
+        for number, name in zip(HISTORY, History._fields, strict=True)
+    },
+}
+
+_EMAIL, _PHONE, _NAME = bit(EMAIL), bit(PHONE), bit(NAME)
+_BILLING, _SHIPPING, _SHIP_BILL_MATCH = bit(BILLING), bit(SHIPPING), bit(SHIP_BILL_MATCH)
+_HISTORY = tuple(bit(number) for number in HISTORY)
+_WHOLE_HISTORY = sum(_HISTORY)
+
+
+def ship_bill_match(payment: Payment) -> bool | None:
+    """Whether goods go where the bill goes; None where one of the two is not known."""
+    billing, shipping = payment.billing, payment.shipping
+    if billing is None or shipping is None:
+        return None
+    return billing is shipping or addresses_match(billing, shipping)
+
+
+def present(payment: Payment, poor: list[Poor]) -> int:
+    """Mask of the groups contact and history."""
+    mask = 0
+    if payment.email:
+        mask |= _EMAIL
+        if quality.email_is_test(normalise_email(payment.email)):
+            poor.append((EMAIL, quality.TEST_DOMAIN))
+    phone = payment.phone_e164
+    if phone:
+        mask |= _PHONE
+        if phone[-1] == phone[-2] and len(set(phone[-7:])) == 1:
+            poor.append((PHONE, quality.PLACEHOLDER))
+    if payment.cardholder_name:
+        mask |= _NAME
+        if quality.is_placeholder(payment.cardholder_name):
+            poor.append((NAME, quality.PLACEHOLDER))
+    billing, shipping = payment.billing, payment.shipping
+    if billing is not None:
+        mask |= _BILLING
+        if not (billing.country and (billing.postal_code or billing.line1)):
+            poor.append((BILLING, quality.INCOMPLETE))
+    if shipping is not None:
+        mask |= _SHIPPING
+        if not (shipping.country and (shipping.postal_code or shipping.line1)):
+            poor.append((SHIPPING, quality.INCOMPLETE))
+        if billing is not None:
+            mask |= _SHIP_BILL_MATCH
+    history = payment.history
+    if history is not None:
+        if None in history:
+            for one, value in zip(_HISTORY, history, strict=True):
+                if value is not None:
+                    mask |= one
+        else:
+            mask |= _WHOLE_HISTORY
+    return mask

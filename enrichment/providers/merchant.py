@@ -1,8 +1,11 @@
 """The merchant, as the authorization message will name it."""
 
+from operator import attrgetter
+
 from enrichment import quality
 from enrichment.fields import FIELD_BY_NAME
-from enrichment.payment import JsonValue, Payment
+from enrichment.payment import Payment
+from enrichment.providers import Values, bit
 from enrichment.quality import Poor
 
 MCC = FIELD_BY_NAME["mcc"].number
@@ -11,15 +14,27 @@ ACCEPTOR_ID = FIELD_BY_NAME["acceptor_id"].number
 COUNTRY = FIELD_BY_NAME["merchant_country"].number
 
 
-def provide(payment: Payment, values: dict[int, JsonValue], poor: list[Poor]) -> None:
-    """Adds the group merchant."""
+VALUES: Values = {
+    MCC: attrgetter("payment.mcc"),
+    NAME: attrgetter("payment.merchant_name"),
+    ACCEPTOR_ID: attrgetter("payment.card_acceptor_id"),
+    COUNTRY: attrgetter("payment.merchant_country"),
+}
+
+_MCC, _NAME, _ACCEPTOR_ID, _COUNTRY = bit(MCC), bit(NAME), bit(ACCEPTOR_ID), bit(COUNTRY)
+
+
+def present(payment: Payment, poor: list[Poor]) -> int:
+    """Mask of the group merchant."""
+    mask = 0
     if payment.mcc:
-        values[MCC] = payment.mcc
+        mask |= _MCC
         if payment.mcc in ("0000", "9999"):
             poor.append((MCC, quality.PLACEHOLDER))
     if payment.merchant_name:
-        values[NAME] = payment.merchant_name
+        mask |= _NAME
     if payment.card_acceptor_id:
-        values[ACCEPTOR_ID] = payment.card_acceptor_id
+        mask |= _ACCEPTOR_ID
     if payment.merchant_country:
-        values[COUNTRY] = payment.merchant_country
+        mask |= _COUNTRY
+    return mask

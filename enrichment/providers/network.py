@@ -1,8 +1,12 @@
 """Where the customer is on the network, and with which device."""
 
+from operator import attrgetter
+from typing import Any
+
 from enrichment import quality
 from enrichment.fields import FIELD_BY_NAME
-from enrichment.payment import JsonValue, Payment
+from enrichment.payment import Payment
+from enrichment.providers import Values, bit
 from enrichment.quality import Poor
 
 IP = FIELD_BY_NAME["ip"].number
@@ -12,30 +16,52 @@ BROWSER = FIELD_BY_NAME["browser_fp"].number
 GEO = FIELD_BY_NAME["geo"].number
 
 
-def provide(payment: Payment, values: dict[int, JsonValue], poor: list[Poor]) -> None:
-    """Adds the group device."""
+def _browser(known: Any) -> dict[str, object]:
+    browser = known.payment.browser
+    return {
+        "time_zone": browser.time_zone,
+        "language": browser.language,
+        "screen_width": browser.screen_width,
+        "screen_height": browser.screen_height,
+    }
+
+
+def _geo(known: Any) -> dict[str, float]:
+    latitude, longitude = known.payment.location
+    return {"latitude": latitude, "longitude": longitude}
+
+
+VALUES: Values = {
+    IP: attrgetter("payment.ip"),
+    DEVICE_ID: attrgetter("payment.device_id"),
+    USER_AGENT: attrgetter("payment.user_agent"),
+    BROWSER: _browser,
+    GEO: _geo,
+}
+
+_IP, _DEVICE_ID, _USER_AGENT = bit(IP), bit(DEVICE_ID), bit(USER_AGENT)
+_BROWSER, _GEO = bit(BROWSER), bit(GEO)
+
+
+def present(payment: Payment, poor: list[Poor]) -> int:
+    """Mask of the group device."""
+    mask = 0
     if payment.ip:
-        values[IP] = payment.ip
+        mask |= _IP
         if not quality.ip_is_public(payment.ip):
             poor.append((IP, quality.NOT_PUBLIC))
     if payment.device_id:
-        values[DEVICE_ID] = payment.device_id
+        mask |= _DEVICE_ID
         if quality.is_placeholder(payment.device_id):
             poor.append((DEVICE_ID, quality.PLACEHOLDER))
     if payment.user_agent:
-        values[USER_AGENT] = payment.user_agent
+        mask |= _USER_AGENT
         if quality.is_not_a_browser(payment.user_agent):
             poor.append((USER_AGENT, quality.NOT_A_BROWSER))
-    browser = payment.browser
-    if browser is not None:
-        values[BROWSER] = {
-            "time_zone": browser.time_zone,
-            "language": browser.language,
-            "screen_width": browser.screen_width,
-            "screen_height": browser.screen_height,
-        }
+    if payment.browser is not None:
+        mask |= _BROWSER
     if payment.location is not None:
-        latitude, longitude = payment.location
-        values[GEO] = {"latitude": latitude, "longitude": longitude}
-        if not latitude and not longitude:
+        mask |= _GEO
+        if not any(payment.location):
             poor.append((GEO, quality.PLACEHOLDER))  # where failed look-ups end up
+    return mask

@@ -1,21 +1,30 @@
 """How often the card, the address and the device were seen lately. Counts only; keys never come here."""
 
 from enrichment.fields import FIELD_BY_NAME
-from enrichment.payment import Facts, JsonValue
-from enrichment.velocity import VelocityKind
+from enrichment.payment import Facts
+from enrichment.providers import Values, bit
 
 CARD_10M = FIELD_BY_NAME["card_attempts_10m"].number
 IP_10M = FIELD_BY_NAME["ip_attempts_10m"].number
 DEVICE_10M = FIELD_BY_NAME["device_attempts_10m"].number
 
-_SHARED = ((VelocityKind.CARD, CARD_10M), (VelocityKind.IP, IP_10M), (VelocityKind.DEVICE, DEVICE_10M))
+VALUES: Values = {
+    CARD_10M: lambda known: known.facts.velocity[0][0],
+    IP_10M: lambda known: known.facts.velocity[2][0],
+    DEVICE_10M: lambda known: known.facts.velocity[3][0],
+}
+
+_CARD_10M, _IP_10M, _DEVICE_10M = bit(CARD_10M), bit(IP_10M), bit(DEVICE_10M)
 
 
-def provide(facts: Facts, values: dict[int, JsonValue]) -> None:
-    """Adds the group velocity; nothing while the store has no answer."""
-    if facts.velocity is None:
-        return
-    for kind, number in _SHARED:
-        counts = facts.velocity[kind]
-        if counts is not None:
-            values[number] = counts[0]
+def present(facts: Facts) -> int:
+    """Mask of the group velocity; 0 while the store has no answer."""
+    velocity = facts.velocity
+    if velocity is None:
+        return 0
+    card, _, ip, device = velocity  # in the order of VelocityKind
+    return (
+        (0 if card is None else _CARD_10M)
+        | (0 if ip is None else _IP_10M)
+        | (0 if device is None else _DEVICE_10M)
+    )

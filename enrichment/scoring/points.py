@@ -16,6 +16,7 @@ SCALE_MIN: Final = 0
 SCALE_MAX: Final = 100
 MAX_NORMALISED: Final = 999
 MAX_REASONS: Final = 4
+ASSESSMENTS_CACHED: Final = 4096  # combinations of rules; real traffic has some hundreds
 BASE_POINTS: Final = 10  # what a payment with nothing known against it or for it has
 
 
@@ -97,6 +98,11 @@ _UNITS_TO_DOLLAR: Final[dict[str, int]] = {
     "ZAR": 20,
 }
 
+_MINOR_TO_DOLLAR: Final[dict[str, int]] = {
+    currency: 10 ** MINOR_DIGITS.get(currency, 2) * _UNITS_TO_DOLLAR.get(currency, 1)
+    for currency in {*MINOR_DIGITS, *_UNITS_TO_DOLLAR}
+}
+
 _ECOM, _APP, _MOTO, _POS = 1, 2, 3, 4  # v1.Channel
 _MIT = 2  # v1.Initiation
 _AUTHENTICATED, _NOT_AUTHENTICATED, _ATTEMPTED, _REJECTED = 1, 2, 4, 7  # v1.TransStatus Y, N, A, R
@@ -113,8 +119,7 @@ def dollars(amount_minor: int, currency: str) -> int:
     >>> dollars(12_345, "USD"), dollars(15_000, "JPY")
     (123, 100)
     """
-    major: int = amount_minor // 10 ** MINOR_DIGITS.get(currency, 2)
-    return major // _UNITS_TO_DOLLAR.get(currency, 1)
+    return amount_minor // _MINOR_TO_DOLLAR.get(currency, 100)
 
 
 def score(payment: Payment, facts: Facts, *, ship_bill_match: bool | None) -> Assessment:
@@ -132,16 +137,25 @@ def score(payment: Payment, facts: Facts, *, ship_bill_match: bool | None) -> As
         codes.append("amount_very_high" if amount >= 2000 else "amount_high")
     _context(payment, codes)
 
-    total = BASE_POINTS
-    against = []
-    for code in codes:
-        points = RULE_BY_CODE[code].points
-        total += points
-        if points > 0:
-            against.append(code)
+    found = tuple(codes)
+    kept = _by_codes.get(found)
+    if kept is None:
+        kept = _assessment(found)
+        if len(_by_codes) >= ASSESSMENTS_CACHED:
+            _by_codes.clear()
+        _by_codes[found] = kept
+    return kept
+
+
+_by_codes: dict[tuple[str, ...], Assessment] = {}
+
+
+def _assessment(codes: tuple[str, ...]) -> Assessment:
+    """What the rules that apply come to, and nothing else: the same codes give the same object."""
+    total = BASE_POINTS + sum(RULE_BY_CODE[code].points for code in codes)
+    against = [code for code in codes if RULE_BY_CODE[code].points > 0]
     raw = min(max(total, SCALE_MIN), SCALE_MAX)
-    if len(against) > 1:
-        against.sort(key=_strength)  # stable: equal points keep the order of the rules above
+    against.sort(key=_strength)  # stable: equal points keep the order of the rules above
     return Assessment(
         ASSESSOR,
         "points",
@@ -160,7 +174,8 @@ def _strength(code: str) -> int:
 
 
 def _velocity(facts: Facts, amount_dollars: int, codes: list[str]) -> None:
-    card, _, ip, device = (counts or _NO_COUNTS for counts in facts.velocity or ())
+    card, _, ip, device = facts.velocity or (None,) * 4
+    card, ip, device = card or _NO_COUNTS, ip or _NO_COUNTS, device or _NO_COUNTS
     if card[0] >= 3:
         codes.append("card_burst" if card[0] >= 6 else "card_repeat")
     if card[2] >= 12:

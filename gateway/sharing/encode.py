@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from enrichment.fields import DICTIONARY_VERSION, FIELDS
-from enrichment.payment import Assessment, Payment, Signals
+from enrichment.fields import DICTIONARY_VERSION
+from enrichment.payment import Assessment, Payment
+from enrichment.signals import Signals
 from gateway.programs.table import ProgramEntry, Refusals
 from gateway.records.reasons import PUBLIC, Reason
 from gateway.sealing.body import SCHEMA_VERSION as BODY_SCHEMA_VERSION
@@ -218,17 +219,3 @@ def element_value(value: object) -> str:
     """Text of a field's value in an element of the authorization message."""
     text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return text[:ELEMENT_VALUE_CHARACTERS]
-
-
-_names_by_mask: dict[int, tuple[tuple[int, str], ...]] = {}
-
-
-def fields_of(mask: int) -> tuple[tuple[int, str], ...]:
-    """(number, name) of the fields in a mask."""
-    found = _names_by_mask.get(mask)
-    if found is None:
-        found = tuple((one.number, one.name) for one in FIELDS if mask >> one.number & 1)
-        if len(_names_by_mask) >= CACHED_PARTS:
-            _names_by_mask.clear()
-        _names_by_mask[mask] = found
-    return found

@@ -3,7 +3,7 @@
 Fields are set one by one: the constructor's keywords take six times as long (protobuf 7, upb).
 """
 
-from enrichment.payment import Signals
+from enrichment.signals import Signals
 from gateway.sharing.encode import SCHEMA_VERSION
 from gateway.sharing.work import Batch, Work
 from issuernetwork.storage.v1 import journal_pb2

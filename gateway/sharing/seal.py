@@ -3,13 +3,13 @@
 from hashlib import sha256
 
 from enrichment.fields import FIELDS
-from enrichment.payment import Signals
+from enrichment.signals import Signals
 from gateway.records.reasons import Reason
 from gateway.sealing.body import sealed_body
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.keys import KeyUnavailable
 from gateway.sealing.pseudonyms import Pseudonyms
-from gateway.sharing.encode import TOKEN_EPOCH, element_value, fields_of
+from gateway.sharing.encode import TOKEN_EPOCH, element_value
 from gateway.sharing.work import Work
 from issuernetwork.v1 import common_pb2
 
@@ -40,7 +40,6 @@ class ShareSealer:
             share_id = self._pseudonyms.share_id(
                 work.item.sender_id, payment.payment_intent_id, payment.attempt_no, entry.program
             )
-            values = seen.values
             body = sealed_body(
                 share_id=share_id,
                 issuer_id=entry.issuer_id,
@@ -50,7 +49,7 @@ class ShareSealer:
                 card_token=token,
                 token_epoch=TOKEN_EPOCH if token else 0,
                 match={"keys": work.match_keys, "attempted_at_ms": payment.initiated_at_ms},
-                fields={name: values[number] for number, name in fields_of(one.release.mask)},
+                fields=seen.named(one.release.mask),
             )
             try:
                 one.recipient_kid, one.sealed = self._sealer.seal(entry.recipient_id, body)
@@ -62,7 +61,7 @@ class ShareSealer:
             if entry.message_elements and _MESSAGE in entry.transports:
                 mask = one.release.mask
                 one.elements = tuple(
-                    (target, element_value(values[number]))
+                    (target, element_value(seen.value(number)))
                     for target, number in entry.message_elements
                     if mask >> number & 1 and number in _CLEAR_OK
                 )

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from enrichment.payment import Payment, Signals
+from enrichment.payment import Payment
+from enrichment.signals import Signals
 from gateway.programs.switches import SwitchView
 from gateway.programs.table import IssuerEntry, ReleaseTable
 from gateway.sharing.decide import Decided

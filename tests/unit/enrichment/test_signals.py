@@ -6,9 +6,9 @@ import pytest
 
 from enrichment import quality
 from enrichment.fields import FIELD_BY_NAME, names_of
-from enrichment.payment import Counts, Facts, Signals
+from enrichment.payment import Counts, Facts
 from enrichment.scoring.points import BASE_POINTS, RULE_BY_CODE, RULES
-from enrichment.signals import signals
+from enrichment.signals import Signals, signals
 from enrichment.velocity import VelocityKind, velocity_values
 from tests.unit.enrichment.requests import EMAIL, PAN, full_request, least_request, payment
 
