@@ -208,5 +208,5 @@ def test_a_report_before_there_is_a_lake_says_what_to_start(settings: Settings) 
         check=False,
         timeout=60,
     )
-    assert done.returncode == 64
+    assert done.returncode == 78
     assert "start `ein measure`" in done.stderr
