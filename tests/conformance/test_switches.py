@@ -145,6 +145,46 @@ def test_a_lease_from_before_a_restart_of_the_machine_holds_up_nothing(board: Fi
     assert stopped.workers_expired == ("gateway-1",)
 
 
+def test_a_live_worker_is_seen_behind_any_number_of_dead_ones(board: FileLeaseBoard) -> None:
+    clock = SimClock()
+    now_ns = clock.monotonic_ns()
+    for number in range(1_100):
+        board.renew(f"gateway-1{number:04d}", 0, now_ns - MS)
+    board.renew("gateway-99999", 0, now_ns + LEASE_MS * MS)
+    stopped = await_epoch(board, clock, lambda s: clock.advance_ms(20), 1, since_ns=now_ns)
+    assert stopped.effective_after_ms >= LEASE_MS
+    assert "gateway-99999" in stopped.workers_expired
+
+
+def test_too_many_leases_to_look_at_are_a_typed_error(
+    board: FileLeaseBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.backends.embedded.leases.MAX_FILES", 3)
+    for number in range(4):
+        board.renew(f"gateway-{number}", 0, 1)
+    with pytest.raises(SwitchStoreUnavailable, match="Remove"):
+        board.read_all()
+
+
+def test_a_sweep_takes_what_killed_workers_left_and_nothing_that_may_count(
+    tmp_path: Path, board: FileLeaseBoard
+) -> None:
+    hour_ms = 3_600_000
+    clock = SimClock(wall_ms=time.time_ns() // MS, monotonic_ns=10 * hour_ms * MS)
+    for worker_id, left_ms in {
+        "live": LEASE_MS + LEASE_GRACE_MS,
+        "stopped": -hour_ms,
+        "killed": -hour_ms - 1,
+        "of-an-earlier-boot": LEASE_MS + LEASE_GRACE_MS + 1,
+    }.items():
+        board.renew(worker_id, 1, clock.monotonic_ns() + left_ms * MS)
+    for name, age_s in (("torn-now", 0), ("torn-long-ago", 3_700)):
+        (tmp_path / "leases" / name).touch()
+        os.utime(tmp_path / "leases" / name, (time.time() - age_s,) * 2)
+    assert board.sweep(clock) == 3
+    assert [lease.worker_id for lease in board.read_all()] == ["live", "stopped", "torn-now"]
+
+
 def test_a_worker_that_never_gives_up_is_named(board: FileLeaseBoard) -> None:
     clock = SimClock()
 

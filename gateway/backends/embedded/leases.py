@@ -10,15 +10,19 @@ import struct
 import zlib
 from typing import Final
 
-from gateway.programs.switches import Lease
+from gateway.programs.switches import LEASE_GRACE_MS, LEASE_MS, Lease, SwitchStoreUnavailable
+from gateway.runtime.clock import MS, Clock
 from gateway.runtime.disk import Disk
 
 # Magic, epoch, expiry in monotonic ns, CRC-32 of what comes before.
 _RECORD: Final = struct.Struct("<4sqqI")
 _MAGIC: Final = b"EINL"
 
-MAX_WORKERS: Final = 1_024
-"""Leases that are read in one look; more files than this are not of workers of one machine."""
+MAX_FILES: Final = 4_096
+"""Read in one look, which takes under 100 ms; more are not of one machine's workers of the last hour."""
+
+DEAD_AFTER_MS: Final = 3_600_000
+"""A lease that ran out so long ago has no worker: one that slept through it renews within POLL_MS."""
 
 _WORKER_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -38,20 +42,53 @@ class FileLeaseBoard:
         self._disk.publish(self._path(worker_id), head + struct.pack("<I", zlib.crc32(head)))
 
     def release(self, worker_id: str) -> None:
+        self._remove(self._path(worker_id))
+
+    def _remove(self, path: str) -> None:
         try:
-            self._disk.unlink(self._path(worker_id))
+            self._disk.unlink(path)
         except FileNotFoundError:
             return
 
     def read_all(self) -> list[Lease]:
-        leases: list[Lease] = []
-        for name in self._disk.list(self._directory)[:MAX_WORKERS]:
-            try:
-                raw = self._disk.read_at(os.path.join(self._directory, name), 0, _RECORD.size)
-            except FileNotFoundError:
-                continue  # given back between listing and reading
-            leases.append(_lease(name, raw))
-        return leases
+        """Every lease. Raises SwitchStoreUnavailable where there are too many to look at all of them."""
+        names = self._disk.list(self._directory)
+        if len(names) > MAX_FILES:
+            raise SwitchStoreUnavailable(
+                f"leases: more than {MAX_FILES} files, so that not every worker can be looked at. Remove the"
+                " old ones; a switch that was just written stands, give it again to see it in effect"
+            )
+        leases = [self._read(name) for name in names]
+        return [lease for lease in leases if lease is not None]
+
+    def sweep(self, clock: Clock) -> int:
+        """Removes what workers left that were killed; how many. A lease that may still count stays."""
+        swept = 0
+        for name in self._disk.list(self._directory):
+            lease = self._read(name)
+            # The clock after the lease: a worker alive cannot have got further ahead of it meanwhile.
+            if lease is not None and self._is_dead(lease, clock):
+                self._remove(os.path.join(self._directory, name))
+                swept += 1
+        return swept
+
+    def _is_dead(self, lease: Lease, clock: Clock) -> bool:
+        if lease.legible:
+            left_ms = (lease.expires_ns - clock.monotonic_ns()) // MS
+            # Beyond any lease's length: of an earlier start of this machine.
+            return left_ms < -DEAD_AFTER_MS or left_ms > LEASE_MS + LEASE_GRACE_MS
+        try:
+            changed_ms = os.stat(os.path.join(self._directory, lease.worker_id)).st_mtime_ns // MS
+        except FileNotFoundError:
+            return False
+        return clock.wall_ms() - changed_ms > DEAD_AFTER_MS
+
+    def _read(self, name: str) -> Lease | None:
+        try:
+            raw = self._disk.read_at(os.path.join(self._directory, name), 0, _RECORD.size)
+        except FileNotFoundError:
+            return None  # given back between listing and reading
+        return _lease(name, raw)
 
     def _path(self, worker_id: str) -> str:
         if not _WORKER_ID.fullmatch(worker_id):

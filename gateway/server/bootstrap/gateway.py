@@ -86,6 +86,7 @@ def build_gateway(
     outcomes = OutcomeRecorder(journal, clock)
     outcomes.replay(FileJournalReader(disk, state.gateway_journal))
     board = FileLeaseBoard(disk, str(state.leases))
+    board.sweep(clock)
     switches = SwitchRunner(store, board, clock, worker_id, reports_applied=True)
     recipient_keys = FileRecipientKeys(state.keys, clock)
     gateway = Gateway(
