@@ -128,6 +128,7 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
         if kept:
             parts = self._engine.parts
             parts.journal.append(topic, [record for _, record in kept])
+            parts.wake_watchers()
             ids = [report_id for report_id, _ in kept]
             parts.store.keep_reports(kind, reporter_id, ids, at_ms=parts.clock.wall_ms())
 

@@ -22,6 +22,9 @@ from gateway.sealing.keys import Signer
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.server.settings import Settings
 
+FAN_OUT_CHUNK_BYTES = 64 * 1024
+"""Some 25 records. Below the 128 KiB from which glibc maps and unmaps each buffer (mallopt(3))."""
+
 
 @dataclass(frozen=True, slots=True)
 class FeedsParts:
@@ -33,6 +36,8 @@ class FeedsParts:
     gateway_journal: JournalReader
     own_journal: JournalReader
     listener: WakeListener
+    wake_watchers: WakeSender
+    """Called when there are new receipts or labels: nobody waits for what is delivered."""
     lookup_reader: SqliteDeliveryReader
     lookup_journal: JournalReader
     lookup_switches: SwitchRunner
@@ -48,6 +53,7 @@ class FeedsParts:
     def close(self) -> None:
         """The lease last: it says that nothing is shared any more."""
         self.listener.close()
+        self.wake_watchers.close()
         for reader in (self.lookup_reader, self.report_reader, self.fan_out_reader):
             reader.close()
         self.journal.close()
@@ -63,9 +69,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
     keys = load_keys(state.keys)
     store = SqliteDeliveryStore(state.feeds_db)
     try:
-        journal = FileJournalWriter(
-            disk, clock, state.feeds_journal, FEEDS_TOPICS, wake=WakeSender(state.run, "feeds")
-        )
+        journal = FileJournalWriter(disk, clock, state.feeds_journal, FEEDS_TOPICS)
     except BaseException:
         store.close()
         raise
@@ -80,9 +84,10 @@ def build_feeds(settings: Settings) -> FeedsParts:
         clock=clock,
         store=store,
         journal=journal,
-        gateway_journal=FileJournalReader(disk, str(state.gateway_journal)),
+        gateway_journal=FileJournalReader(disk, str(state.gateway_journal), chunk_bytes=FAN_OUT_CHUNK_BYTES),
         own_journal=FileJournalReader(disk, str(state.feeds_journal)),
         listener=WakeListener(state.run, "gateway", "feeds"),
+        wake_watchers=WakeSender(state.run, "feeds"),
         lookup_reader=store.reader(),
         lookup_journal=FileJournalReader(disk, str(state.gateway_journal)),
         lookup_switches=SwitchRunner(policy, board, clock, f"feeds-lookups-{os.getpid()}"),

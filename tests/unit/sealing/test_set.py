@@ -4,6 +4,8 @@ import json
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from hypothesis import given
+from hypothesis import strategies as st
 from joserfc import jws as other_jws
 from joserfc.jwk import KeySet
 
@@ -65,6 +67,20 @@ def test_joserfc_verifies_a_share_with_our_public_jwks(key: SigningKey) -> None:
         }
 
 
+class _Silent:
+    """Signs nothing: for what does not depend on the signature."""
+
+    kid, alg = "none", SignatureAlgorithm.ES256
+
+    def sign(self, signing_input: bytes) -> bytes:
+        return b"\0" * 64
+
+
+SILENT = _Silent()
+# UTF-8 has no lone surrogates, and protobuf lets none through.
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+
+
 def payload(token: bytes) -> dict[str, object]:
     found: dict[str, object] = json.loads(jwk.base64url.decode(token.split(b".")[1]))
     return found
@@ -74,6 +90,26 @@ def test_a_share_on_no_stream_names_no_place_in_one() -> None:
     events = payload(share(KEYS[0], stream_seq=None))["events"]
     assert isinstance(events, dict)
     assert "stream_seq" not in events[SHARE_EVENT]
+
+
+@given(TEXT, TEXT, TEXT, TEXT, TEXT)
+def test_no_id_changes_what_a_share_says(
+    recipient_id: str, share_id: str, evaluation_id: str, issuer_id: str, program: str
+) -> None:
+    token = share_set(
+        SILENT, iss="https://us.test", recipient_id=recipient_id, issued_at_ms=1_700_000_000_999,
+        jti=share_id, evaluation_id=evaluation_id, share_id=share_id, issuer_id=issuer_id,
+        program=program, sealed=b"e30.a.b.c.d", stream_seq=7,
+    )  # fmt: skip
+    event = {
+        "program": program, "share_id": share_id, "issuer_id": issuer_id, "stream_seq": 7,
+        "encryptedData": "e30.a.b.c.d",
+    }  # fmt: skip
+    assert payload(token) == {
+        "iss": "https://us.test", "aud": recipient_id, "iat": 1_700_000_000, "jti": share_id,
+        "txn": evaluation_id, "sub_id": {"format": "opaque", "id": share_id},
+        "events": {SHARE_EVENT: event},
+    }  # fmt: skip
 
 
 def test_a_withdrawal_carries_its_place_and_no_data() -> None:
