@@ -1,8 +1,9 @@
 """Arms of experiments: a unit's place is a keyed hash, so that it is the same on every worker, for good."""
 
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.programs.model import PPM
 
@@ -18,6 +19,16 @@ class Arm(IntEnum):
     GLOBAL_HOLDOUT = 4
 
 
+# Named once: looking up a member of an enum costs as much as the rest of a draw.
+TREATMENT: Final = Arm.TREATMENT
+HOLDOUT: Final = Arm.HOLDOUT
+PENDING: Final = Arm.PENDING
+GLOBAL_HOLDOUT: Final = Arm.GLOBAL_HOLDOUT
+
+SALTS_CACHED: Final = 1024
+"""Hash states kept with a salt taken in: one a program and salt version, and one for all programs."""
+
+
 class Experimental(Protocol):
     """What an arm depends on besides the unit: every `ProgramEntry` has it."""
 
@@ -29,9 +40,33 @@ class Experimental(Protocol):
     def holdout_ppm(self) -> int: ...
 
 
+@lru_cache(maxsize=SALTS_CACHED)
+def _salted(salt: bytes) -> Any:
+    return blake2b(digest_size=8, key=salt)
+
+
 def place(salt: bytes, unit_key: bytes) -> int:
     """The unit's place `u` in [0, 1), scaled by 2**64: an integer, so that no rounding decides."""
-    return int.from_bytes(blake2b(unit_key, digest_size=8, key=salt).digest(), "big")
+    state = _salted(salt).copy()
+    state.update(unit_key)
+    return int.from_bytes(state.digest(), "big")
+
+
+def held_out_of_all(unit_key: bytes, global_salt: bytes, global_holdout_ppm: int) -> bool:
+    """Whether the unit is in the holdout that all programs share: once a payment."""
+    return bool(global_holdout_ppm) and place(global_salt, unit_key) * PPM >> 64 >= PPM - global_holdout_ppm
+
+
+def draw_own(entry: Experimental, unit_key: bytes) -> Arm:
+    """The arm of a unit that is not held out of everything."""
+    # Shares are whole parts per million, so that `u` times a million (squared, with the ramp) may be floored.
+    unit_place = place(entry.salt, unit_key) * _PPM_SQUARED >> 64
+    exposed_ppm = PPM - entry.holdout_ppm
+    if unit_place >= exposed_ppm * PPM:
+        return HOLDOUT
+    if unit_place < exposed_ppm * entry.ramp_ppm:
+        return TREATMENT
+    return PENDING
 
 
 def draw(entry: Experimental, unit_key: bytes, global_salt: bytes, global_holdout_ppm: int) -> Arm:
@@ -40,13 +75,6 @@ def draw(entry: Experimental, unit_key: bytes, global_salt: bytes, global_holdou
     `u >= 1 - holdout` is HOLDOUT, `u < ramp * (1 - holdout)` TREATMENT, else PENDING: a ramp that rises only
     turns PENDING into TREATMENT. The global holdout has a salt of its own and wins.
     """
-    # Shares are whole parts per million, so that `u` times a million (squared, with the ramp) may be floored.
-    if global_holdout_ppm and place(global_salt, unit_key) * PPM >> 64 >= PPM - global_holdout_ppm:
-        return Arm.GLOBAL_HOLDOUT
-    unit_place = place(entry.salt, unit_key) * _PPM_SQUARED >> 64
-    exposed_ppm = PPM - entry.holdout_ppm
-    if unit_place >= exposed_ppm * PPM:
-        return Arm.HOLDOUT
-    if unit_place < exposed_ppm * entry.ramp_ppm:
-        return Arm.TREATMENT
-    return Arm.PENDING
+    if held_out_of_all(unit_key, global_salt, global_holdout_ppm):
+        return GLOBAL_HOLDOUT
+    return draw_own(entry, unit_key)

@@ -39,6 +39,9 @@ from gateway.records.reasons import Reason, Withhold
 
 Refusals = tuple[tuple[int, Reason], ...]
 
+WIDENED_CACHED: Final = 4096
+"""Sets of refusals kept: regions and tiers times what payments have that is not good enough."""
+
 _WITHHELD: Final = {reason: Withhold(reason) for reason in Reason}
 
 
@@ -161,7 +164,7 @@ class ProgramEntry:
         if not mask:
             return _WITHHOLD_BELOW_QUALITY
         if mask != there:
-            refusals += _refused(there & below_quality, Reason.BELOW_QUALITY)
+            refusals = _with_below_quality(refusals, there & below_quality)
         # What `Release(...)` does, without the call in between.
         return tuple.__new__(Release, (mask, refusals, consent_id))
 
@@ -325,6 +328,21 @@ def _consents(settings: Mapping[str, ConsentSetting]) -> dict[str, _Consent]:
         party: (int(one.tier), one.valid_from_ms, one.valid_until_ms, one.consent_id)
         for party, one in settings.items()
     }
+
+
+_widened: dict[tuple[int, int], tuple[Refusals, Refusals]] = {}
+
+
+def _with_below_quality(refusals: Refusals, mask: int) -> Refusals:
+    """`refusals` and those of `mask`: the same object each time, so that what is made of it is kept too."""
+    # By identity: what is kept here stays alive, so that no other takes its number.
+    kept = _widened.get((id(refusals), mask))
+    if kept is None:
+        kept = (refusals, refusals + _refused(mask, Reason.BELOW_QUALITY))
+        if len(_widened) >= WIDENED_CACHED:
+            _widened.clear()
+        _widened[id(refusals), mask] = kept
+    return kept[1]
 
 
 def _refused(mask: int, reason: Reason) -> Refusals:

@@ -47,16 +47,7 @@ class Committer:
             return
         remembered = self._remembered.recorded
         for work, position in zip(works, positions, strict=True):
-            payment = work.payment
-            remembered(
-                work.item.sender_id,
-                payment.request_id,
-                payment.payment_intent_id,
-                payment.attempt_no,
-                position=position,
-                at_ms=batch.now_ms,
-                earlier=Earlier(work.digest, work.answer),
-            )
+            remembered(work.request_key, work.attempt_key, position, batch.now_ms, work.digest, work.answer)
             batch.results[work.index] = work.answer
             _count(batch.tally, work)
         self._last_look(batch, works)

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.programs.arms import Arm, draw
+from gateway.programs.arms import GLOBAL_HOLDOUT, PENDING, TREATMENT, draw_own, held_out_of_all
 from gateway.programs.switches import SwitchView
 from gateway.programs.table import IssuerEntry, ProgramEntry, Query, Release, ReleaseTable
 from gateway.records.reasons import Reason, Withhold
+
+_SHADOW, _RAMP, _HOLDOUT = Reason.SHADOW, Reason.RAMP, Reason.HOLDOUT
 
 
 class KeyCheck(Protocol):
@@ -57,40 +59,34 @@ def decide(
     withhold: Reason | None,
 ) -> list[Decided]:
     """One decision for each program of the issuer that runs ahead of the authorization."""
-    return [_decide(rules, entry, query, unit_key, duplicate, withhold) for entry in issuer.programs]
-
-
-def _decide(
-    rules: Rules,
-    entry: ProgramEntry,
-    query: Query,
-    unit_key: bytes,
-    duplicate: bool,
-    withhold: Reason | None,
-) -> Decided:
     if duplicate:
-        return Decided(entry, Reason.DUPLICATE_REQUEST)
-    view = rules.view
+        return [Decided(entry, Reason.DUPLICATE_REQUEST) for entry in issuer.programs]
+    view, table = rules.view, rules.table
     if view is None or not rules.fresh:
-        return Decided(entry, Reason.POLICY_STALE)
-    stopped = view.stopped(entry.program, entry.issuer_id)
-    if stopped is not None:
-        return Decided(entry, stopped)
-    release = entry.release(query)
-    if isinstance(release, Withhold):
-        return Decided(entry, release.reason)
-    if not rules.has_key(entry.recipient_id):
-        return Decided(entry, Reason.KEY_UNAVAILABLE, release=release)
-    # Consent, key and quality allow it: from here on the arm is drawn and kept, whatever fails.
-    table = rules.table
-    arm = draw(entry, unit_key, table.global_salt, table.global_holdout_ppm)
-    reason = _after_draw(entry, arm, withhold)
-    return Decided(entry, reason, True, int(arm), release)
-
-
-def _after_draw(entry: ProgramEntry, arm: Arm, withhold: Reason | None) -> Reason | None:
-    if entry.shadow:
-        return Reason.SHADOW
-    if arm is Arm.TREATMENT:
-        return withhold
-    return Reason.RAMP if arm is Arm.PENDING else Reason.HOLDOUT
+        return [Decided(entry, Reason.POLICY_STALE) for entry in issuer.programs]
+    held_out: bool | None = None
+    decided = []
+    for entry in issuer.programs:
+        stopped = view.stopped(entry.program, entry.issuer_id) if view.stops else None
+        if stopped is not None:
+            decided.append(Decided(entry, stopped))
+            continue
+        release = entry.release(query)
+        if isinstance(release, Withhold):
+            decided.append(Decided(entry, release.reason))
+            continue
+        if not rules.has_key(entry.recipient_id):
+            decided.append(Decided(entry, Reason.KEY_UNAVAILABLE, release=release))
+            continue
+        # Consent, key and quality allow it: from here on the arm is drawn and kept, whatever fails.
+        if held_out is None:
+            held_out = held_out_of_all(unit_key, table.global_salt, table.global_holdout_ppm)
+        arm = GLOBAL_HOLDOUT if held_out else draw_own(entry, unit_key)
+        if entry.shadow:
+            reason: Reason | None = _SHADOW
+        elif arm is TREATMENT:
+            reason = withhold
+        else:
+            reason = _RAMP if arm is PENDING else _HOLDOUT
+        decided.append(Decided(entry, reason, True, int(arm), release))
+    return decided

@@ -9,7 +9,7 @@ from gateway.programs.table import ProgramEntry, Refusals
 from gateway.records.reasons import PUBLIC, Reason
 from gateway.sealing.body import SCHEMA_VERSION as BODY_SCHEMA_VERSION
 from gateway.sharing.decide import Decided
-from gateway.sharing.wire import delimited, tag
+from gateway.sharing.wire import delimited, tag, varint
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import common_pb2, enrichment_pb2
 
@@ -38,50 +38,59 @@ _FULL = enrichment_pb2.COMPLETENESS_FULL
 _DEGRADED = enrichment_pb2.COMPLETENESS_DEGRADED
 
 
-def head_of_answer(
-    payment: Payment,
-    signals: Signals,
-    *,
-    evaluation_id: str,
-    policy_version: int,
-    degraded_reason: str,
-) -> bytes:
-    """Everything of the answer but its decisions. Only our own assessment: the caller's may hold anything."""
-    answer = enrichment_pb2.EnrichAuthorizationResponse()
-    answer.request_id = payment.request_id
-    answer.evaluation_id = evaluation_id
-    answer.policy_version = policy_version
-    answer.completeness = _DEGRADED if degraded_reason else _FULL
-    answer.degraded_reason = degraded_reason
-    _set_assessment(answer.assessments.add(), signals.assessment)
-    for name, code, mend in payment.field_issues:
-        answer.field_issues.add(field=name, code=code, mend=mend)
-    for provider, reason in signals.omissions:
-        answer.omissions.add(provider=provider, reason=reason)
-    return answer.SerializeToString()
-
-
-def _set_assessment(assessment: common_pb2.Assessment, own: Assessment) -> None:
-    assessment.assessor = own.assessor
-    assessment.type = own.type
-    assessment.model_id = own.model_id
-    assessment.value = own.value
-    assessment.scale_min = own.scale_min
-    assessment.scale_max = own.scale_max
-    assessment.high_is_risky = own.high_is_risky
-    assessment.normalised = own.normalised
-    assessment.reason_codes.extend(own.reason_codes)
-
-
 class Encoder:
     """Joins answers and records. Keeps the parts that stay the same. One thread: the hot loop's."""
 
-    __slots__ = ("_refusals", "_static", "_withheld")
+    __slots__ = ("_assessments", "_refusals", "_static", "_tails", "_withheld", "_withheld_records")
 
     def __init__(self) -> None:
+        self._assessments: dict[Assessment, bytes] = {}
+        self._tails: dict[tuple[int, str], bytes] = {}
         self._static: dict[int, tuple[ProgramEntry, bytes]] = {}
         self._refusals: dict[int, tuple[Refusals, bytes]] = {}
         self._withheld: dict[tuple[str, Reason], bytes] = {}
+        self._withheld_records: dict[tuple[object, ...], tuple[object, object, bytes]] = {}
+
+    def head(
+        self,
+        payment: Payment,
+        signals: Signals,
+        *,
+        evaluation_id: str,
+        policy_version: int,
+        degraded_reason: str,
+    ) -> bytes:
+        """Everything of the answer but its decisions. Only our own assessment: the caller's may hold
+        anything."""
+        tail = self._tails.get((policy_version, degraded_reason))
+        if tail is None:
+            tail = enrichment_pb2.EnrichAuthorizationResponse(
+                policy_version=policy_version,
+                completeness=_DEGRADED if degraded_reason else _FULL,
+                degraded_reason=degraded_reason,
+            ).SerializeToString()
+            _bound(self._tails)
+            self._tails[policy_version, degraded_reason] = tail
+        assessment = self._assessments.get(signals.assessment)
+        if assessment is None:
+            assessment = enrichment_pb2.EnrichAuthorizationResponse(
+                assessments=[common_pb2.Assessment(**signals.assessment._asdict())]
+            ).SerializeToString()
+            _bound(self._assessments)
+            self._assessments[signals.assessment] = assessment
+        request_id = payment.request_id.encode()
+        issues = b""
+        if payment.field_issues or signals.facts.omissions:
+            issues = _issues(payment, signals)
+        return b"\x0a%b%b\x12%c%b%b%b%b" % (
+            varint(len(request_id)),
+            request_id,
+            len(evaluation_id),
+            evaluation_id.encode(),
+            tail,
+            assessment,
+            issues,
+        )
 
     def answer(
         self,
@@ -100,75 +109,110 @@ class Encoder:
             if reason is None and instead is not None:
                 reason = instead
             if reason is not None:
-                parts.append(self._withheld_part(one.entry.program, reason))
+                part = self._withheld.get((one.entry.program, reason))
+                parts.append(part or self._withheld_part(one.entry.program, reason))
                 continue
-            shared = enrichment_pb2.ProgramDecision()
-            shared.program = one.entry.program
-            shared.status = _UNDETERMINED if undetermined else _SHARED
-            shared.share_id = one.share_id
+            program = one.entry.program.encode()
+            shared = b"\x0a%b%b\x10%c\x22\x1a%b" % (
+                varint(len(program)),
+                program,
+                _UNDETERMINED if undetermined else _SHARED,
+                one.share_id.encode(),
+            )
             if not undetermined:
-                shared.match_key = match_key
-                shared.expires_at_ms = expires_at_ms
-                for target, value in one.elements:
-                    shared.elements.add(target=target, value=value)
-            parts.append(delimited(_DECISIONS_OF_ANSWER, shared.SerializeToString()))
+                key = match_key.encode()
+                shared += b"\x32%b%b\x38%b" % (varint(len(key)), key, varint(expires_at_ms))
+                if one.elements:
+                    shared += enrichment_pb2.ProgramDecision(
+                        elements=[
+                            enrichment_pb2.MessageElement(target=target, value=value)
+                            for target, value in one.elements
+                        ]
+                    ).SerializeToString()
+            parts.append(b"%b%b%b" % (_DECISIONS_OF_ANSWER, varint(len(shared)), shared))
         return b"".join(parts)
 
     def _withheld_part(self, program: str, reason: Reason) -> bytes:
-        part = self._withheld.get((program, reason))
-        if part is None:
-            decision = enrichment_pb2.ProgramDecision(
-                program=program,
-                status=_WITHHELD,
-                public_reason=PUBLIC[reason],  # type: ignore[arg-type]
-            )
-            part = delimited(_DECISIONS_OF_ANSWER, decision.SerializeToString())
-            _bound(self._withheld)
-            self._withheld[program, reason] = part
+        decision = enrichment_pb2.ProgramDecision(
+            program=program,
+            status=_WITHHELD,
+            public_reason=PUBLIC[reason],  # type: ignore[arg-type]
+        )
+        part = delimited(_DECISIONS_OF_ANSWER, decision.SerializeToString())
+        _bound(self._withheld)
+        self._withheld[program, reason] = part
         return part
 
     def record(
         self,
-        evaluation: journal_pb2.Evaluation,
+        evaluation: bytes,
         decided: list[Decided],
         match_keys: tuple[str, ...],
         expires_at_ms: int,
     ) -> bytes:
         """The serialized record: `evaluation` and its decisions."""
-        parts = [evaluation.SerializeToString()]
-        parts += [
-            delimited(_DECISIONS_OF_RECORD, self._decision(one, match_keys, expires_at_ms)) for one in decided
-        ]
+        parts = [evaluation]
+        for one in decided:
+            if one.reason is None:
+                parts.append(self._released_record(one, match_keys, expires_at_ms))
+                continue
+            release = one.release
+            refusals = None if release is None else release.refusals
+            consent_id = "" if release is None else release.consent_id
+            # By identity: entries and refusals live as long as they are kept here, so that no other takes
+            # their number.
+            key = (id(one.entry), id(refusals), one.reason, one.arm, one.eligible, consent_id)
+            kept = self._withheld_records.get(key)
+            if kept is None:
+                kept = (one.entry, refusals, self._withheld_record(one))
+                _bound(self._withheld_records)
+                self._withheld_records[key] = kept
+            parts.append(kept[2])
         return b"".join(parts)
 
-    def _decision(self, one: Decided, match_keys: tuple[str, ...], expires_at_ms: int) -> bytes:
-        static = self._static_part(one.entry)
+    def _withheld_record(self, one: Decided) -> bytes:
+        assert one.reason is not None, "what is released has another record"
+        changing = journal_pb2.Decision(
+            outcome=_IN_SHADOW if one.reason is Reason.SHADOW else _NOT_RELEASED,
+            withhold_reason=int(one.reason),  # type: ignore[arg-type]
+            eligible=one.eligible,
+            arm=one.arm,  # type: ignore[arg-type]
+            consent_id="" if one.release is None else one.release.consent_id,
+        ).SerializeToString()
+        refusals = b"" if one.release is None else self._refusals_part(one.release.refusals)
+        return delimited(_DECISIONS_OF_RECORD, self._static_part(one.entry) + refusals + changing)
+
+    def _released_record(self, one: Decided, match_keys: tuple[str, ...], expires_at_ms: int) -> bytes:
         release = one.release
-        refusals = b"" if release is None else self._refusals_part(release.refusals)
-        reason = one.reason
-        changing = journal_pb2.Decision()
-        changing.arm = one.arm  # type: ignore[assignment]
-        if release is not None:
-            changing.consent_id = release.consent_id
-        if reason is not None:
-            changing.outcome = _IN_SHADOW if reason is Reason.SHADOW else _NOT_RELEASED
-            changing.withhold_reason = int(reason)  # type: ignore[assignment]
-            changing.eligible = one.eligible
-        else:
-            assert release is not None, "what is released has its fields"
-            changing.share_id = one.share_id
-            changing.outcome = _RELEASED
-            changing.eligible = True
-            changing.field_mask = release.mask
-            if one.card_token:
-                changing.card_token = one.card_token
-                changing.token_epoch = TOKEN_EPOCH
-            changing.recipient_kid = one.recipient_kid
-            changing.payload_sha256 = one.payload_sha256
-            changing.sealed = one.sealed
-            changing.expires_at_ms = expires_at_ms
-            changing.match_keys.extend(match_keys)
-        return static + refusals + changing.SerializeToString()
+        assert release is not None, "what is released has its fields"
+        static = self._static_part(one.entry)
+        refusals = self._refusals_part(release.refusals)
+        consent_id, kid = release.consent_id.encode(), one.recipient_kid.encode()
+        keys = [key.encode() for key in match_keys]
+        token = (
+            b"\x9a\x01\x1a%b\xa0\x01%c" % (one.card_token.encode(), TOKEN_EPOCH) if one.card_token else b""
+        )
+        changing = (
+            b"\x12\x1a%b\x2a%b%b\x38%c\x50%c\x78\x01\x80\x01%b%b\xb2\x01%b%b\xba\x01\x20%b\xc2\x01%b%b\xd0\x01%b%b"
+            % (
+                one.share_id.encode(),
+                varint(len(consent_id)),
+                consent_id,
+                _RELEASED,
+                one.arm,
+                varint(release.mask),
+                token,
+                varint(len(kid)),
+                kid,
+                one.payload_sha256,
+                varint(len(one.sealed)),
+                one.sealed,
+                varint(expires_at_ms),
+                b"".join([b"\xda\x01%b%b" % (varint(len(key)), key) for key in keys]),
+            )
+        )
+        size = len(static) + len(refusals) + len(changing)
+        return b"%b%b%b%b%b" % (_DECISIONS_OF_RECORD, varint(size), static, refusals, changing)
 
     def _static_part(self, entry: ProgramEntry) -> bytes:
         # By identity: an entry is alive as long as it is kept here, so no other can take its number.
@@ -208,6 +252,15 @@ class Encoder:
         _bound(self._refusals)
         self._refusals[id(refusals)] = (refusals, part)
         return part
+
+
+def _issues(payment: Payment, signals: Signals) -> bytes:
+    answer = enrichment_pb2.EnrichAuthorizationResponse()
+    for name, code, mend in payment.field_issues:
+        answer.field_issues.add(field=name, code=code, mend=mend)
+    for provider, reason in signals.facts.omissions:
+        answer.omissions.add(provider=provider, reason=reason)
+    return answer.SerializeToString()
 
 
 def _bound(cache: dict[Any, Any]) -> None:

@@ -5,6 +5,7 @@ velocity store is asked once and the journal synced once. What goes wrong with o
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from enrichment.check import check
 from enrichment.payment import NO_FACTS, BadRequest, Facts, Payment
@@ -21,7 +22,7 @@ from gateway.sealing.keys import KeyUnavailable, RecipientKeys
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sharing.commit import Committer
 from gateway.sharing.decide import Rules, decide, no_program
-from gateway.sharing.encode import Encoder, head_of_answer
+from gateway.sharing.encode import EXPIRES_AFTER_MS, Encoder
 from gateway.sharing.items import (
     ALREADY_EXISTS,
     INVALID_ARGUMENT,
@@ -31,8 +32,8 @@ from gateway.sharing.items import (
     Tally,
     unevaluated,
 )
-from gateway.sharing.record import evaluation_of
-from gateway.sharing.remembered import Remembered
+from gateway.sharing.record import evaluation_of, frame_of
+from gateway.sharing.remembered import Remembered, attempt_key, request_key
 from gateway.sharing.seal import ShareSealer
 from gateway.sharing.velocity_port import Counts, VelocityStore
 from gateway.sharing.work import Batch, Work
@@ -81,34 +82,33 @@ class Gateway:
 
     def enrich(self, items: Sequence[Item], tally: Tally) -> list[Result]:
         """One result an item, in order. Nothing it answers as shared is not durable."""
+        now_ms, view = self._clock.wall_ms(), self._switches.begin()
         batch = Batch(
-            now_ms=self._clock.wall_ms(),
+            now_ms=now_ms,
             table=self.table,
-            view=self._switches.begin(),
+            view=view,
             fresh=self._switches.fresh(),
             tally=tally,
+            expires_at_ms=now_ms + EXPIRES_AFTER_MS,
             results=[None] * len(items),
         )
+        batch.frame = frame_of(batch)
         tally.items += len(items)
         for index, item in enumerate(items):
             try:
                 self._admit(batch, index, item)
             except Exception as fault:
                 self._faulted(batch, index, item, "plan", fault)
-        self._each(batch, "plan", self._plan)
         facts = self._fetch(batch)
+        rules = Rules(batch.table, view, batch.fresh, partial(self._has_key, {}))
         for work, found in zip(batch.works, facts, strict=True):
-            if batch.results[work.index] is not None:
-                continue
+            stage = "signals"
             try:
                 work.signals = signals(work.payment, found)
+                stage = "decide"
+                self._decide(batch, work, rules)
             except Exception as fault:
-                self._faulted(batch, work.index, work.item, "signals", fault)
-        key_known: dict[str, bool] = {}
-        rules = Rules(
-            batch.table, batch.view, batch.fresh, lambda recipient: self._has_key(key_known, recipient)
-        )
-        self._each(batch, "decide", lambda batch, work: self._decide(batch, work, rules))
+                self._faulted(batch, work.index, work.item, stage, fault)
         self._committer.commit(batch)
         for index, original in batch.repeats:
             batch.results[index] = batch.results[original.index]
@@ -116,15 +116,6 @@ class Gateway:
             result if result is not None else unevaluated(items[index].request.request_id, "internal")
             for index, result in enumerate(batch.results)
         ]
-
-    def _each(self, batch: Batch, stage: str, run: Callable[[Batch, Work], None]) -> None:
-        for work in batch.works:
-            if batch.results[work.index] is not None:
-                continue
-            try:
-                run(batch, work)
-            except Exception as fault:
-                self._faulted(batch, work.index, work.item, stage, fault)
 
     def _faulted(self, batch: Batch, index: int, item: Item, stage: str, fault: Exception) -> None:
         """Fail open for the payment: an answer without anything shared, and no word of the fault in it."""
@@ -147,10 +138,11 @@ class Gateway:
             return
         work = Work(index, item, payment)
         if payment.validate_only:
+            self._plan(batch, work)
             batch.works.append(work)
             return
         sender_id, request_id = item.sender_id, payment.request_id
-        digest = self._pseudonyms.request_digest(request.SerializeToString(deterministic=True))
+        digest = self._pseudonyms.request_digest(request.SerializeToString())
         original = batch.first.get((sender_id, request_id))
         if original is not None:
             tally.repeated += 1
@@ -159,17 +151,19 @@ class Gateway:
             else:
                 batch.results[index] = _CHANGED_BODY
             return
-        earlier = self._remembered.request(sender_id, request_id, now_ms=batch.now_ms)
+        key = work.request_key = request_key(sender_id, request_id)
+        earlier = self._remembered.request(sender_id, request_id, key, now_ms=batch.now_ms)
         if earlier is not None:
             tally.repeated += 1
             same = earlier.digest == digest
             batch.results[index] = self._again(batch, payment, earlier.answer) if same else _CHANGED_BODY
             return
         work.digest = digest
-        attempt = (sender_id, payment.payment_intent_id, payment.attempt_no)
-        work.duplicate = attempt in batch.attempts or self._remembered.attempt(*attempt, now_ms=batch.now_ms)
+        attempt = work.attempt_key = attempt_key(sender_id, payment.payment_intent_id, payment.attempt_no)
+        work.duplicate = attempt in batch.attempts or self._remembered.attempt(attempt, now_ms=batch.now_ms)
         batch.first[sender_id, request_id] = work
         batch.attempts.add(attempt)
+        self._plan(batch, work)
         batch.works.append(work)
 
     def _again(self, batch: Batch, payment: Payment, answer: bytes) -> bytes:
@@ -251,7 +245,7 @@ class Gateway:
         withhold = work.item.withhold
         degraded = "" if withhold is None else _DEGRADED_TEXT[withhold]
         if payment.validate_only:
-            work.head = head_of_answer(
+            work.head = self._encoder.head(
                 payment, seen, evaluation_id="", policy_version=batch.table.version, degraded_reason=degraded
             )
             batch.results[work.index] = work.head
@@ -275,7 +269,7 @@ class Gateway:
         work.evaluation_id = self._pseudonyms.evaluation_id(
             sender_id, payment.payment_intent_id, payment.attempt_no, payment.request_id
         )
-        work.head = head_of_answer(
+        work.head = self._encoder.head(
             payment, seen,
             evaluation_id=work.evaluation_id, policy_version=batch.table.version, degraded_reason=degraded,
         )  # fmt: skip

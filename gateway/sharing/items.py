@@ -1,6 +1,7 @@
 """What goes through the hot path: one authorization asked about, and what came of it."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from enrichment.payment import Issue
 from gateway.records.reasons import Reason
@@ -16,8 +17,7 @@ UNAVAILABLE = 14
 UNAUTHENTICATED = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One authorization to enrich. `withhold`: no time to share, it is evaluated all the same."""
 
     sender_id: str

@@ -6,8 +6,8 @@ the journal, which costs a scan of a segment; callers retry within seconds, so t
 
 from array import array
 from collections import OrderedDict
-from dataclasses import dataclass
 from struct import Struct
+from typing import NamedTuple
 from zlib import crc32
 
 from gateway.records.journal import EVALUATIONS, FIRST, JournalReader
@@ -35,8 +35,7 @@ _KEY_BITS = (1 << 64) - 1
 _RING_HEADER = Struct("<q16sII")
 
 
-@dataclass(frozen=True, slots=True)
-class Earlier:
+class Earlier(NamedTuple):
     """An earlier request: the digest of its body, and the answer that it got."""
 
     digest: bytes
@@ -58,7 +57,9 @@ class Positions:
     def get(self, key: int, *, since_ms: int) -> int | None:
         """The position put under `key` no earlier than `since_ms`, if it has not been pushed out."""
         keys, mask = self._keys, self._mask
-        key = key & _KEY_BITS or 1
+        found = keys[key & mask]
+        if found == 0:
+            return None  # nearly always so: hardly anything is asked twice
         for probe in range(PROBES):
             slot = (key + probe) & mask
             found = keys[slot]
@@ -71,19 +72,23 @@ class Positions:
     def put(self, key: int, position: int, at_ms: int) -> None:
         """Remembers `position` under `key`, in place of the oldest neighbour where all slots are taken."""
         keys, seconds, mask = self._keys, self._seconds, self._mask
-        key = key & _KEY_BITS or 1
         chosen = key & mask
-        for probe in range(PROBES):
-            slot = (key + probe) & mask
-            found = keys[slot]
-            if found in (0, key):
-                chosen = slot
-                break
-            if seconds[slot] < seconds[chosen]:
-                chosen = slot
+        if keys[chosen] not in (0, key):
+            chosen = self._neighbour(key)
         keys[chosen] = key
         self._positions[chosen] = position
         seconds[chosen] = at_ms
+
+    def _neighbour(self, key: int) -> int:
+        keys, seconds, mask = self._keys, self._seconds, self._mask
+        chosen = key & mask
+        for probe in range(PROBES):
+            slot = (key + probe) & mask
+            if keys[slot] in (0, key):
+                return slot
+            if seconds[slot] < seconds[chosen]:
+                chosen = slot
+        return chosen
 
 
 class Ring:
@@ -122,6 +127,16 @@ class Ring:
         return Earlier(digest, answer) if len(answer) == size and crc32(answer) == crc else None
 
 
+def request_key(sender_id: str, request_id: str) -> int:
+    """Key of a request; this process's own, since hashes of strings are seeded."""
+    return hash((sender_id, request_id)) & _KEY_BITS or 1
+
+
+def attempt_key(sender_id: str, payment_intent_id: str, attempt_no: int) -> int:
+    """Key of an attempt at a payment."""
+    return hash((sender_id, payment_intent_id, attempt_no)) & _KEY_BITS or 1
+
+
 class Remembered:
     """Requests and attempts of the last ten minutes. One thread: the hot loop's."""
 
@@ -131,37 +146,28 @@ class Remembered:
         self._ring = Ring(ring_bytes)
         self._unrecorded: OrderedDict[tuple[str, str], tuple[int, Earlier]] = OrderedDict()
 
-    def request(self, sender_id: str, request_id: str, *, now_ms: int) -> Earlier | None:
-        """The earlier request of the same id, if it was answered within the window."""
+    def request(self, sender_id: str, request_id: str, key: int, *, now_ms: int) -> Earlier | None:
+        """The earlier request of the same id, if it was answered within the window. `key`: `request_key`."""
         if self._unrecorded:
             kept = self._unrecorded.get((sender_id, request_id))
             if kept is not None and now_ms - kept[0] <= WINDOW_MS:
                 return kept[1]
-        position = self._positions.get(hash((sender_id, request_id)), since_ms=now_ms - WINDOW_MS)
+        position = self._positions.get(key, since_ms=now_ms - WINDOW_MS)
         if position is None:
             return None
         return self._ring.get(position) or self._read(position, sender_id, request_id)
 
-    def attempt(self, sender_id: str, payment_intent_id: str, attempt_no: int, *, now_ms: int) -> bool:
+    def attempt(self, key: int, *, now_ms: int) -> bool:
         """Whether this attempt was evaluated within the window, under whatever request id."""
-        key = hash((sender_id, payment_intent_id, attempt_no))
         return self._positions.get(key, since_ms=now_ms - WINDOW_MS) is not None
 
     def recorded(
-        self,
-        sender_id: str,
-        request_id: str,
-        payment_intent_id: str,
-        attempt_no: int,
-        *,
-        position: int,
-        at_ms: int,
-        earlier: Earlier,
+        self, request_key: int, attempt_key: int, position: int, at_ms: int, digest: bytes, answer: bytes
     ) -> None:
         """Keeps where the record of a request stands, and its answer for a while."""
-        self._positions.put(hash((sender_id, request_id)), position, at_ms)
-        self._positions.put(hash((sender_id, payment_intent_id, attempt_no)), position, at_ms)
-        self._ring.put(position, earlier.digest, earlier.answer)
+        self._positions.put(request_key, position, at_ms)
+        self._positions.put(attempt_key, position, at_ms)
+        self._ring.put(position, digest, answer)
 
     def unrecorded(self, sender_id: str, request_id: str, earlier: Earlier, *, now_ms: int) -> None:
         """Keeps an answer that no record is known to hold."""
@@ -172,13 +178,12 @@ class Remembered:
     def replay(self, record: journal_pb2.Evaluation, position: int) -> None:
         """Takes in a record of the journal's tail after a restart, in order."""
         self.recorded(
-            record.sender_id,
-            record.request_id,
-            record.payment_intent_id,
-            record.attempt_no,
-            position=position,
-            at_ms=record.decided_at_ms,
-            earlier=Earlier(record.request_digest, record.answer),
+            request_key(record.sender_id, record.request_id),
+            attempt_key(record.sender_id, record.payment_intent_id, record.attempt_no),
+            position,
+            record.decided_at_ms,
+            record.request_digest,
+            record.answer,
         )
 
     def _read(self, position: int, sender_id: str, request_id: str) -> Earlier | None:

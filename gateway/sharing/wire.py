@@ -3,6 +3,9 @@
 Parsing joined parts gives the message merged from them (protobuf encoding guide, "Last one wins").
 """
 
+LENGTHS = tuple(map(chr, range(128)))
+"""Length prefix of a text under 128 bytes, as a character, for texts that are joined before encoding."""
+
 _SMALL = tuple(bytes([n]) for n in range(128))
 
 
@@ -10,6 +13,8 @@ def varint(number: int) -> bytes:
     """Base-128 varint of a number that is not negative."""
     if number < 128:
         return _SMALL[number]
+    if number < 16_384:
+        return bytes((number & 127 | 128, number >> 7))
     parts = bytearray()
     while number > 127:
         parts.append(number & 127 | 128)

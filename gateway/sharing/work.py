@@ -7,7 +7,6 @@ from enrichment.signals import Signals
 from gateway.programs.switches import SwitchView
 from gateway.programs.table import IssuerEntry, ReleaseTable
 from gateway.sharing.decide import Decided
-from gateway.sharing.encode import EXPIRES_AFTER_MS
 from gateway.sharing.items import Item, Result, Tally
 
 
@@ -19,6 +18,8 @@ class Work:
     item: Item
     payment: Payment
     digest: bytes = b""
+    request_key: int = 0
+    attempt_key: int = 0
     duplicate: bool = False
     unit_source: int = 0
     unit_key: bytes = b""
@@ -42,12 +43,10 @@ class Batch:
     view: SwitchView | None
     fresh: bool
     tally: Tally
+    expires_at_ms: int
     results: list[Result | None]
+    frame: bytes = b""
     works: list[Work] = field(default_factory=list)
     first: dict[tuple[str, str], Work] = field(default_factory=dict)
-    attempts: set[tuple[str, str, int]] = field(default_factory=set)
+    attempts: set[int] = field(default_factory=set)
     repeats: list[tuple[int, Work]] = field(default_factory=list)
-
-    @property
-    def expires_at_ms(self) -> int:
-        return self.now_ms + EXPIRES_AFTER_MS
