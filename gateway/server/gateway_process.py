@@ -49,11 +49,14 @@ from issuernetwork.v1 import outcomes_pb2_grpc, programs_pb2_grpc
 
 ENRICHMENT_SERVICE = METHOD_PATHS[0].split("/")[1]
 
+FOLLOW_INTERVAL_S = 0.5
+"""Twice a second is soon enough for what no kill waits for."""
+
 SNAPSHOT_INTERVAL_S = 60.0
 """Velocity snapshots: so much of the journal is counted again after a crash."""
 
 RETENTION_INTERVAL_S = 600.0
-"""Old journal segments are looked for as often; they are kept for days."""
+"""Old journal segments, kept for days, and dead leases are looked for as often."""
 
 FROZEN_WAIT_S = 5.0
 """The hot loop freezes within a step; longer means that it hangs, and the snapshot can wait."""
@@ -112,8 +115,21 @@ class _Snapshots:
         self.write()
 
 
+class _Lease:
+    """Follows the switches and renews the lease. Does nothing else: what waits here stops all sharing."""
+
+    def __init__(self, parts: GatewayParts, metrics: GatewayMetrics) -> None:
+        self._switches = parts.switches
+        self._metrics = metrics
+
+    def run(self, stop: Stop) -> None:
+        while not stop.wait(POLL_MS / 1000):
+            self._switches.step()
+            self._metrics.policy_stale.set(0 if self._switches.fresh() else 1)
+
+
 class _Policy:
-    """Follows switches, policy and identities; renews the lease."""
+    """Follows policy and identities on a thread of its own: compiling a large policy takes seconds."""
 
     def __init__(self, parts: GatewayParts, metrics: GatewayMetrics) -> None:
         self._parts = parts
@@ -122,13 +138,8 @@ class _Policy:
         metrics.policy_version.set(parts.gateway.table.version)
 
     def run(self, stop: Stop) -> None:
-        rounds = 0
-        while not stop.wait(POLL_MS / 1000):
-            self._parts.switches.step()
-            self._metrics.policy_stale.set(0 if self._parts.switches.fresh() else 1)
-            rounds += 1
-            if rounds % 10 == 0:  # twice a second is soon enough for what no kill waits for
-                self._follow()
+        while not stop.wait(FOLLOW_INTERVAL_S):
+            self._follow()
 
     def _follow(self) -> None:
         parts = self._parts
@@ -222,6 +233,7 @@ def _serve(
     )
     hot, beside = ThreadTasks(on_failure), ThreadTasks(on_failure)
     parts.switches.step()
+    beside.start("lease", _Lease(parts, metrics).run)
     beside.start("policy", _Policy(parts, metrics).run)
     beside.start("snapshots", snapshots.run)
     beside.start("retention", _retention(parts))
@@ -310,6 +322,8 @@ def _retention(parts: GatewayParts) -> Callable[[Stop], None]:
                 parts.journal.retain()
             except GatewayError as fault:
                 _log.error("retention_failed", code=fault.code)
+            with suppress(OSError):
+                parts.board.sweep(parts.clock)
 
     return run
 
