@@ -36,6 +36,9 @@ STATUS_OF_CODE: dict[str, grpc.StatusCode] = {
     "journal_unavailable": grpc.StatusCode.UNAVAILABLE,
     "journal_undetermined": grpc.StatusCode.UNAVAILABLE,
     "key_unavailable": grpc.StatusCode.UNAVAILABLE,
+    "switches_unavailable": grpc.StatusCode.UNAVAILABLE,
+    "policy_store_unavailable": grpc.StatusCode.UNAVAILABLE,
+    "deadline_exceeded": grpc.StatusCode.DEADLINE_EXCEEDED,
     "store_unavailable": grpc.StatusCode.UNAVAILABLE,
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 from gateway.programs import switches
 from gateway.programs.model import PolicySnapshot, State
 from gateway.programs.switches import LeaseBoard, SwitchStore, SwitchView
+from gateway.records.errors import GatewayError
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import Clock
 from gateway.server.grpc_common import (
@@ -32,6 +33,12 @@ _STATES: Mapping[State, v1.ProgramState] = {
     State.RETIRED: v1.PROGRAM_STATE_RETIRED,
 }
 _STOPPED: Mapping[Reason, State] = {Reason.KILLED: State.KILLED, Reason.PROGRAM_NOT_ACTIVE: State.PAUSED}
+
+
+class NotEverywhere(GatewayError):
+    """A stop is written, and some worker neither acknowledged it nor ran out within the time."""
+
+    code = "deadline_exceeded"
 
 
 def effective_state(program: State, enrolment: State, stop: Reason | None) -> State:
@@ -102,17 +109,10 @@ class ProgramService(rpc.ProgramServiceServicer):
                 f"reason: say why in 1 to {REASON_MAX_CHARACTERS} characters, for the audit"
             )
         # Waits for leases: off the event loop, which serves other calls meanwhile.
-        stopped = await asyncio.to_thread(self._kill, request, principal.principal_id)
-        return v1.KillProgramResponse(
-            switch_epoch=stopped.epoch,
-            effective_after_ms=stopped.effective_after_ms,
-            workers_acknowledged=len(stopped.workers_acknowledged),
-            workers_expired=len(stopped.workers_expired),
-            shares_already_left=self._shares_already_left(request.program, request.issuer_id),
-        )
+        return await asyncio.to_thread(self._kill, request, principal.principal_id)
 
-    def _kill(self, request: v1.KillProgramRequest, actor: str) -> switches.Stopped:
-        return switches.kill(
+    def _kill(self, request: v1.KillProgramRequest, actor: str) -> v1.KillProgramResponse:
+        stopped = switches.kill(
             self._store,
             self._board,
             self._clock,
@@ -121,4 +121,16 @@ class ProgramService(rpc.ProgramServiceServicer):
             issuer_id=request.issuer_id,
             actor=actor,
             reason=request.reason,
+        )
+        if stopped.workers_waiting:
+            raise NotEverywhere(
+                "the stop is written, and not yet in effect at every worker: end those that"
+                " `ein status` shows with an older epoch, and call again"
+            )
+        return v1.KillProgramResponse(
+            switch_epoch=stopped.epoch,
+            effective_after_ms=stopped.effective_after_ms,
+            workers_acknowledged=len(stopped.workers_acknowledged),
+            workers_expired=len(stopped.workers_expired),
+            shares_already_left=self._shares_already_left(request.program, request.issuer_id),
         )
