@@ -5,6 +5,7 @@ the keys are missing or wrong (sysexits.h: EX_SOFTWARE, EX_CONFIG).
 """
 
 import asyncio
+import gc
 import signal
 import sys
 import threading
@@ -174,7 +175,11 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
             )
             # Ready means able to answer.
             parts.lookup_switches.step()
+            engine.recount_lookups()
             tasks.start("feeds-lookups", desk.run)
+        # What start-up made stays for good: no later collection has to go through it.
+        gc.collect()
+        gc.freeze()
         server.set_serving(True)
         grpc_host, http_host = (
             address.rpartition(":")[0] for address in (settings.feeds.listen_grpc, settings.feeds.listen_http)
