@@ -218,6 +218,7 @@ def _serve(
         make_reader=lambda: FileJournalReader(RealDisk(), state.feeds_journal),
         on_call=metrics.called,
     )
+    closing.callback(servicer.close)
     front, host = _front(settings, servicer, programs, metrics)
     closing.callback(host.close)
     closing.callback(front.close)

@@ -43,22 +43,23 @@ class Authenticator:
 
     def __init__(self, state: StateDir) -> None:
         self._path = state.identities
-        self._stamp: tuple[int, int] = (-1, -1)
-        self._by_digest: dict[str, Principal] = {}
-        self._cache: dict[bytes, Principal] = {}
+        self._stamp: tuple[int, ...] = ()
+        # Assigned together: a header that was looked up in the old file must not get into the new cache.
+        self._known: tuple[dict[str, Principal], dict[bytes, Principal]] = ({}, {})
         self.refresh()
 
     def refresh(self) -> None:
-        """Reads the file again if it changed. Called from a poll, not from the hot path."""
+        """Reads the file again if it changed; without the file nobody is known. Called from a poll."""
         try:
             stat = self._path.stat()
+            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if stamp == self._stamp:
+                return
+            content = self._path.read_bytes()
         except FileNotFoundError:
+            self._known, self._stamp = ({}, {}), ()
             return
-        stamp = (stat.st_mtime_ns, stat.st_size)
-        if stamp == self._stamp:
-            return
-        self._by_digest = _read(self._path.read_bytes())
-        self._cache = {}
+        self._known = (_read(content), {})
         self._stamp = stamp
 
     def principal(self, header: str | bytes | None) -> Principal | None:
@@ -66,14 +67,15 @@ class Authenticator:
         if header is None:
             return None
         raw = header.encode("utf-8", "replace") if isinstance(header, str) else header
-        found = self._cache.get(raw)
+        by_digest, cache = self._known
+        found = cache.get(raw)
         if found is not None:
             return found
         if len(raw) > MAX_HEADER_BYTES or raw[:7].lower() != b"bearer ":
             return None
-        found = self._by_digest.get(_digest(raw[7:].strip()))
-        if found is not None and len(self._cache) < CACHE_MAX_ENTRIES:
-            self._cache[raw] = found
+        found = by_digest.get(_digest(raw[7:].strip()))
+        if found is not None and len(cache) < CACHE_MAX_ENTRIES:
+            cache[raw] = found
         return found
 
 
