@@ -29,8 +29,9 @@ _MINUTES, _FIVES, _HOURS = 10, 12, 24  # buckets of the windows of 10 minutes, 1
 _MAX_MINUTE: Final = 2**32 - 1
 _BUCKET_MAX: Final = 65_535
 
-# A record in 16-bit units: the key's clock in minutes (2 units), then the three rings.
-_MINUTE_AT, _FIVE_AT, _HOUR_AT, RECORD_UNITS = 2, 12, 24, 48
+# A record in 16-bit units: the key's clock in minutes (2 units), three rings, the sum of the last one.
+# A sum of 65,535 says that the hours have to be added up. What the other rings hold is in the hours too.
+_MINUTE_AT, _FIVE_AT, _HOUR_AT, _SUM_AT, RECORD_UNITS = 2, 12, 24, 48, 49
 RECORD_BYTES: Final = 2 * RECORD_UNITS
 _EMPTY: Final = array("H", bytes(RECORD_BYTES))
 _NO_COUNTS: Final = _EMPTY[_MINUTE_AT:]
@@ -40,7 +41,7 @@ _SLAB_SHIFT: Final = 9
 _SLAB_MASK: Final = (1 << _SLAB_SHIFT) - 1
 
 # A snapshot holds this machine's own arrays: one of the other byte order is as good as damaged.
-_MAGIC: Final = b"EINVEL1" + (b"<" if sys.byteorder == "little" else b">")
+_MAGIC: Final = b"EINVEL2" + (b"<" if sys.byteorder == "little" else b">")
 _HEADER: Final = struct.Struct("=8sqIII")  # magic, journal position, slabs, keys of the old, of the young
 _CRC: Final = struct.Struct("=I")
 _KEYS_AT_ONCE: Final = 1024  # some 100 µs without letting go of the interpreter
@@ -123,7 +124,9 @@ class EmbeddedVelocity:
         count = self._count
         answers: list[tuple[Counts | None, ...] | None] = []
         for payment_time_ms, keys in batch:
-            minute = min(max(payment_time_ms // MINUTE_MS, 0), _MAX_MINUTE)
+            minute = payment_time_ms // MINUTE_MS
+            if not 0 <= minute <= _MAX_MINUTE:
+                minute = min(max(minute, 0), _MAX_MINUTE)
             answers.append(tuple([None if key is None else count(key, minute) for key in keys]))
         return answers
 
@@ -145,24 +148,25 @@ class EmbeddedVelocity:
         slab = self._writable(number) if number in self._frozen else self._slabs[number]
         at = (slot & _SLAB_MASK) * RECORD_UNITS
         clock = slab[at] | slab[at + 1] << 16
-        if minute > clock:
-            _advance(slab, at, clock, minute)
-        elif minute < clock:
-            return _count_late(slab, at, clock, minute)
-        ring = at + _MINUTE_AT + minute % _MINUTES
-        if slab[ring] < _BUCKET_MAX:
-            slab[ring] += 1
-        ring = at + _FIVE_AT + minute // 5 % _FIVES
-        if slab[ring] < _BUCKET_MAX:
-            slab[ring] += 1
-        ring = at + _HOUR_AT + minute // 60 % _HOURS
-        if slab[ring] < _BUCKET_MAX:
-            slab[ring] += 1
-        return (
-            sum(slab[at + _MINUTE_AT : at + _FIVE_AT]),
-            sum(slab[at + _FIVE_AT : at + _HOUR_AT]),
-            sum(slab[at + _HOUR_AT : at + RECORD_UNITS]),
-        )
+        if minute != clock:
+            if minute < clock:
+                return _count_late(slab, at, clock, minute)
+            if slab[at + _SUM_AT]:
+                _advance(slab, at, clock, minute)
+            else:  # nothing was counted yet
+                slab[at], slab[at + 1] = minute & 0xFFFF, minute >> 16
+        day = slab[at + _SUM_AT] + 1
+        if day > _BUCKET_MAX:
+            return _count_many(slab, at, minute)
+        # No bucket holds more than the sum, so that none can overflow.
+        slab[at + _SUM_AT] = day
+        slab[at + _FIVE_AT + minute // 5 % 12] += 1
+        slab[at + _HOUR_AT + minute // 60 % 24] += 1
+        ring = at + _MINUTE_AT + minute % 10
+        slab[ring] = now = slab[ring] + 1
+        if now == day:
+            return now, now, now  # all of it in this minute, as with the first attempt
+        return sum(slab[at + _MINUTE_AT : at + _FIVE_AT]), sum(slab[at + _FIVE_AT : at + _HOUR_AT]), day
 
     def _admit(self, short: int) -> int:
         """Slot of a key that the young generation does not have."""
@@ -272,6 +276,10 @@ class EmbeddedVelocity:
         return position
 
 
+_WINDOWS: Final = ((_MINUTE_AT, _MINUTES, 1), (_FIVE_AT, _FIVES, 5), (_HOUR_AT, _HOURS, 60))
+"""Of each ring: where it starts, its buckets, minutes of a bucket."""
+
+
 def _advance(slab: "array[int]", at: int, clock: int, minute: int) -> None:
     """Moves the record's clock on and empties the buckets that come into use again."""
     slab[at], slab[at + 1] = minute & 0xFFFF, minute >> 16
@@ -287,19 +295,30 @@ def _advance(slab: "array[int]", at: int, clock: int, minute: int) -> None:
     five, five_before = minute // 5, clock // 5
     for bucket in range(max(five_before, five - _FIVES) + 1, five + 1):
         slab[at + _FIVE_AT + bucket % _FIVES] = 0
-    for bucket in range(hour_before + 1, hour + 1):
-        slab[at + _HOUR_AT + bucket % _HOURS] = 0
+    if hour != hour_before:
+        for bucket in range(hour_before + 1, hour + 1):
+            slab[at + _HOUR_AT + bucket % _HOURS] = 0
+        slab[at + _SUM_AT] = min(sum(slab[at + _HOUR_AT : at + _SUM_AT]), _BUCKET_MAX)
+
+
+def _count_many(slab: "array[int]", at: int, minute: int) -> Counts:
+    """Counts where a bucket may be at its end."""
+    counts = []
+    for start, buckets, unit in _WINDOWS:
+        first = at + start
+        ring = first + minute // unit % buckets
+        if slab[ring] < _BUCKET_MAX:
+            slab[ring] += 1
+        counts.append(sum(slab[first : first + buckets]))
+    slab[at + _SUM_AT] = min(counts[2], _BUCKET_MAX)
+    return counts[0], counts[1], counts[2]
 
 
 def _count_late(slab: "array[int]", at: int, clock: int, minute: int) -> Counts:
     """Counts an attempt that is older than the key's clock, where its buckets are still kept."""
     counts = []
-    for first, buckets, unit in (
-        (at + _MINUTE_AT, _MINUTES, 1),
-        (at + _FIVE_AT, _FIVES, 5),
-        (at + _HOUR_AT, _HOURS, 60),
-    ):
-        now, own = clock // unit, minute // unit
+    for start, buckets, unit in _WINDOWS:
+        first, now, own = at + start, clock // unit, minute // unit
         if own <= now - buckets:
             counts.append(1)
             continue
@@ -308,6 +327,7 @@ def _count_late(slab: "array[int]", at: int, clock: int, minute: int) -> Counts:
             slab[ring] += 1
         kept = range(now - buckets + 1, own + 1)
         counts.append(sum([slab[first + bucket % buckets] for bucket in kept]))
+    slab[at + _SUM_AT] = min(sum(slab[at + _HOUR_AT : at + _SUM_AT]), _BUCKET_MAX)
     return counts[0], counts[1], counts[2]
 
 

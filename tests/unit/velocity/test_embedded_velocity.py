@@ -70,11 +70,14 @@ def test_a_record_given_to_another_key_starts_at_nothing() -> None:
 
 def test_a_bucket_stops_at_its_limit_instead_of_starting_over() -> None:
     store = ready()
-    store._count(key(1), 100)
-    store._slabs[0][velocity._MINUTE_AT + 100 % 10] = 65_535
+    for _ in range(65_534):
+        store._count(key(1), 100)
+    assert once(store, 1, at_ms=100 * 60_000) == (65_535,) * 3
+    assert once(store, 1, at_ms=100 * 60_000) == (65_535,) * 3
+    assert once(store, 1, at_ms=101 * 60_000)[0] == 65_536
     assert once(store, 1, at_ms=100 * 60_000)[0] == 65_535
-    once(store, 1, at_ms=101 * 60_000)
-    assert once(store, 1, at_ms=100 * 60_000)[0] == 65_535
+    # A day later the sum is that of the buckets again.
+    assert once(store, 1, at_ms=(100 + 25 * 60) * 60_000) == (1, 1, 1)
 
 
 def test_a_key_costs_at_most_200_bytes() -> None:
