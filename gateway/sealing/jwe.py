@@ -91,7 +91,7 @@ class Sealer:
         nonce = (number & 0xFFFFFFFFFFFFFFFFFFFFFFFF).to_bytes(_NONCE_BYTES, "big")
         sealed = content.aead.encrypt(nonce, plaintext, content.header)
         encode = base64url.encode
-        jwe = b"%b.%b.%b.%b" % (content.prefix, encode(nonce), encode(sealed[:-16]), encode(sealed[-16:]))
+        jwe = b"%b%b.%b.%b" % (content.prefix, encode(nonce), encode(sealed[:-16]), encode(sealed[-16:]))
         return recipient_key.kid, jwe
 
     def _keep(self, recipient_id: str, content: _ContentKey) -> None:
@@ -107,7 +107,7 @@ class Sealer:
         return _ContentKey(
             recipient_key=recipient_key,
             aead=AESGCM(secret),
-            prefix=segment + b"." + base64url.encode(wrapped),
+            prefix=segment + b"." + base64url.encode(wrapped) + b".",
             header=segment,
             next_nonce=first,
             last_nonce=first + MESSAGES_PER_CONTENT_KEY,
