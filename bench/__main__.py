@@ -1,26 +1,29 @@
-"""`python -m bench [--only NAME]`: one JSON line a benchmark."""
+"""`python -m bench [--only NAME] [--quick]`: one JSON line a benchmark."""
 
 import argparse
 from collections.abc import Callable
 
 from bench.enrich import enrich
 from bench.journal import journal_append
+from bench.result import FULL, QUICK, Scale
 
-BENCHMARKS: dict[str, Callable[[], str]] = {
-    "enrich_unary": lambda: enrich("enrich_unary", "native"),
-    "enrich_unary_grpcio": lambda: enrich("enrich_unary_grpcio", "grpcio"),
-    "enrich_batch32": lambda: enrich("enrich_batch32", "native", batch=True),
-    "journal_append": journal_append,
+BENCHMARKS: dict[str, Callable[[Scale], str]] = {
+    "enrich_unary": lambda scale: enrich("enrich_unary", "native", scale),
+    "enrich_unary_grpcio": lambda scale: enrich("enrich_unary_grpcio", "grpcio", scale),
+    "enrich_batch32": lambda scale: enrich("enrich_batch32", "native", scale, batch=True),
+    "journal_append": lambda scale: journal_append(scale.runs),
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="One JSON line a benchmark.")
     parser.add_argument("--only", choices=sorted(BENCHMARKS), help="run this one alone")
-    only = parser.parse_args().only
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs: ratios are rougher")
+    options = parser.parse_args()
+    only, scale = options.only, QUICK if options.quick else FULL
     for name, run in BENCHMARKS.items():
         if only in (None, name):
-            print(run(), flush=True)
+            print(run(scale), flush=True)
 
 
 if __name__ == "__main__":

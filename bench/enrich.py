@@ -1,4 +1,10 @@
-"""Enrich through the socket against a bare grpc.aio echo: one core for the server, the other for the load."""
+"""Enrich through the socket against a bare grpc.aio echo: one core for the server, the other for the load.
+
+The load is the demo's: the sample policy as it is shipped, issuers and merchants in the demo's proportions.
+So about 45% of payments are shared (each once, sealed to its issuer's recipient); the rest is held out, in
+shadow, without consent, or of an issuer that is not enrolled. Everything is evaluated, scored, counted in
+velocity and made durable before it is answered.
+"""
 
 import os
 import shutil
@@ -11,20 +17,22 @@ from pathlib import Path
 
 from bench import echo
 from bench.http2 import load
-from bench.result import Run, alternate
-from gateway.server.install import read_policy
-from issuernetwork.v1 import enrichment_pb2
-from tests.e2e.gateway_kit import HARBOR, SAMPLE_POLICY, Installation, Process, make_installation, payment
+from bench.result import Run, Scale, alternate
+from issuernetwork.v1 import common_pb2, enrichment_pb2
+from simulator.cards import iin_of_share
+from tests.e2e.gateway_kit import Installation, Process, make_installation, payment
 
-CALLS = 6_000
-"""Of one run: most of a second of the reference, so that five runs of each take under 15 s."""
-
-BATCH_CALLS = 400
 BATCH_ITEMS = 32
+MERCHANTS = 200
+"""As in the demo: 5% of them share at the basic tier only, 5% have opted out."""
+
+CARDS = 20_000
+PROBED = 512
 IN_FLIGHT = 32
 CONNECTIONS = 4
-WARM_UP = 2_000
 REFERENCE = "bare grpc.aio echo, unary, same message sizes, one core"
+UNARY = "/issuernetwork.v1.EnrichmentService/EnrichAuthorization"
+BATCH = "/issuernetwork.v1.EnrichmentService/BatchEnrichAuthorizations"
 _SERVER_CORE, _LOAD_CORE = "0", 1
 
 
@@ -34,20 +42,6 @@ def pinned() -> list[str]:
         return []
     os.sched_setaffinity(0, {_LOAD_CORE})
     return ["taskset", "-c", _SERVER_CORE]
-
-
-def bench_policy() -> dict[str, str]:
-    """The sample policy with both programs active at harbor-federal, 5% held out: most is sealed twice."""
-    files = read_policy(SAMPLE_POLICY)
-    northgate = files["enrolments/northgate-bank-risk-score.yaml"]
-    files["enrolments/harbor-federal-risk-score.yaml"] = northgate.replace("northgate-bank", "harbor-federal")
-    for name in ("risk-score", "enhanced-data"):
-        text = files[f"enrolments/harbor-federal-{name}.yaml"]
-        kept = [line for line in text.splitlines() if not line.startswith(("ramp", "holdout", "state"))]
-        files[f"enrolments/harbor-federal-{name}.yaml"] = "\n".join(
-            [*kept, "state: active", "ramp_percent: 100", "holdout_percent: 5", ""]
-        )
-    return files
 
 
 @contextmanager
@@ -67,7 +61,7 @@ def served(front: str) -> Iterator[tuple[Installation, Process]]:
     """A gateway on disk, durable, pinned to the reference's core."""
     prefix = pinned()
     with tempfile.TemporaryDirectory(prefix="ein-bench-") as folder:
-        installation = make_installation(Path(folder), front=front, policy=bench_policy())
+        installation = make_installation(Path(folder), front=front)
         process = Process(installation, prefix=prefix)
         try:
             yield installation, process
@@ -77,54 +71,72 @@ def served(front: str) -> Iterator[tuple[Installation, Process]]:
 
 def _requests(run: int, count: int) -> list[bytes]:
     """Payloads that no earlier run has sent; cards repeat, as they do."""
-    return [
-        payment(number, iin=HARBOR, card=number * 7 % 20_000, prefix=f"b{run}").SerializeToString()
-        for number in range(count)
-    ]
+    return [_request(run, number).SerializeToString() for number in range(count)]
 
 
-def enrich(name: str, front: str, *, batch: bool = False) -> str:
+def _request(run: int, number: int) -> enrichment_pb2.EnrichAuthorizationRequest:
+    card = number * 7 % CARDS
+    return payment(
+        number,
+        iin=iin_of_share(card * _GOLDEN % 1),  # spread evenly, and the same for the same card
+        card=card,
+        merchant_id=f"m-{number * 13 % MERCHANTS:04d}",
+        prefix=f"b{run}",
+    )
+
+
+_GOLDEN = 0.6180339887498949
+
+
+def _shared_part(process: Process, headers: list[tuple[str, str]]) -> tuple[float, int]:
+    """Shared decisions a payment, and the bytes of an answer, of some hundred payments of the load."""
+    payloads = _batches(_requests(-2, PROBED))
+    shared = answered = size = 0
+    for payload in payloads:
+        _, answer = load(process.address, BATCH, [payload], headers=headers, connections=1)
+        for item in enrichment_pb2.BatchEnrichAuthorizationsResponse.FromString(answer[5:]).items:
+            answered += 1
+            size += item.response.ByteSize()
+            shared += sum(one.status == common_pb2.SHARE_STATUS_SHARED for one in item.response.decisions)
+    if answered != PROBED or not 0.35 < shared / PROBED < 0.55:
+        raise AssertionError(f"the load is not the one described: {shared} shared of {answered}")
+    return shared / PROBED, size // PROBED
+
+
+def enrich(name: str, front: str, scale: Scale, *, batch: bool = False) -> str:
     """One benchmark of the enrich surface."""
     with served(front) as (installation, process):
         headers = [("authorization", f"Bearer {installation.caller_token}"), ("grpc-timeout", "10S")]
-        service = "/issuernetwork.v1.EnrichmentService/"
-        path = service + ("BatchEnrichAuthorizations" if batch else "EnrichAuthorization")
-        probe, answer = load(
-            process.address,
-            service + "EnrichAuthorization",
-            _requests(-2, 64),
-            headers=headers,
-            connections=1,
-        )
-        decided = enrichment_pb2.EnrichAuthorizationResponse.FromString(answer[5:]).decisions
-        if probe.failed or len(decided) != 2:
-            raise AssertionError("the benchmark does not do the whole work: two programs are expected")
+        shared, answer_bytes = _shared_part(process, headers)
 
         def ours(run: int) -> Run:
-            count = BATCH_CALLS * BATCH_ITEMS if batch else CALLS
-            payloads = _requests(run, WARM_UP if run < 0 else count)
+            count = scale.batch_calls * BATCH_ITEMS if batch else scale.calls
+            payloads = _requests(run, scale.warm_up if run < 0 else count)
             items = len(payloads)
             if batch:
                 payloads = _batches(payloads)
             found, _ = load(
-                process.address, path, payloads,
+                process.address, BATCH if batch else UNARY, payloads,
                 headers=headers, in_flight=IN_FLIGHT, connections=CONNECTIONS,
             )  # fmt: skip
             if found.failed:
                 raise AssertionError(f"{found.failed} of {found.calls} calls failed")
             return Run(items, found.seconds, found.latencies_ms, found.cpu_seconds / found.seconds)
 
-        with reference(len(answer) - 5) as address:
+        with reference(answer_bytes) as address:
 
             def theirs(run: int) -> Run:
-                payloads = _requests(run, WARM_UP if run < 0 else CALLS)
+                payloads = _requests(run, scale.warm_up if run < 0 else scale.calls)
                 found, _ = load(
                     address, echo.PATH, payloads,
                     headers=headers, in_flight=IN_FLIGHT, connections=CONNECTIONS,
                 )  # fmt: skip
                 return Run(found.calls, found.seconds, found.latencies_ms)
 
-            return alternate(name, REFERENCE, ours, theirs)
+            described = (
+                f"sample policy, issuers and merchants as in the demo, {shared:.0%} shared once, durable"
+            )
+            return alternate(name, REFERENCE, ours, theirs, runs=scale.runs, load=described)
 
 
 def _batches(payloads: list[bytes]) -> list[bytes]:

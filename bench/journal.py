@@ -16,7 +16,7 @@ GROUP = 32
 BATCHES = 200
 
 
-def journal_append() -> str:
+def journal_append(runs: int) -> str:
     """Records a second in groups of 32, each group durable before the next."""
     payloads = [os.urandom(RECORD_BYTES) for _ in range(GROUP)]
     with tempfile.TemporaryDirectory(prefix="ein-bench-") as folder:
@@ -45,6 +45,7 @@ def journal_append() -> str:
             "bare write and fdatasync of the same bytes",
             lambda run: timed(append),
             lambda run: timed(write),
+            runs=runs,
         )
         os.close(bare)
         writer.close()

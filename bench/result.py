@@ -5,7 +5,19 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
-RUNS = 5
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured. Odd numbers of runs, for medians."""
+
+    runs: int = 5
+    calls: int = 6_000  # most of a second of the reference
+    batch_calls: int = 400
+    warm_up: int = 2_000
+
+
+FULL = Scale()
+QUICK = Scale(runs=3, calls=2_000, batch_calls=120, warm_up=1_000)
 
 
 @dataclass(frozen=True)
@@ -29,13 +41,19 @@ def _percentile(values: list[float], part: float) -> float:
 
 
 def alternate(
-    name: str, reference: str, measured: Callable[[int], Run], compared: Callable[[int], Run]
+    name: str,
+    reference: str,
+    measured: Callable[[int], Run],
+    compared: Callable[[int], Run],
+    *,
+    runs: int = FULL.runs,
+    load: str = "",
 ) -> str:
     """Runs both sides in turn, after a warm-up of each; the JSON line of the medians."""
     measured(-1)
     compared(-1)
     ours, theirs = [], []
-    for number in range(RUNS):
+    for number in range(runs):
         theirs.append(compared(number))
         ours.append(measured(number))
     latencies = [value for run in ours for value in run.latencies_ms]
@@ -47,9 +65,11 @@ def alternate(
         "rate_per_s": round(statistics.median(run.rate for run in ours)),
         "p50_ms": round(_percentile(latencies, 0.5), 3),
         "p99_ms": round(_percentile(latencies, 0.99), 3),
-        "runs": RUNS,
+        "runs": runs,
         "reference_rate_per_s": round(statistics.median(run.rate for run in theirs)),
     }
+    if load:
+        result["load"] = load
     if share:
         result["limit"] = "server" if share < 0.9 else "load generator"
         result["generator_cpu_share"] = round(share, 2)
