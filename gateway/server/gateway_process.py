@@ -1,7 +1,7 @@
 """`ein gateway`: enrichment and outcomes over gRPC.
 
 Exit codes: 0 after SIGTERM or SIGINT and a drain; 70 when it cannot start or the hot loop has failed;
-78 when policy, keys or settings are missing or wrong (sysexits.h: EX_SOFTWARE, EX_CONFIG).
+78 when policy, keys, identities or settings are missing or wrong (sysexits.h: EX_SOFTWARE, EX_CONFIG).
 """
 
 import os
@@ -17,7 +17,6 @@ from prometheus_client import start_http_server
 
 from gateway.backends.embedded.delivery import shares_already_left
 from gateway.backends.embedded.journal import FileJournalReader
-from gateway.backends.embedded.keyfiles import KeyFileError
 from gateway.backends.embedded.velocity import FrozenVelocity
 from gateway.backends.embedded.wake import WakeListener
 from gateway.programs.switches import POLL_MS
@@ -28,7 +27,6 @@ from gateway.runtime.tasks import Stop, ThreadTasks
 from gateway.server import exit_codes
 from gateway.server.bootstrap.gateway import (
     GatewayParts,
-    NoPolicy,
     build_gateway,
     policy_in_force,
     table_in_force,
@@ -179,8 +177,7 @@ def run(settings: Settings) -> int:
         parts = build_gateway(state, f"gateway-{os.getpid()}", on_fault=on_fault)
     except GatewayError as refused:
         _log.error(refused.code, public=refused.public)
-        configured = isinstance(refused, NoPolicy | KeyFileError) or refused.code == "policy_invalid"
-        return exit_codes.CONFIG if configured else exit_codes.FAULT
+        return exit_codes.of(refused)
     with ExitStack() as closing:
         closing.callback(parts.close)
         return _serve(settings, parts, metrics, stop, on_fault, closing)

@@ -83,7 +83,7 @@ def _read(content: bytes) -> dict[str, Principal]:
     try:
         rows = json.loads(content)
         principals = {row["token_sha256"]: Principal(row["principal_id"], row["role"]) for row in rows}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise IdentityInvalid("identities.json: expected a list of principals; issue tokens anew") from None
     if any(principal.role not in get_args(Role) for principal in principals.values()):
         raise IdentityInvalid("identities.json: unknown role; use caller, issuer, operator or auditor")
@@ -91,9 +91,16 @@ def _read(content: bytes) -> dict[str, Principal]:
 
 
 def issue_token(state: StateDir, *, principal_id: str, role: Role, entropy: Entropy) -> str:
-    """Makes a token for `principal_id`, stores its hash and returns it: it cannot be shown again."""
+    """Makes a token for `principal_id`, stores its hash and returns it: it cannot be shown again.
+
+    Raises IdentityInvalid where the file that is there cannot be used.
+    """
     token = base64.urlsafe_b64encode(entropy.bytes(TOKEN_BYTES)).rstrip(b"=").decode()
-    rows = json.loads(state.identities.read_bytes()) if state.identities.exists() else []
+    rows = []
+    if state.identities.exists():
+        content = state.identities.read_bytes()
+        _read(content)
+        rows = json.loads(content)
     rows.append({"principal_id": principal_id, "role": role, "token_sha256": _digest(token.encode())})
     temporary = state.identities.with_suffix(".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -1,5 +1,6 @@
 """Settings of the processes: one YAML file, checked whole before anything starts."""
 
+import errno
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from gateway.records.errors import GatewayError
 from gateway.server.state import StateDir
 
-HostPort = Field(pattern=r"^[^\s:]+:\d{1,5}$", description="host:port; port 0 takes a free one")
+_PORT = r"(\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
+HostPort = Field(pattern=rf"^[^\s:]+:{_PORT}$", description="host:port; port 0 takes a free one")
 
 
 class SettingsInvalid(GatewayError):
@@ -72,7 +74,11 @@ def load_settings(path: Path) -> Settings:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsInvalid(f"{path}: no such file; name one with --config") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except OSError as fault:
+        name = errno.errorcode.get(fault.errno or 0, "")
+        raise SettingsInvalid(f"{path}: cannot be read ({name}); check its owner and mode") from None
+    # The YAML reader also lets out what its constructors raise: a day that does not exist, a deep nesting.
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise SettingsInvalid(f"{path}: not readable as YAML") from None
     if not isinstance(document, dict):
         raise SettingsInvalid(f"{path}: expected a mapping of settings")

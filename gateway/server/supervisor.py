@@ -2,10 +2,12 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -25,15 +27,25 @@ STOP_TIMEOUT_S = 20.0
 
 RESTART_DELAY_S = 0.2
 MAX_RESTARTS = 5
-"""Restarts of one process before the supervisor gives up: a process that dies at once would spin."""
+"""Restarts of one process within the window before it gives up: a crash at each start would spin."""
+
+RESTART_WINDOW_S = 60.0
+"""What died so long ago is forgotten: five crashes in a year are no reason to stop."""
+
+CONNECT_TIMEOUT_S = 1.0
+"""Looking whether another instance listens, on this machine."""
 
 POLL_S = 0.05
 
 
 class ProcessFailed(GatewayError):
-    """A process did not become ready, or died too often."""
+    """A process did not become ready, or died too often. `exit_code` is the one to end with."""
 
     code = "process_failed"
+
+    def __init__(self, public: str, *, exit_code: int = exit_codes.FAULT) -> None:
+        super().__init__(public)
+        self.exit_code = exit_code
 
 
 @dataclass(slots=True)
@@ -44,7 +56,7 @@ class Child:
     argv: Sequence[str]
     log: Path
     popen: subprocess.Popen[bytes] | None = None
-    restarts: int = 0
+    restarted_at_s: list[float] = field(default_factory=list)
     stderr: IO[bytes] | None = field(default=None, repr=False)
 
     def spawn(self) -> None:
@@ -66,6 +78,20 @@ class Child:
 
     def exit_code(self) -> int | None:
         return None if self.popen is None else self.popen.poll()
+
+    def send(self, number: signal.Signals) -> None:
+        """Signals this very process: never another one that has its id by now."""
+        if self.popen is None:
+            raise ProcessFailed(f"{self.name} is not running")
+        self.popen.send_signal(number)
+
+    def may_restart(self, now_s: float) -> bool:
+        """Counts a restart, if it is not one too many."""
+        self.restarted_at_s = [at_s for at_s in self.restarted_at_s if now_s - at_s < RESTART_WINDOW_S]
+        if len(self.restarted_at_s) >= MAX_RESTARTS:
+            return False
+        self.restarted_at_s.append(now_s)
+        return True
 
 
 class Supervisor:
@@ -103,6 +129,11 @@ class Supervisor:
         self.stop()
 
     def start(self) -> None:
+        """Raises ProcessFailed where another instance runs on the same state: its files are left alone."""
+        for name in self.children:
+            addresses = self._state.read_ready(name)
+            if addresses is not None and _listens(addresses):
+                raise ProcessFailed(f"{name} runs already on this state directory: stop that one first")
         for child in self.children.values():
             self._state.clear_ready(child.name)
             child.spawn()
@@ -120,7 +151,8 @@ class Supervisor:
             code = child.exit_code()
             if code is not None:
                 raise ProcessFailed(
-                    f"{name} ended with exit code {code} before it was ready; see {child.log}"
+                    f"{name} ended with exit code {code} before it was ready; see {child.log}",
+                    exit_code=exit_codes.CONFIG if code == exit_codes.CONFIG else exit_codes.FAULT,
                 )
             time.sleep(POLL_S)
         raise ProcessFailed(f"{name} was not ready within {READY_TIMEOUT_S:.0f} s; see {child.log}")
@@ -133,7 +165,7 @@ class Supervisor:
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Sends a signal to the one process that this supervisor started under `name`."""
-        os.kill(self.children[name].pid, number)
+        self.children[name].send(number)
 
     def respawn(self, name: str) -> Addresses:
         """Starts `name` again after it has ended, and waits until it is ready."""
@@ -150,11 +182,10 @@ class Supervisor:
             for child in self.children.values():
                 if child.exit_code() is None:
                     continue
-                if not self._restart or child.restarts >= MAX_RESTARTS:
+                if not self._restart or not child.may_restart(time.monotonic()):
                     raise ProcessFailed(
                         f"{child.name} ended with exit code {child.exit_code()}; see {child.log}"
                     )
-                child.restarts += 1
                 time.sleep(RESTART_DELAY_S)
                 self.respawn(child.name)
             time.sleep(POLL_S)
@@ -164,8 +195,8 @@ class Supervisor:
         running = [child for child in self.children.values() if child.popen is not None]
         for child in running:
             if child.exit_code() is None:
-                os.kill(child.pid, signal.SIGTERM)
-                os.kill(child.pid, signal.SIGCONT)
+                child.send(signal.SIGTERM)
+                child.send(signal.SIGCONT)
         deadline = time.monotonic() + STOP_TIMEOUT_S
         for child in running:
             assert child.popen is not None
@@ -179,8 +210,23 @@ class Supervisor:
                 child.stderr = None
 
 
+def _listens(addresses: Addresses) -> bool:
+    """Whether the process that wrote these addresses is still there, and not just one with its id."""
+    try:
+        with suppress(PermissionError):  # somebody else's process is one, too
+            os.kill(addresses["pid"], 0)
+        host, _, port = addresses["metrics"].rpartition(":")
+        socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
+    except (OSError, KeyError, ValueError):
+        return False
+    return True
+
+
 def run_until_signalled(settings: Settings) -> int:
-    """`ein up`: 0 after SIGTERM or SIGINT and a graceful stop, 70 when a process dies too often."""
+    """`ein up`: 0 after SIGTERM or SIGINT and a graceful stop, 70 when a process dies too often.
+
+    78 when a process cannot start for its settings.
+    """
     asked: list[int] = []
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -195,5 +241,5 @@ def run_until_signalled(settings: Settings) -> int:
             supervisor.watch(lambda: not asked)
     except ProcessFailed as failed:
         print(f"ein up: {failed.public}", file=sys.stderr)
-        return exit_codes.FAULT
+        return failed.exit_code
     return exit_codes.DONE
