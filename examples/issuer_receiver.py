@@ -14,7 +14,7 @@ import aiohttp
 import grpc
 import grpc.aio
 
-from issuernetwork.receiver import JwksCache, PollReceiver, Receiver, Share, Withdrawn
+from issuernetwork.receiver import Inbox, JwksCache, PollReceiver, Receiver, Share, Withdrawn
 from issuernetwork.v1 import feed_pb2, feed_pb2_grpc
 
 
@@ -62,7 +62,21 @@ def _line(item: Share | Withdrawn) -> dict[str, Any]:
     }
 
 
+def inbox_of(state: Path) -> Inbox:
+    """The inbox where it was: a new one would wait for the first item, which was taken long ago."""
+    inbox = Inbox()
+    if state.exists():
+        inbox.restore(json.loads(state.read_text()))
+    return inbox
+
+
 async def poll(options: argparse.Namespace, token: str, desk: Desk) -> PollReceiver:
+    state = Path(f"receiver-{options.recipient}.state.json")
+
+    def save(document: dict[str, Any]) -> None:
+        state.with_suffix(".new").write_text(json.dumps(document))
+        state.with_suffix(".new").replace(state)
+
     async with aiohttp.ClientSession() as session:
         jwks = JwksCache(session, f"{options.feeds}/.well-known/jwks.json")
         poller = PollReceiver(
@@ -77,8 +91,10 @@ async def poll(options: argparse.Namespace, token: str, desk: Desk) -> PollRecei
             ),
             jwks=jwks,
             handler=desk,
+            inbox=inbox_of(state),
+            save_state=save,
         )
-        # Until nothing waits. A service calls `poller.run(stop)` and gives `save_state` instead.
+        # Until nothing waits. A service calls `poller.run(stop)` instead.
         while await poller.poll_once(return_immediately=True) and poller.pending:
             pass
     return poller
