@@ -20,6 +20,7 @@ from gateway.backends.embedded.journal import FileJournalReader
 from gateway.backends.embedded.velocity import FrozenVelocity
 from gateway.backends.embedded.wake import WakeListener
 from gateway.programs.switches import POLL_MS
+from gateway.programs.table import compile_table
 from gateway.records.errors import GatewayError
 from gateway.records.journal import EVALUATIONS
 from gateway.runtime.disk import RealDisk
@@ -29,7 +30,6 @@ from gateway.server.bootstrap.gateway import (
     GatewayParts,
     build_gateway,
     policy_in_force,
-    table_in_force,
 )
 from gateway.server.fronts.grpcio import GrpcioFront
 from gateway.server.gateway_metrics import GatewayMetrics
@@ -146,7 +146,9 @@ class _Policy:
         try:
             version = parts.store.version()
             if version not in (parts.gateway.table.version, self._rejected):
-                parts.gateway.table = table_in_force(parts.store)
+                policy = policy_in_force(parts.store)
+                parts.gateway.table = compile_table(policy)
+                parts.policy = policy
                 self._metrics.policy_version.set(version)
                 _log.info("policy_in_force", policy_version=version)
         except GatewayError as fault:
@@ -199,22 +201,7 @@ def _serve(
         on_fault(name, fault)
         stop.set()
 
-    programs = ProgramService(
-        authenticator=parts.authenticator,
-        policy=lambda: policy_in_force(parts.store),
-        store=parts.store,
-        board=parts.board,
-        clock=parts.clock,
-        shares_already_left=lambda program, issuer_id: (
-            shares_already_left(state.feeds_db, program, issuer_id or None).shares
-        ),
-    )
-    servicer = OutcomeServicer(
-        recorder=parts.outcomes,
-        authenticator=parts.authenticator,
-        make_reader=lambda: FileJournalReader(RealDisk(), state.feeds_journal),
-        on_call=metrics.called,
-    )
+    servicer, programs = _servicers(parts, state, metrics)
     closing.callback(servicer.close)
     front, host = _front(settings, servicer, programs, metrics)
     closing.callback(host.close)
@@ -255,6 +242,29 @@ def _serve(
     snapshots.last()  # after the writer beside has ended: two snapshots are never under way
     _log.info("stopped", failed=failed, late=late)
     return exit_codes.FAULT if failed or late else exit_codes.DONE
+
+
+def _servicers(
+    parts: GatewayParts, state: StateDir, metrics: GatewayMetrics
+) -> tuple[OutcomeServicer, ProgramService]:
+    """What is served beside enrichment."""
+    programs = ProgramService(
+        authenticator=parts.authenticator,
+        policy=lambda: parts.policy,
+        store=parts.store,
+        board=parts.board,
+        clock=parts.clock,
+        shares_already_left=lambda program, issuer_id: (
+            shares_already_left(state.feeds_db, program, issuer_id or None).shares
+        ),
+    )
+    servicer = OutcomeServicer(
+        recorder=parts.outcomes,
+        authenticator=parts.authenticator,
+        make_reader=lambda: FileJournalReader(RealDisk(), state.feeds_journal),
+        on_call=metrics.called,
+    )
+    return servicer, programs
 
 
 def _await_lease(parts: GatewayParts, stop: threading.Event) -> None:

@@ -6,11 +6,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc
+
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
+from gateway.runtime.entropy import SystemEntropy
+from gateway.server.identity import issue_token
 from gateway.server.install import read_policy
+from issuernetwork.v1 import programs_pb2 as v1
+from issuernetwork.v1 import programs_pb2_grpc as rpc
 from tests.e2e.gateway_kit import ROOT, SAMPLE_POLICY, make_installation
 
 DEADLINE_S = 20.0
@@ -20,7 +26,7 @@ import pathlib, sys, time
 from gateway.server import gateway_process
 from gateway.server.cli.main import main
 
-folder, load = pathlib.Path(sys.argv.pop()), gateway_process.table_in_force
+folder, load = pathlib.Path(sys.argv.pop()), gateway_process.policy_in_force
 
 def slow(store):
     (folder / "loading").touch()
@@ -28,7 +34,7 @@ def slow(store):
         time.sleep(0.01)
     return load(store)
 
-gateway_process.table_in_force = slow
+gateway_process.policy_in_force = slow
 main()
 """
 
@@ -40,9 +46,20 @@ def _await(holds: Callable[[], object], what: str) -> None:
         time.sleep(0.01)
 
 
-def test_the_lease_is_renewed_while_a_new_policy_loads(tmp_path: Path) -> None:
+def _kill(address: str, token: str) -> v1.KillProgramResponse:
+    with grpc.insecure_channel(address) as channel:
+        stub = rpc.ProgramServiceStub(channel)  # type: ignore[no-untyped-call]
+        request = v1.KillProgramRequest(program="risk-score", reason="drill")
+        answer: v1.KillProgramResponse = stub.KillProgram(
+            request, metadata=[("authorization", f"Bearer {token}")], timeout=DEADLINE_S
+        )
+        return answer
+
+
+def test_while_a_new_policy_loads_the_lease_is_renewed_and_a_kill_goes_through(tmp_path: Path) -> None:
     installation = make_installation(tmp_path)
     state, config = installation.settings.state, str(installation.settings.source)
+    token = issue_token(state, principal_id="ops", role="operator", entropy=SystemEntropy())
     with (state.logs / "gateway.log").open("ab") as log:
         command = [sys.executable, "-c", SLOW_GATEWAY, "gateway", "--config", config, str(tmp_path)]
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
@@ -60,6 +77,9 @@ def test_the_lease_is_renewed_while_a_new_policy_loads(tmp_path: Path) -> None:
             return len(seen) > 3
 
         _await(renewed, "the lease was not renewed while the policy was loading")
+        ready = state.read_ready("gateway")
+        assert ready is not None
+        assert _kill(ready["grpc"], token).workers_acknowledged == 1
         (tmp_path / "go-on").touch()
         log_path = state.logs / "gateway.log"
         _await(lambda: "policy_in_force" in log_path.read_text(), "the new policy did not come into force")

@@ -15,7 +15,7 @@ from gateway.backends.embedded.wake import WakeSender
 from gateway.programs.documents import load_policy
 from gateway.programs.model import PolicySnapshot
 from gateway.programs.switches import SwitchRunner
-from gateway.programs.table import ReleaseTable, compile_table
+from gateway.programs.table import compile_table
 from gateway.records.errors import GatewayError
 from gateway.records.journal import EVALUATIONS, FIRST, GATEWAY_TOPICS
 from gateway.runtime.clock import Clock, SystemClock
@@ -50,6 +50,8 @@ class GatewayParts:
     """What `ein gateway` runs on."""
 
     clock: Clock
+    policy: PolicySnapshot
+    """In force here, at hand: reading it anew takes seconds where there are thousands of merchants."""
     store: SqlitePolicyStore
     journal: FileJournalWriter
     board: FileLeaseBoard
@@ -76,7 +78,7 @@ def build_gateway(
     clock, disk, entropy = SystemClock(), RealDisk(), SystemEntropy()
     keys = load_keys(state.keys)
     store = SqlitePolicyStore(str(state.policy_db), clock)
-    table = table_in_force(store)
+    policy = policy_in_force(store)
     wake = WakeSender(state.run, "gateway")
     journal = FileJournalWriter(disk, clock, state.gateway_journal, GATEWAY_TOPICS, wake=wake)
     reader = FileJournalReader(disk, state.gateway_journal)
@@ -91,7 +93,7 @@ def build_gateway(
     recipient_keys = FileRecipientKeys(state.keys, clock)
     gateway = Gateway(
         clock=clock,
-        table=table,
+        table=compile_table(policy),
         switches=switches,
         pseudonyms=Pseudonyms(keys.mac_keys),
         sealer=Sealer(entropy, clock, recipient_keys),
@@ -103,13 +105,18 @@ def build_gateway(
         on_fault=on_fault,
     )
     return GatewayParts(
-        clock, store, journal, board, switches, velocity, gateway, Authenticator(state), outcomes, wake
+        clock,
+        policy,
+        store,
+        journal,
+        board,
+        switches,
+        velocity,
+        gateway,
+        Authenticator(state),
+        outcomes,
+        wake,
     )
-
-
-def table_in_force(store: SqlitePolicyStore) -> ReleaseTable:
-    """Compiles the last applied snapshot. Raises NoPolicy, PolicyInvalid."""
-    return compile_table(policy_in_force(store))
 
 
 def policy_in_force(store: SqlitePolicyStore) -> PolicySnapshot:
