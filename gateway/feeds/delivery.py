@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.feeds.ports import (
+    MAX_CANDIDATES,
     Acknowledgement,
     DeliveryChange,
     DeliveryReader,
@@ -18,7 +19,7 @@ from gateway.feeds.ports import (
     Switches,
 )
 from gateway.feeds.records import REFUSED_REASON, SignerOf, delivery_record, share_of_jti, withdrawn_item
-from gateway.outcomes.matching import MATCH_WINDOW_MS, ReferencesLike, match_keys
+from gateway.outcomes.matching import MATCH_WINDOW_MS, ReferencesLike, is_composite, match_keys
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1.feed_pb2 import (
     MATCH_RESULT_AMBIGUOUS,
@@ -99,6 +100,9 @@ class Found:
 
     match: int
     items: tuple[OutboxItem, ...] = ()
+
+
+_NOT_MATCHED = Found(MATCH_RESULT_NOT_MATCHED)
 
 
 def still_open(items: Iterable[OutboxItem], switches: Switches) -> bool:
@@ -203,26 +207,48 @@ class DeliveryCore:
 
 def find(
     reader: DeliveryReader, recipient_id: str, references: ReferencesLike, switches: Switches,
-    *, attempted_at_ms: int, now_ms: int,
+    *, attempted_at_ms: int, now_ms: int, caught_up: bool,
 ) -> Found:  # fmt: skip
     """Shares of the one authorization that fits. Keys in their order; the first that has any decides.
 
-    Shares of several programs about one evaluation are one candidate; two candidates give no match.
+    Shares of several programs about one evaluation are one candidate; two candidates give no match. The
+    composite alone decides only where all payments are known (`caught_up`), and counts those not shared too:
+    what was held out, or is not fanned out yet, may be the one that is asked for.
     """
-    for key in match_keys(references):
-        rows = reader.lookup(
-            recipient_id,
-            key,
-            from_ms=attempted_at_ms - MATCH_WINDOW_MS,
-            to_ms=attempted_at_ms + MATCH_WINDOW_MS,
-            now_ms=now_ms,
-        )
+    span = (attempted_at_ms - MATCH_WINDOW_MS, attempted_at_ms + MATCH_WINDOW_MS)
+    keys = match_keys(references)
+    for key in keys:
+        rows = reader.lookup(recipient_id, key, from_ms=span[0], to_ms=span[1], now_ms=now_ms)
         open_rows = [row for row in rows if switches.stopped(row[1].program, row[1].issuer_id) is None]
-        if open_rows:
-            if len({evaluation_key for evaluation_key, _ in open_rows}) > 1:
-                return Found(MATCH_RESULT_AMBIGUOUS)
-            return Found(MATCH_RESULT_UNIQUE, tuple(item for _, item in open_rows))
-    return Found(MATCH_RESULT_NOT_MATCHED)
+        if not open_rows:
+            continue
+        if is_composite(key):
+            return _found_by_composite(reader, keys, open_rows, span) if caught_up else _NOT_MATCHED
+        if len({evaluation_key for evaluation_key, _ in open_rows}) > 1:
+            return Found(MATCH_RESULT_AMBIGUOUS)
+        return Found(MATCH_RESULT_UNIQUE, tuple(item for _, item in open_rows))
+    return _NOT_MATCHED
+
+
+def _found_by_composite(
+    reader: DeliveryReader,
+    keys: Sequence[str],
+    open_rows: Sequence[tuple[int, OutboxItem]],
+    span: tuple[int, int],
+) -> Found:
+    candidates = reader.evaluations_of_key(keys[-1], from_ms=span[0], to_ms=span[1])
+    # One payment may be evaluated several times.
+    payments = {(row.sender_id, row.payment_intent_id, row.attempt_no) for row in candidates}
+    if len(payments) > 1 or len(candidates) >= MAX_CANDIDATES:
+        return Found(MATCH_RESULT_AMBIGUOUS)
+    own_keys = {row.evaluation_key for row in candidates}
+    if any(evaluation_key not in own_keys for evaluation_key, _ in open_rows):
+        return _NOT_MATCHED
+    for key in keys[:-1]:
+        # A stronger key names a payment of which nothing is shared: the composite's is another one.
+        if reader.evaluations_of_key(key, from_ms=span[0], to_ms=span[1]):
+            return _NOT_MATCHED
+    return Found(MATCH_RESULT_UNIQUE, tuple(item for _, item in open_rows))
 
 
 def _code(code: str) -> str:

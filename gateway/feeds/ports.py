@@ -8,6 +8,9 @@ from gateway.outcomes.matching import EvaluationRow, PaymentIndex
 from gateway.records.errors import GatewayError
 from gateway.records.reasons import Reason
 
+MAX_CANDIDATES = 16
+"""Candidates read for one key: two already give no match; the rest is room for shares of one evaluation."""
+
 
 class StoreUnavailable(GatewayError):
     """Nothing of the change was kept: the disk is full, or another process owns the store."""

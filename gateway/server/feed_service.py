@@ -8,7 +8,7 @@ import grpc
 from gateway.feeds.delivery import Found, find
 from gateway.outcomes.labels import PolicyNow, Reporter
 from gateway.outcomes.receipts import MAX_ITEMS, UNKNOWN_SHARE, Verdict, take_receipts
-from gateway.records.journal import LABELS, RECEIPTS
+from gateway.records.journal import EVALUATIONS, LABELS, RECEIPTS
 from gateway.server.feeds_engine import FeedsEngine
 from gateway.server.feeds_lookup import response
 from gateway.server.grpc_common import InvalidArgument, PermissionDenied, Unauthenticated, authorization_of
@@ -47,6 +47,8 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
         self._lookups.inc()
         if not self._engine.parts.switches.fresh():
             await context.abort(grpc.StatusCode.UNAVAILABLE, STALE_TEXT)
+        # What had been paid when it was asked: the composite has to know all of it.
+        end = self._engine.parts.lookup_journal.end(EVALUATIONS)
         now_ms = self._engine.parts.clock.wall_ms()
         found = find(
             self._engine.parts.lookup_reader,
@@ -55,6 +57,7 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
             self._engine.view(),
             attempted_at_ms=request.match.attempted_at_ms or now_ms,
             now_ms=now_ms,
+            caught_up=self._engine.fanned_out() >= end,
         )
         if found.items:
             await self._engine.record_lookup(found.items)

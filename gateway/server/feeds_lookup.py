@@ -102,6 +102,13 @@ class _Asked(NamedTuple):
     request: v1.LookupRequest
 
 
+class _Ready(NamedTuple):
+    """What need not wait. `caught_up`: all that had been paid when it was asked can be found."""
+
+    asked: _Asked
+    caught_up: bool
+
+
 class _Waiting(NamedTuple):
     asked: _Asked
     position: int
@@ -142,7 +149,7 @@ class LookupDesk:
         for _ in range(DRAIN_STEPS):
             if not self.step(timeout_ms=0) or not self._busy:
                 break
-        self._serve([waiting.asked for waiting in self._waiting], may_wait=False)
+        self._serve([_Ready(waiting.asked, caught_up=False) for waiting in self._waiting], None)
         self._waiting = []
         self._front.close()
         self._count_left()
@@ -151,7 +158,7 @@ class LookupDesk:
     def step(self, timeout_ms: int = IDLE_MS) -> bool:
         """One batch, or one wait for it. False once the front is closed."""
         self._follow_switches()
-        ready: list[_Asked] = []
+        ready: list[_Ready] = []
         if self._waiting:
             ready = self._caught_up()
             timeout_ms = 0
@@ -160,10 +167,13 @@ class LookupDesk:
             return False
         self._busy = bool(calls or self._waiting)
         if ready:
-            self._serve(ready, may_wait=False)
+            self._serve(ready, None)
         if calls:
             self._calls.inc(len(calls))
-            self._serve([one for one in map(self._parsed, calls) if one is not None], may_wait=True)
+            # Before looking: what comes between the two is waited for.
+            behind = self._behind()
+            asked = [one for one in map(self._parsed, calls) if one is not None]
+            self._serve([_Ready(one, caught_up=behind is None) for one in asked], behind)
         return True
 
     def _follow_switches(self) -> None:
@@ -187,7 +197,7 @@ class LookupDesk:
             self._left = []
         return True
 
-    def _caught_up(self) -> list[_Asked]:
+    def _caught_up(self) -> list[_Ready]:
         """Those that need not wait any longer. Waits itself, for the fan-out's next step."""
         first = self._waiting[0]
         left_ns = first.until_ns - self._clock.monotonic_ns()
@@ -195,7 +205,7 @@ class LookupDesk:
         now_ns = self._clock.monotonic_ns()
         ready = [one for one in self._waiting if one.position <= reached or one.until_ns <= now_ns]
         self._waiting = [one for one in self._waiting if one.position > reached and one.until_ns > now_ns]
-        return [one.asked for one in ready]
+        return [_Ready(one.asked, one.position <= reached) for one in ready]
 
     def _parsed(self, call: tuple[Any, ...]) -> _Asked | None:
         kind, call_id, _, payload, header = call
@@ -214,25 +224,24 @@ class LookupDesk:
             self._fail(call_id, refused)
             return None
 
-    def _serve(self, asked: Sequence[_Asked], *, may_wait: bool) -> None:
-        """Finds, records what is about to leave, checks the switches, answers."""
-        if not asked:
+    def _serve(self, ready: Sequence[_Ready], behind: tuple[int, int] | None) -> None:
+        """Finds, records what is about to leave, checks the switches, answers. `behind`: may wait for it."""
+        if not ready:
             return
         view = self._switches.watcher.view
         if view is None or not self._switches.fresh():
-            for one in asked:
+            for one, _ in ready:
                 self._front.fail(one.call_id, grpc.StatusCode.UNAVAILABLE.value[0], _STALE)
             return
-        # Before looking: what comes between the two is waited for.
-        behind = self._behind() if may_wait else None
         now_ms = self._clock.wall_ms()
         answers: list[tuple[_Asked, Found]] = []
-        for one in asked:
+        for one, caught_up in ready:
             references = one.request.match
             try:
                 found = find(
                     self._reader, one.recipient_id, references, view,
                     attempted_at_ms=references.attempted_at_ms or now_ms, now_ms=now_ms,
+                    caught_up=caught_up,
                 )  # fmt: skip
             except Exception as fault:
                 self._fail(one.call_id, fault)

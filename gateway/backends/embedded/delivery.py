@@ -15,6 +15,7 @@ from typing import Any
 from gateway.backends.embedded import delivery_sql as sql
 from gateway.feeds.ports import (
     ACKNOWLEDGED,
+    MAX_CANDIDATES,
     REFUSED,
     Acknowledgement,
     DeliveryChange,
@@ -26,9 +27,6 @@ from gateway.feeds.ports import (
 from gateway.outcomes.matching import EvaluationRow, StoredShare
 from gateway.records.journal import FIRST
 from issuernetwork.v1.common_pb2 import TRANSPORT_LOOKUP, TRANSPORT_MESSAGE, TRANSPORT_SSF
-
-MAX_CANDIDATES = 16
-"""Candidates read for one key: two already give no match; the rest is room for shares of one evaluation."""
 
 BUSY_TIMEOUT_S = 5.0
 """A checkpoint of a 64 MiB log takes well under a second; nobody else writes."""

@@ -76,8 +76,14 @@ class Bench:
         )
         return [item.jti for item in reply.items]
 
-    def find(self, refs: common.MatchReferences, *, at_ms: int = BASE_MS, now_ms: int = BASE_MS) -> Found:
-        return find(self.reader, "northgate-bank", refs, self.switches, attempted_at_ms=at_ms, now_ms=now_ms)
+    def find(
+        self, refs: common.MatchReferences, *, at_ms: int = BASE_MS, now_ms: int = BASE_MS,
+        caught_up: bool = True,
+    ) -> Found:  # fmt: skip
+        return find(
+            self.reader, "northgate-bank", refs, self.switches,
+            attempted_at_ms=at_ms, now_ms=now_ms, caught_up=caught_up,
+        )  # fmt: skip
 
     def close(self) -> None:
         self.reader.close()
@@ -204,6 +210,56 @@ def test_two_candidates_give_no_match_and_two_programs_of_one_payment_do(tmp_pat
     bench.store.commit_fan_out(batch.change)
     assert bench.find(alike) == Found(v1.MATCH_RESULT_AMBIGUOUS)
     bench.close()
+
+
+ALIKE = common.MatchReferences(
+    amount_minor=500, currency="USD", iin="90100101", last4="0042", card_acceptor_id="A"
+)
+
+
+def alike(number: int, *decisions: storage.Decision, **changes: object) -> storage.Evaluation:
+    """Payments that the composite cannot tell apart; each has a reference of its own."""
+    match = common.MatchReferences(
+        acquiring_institution_id="400001", retrieval_reference_number=f"{number:012d}"
+    )
+    match.MergeFrom(ALIKE)
+    record = evaluation(number, **changes)
+    record.match.CopyFrom(match)
+    record.decisions.extend(decisions)
+    return record
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_payment_that_is_not_shared_counts_among_those_that_the_composite_fits(empty: Bench) -> None:
+    empty.share(alike(0, decision("a")), alike(1))
+    assert empty.find(ALIKE) == Found(v1.MATCH_RESULT_AMBIGUOUS), "one card's data for another card"
+
+
+def test_a_payment_known_by_a_stronger_key_gets_no_other_ones_data_by_the_composite(empty: Bench) -> None:
+    held_out = alike(1)
+    held_out.match.last4 = ""
+    empty.share(alike(0, decision("a")), held_out)
+    assert empty.find(ALIKE).match == v1.MATCH_RESULT_UNIQUE
+    assert empty.find(alike(1).match) == Found(v1.MATCH_RESULT_NOT_MATCHED)
+
+
+def test_the_composite_decides_only_when_all_payments_are_fanned_out(empty: Bench) -> None:
+    empty.share(alike(0, decision("a")))
+    assert empty.find(ALIKE, caught_up=False) == Found(v1.MATCH_RESULT_NOT_MATCHED)
+    assert empty.find(alike(0).match, caught_up=False).match == v1.MATCH_RESULT_UNIQUE
+    assert empty.find(ALIKE).match == v1.MATCH_RESULT_UNIQUE
+
+
+def test_one_payment_asked_about_twice_is_one_candidate(empty: Bench) -> None:
+    again = alike(0, request_id="again")
+    empty.share(alike(0, decision("a")), again)
+    assert empty.find(ALIKE).match == v1.MATCH_RESULT_UNIQUE
 
 
 def test_a_look_up_finds_only_near_the_payment_time_and_until_it_expires(bench: Bench) -> None:
