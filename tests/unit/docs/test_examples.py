@@ -30,20 +30,20 @@ TIMEOUT_S = 60
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with Installation(tmp_path_factory.mktemp("x")) as running:
-        key = running.folder / "bank.jwk"
-        key.write_text(json.dumps(running.recipient_keys[RECIPIENT]))
+        for recipient_id, key in running.recipient_keys.items():
+            (running.folder / f"{recipient_id}.jwk").write_text(json.dumps(key))
         yield running
 
 
-def run(arguments: list[str], installation: Installation) -> str:
+def run(arguments: list[str], installation: Installation, *, recipient_id: str = RECIPIENT) -> str:
     environment = {
         **os.environ,
         "EIN_GATEWAY": installation.address("gateway", "grpc"),
         "EIN_TOKEN": installation.tokens["payments"],
         "EIN_FEEDS": installation.address("feeds", "http"),
-        "EIN_RECIPIENT": RECIPIENT,
-        "EIN_ISSUER_TOKEN": installation.tokens[RECIPIENT],
-        "EIN_KEY": "bank.jwk",
+        "EIN_RECIPIENT": recipient_id,
+        "EIN_ISSUER_TOKEN": installation.tokens[recipient_id],
+        "EIN_KEY": f"{recipient_id}.jwk",
         "EIN_ISS": ISSUER_URL,
     }
     done = subprocess.run(
@@ -61,7 +61,7 @@ def receive(installation: Installation) -> str:
             str(ROOT / "examples" / "issuer_receiver.py"),
             "--feeds", installation.address("feeds", "http"),
             "--feeds-grpc", installation.address("feeds", "grpc"),
-            "--iss", ISSUER_URL, "--key", "bank.jwk",
+            "--iss", ISSUER_URL, "--key", f"{RECIPIENT}.jwk",
         ],
         installation,
     )  # fmt: skip
@@ -107,34 +107,38 @@ def test_the_programs_of_the_sdk_run_as_printed(installation: Installation) -> N
     readme = (ROOT / "issuernetwork" / "README.md").read_text()
     # 50 ms are short on a busy machine: then it says why, and the payment goes on.
     assert run(["-c", block(readme, "payment")], installation).strip() in ("answered", "deadline_exceeded")
-    run(["-c", block(readme, "issuer")], installation)
+    # A stream of its own: whoever reads one with another's place in it waits for what was taken.
+    reference = asyncio.run(shared_reference(installation, iin="90200202"))
+    look_up(installation, reference, "harbor-federal")
+    printed = run(["-c", block(readme, "issuer")], installation, recipient_id="harbor-federal")
+    assert f"1 enhanced-data ['rrn:{reference}:400001']" in printed
 
 
-def request(number: int) -> enrichment_pb2.EnrichAuthorizationRequest:
+def request(number: int, iin: str) -> enrichment_pb2.EnrichAuthorizationRequest:
     return enrichment_pb2.EnrichAuthorizationRequest(
-        request_id=f"feed-{number}", payment_intent_id=f"feed-{number}",
+        request_id=f"{iin}-{number}", payment_intent_id=f"{iin}-{number}",
         merchant_id="m-0002", platform_id="plat-1", amount_minor=100, currency="USD",
         initiated_at_ms=1_790_000_000_000, cardholder_region="US",
-        card=enrichment_pb2.Card(card_ref=f"card-{number}", iin="90100101", last4="4242"),
+        card=enrichment_pb2.Card(card_ref=f"card-{number}", iin=iin, last4="4242"),
         acquirer=enrichment_pb2.Acquirer(
             acquiring_institution_id="400001", retrieval_reference_number=f"{number:012d}"
         ),
     )  # fmt: skip
 
 
-async def shared_reference(installation: Installation) -> str:
+async def shared_reference(installation: Installation, *, iin: str = "90100101") -> str:
     """DE37 of a payment that was shared: some card among thirty is not held out."""
     target = installation.address("gateway", "grpc")
     async with PaymentClient(target, installation.tokens["payments"], preset=PATIENT) as client:
         for number in range(30):
-            result = await client.enrich(request(number))
+            result = await client.enrich(request(number, iin))
             assert result.answered
             if result.shared_ids():
                 return f"{number:012d}"
     raise AssertionError("nothing of thirty payments was shared")
 
 
-def look_up(installation: Installation, reference: str) -> str:
+def look_up(installation: Installation, reference: str, recipient_id: str = RECIPIENT) -> str:
     """The signed set that a look-up finds, waiting until it is fanned out."""
     match = common_pb2.MatchReferences(
         acquiring_institution_id="400001",
@@ -143,9 +147,9 @@ def look_up(installation: Installation, reference: str) -> str:
     )
     with grpc.insecure_channel(installation.address("feeds", "grpc")) as channel:
         stub: Any = feed_pb2_grpc.FeedServiceStub(channel)  # type: ignore[no-untyped-call]
-        for _ in range(200):
+        for _ in range(500):  # until it is fanned out
             found = stub.Lookup(
-                feed_pb2.LookupRequest(match=match), metadata=installation.metadata(RECIPIENT), timeout=5
+                feed_pb2.LookupRequest(match=match), metadata=installation.metadata(recipient_id), timeout=5
             )
             if found.shares:
                 assert found.match == feed_pb2.MATCH_RESULT_UNIQUE
