@@ -123,7 +123,8 @@ _HISTORY: Final = (
     ("add_card_attempts_24h", MAX_HISTORY_COUNT),
     ("card_on_file_age_days", MAX_AGE_DAYS),
 )
-_HISTORY_VALUES = attrgetter(*(name for name, _ in _HISTORY))
+_NAMES: Final = tuple(name for name, _ in _HISTORY)
+_HISTORY_VALUES = attrgetter(*_NAMES)
 
 # Highest number of each enum of the contract; a higher or negative one is from a contract we do not know.
 MAX_NETWORK: Final = 5
@@ -131,11 +132,8 @@ MAX_CHANNEL: Final = 4
 MAX_INITIATION: Final = 2
 MAX_TRANS_STATUS: Final = 8
 
-_NO_ACQUIRER: Final = ("",) * 7
-_NO_MERCHANT: Final = ("",) * 3
 _NO_CUSTOMER: Final = ("", "", "", None, None, None)
 _NO_DEVICE: Final = ("", "", "", None, None)
-_NO_AUTHENTICATION: Final = ("", 0, "", "", "", "")
 
 
 def check(request: enrichment_pb2.EnrichAuthorizationRequest, now_ms: int) -> Payment | BadRequest:
@@ -188,11 +186,11 @@ def check(request: enrichment_pb2.EnrichAuthorizationRequest, now_ms: int) -> Pa
         initiation,
         mit_reason,
         *card,
-        *(_ACQUIRER.read(request.acquirer, issues, refusals) if has("acquirer") else _NO_ACQUIRER),
-        *(_MERCHANT.read(request.merchant, issues, refusals) if has("merchant") else _NO_MERCHANT),
+        *_ACQUIRER.read(request.acquirer, issues, refusals),
+        *_MERCHANT.read(request.merchant, issues, refusals),
         *(_customer(request.customer, issues) if has("customer") else _NO_CUSTOMER),
         *(_device(request.device, issues) if has("device") else _NO_DEVICE),
-        *(_authentication(request.authentication, issues) if has("authentication") else _NO_AUTHENTICATION),
+        *_authentication(request.authentication, issues),
         region,
         _assessments(request.caller_assessments, issues) if request.caller_assessments else (),
         validate_only,
@@ -211,7 +209,7 @@ def _customer(message: Any, issues: list[Issue]) -> tuple[Any, ...]:
     """email, phone, name, billing, shipping, history."""
     email, phone, name = _CUSTOMER.read(message, issues, issues)
     has = message.HasField
-    billing = _address(_BILLING, message.billing, issues) if has("billing") else None
+    billing = _address(_BILLING, message.billing, issues)
     if not has("shipping"):
         shipping = None
     elif billing is not None and not issues and message.shipping == message.billing:
@@ -238,9 +236,8 @@ def _history(message: Any, issues: list[Issue]) -> History:
     values: list[int | None] = list(given)
     if 0 in given:
         # Proto3 reads an unset number as 0; only presence tells "today" from "not known".
-        for at, (name, _) in enumerate(_HISTORY):
-            if values[at] == 0 and not message.HasField(name):
-                values[at] = None
+        has = message.HasField
+        values = [value if value or has(name) else None for value, name in zip(given, _NAMES, strict=True)]
     if max(given) <= MAX_AGE_DAYS and min(given) >= 0:  # the lowest of the limits: nearly always so
         return History._make(values)
     for at, (name, highest) in enumerate(_HISTORY):
@@ -259,13 +256,12 @@ def _device(message: Any, issues: list[Issue]) -> tuple[Any, ...]:
     if not user_agent.isprintable() and formats.has_control(user_agent):
         issues.append(("device.user_agent", CONTROL_CHARACTER, USER_AGENT.mend))
         user_agent = ""
-    has = message.HasField
     return (
         ip,
         device_id,
         user_agent,
-        _browser(message.browser, issues) if has("browser") else None,
-        _location(message.coarse_location, issues) if has("coarse_location") else None,
+        _browser(message.browser, issues),
+        _location(message.coarse_location, issues) if message.HasField("coarse_location") else None,
     )
 
 
