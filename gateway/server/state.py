@@ -76,18 +76,21 @@ class StateDir:
 
     def make(self) -> None:
         """Makes the folders, readable by their owner alone."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (
-            self.root,
             self.leases,
             self.keys,
+            self.gateway_journal.parent,
             self.gateway_journal,
+            self.feeds_journal.parent,
             self.feeds_journal,
+            self.measure_journal.parent,
             self.measure_journal,
             self.lake,
             self.run,
             self.logs,
         ):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
 
     def write_ready(self, process: str, addresses: Addresses) -> None:
         """Says that `process` is ready, and where. Atomic: a reader never sees half of it."""

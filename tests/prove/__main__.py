@@ -2,7 +2,8 @@
 
 A check is a module of this folder with `run(full: bool) -> dict`: it raises AssertionError when its promise
 does not hold, and returns what it measured. Where a figure falls short, and is still worth keeping, it names
-it in `shortfalls` instead: the check has not passed then either. `--write DIR` keeps that as JSON with date, commit and machine.
+it in `shortfalls` instead: the check has not passed then either. `--write DIR` keeps all that as JSON with
+date, commit and machine.
 """
 
 import argparse

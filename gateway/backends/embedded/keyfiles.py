@@ -31,6 +31,8 @@ from gateway.sealing.signer import LocalSigner
 
 PASSPHRASE_ENV = "EIN_KEYS_PASSPHRASE"  # noqa: S105 - the name of the variable
 PASSPHRASE_FILE = "passphrase"  # noqa: S105 - the name of the file
+CREDENTIAL = "keys-passphrase"
+"""Name of the systemd credential (systemd.exec(5), LoadCredential) that holds the passphrase."""
 OWN_KEYS_FILE = "own.json"
 RECIPIENTS_DIR = "recipients"
 
@@ -97,8 +99,8 @@ def create_keys(
 ) -> OwnKeys:
     """Makes the signing key and the MAC master, encrypted under the passphrase. Never overwrites.
 
-    The passphrase comes from EIN_KEYS_PASSPHRASE, else from `directory`/passphrase, which `make_passphrase`
-    makes where there is none.
+    The passphrase comes from EIN_KEYS_PASSPHRASE, else from the systemd credential keys-passphrase, else from
+    `directory`/passphrase, which `make_passphrase` makes where there is none.
     """
     base = Path(directory)
     (base / RECIPIENTS_DIR).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -238,6 +240,10 @@ def _passphrase(base: Path) -> bytes:
     given = os.environ.get(PASSPHRASE_ENV)
     if given:
         return given.encode()
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if credentials and (Path(credentials) / CREDENTIAL).exists():
+        # systemd's own folder: readable by the unit alone, whatever the mode of the file says.
+        return (Path(credentials) / CREDENTIAL).read_bytes()[:FILE_BYTES_MAX].strip()
     try:
         found = _read_private(base / PASSPHRASE_FILE).strip()
     except KeyFileError:

@@ -15,12 +15,16 @@ from gateway.server.settings import load_settings
 @config_option
 def init_command(config_path: Path) -> None:
     """Make the state directory and its keys. Existing keys are kept."""
-    from gateway.backends.embedded.keyfiles import create_keys
+    from gateway.backends.embedded.keyfiles import OWN_KEYS_FILE, create_keys, load_keys
 
     state = load_settings(config_path).state
     state.make()
-    created = create_keys(state.keys, SystemEntropy())
-    click.echo(f"{state.root}: ready" if created else f"{state.root}: ready, keys kept")
+    if (state.keys / OWN_KEYS_FILE).exists():
+        load_keys(state.keys)
+        click.echo(f"{state.root}: ready, keys kept")
+        return
+    create_keys(state.keys, SystemEntropy())
+    click.echo(f"{state.root}: ready")
 
 
 @click.command("token")

@@ -76,9 +76,9 @@ def status_command(config_path: Path, as_json: bool) -> None:
         click.echo(json.dumps(status))
     else:
         for section, rows in status.items():
-            click.echo(section)
-            items = rows.items() if isinstance(rows, dict) else [("", rows)]
-            for name, row in items:
-                click.echo(f"  {name:<16} {row}")
+            click.echo(section if isinstance(rows, dict) else f"{section}: {rows}")
+            if isinstance(rows, dict):
+                for name, row in rows.items():
+                    click.echo(f"  {name:<16} {row}")
     ready = all(process["ready"] for process in status["processes"].values())
     raise click.exceptions.Exit(0 if ready else 1)
