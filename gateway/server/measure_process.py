@@ -6,6 +6,7 @@ Exit codes: 0 after SIGTERM or SIGINT and a drain; 70 when a journal or a record
 import signal
 import threading
 import time
+from contextlib import suppress
 from types import FrameType
 
 import structlog
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_serv
 
 from gateway.measurement.flatten import RecordUnreadable
 from gateway.measurement.tail import Round
+from gateway.records.errors import GatewayError
 from gateway.records.journal import JournalCorrupt
 from gateway.server.bootstrap.measure import LakeBusy, MeasureParts, build_measure
 from gateway.server.grpc_common import ServerThread
@@ -58,8 +60,11 @@ class _Metrics:
 class _Loop:
     """Rounds of tailing with housekeeping in between."""
 
-    def __init__(self, parts: MeasureParts, metrics: _Metrics, stop: threading.Event) -> None:
+    def __init__(
+        self, parts: MeasureParts, metrics: _Metrics, authenticator: Authenticator, stop: threading.Event
+    ) -> None:
         self._parts = parts
+        self._authenticator = authenticator
         self._metrics = metrics
         self._stop = stop
         self._housekeeping_due_s = 0.0
@@ -67,6 +72,9 @@ class _Loop:
     def run(self) -> None:
         """Until stopped. Raises JournalCorrupt and RecordUnreadable: neither mends itself."""
         while not self._stop.is_set():
+            with suppress(OSError, GatewayError):
+                # Identities that cannot be read stay as they were last good.
+                self._authenticator.refresh()
             full = self._round().full
             self._housekeep()
             if not full:
@@ -128,9 +136,10 @@ def run(settings: Settings) -> int:
 
 def _serve(settings: Settings, parts: MeasureParts, stop: threading.Event) -> int:
     state, metrics = settings.state, _Metrics()
+    authenticator = Authenticator(state)
     servicer = MeasurementServicer(
         lake=parts.reading.lake,
-        authenticator=Authenticator(state),
+        authenticator=authenticator,
         on_call=lambda method: metrics.calls.labels(method).inc(),
     )
     server = ServerThread(
@@ -144,7 +153,7 @@ def _serve(settings: Settings, parts: MeasureParts, stop: threading.Event) -> in
     )
     host, _, port = settings.measure.metrics.rpartition(":")
     exposition, exposition_thread = start_http_server(int(port), addr=host, registry=metrics.registry)
-    loop = _Loop(parts, metrics, stop)
+    loop = _Loop(parts, metrics, authenticator, stop)
     grpc_host = settings.measure.listen_grpc.rpartition(":")[0]
     try:
         server.set_serving(True)
