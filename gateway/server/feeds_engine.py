@@ -31,6 +31,7 @@ from gateway.records.errors import GatewayError
 from gateway.records.journal import DELIVERIES, EVALUATIONS, LABELS, JournalCorrupt, JournalReader
 from gateway.runtime.tasks import Stop
 from gateway.server.bootstrap.feeds import FeedsParts
+from gateway.server.feeds_in_flight import InFlight, drop
 from gateway.server.feeds_metrics import FeedsMetrics
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1.common_pb2 import TRANSPORT_LOOKUP
@@ -98,6 +99,8 @@ class FeedsEngine:
         self._positions: dict[str, int] = {}
         self._unrecorded: Sequence[bytes] = parts.store.unconfirmed_records()
         self._moved = threading.Condition()
+        self._epoch = -1
+        self.in_flight = InFlight()
 
     # Switches.
 
@@ -115,15 +118,25 @@ class FeedsEngine:
 
     async def watch_switches(self) -> None:
         """Polls and renews, on the loop that everything leaves from, until closed."""
-        epoch = -1
         while not self.closing:
-            self.parts.switches.step()
-            view = self.parts.switches.watcher.view
-            self.metrics.stale.set(0 if self.parts.switches.fresh() else 1)
-            if view is not None and view.epoch != epoch:
-                epoch = view.epoch
-                self._delivery.submit(self._sweep)
+            self.follow_switches()
             await asyncio.sleep(POLL_MS / 1000)
+
+    def follow_switches(self) -> None:
+        """One look at the switches. An epoch is acknowledged only when nothing older is in our hands."""
+        switches = self.parts.switches
+        switches.step()
+        view = switches.watcher.view
+        for transport, items in self.in_flight.waiting():
+            if not self.may_leave(items):
+                drop(transport)
+        switches.begin()
+        if view is not None and view.epoch != self._epoch:
+            self._epoch = view.epoch
+            # Not only with the next look: who kills waits for it.
+            switches.step()
+            self._delivery.submit(self._sweep)
+        self.metrics.stale.set(0 if switches.fresh() else 1)
 
     # Fan-out.
 

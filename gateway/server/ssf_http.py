@@ -12,6 +12,7 @@ from gateway.feeds.delivery import MAX_ANSWERS, Polled, Reply
 from gateway.feeds.records import stream_of
 from gateway.records.errors import GatewayError
 from gateway.server.feeds_engine import FeedsEngine
+from gateway.server.feeds_in_flight import drop
 from gateway.server.identity import Authenticator
 
 LONG_POLL_S = 30.0
@@ -25,6 +26,9 @@ MAX_WAITING_PER_STREAM = 4
 
 RECHECK_S = 1.0
 """A waiting poll looks again by itself: a wake-up lost between two looks costs no more than this."""
+
+WRITE_CHUNK_BYTES = 64 * 1024
+"""Handed to the transport at once; from this size on aiohttp waits until the transport has room again."""
 
 POLL_DELIVERY = "urn:ietf:rfc:8936"
 _JSON = "application/json"
@@ -155,17 +159,24 @@ class SsfApp:
             return await self._engine.poll(event)
 
     async def _write(self, request: web.Request, reply: Reply) -> web.StreamResponse:
-        full, empty = _body(reply), b'{"sets":{},"moreAvailable":true}'
         response = web.StreamResponse(headers={"Content-Type": _JSON, "Cache-Control": "no-store"})
         await response.prepare(request)
-        # From here to the write there is no await: what is checked is what leaves.
-        if self._engine.may_leave(reply.items) or not reply.items:
-            self._engine.metrics.sets.inc(len(reply.items))
-            body = full
-        else:
-            body = empty
-        await response.write(body)
-        await response.write_eof()
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError
+        if reply.items and not self._engine.may_leave(reply.items):
+            await response.write_eof(b'{"sets":{},"moreAvailable":true}')
+            return response
+        body = _body(reply)
+        with self._engine.in_flight.holding(transport, reply.items):
+            for start in range(0, len(body), WRITE_CHUNK_BYTES):
+                # From here to the write there is no await: what is checked is what leaves.
+                if reply.items and not self._engine.may_leave(reply.items):
+                    drop(transport)
+                    raise ConnectionResetError
+                await response.write(body[start : start + WRITE_CHUNK_BYTES])
+            await response.write_eof()
+        self._engine.metrics.sets.inc(len(reply.items))
         return response
 
 

@@ -3,11 +3,13 @@
 import base64
 import json
 import signal
+import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -17,8 +19,10 @@ from joserfc.jwk import KeySet
 
 from gateway.backends.embedded.delivery import shares_already_left
 from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
+from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.backends.embedded.wake import WakeSender
+from gateway.programs import switches
 from gateway.records import journal
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
@@ -30,7 +34,7 @@ from tests.unit.feeds.records import LOOKUP, SSF, decision, evaluation, referenc
 
 BANK = "northgate-bank"
 SHARED, WAITING, KILLED, CRASHED = "bank-shared", "bank-waiting", "bank-killed", "bank-crashed"
-ACKING, ASKED = "bank-acking", "bank-asked"
+ACKING, ASKED, SLOW = "bank-acking", "bank-asked", "bank-slow"
 """A recipient, and so a stream, for each test: they share one process."""
 
 DEADLINE_S = 20.0
@@ -52,12 +56,16 @@ class Feeds:
         )
         self._next = 0
 
-    def pay(self, count: int, recipient_id: str) -> list[int]:
+    def pay(self, count: int, recipient_id: str, *, sealed: bytes = b"e30.a.b.c.d") -> list[int]:
         """Payments shared by stream and look-up; their numbers."""
         numbers = list(range(self._next, self._next + count))
         self._next += count
         records = [
-            evaluation(number, decision(f"share-{number}", recipient_id=recipient_id), issuer_id=recipient_id)
+            evaluation(
+                number,
+                decision(f"share-{number}", recipient_id=recipient_id, sealed=sealed),
+                issuer_id=recipient_id,
+            )
             for number in numbers
         ]
         self._gateway.append(journal.EVALUATIONS, [record.SerializeToString() for record in records])
@@ -106,7 +114,7 @@ class Feeds:
 @pytest.fixture(scope="module")
 def feeds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feeds]:
     installation = Installation(tmp_path_factory.mktemp("feeds"), processes=("feeds",))
-    for recipient_id in (SHARED, WAITING, KILLED, CRASHED, ACKING, ASKED):
+    for recipient_id in (SHARED, WAITING, KILLED, CRASHED, ACKING, ASKED, SLOW):
         installation.token(recipient_id, "issuer")
     with installation:
         running = Feeds(installation)
@@ -288,6 +296,53 @@ def test_a_kill_turns_what_is_queued_into_signed_tombstones_at_their_own_places(
     feeds.poll(KILLED, ack=list(before))
     left = feeds.poll(KILLED, maxEvents=1000)["sets"]
     assert len(left) == 5, "an ack of the data is none of the tombstone"
+
+
+def _drained(reader: socket.socket) -> bytes:
+    """All that comes until it is quiet, or the connection ends."""
+    reader.settimeout(0.5)
+    found = b""
+    with suppress(OSError):
+        while more := reader.recv(1 << 16):
+            found += more
+    return found
+
+
+def test_what_a_slow_receiver_has_not_read_does_not_leave_after_the_kill(feeds: Feeds) -> None:
+    count = len(feeds.pay(200, SLOW, sealed=b"e30.a.b." + b"c" * 6000 + b".d"))
+    until(lambda: len(feeds.deliveries(SLOW)) >= 2 * count)
+    host, _, port = feeds.installation.address("feeds", "http").removeprefix("http://").partition(":")
+    body = b'{"returnImmediately":true}'
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect((host, int(port)))
+        head = (
+            f"POST /ssf/streams/stream-{SLOW}/poll HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            f"Authorization: Bearer {feeds.installation.tokens[SLOW]}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        reader.sendall(head.encode() + body)
+        # Its first bytes are here, the rest waits for us.
+        reader.settimeout(DEADLINE_S)
+        assert reader.recv(1, socket.MSG_PEEK)
+        clock = SystemClock()
+        policy = SqlitePolicyStore(str(feeds.state.policy_db), clock)
+        board = FileLeaseBoard(RealDisk(), str(feeds.state.leases))
+        killed = switches.kill(
+            policy, board, clock, time.sleep, program="risk-score", issuer_id=SLOW, actor="t", reason="t"
+        )
+        policy.close()
+        assert not killed.workers_waiting
+        supervisor = feeds.installation.supervisor
+        supervisor.signal("feeds", signal.SIGSTOP)
+        try:
+            in_the_kernel = _drained(reader)
+        finally:
+            supervisor.signal("feeds", signal.SIGCONT)
+        after = _drained(reader)
+    assert in_the_kernel.startswith(b"HTTP/1.1 200")
+    assert after == b"", "left the process after the kill had returned"
+    [first, *_] = feeds.poll(SLOW, maxEvents=5)["sets"]
+    assert first.endswith(".w"), "nothing was acknowledged: the places are offered again"
 
 
 class _Receiver:

@@ -101,6 +101,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
             sealer=Sealer(entropy, clock, FileRecipientKeys(state.keys, clock)),
         ),
         policy=policy,
-        switches=SwitchRunner(policy, board, clock, f"feeds-{os.getpid()}"),
+        # The loop says itself when nothing of an older epoch waits in a transport.
+        switches=SwitchRunner(policy, board, clock, f"feeds-{os.getpid()}", reports_applied=True),
         keys=keys,
     )
