@@ -29,7 +29,7 @@ $(VENV)/.dev: $(VENV)/.server requirements/dev.txt
 	@touch $@
 
 node_modules/.done: package.json package-lock.json
-	@npm ci --silent --no-audit --no-fund
+	@npm install --silent --no-audit --no-fund
 	@touch $@
 
 demo: $(VENV)/.server  ## the main job on this machine: 20,000 payments, four issuers, a proof (SEED=1 PAYMENTS=20000)
