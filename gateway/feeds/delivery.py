@@ -18,7 +18,14 @@ from gateway.feeds.ports import (
     OutboxItem,
     Switches,
 )
-from gateway.feeds.records import REFUSED_REASON, SignerOf, delivery_record, share_of_jti, withdrawn_item
+from gateway.feeds.records import (
+    EXPIRED_REASON,
+    REFUSED_REASON,
+    SignerOf,
+    delivery_record,
+    share_of_jti,
+    withdrawn_item,
+)
 from gateway.outcomes.matching import MATCH_WINDOW_MS, ReferencesLike, is_composite, match_keys
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1.feed_pb2 import (
@@ -44,6 +51,9 @@ MAX_REDELIVERIES = 64
 
 WITHDRAW_MAX_ITEMS = 256
 """Tombstones signed in one transaction: about 15 ms."""
+
+KEEP_SEALED_MS = 8 * 24 * 3_600_000
+"""Sealed bodies are kept 8 days after fan-out, as in the journals (docs: retention)."""
 
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 OTHER_CODE = "other"
@@ -196,13 +206,25 @@ class DeliveryCore:
                 continue
             items = self._store.open_items(program, issuer_id, WITHDRAW_MAX_ITEMS)
             if items:
-                tombstones = [self._tombstone(item, reason.name.lower(), now_ms) for item in items]
-                records = [
-                    delivery_record(item, storage.DELIVERY_EVENT_WITHDRAWN, at_ms=now_ms)
-                    for item in tombstones
-                ]
-                return _actions(records, DeliveryChange(withdrawn=tombstones))
+                return self._withdraw(items, reason.name.lower(), now_ms)
         return []
+
+    def expire(self, now_ms: int) -> list[Action]:
+        """Withdraws some of what was fetched by nobody in KEEP_SEALED_MS; empty when nothing is so old."""
+        for program, issuer_id in self._store.scopes():
+            items = self._store.open_items(
+                program, issuer_id, WITHDRAW_MAX_ITEMS, queued_before_ms=now_ms - KEEP_SEALED_MS
+            )
+            if items:
+                return self._withdraw(items, EXPIRED_REASON, now_ms)
+        return []
+
+    def _withdraw(self, items: Sequence[OutboxItem], reason: str, now_ms: int) -> list[Action]:
+        tombstones = [self._tombstone(item, reason, now_ms) for item in items]
+        records = [
+            delivery_record(item, storage.DELIVERY_EVENT_WITHDRAWN, at_ms=now_ms) for item in tombstones
+        ]
+        return _actions(records, DeliveryChange(withdrawn=tombstones))
 
 
 def find(

@@ -12,6 +12,10 @@ MAX_CANDIDATES = 16
 """Candidates read for one key: two already give no match; the rest is room for shares of one evaluation."""
 
 
+LAST_MS = 1 << 62
+"""Later than any time."""
+
+
 class StoreUnavailable(GatewayError):
     """Nothing of the change was kept: the disk is full, or another process owns the store."""
 
@@ -161,8 +165,13 @@ class DeliveryStore(Protocol):
         """Each (program, issuer_id) that ever had a share."""
         ...
 
-    def open_items(self, program: str, issuer_id: str, max_items: int) -> list[OutboxItem]:
-        """Open items of a scope that are not withdrawn yet, by any transport, their bytes left out."""
+    def open_items(
+        self, program: str, issuer_id: str, max_items: int, *, queued_before_ms: int = LAST_MS
+    ) -> list[OutboxItem]:
+        """Open items of a scope that are not withdrawn yet, by any transport, their bytes left out.
+
+        Only those fanned out before `queued_before_ms`, by the wall clock.
+        """
         ...
 
     def known_reports(self, kind: str, reporter_id: str, report_ids: Sequence[str]) -> set[str]: ...
@@ -178,7 +187,10 @@ class DeliveryStore(Protocol):
         ...
 
     def forget(self, recorded_before_ms: int, max_rows: int) -> int:
-        """Removes evaluations recorded before that time, with their keys, shares and items; how many."""
+        """Removes evaluations recorded before that time, with their keys, shares and items; how many.
+
+        Open items stay until they are answered: without them the stream would have a gap.
+        """
         ...
 
     def close(self) -> None: ...

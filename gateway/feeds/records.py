@@ -13,7 +13,10 @@ TOMBSTONE_SUFFIX = ".w"
 """A share's data has the share's own id as `jti`; its tombstone has another, so that no receiver drops it."""
 
 REFUSED_REASON = "refused"
-"""Reason of a tombstone whose data the recipient would not take; all others are names of `Reason`."""
+"""Reason of a tombstone whose data the recipient would not take. Others are `expired` or of `Reason`."""
+
+EXPIRED_REASON = "expired"
+"""Reason of a tombstone whose data nobody fetched for too long."""
 
 SignerOf = Callable[[str], Signer]
 """Signer of a recipient's stream: the algorithm is the stream's."""

@@ -255,9 +255,16 @@ class FeedsEngine:
 
     def _sweep(self) -> None:
         """Withdraws all that is open in stopped scopes."""
+        self._withdraw_all(lambda now_ms: self.parts.core.sweep(self.view(), now_ms))
+
+    def expire_sealed(self) -> None:
+        """Withdraws all that nobody fetched in time, between steps of delivery."""
+        self._delivery.submit(self._withdraw_all, self.parts.core.expire)
+
+    def _withdraw_all(self, some: Callable[[int], list[Action]]) -> None:
         try:
             while not self.closing:
-                actions = self.parts.core.sweep(self.view(), self.parts.clock.wall_ms())
+                actions = some(self.parts.clock.wall_ms())
                 if not actions:
                     return
                 self._carry_out(actions)
@@ -357,6 +364,7 @@ class FeedsEngine:
                     self.parts.store.checkpoint()
                 if since_retention_s >= RETENTION_INTERVAL_S:
                     since_retention_s = 0.0
+                    self.expire_sealed()
                     self.parts.journal.retain()
                     before_ms = self.parts.clock.wall_ms() - KEEP_ROWS_MS
                     self.parts.store.forget(before_ms, EXPIRE_MAX_ROWS)

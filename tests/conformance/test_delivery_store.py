@@ -221,11 +221,51 @@ def test_what_is_too_old_to_be_matched_is_forgotten_whole_and_what_is_younger_st
     store = opened()
     for number in range(3):
         store.commit_fan_out(fan_out(number))
+    store.apply(DeliveryChange(answers=[Acknowledgement(item=item(number)) for number in (0, 1)]))
     assert store.forget(BASE_MS + 2, 100) == 2
     assert store.forget(BASE_MS + 2, 100) == 0
     assert store.known_shares(["s0", "s1", "s2"]) == {"s2"}
     assert [one.share_id for one in store.pending(STREAM, 10)] == ["s2"]
     assert (found(store, 0), found(store, 2)) == ([], ["s2"])
+
+
+def test_what_is_open_outlives_its_payment_until_it_is_answered(opened: Callable[[], Any]) -> None:
+    store = opened()
+    store.commit_fan_out(fan_out(0, 1))
+    gone = [item(n, LOOKUP, withdrawn=True, set_bytes=b"") for n in (0, 1)]
+    tombstone = item(0, jti="s0.w", set_bytes=b"gone", withdrawn=True)
+    store.apply(DeliveryChange(withdrawn=[*gone, tombstone], answers=[Acknowledgement(item=item(1))]))
+    assert store.forget(BASE_MS + 9, 100) == 2
+    [left] = store.pending(STREAM, 10)
+    assert (left.stream_seq, left.set_bytes) == (1, b"gone"), "a gap in the stream"
+    store.apply(DeliveryChange(answers=[Acknowledgement(item=left)]))
+    assert store.pending(STREAM, 10) == []
+    assert store._connection.rows("select count(*) from outbox union all select count(*) from sets") == [
+        (0,), (0,),
+    ]  # fmt: skip
+
+
+def test_open_items_are_found_by_the_time_of_their_fan_out(opened: Callable[[], Any]) -> None:
+    store = opened()
+    store.commit_fan_out(fan_out(0))
+    store.commit_fan_out(fan_out(5))
+    old = store.open_items("risk-score", "bank", 10, queued_before_ms=BASE_MS + 5)
+    assert {one.share_id for one in old} == {"s0"}
+    assert store.open_items("risk-score", "bank", 10, queued_before_ms=BASE_MS) == []
+
+
+def test_a_database_of_before_is_taken_over_with_what_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.sqlite3"
+    store = SqliteDeliveryStore(path)
+    store.commit_fan_out(fan_out(0))
+    for statement in ("drop index outbox_scope_age", "alter table outbox drop column queued_at_ms"):
+        store._connection.rows(statement)
+    store.close()
+    store = SqliteDeliveryStore(path)
+    store.commit_fan_out(fan_out(7))
+    assert len(store.open_items("risk-score", "bank", 10)) == 4
+    assert store.open_items("risk-score", "bank", 10, queued_before_ms=BASE_MS) == []
+    store.close()
 
 
 def test_a_second_owner_is_refused(opened: Callable[[], Any], tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from gateway.backends.embedded import delivery_sql as sql
 from gateway.feeds.ports import (
     ACKNOWLEDGED,
+    LAST_MS,
     MAX_CANDIDATES,
     REFUSED,
     Acknowledgement,
@@ -182,8 +183,7 @@ class SqliteDeliveryStore:
         for pragma in PRAGMAS:
             self._connection.rows(f"pragma {pragma}")
         with self._connection.transaction() as raw:
-            for statement in sql.SCHEMA:
-                raw.execute(statement)
+            sql.create(raw)
 
     def reader(self) -> SqliteDeliveryReader:
         """A reader of this store, for one thread."""
@@ -218,7 +218,9 @@ class SqliteDeliveryStore:
             raw.executemany(sql.INSERT_SHARE, [_share_values(row) for row in change.shares])
             raw.executemany(sql.INSERT_SET, [(item.jti, item.set_bytes) for item in change.items])
             expiry = {row.share_id: row.expires_at_ms for row in change.shares}
-            raw.executemany(sql.INSERT_ITEM, [_item_values(item, expiry) for item in change.items])
+            raw.executemany(
+                sql.INSERT_ITEM, [_item_values(item, expiry, change.at_ms) for item in change.items]
+            )
             raw.executemany(sql.UPSERT_STREAM, _streams(change))
             raw.executemany(sql.UPSERT_SCOPE, _scopes(change))
             raw.execute("delete from unconfirmed")
@@ -256,8 +258,10 @@ class SqliteDeliveryStore:
     def scopes(self) -> list[tuple[str, str]]:
         return [(str(row[0]), str(row[1])) for row in self._connection.rows(sql.SCOPES)]
 
-    def open_items(self, program: str, issuer_id: str, max_items: int) -> list[OutboxItem]:
-        rows = self._connection.rows(sql.OPEN_ITEMS, (program, issuer_id, max_items))
+    def open_items(
+        self, program: str, issuer_id: str, max_items: int, *, queued_before_ms: int = LAST_MS
+    ) -> list[OutboxItem]:
+        rows = self._connection.rows(sql.OPEN_ITEMS, (program, issuer_id, queued_before_ms, max_items))
         return [_item(row) for row in rows]
 
     def known_reports(self, kind: str, reporter_id: str, report_ids: Sequence[str]) -> set[str]:
@@ -314,6 +318,7 @@ def _answer(raw: sqlite3.Connection, answer: Acknowledgement) -> None:
     state = REFUSED if answer.error_code else ACKNOWLEDGED
     raw.execute(sql.MARK_ANSWERED, (state, item.share_id, item.transport, item.jti))
     raw.execute(sql.DROP_SET, (item.jti, item.share_id))
+    raw.execute(sql.FORGET_ANSWERED, (item.share_id,))
 
 
 def _withdraw(raw: sqlite3.Connection, item: OutboxItem) -> None:
@@ -358,12 +363,12 @@ def _share_values(row: ShareRow) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _item_values(item: OutboxItem, expiry: dict[str, int]) -> tuple[object, ...]:
+def _item_values(item: OutboxItem, expiry: dict[str, int], at_ms: int) -> tuple[object, ...]:
     return (
         item.share_id, item.transport, item.recipient_id, item.program, item.issuer_id, item.evaluation_id,
         item.stream_id, item.stream_seq, item.jti, item.withdrawn, item.state,
         0 if item.withdrawn and item.transport == TRANSPORT_LOOKUP else 1,
-        expiry[item.share_id],
+        expiry[item.share_id], at_ms,
     )  # fmt: skip
 
 

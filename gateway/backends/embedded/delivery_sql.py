@@ -1,5 +1,7 @@
 """SQL of the embedded DeliveryStore."""
 
+import sqlite3
+
 SCHEMA = (
     """create table if not exists offsets(
         topic text not null, partition integer not null, position integer not null,
@@ -30,12 +32,14 @@ SCHEMA = (
         stream_id text not null, stream_seq integer not null, jti text not null,
         withdrawn integer not null, state integer not null, open integer not null,
         expires_at_ms integer not null, sent_count integer not null default 0,
-        error_count integer not null default 0,
+        error_count integer not null default 0, queued_at_ms integer not null default 0,
         primary key (share_id, transport)) strict, without rowid""",
     """create unique index if not exists outbox_stream
         on outbox(stream_id, stream_seq) where stream_seq > 0 and open = 1""",
-    """create index if not exists outbox_scope
-        on outbox(program, issuer_id) where open = 1 and withdrawn = 0""",
+    # Within a scope by age: what is too old is the first.
+    """create index if not exists outbox_scope_age
+        on outbox(program, issuer_id, queued_at_ms) where open = 1 and withdrawn = 0""",
+    "drop index if exists outbox_scope",
     """create index if not exists outbox_expiry
         on outbox(transport, expires_at_ms) where open = 1 and stream_seq = 0""",
     """create table if not exists streams(
@@ -51,6 +55,13 @@ SCHEMA = (
         report_id text not null, recorded_at_ms integer not null,
         unique (kind, reporter_id, report_id)) strict""",
     "create table if not exists unconfirmed(record_no integer primary key, record blob not null) strict",
+)
+
+# A database of before had no such column; what is in it counts from its newest payment on.
+HAS_QUEUED_AT = "select 1 from pragma_table_info('outbox') where name = 'queued_at_ms'"
+ADD_QUEUED_AT = (
+    "alter table outbox add column queued_at_ms integer not null default 0",
+    "update outbox set queued_at_ms = (select coalesce(max(recorded_at_ms), 0) from evaluations)",
 )
 
 _ITEM = """o.share_id, o.transport, o.recipient_id, o.program, o.issuer_id, o.evaluation_id, o.stream_id,
@@ -72,7 +83,8 @@ INSERT_KEY = "insert or ignore into match_keys values (?,?)"
 INSERT_SHARE = "insert into shares values (?,?,?,?,?,?,?)"
 INSERT_SET = "insert or ignore into sets values (?,?)"
 INSERT_ITEM = """insert into outbox(share_id, transport, recipient_id, program, issuer_id, evaluation_id,
-    stream_id, stream_seq, jti, withdrawn, state, open, expires_at_ms) values (?,?,?,?,?,?,?,?,?,?,?,?,?)"""
+    stream_id, stream_seq, jti, withdrawn, state, open, expires_at_ms, queued_at_ms)
+    values (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"""
 UPSERT_STREAM = """insert into streams values (?,?,?)
     on conflict (stream_id) do update set next_seq = excluded.next_seq"""
 UPSERT_SCOPE = """insert into scopes values (?,?,?,?)
@@ -103,7 +115,8 @@ PENDING = f"""select {_ITEM}, t.set_bytes from outbox o join sets t on t.jti = o
 OPEN_OF_SHARES = f"""select {_ITEM}, null from outbox o
     where o.stream_id = ? and o.transport = ? and o.open = 1 and o.share_id in ({{marks}})"""  # noqa: S608
 OPEN_ITEMS = f"""select {_ITEM}, null from outbox o
-    where o.program = ? and o.issuer_id = ? and o.open = 1 and o.withdrawn = 0 limit ?"""  # noqa: S608
+    where o.program = ? and o.issuer_id = ? and o.open = 1 and o.withdrawn = 0 and o.queued_at_ms < ?
+    limit ?"""  # noqa: S608
 SCOPES = "select distinct program, issuer_id from scopes"
 
 FIRST_SENT = "select 1 from outbox where share_id = ? and transport = ? and sent_count = 0"
@@ -137,10 +150,27 @@ OLDEST = """select evaluation_key, match_keys from
     (select evaluation_key, match_keys, recorded_at_ms from evaluations order by evaluation_key limit ?2)
     where recorded_at_ms < ?1"""
 FORGET_KEY = "delete from match_keys where key = ? and evaluation_key = ?"
+# What is open stays, or the stream had a gap: by then a tombstone, which goes once it is answered.
 FORGET_SETS = """delete from sets where jti in (select o.jti from outbox o join shares s using (share_id)
-    where s.evaluation_key = ?)"""
-FORGET_ITEMS = "delete from outbox where share_id in (select share_id from shares where evaluation_key = ?)"
+    where s.evaluation_key = ?1 and o.open = 0) and jti not in (select o.jti from outbox o
+    join shares s using (share_id) where s.evaluation_key = ?1 and o.open = 1)"""
+FORGET_ITEMS = """delete from outbox where open = 0
+    and share_id in (select share_id from shares where evaluation_key = ?)"""
+FORGET_ANSWERED = """delete from outbox where share_id = ?1 and open = 0
+    and not exists (select 1 from shares where share_id = ?1)"""
 FORGET_SHARES = "delete from shares where evaluation_key = ?"
 FORGET_REPORTS = """delete from report_ids where recorded_at_ms < ?1 and report_no in
     (select report_no from report_ids order by report_no limit ?2)"""
 FORGET_EVALUATION = "delete from evaluations where evaluation_key = ?"
+
+
+def create(raw: sqlite3.Connection) -> None:
+    """Tables and indexes, in a new database or in one of before."""
+    tables = [statement for statement in SCHEMA if statement.startswith("create table")]
+    for statement in tables:
+        raw.execute(statement)
+    if not raw.execute(HAS_QUEUED_AT).fetchone():
+        for statement in ADD_QUEUED_AT:
+            raw.execute(statement)
+    for statement in SCHEMA:
+        raw.execute(statement)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.feeds.delivery import (
+    KEEP_SEALED_MS,
     MAX_ERRORS,
     MAX_REDELIVERIES,
     Apply,
@@ -175,6 +176,28 @@ def test_a_sweep_withdraws_look_ups_too_and_then_rests(bench: Bench) -> None:
     assert bench.core.sweep(bench.switches, BASE_MS) == []
     bench.switches.stops.clear()
     assert bench.find(references(0)).match == v1.MATCH_RESULT_NOT_MATCHED, "withdrawn for good"
+
+
+def test_sealed_bytes_that_nobody_fetches_give_way_to_tombstones_after_eight_days(bench: Bench) -> None:
+    def expire(now_ms: int) -> None:
+        while actions := bench.core.expire(now_ms):
+            for action in actions:
+                if isinstance(action, Apply):
+                    bench.store.apply(action.change)
+
+    def kept() -> list[str]:
+        return sorted(row[0] for row in bench.store._connection.rows("select jti from sets"))
+
+    bench.poll("s0", max_events=0)
+    bench.store.expire(EXPIRES_MS + 1, 100)
+    assert kept() == ["s1", "s2", "s3"], "what was acknowledged is gone at once"
+    expire(BASE_MS + KEEP_SEALED_MS)
+    assert kept() == ["s1", "s2", "s3"]
+    expire(BASE_MS + KEEP_SEALED_MS + 1)
+    assert kept() == ["s1.w", "s2.w", "s3.w"]
+    pending = bench.store.pending(STREAM, 10)
+    assert [one.stream_seq for one in pending] == [2, 3, 4]
+    assert '"reason":"expired"' in payload_of(pending[0].set_bytes)
 
 
 def test_data_may_leave_only_while_its_scope_is_open(bench: Bench) -> None:
