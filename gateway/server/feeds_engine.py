@@ -50,20 +50,6 @@ GATHER_ENTRIES = 32
 RETRY_DELAY_S = 0.2
 """After a full disk or the like: the next try, with everything still in its place."""
 
-HOUSEKEEPING_INTERVAL_S = 0.5
-"""Between two looks at policy, identities, expiries and what a switch left to withdraw."""
-
-EXPIRE_MAX_ROWS = 5000
-"""Rows of one round: some 20 ms of the store's time."""
-
-CHECKPOINT_INTERVAL_S = 2.0
-
-RETENTION_INTERVAL_S = 60.0
-"""Old journal segments, and rows of payments too old to be matched, are looked for as often."""
-
-KEEP_ROWS_MS = 400 * 24 * 3_600_000
-"""Rows to match by, and ids of reports, are kept 400 days (docs: retention)."""
-
 RECOUNT_RECORDS = 2000
 """Records of the last 50 ms before a crash, at the highest rate many times over."""
 
@@ -346,42 +332,20 @@ class FeedsEngine:
     async def _on(self, executor: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(executor, work)
 
-    # Housekeeping.
+    # Housekeeping (`feeds_housekeeping`).
 
-    def keep_house(self, stop: Stop) -> None:
-        """The housekeeping thread: policy, expiries, what is left to withdraw, the store's log."""
-        since_checkpoint_s = since_retention_s = 0.0
-        while True:
-            try:
-                self.follow_policy()
-                self.parts.store.expire(self.parts.clock.wall_ms(), EXPIRE_MAX_ROWS)
-                view = self.parts.switches.watcher.view
-                if view is not None and view.stops:
-                    self._delivery.submit(self._sweep)
-                self._measure_behind()
-                if since_checkpoint_s >= CHECKPOINT_INTERVAL_S:
-                    since_checkpoint_s = 0.0
-                    self.parts.store.checkpoint()
-                if since_retention_s >= RETENTION_INTERVAL_S:
-                    since_retention_s = 0.0
-                    self.expire_sealed()
-                    self.parts.journal.retain()
-                    before_ms = self.parts.clock.wall_ms() - KEEP_ROWS_MS
-                    self.parts.store.forget(before_ms, EXPIRE_MAX_ROWS)
-                    self.parts.store.forget_reports(before_ms, EXPIRE_MAX_ROWS)
-            except (GatewayError, OSError) as fault:
-                self.metrics.faults.inc()
-                _log.error("housekeeping_failed", fault=type(fault).__name__)
-            if stop.wait(HOUSEKEEPING_INTERVAL_S):
-                return
-            since_checkpoint_s += HOUSEKEEPING_INTERVAL_S
-            since_retention_s += HOUSEKEEPING_INTERVAL_S
+    def withdraw_stopped(self) -> None:
+        """Begins to withdraw what a switch left open."""
+        view = self.parts.switches.watcher.view
+        if view is not None and view.stops:
+            self._delivery.submit(self._sweep)
 
     def follow_policy(self) -> None:
         """Takes the policy in force; the last good one stays where a newer one cannot be used."""
         self.table = self._load_table()
 
-    def _measure_behind(self) -> None:
+    def measure_behind(self) -> None:
+        """Says how far fan-out is behind the journals."""
         for topic, reader in ((EVALUATIONS, self.parts.gateway_journal), (LABELS, self.parts.own_journal)):
             self.metrics.behind.labels(topic).set(reader.end(topic) - self._positions.get(topic, -1))
 

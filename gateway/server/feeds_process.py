@@ -9,6 +9,7 @@ import gc
 import signal
 import sys
 import threading
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -24,6 +25,7 @@ from gateway.runtime.tasks import ThreadTasks
 from gateway.server.bootstrap.feeds import FeedsParts, build_feeds
 from gateway.server.feed_service import SERVICE, FeedServicer
 from gateway.server.feeds_engine import FeedsEngine
+from gateway.server.feeds_housekeeping import chores, keep_house
 from gateway.server.feeds_lookup import LookupDesk, LookupFront, fallback_socket, has_native_front
 from gateway.server.feeds_metrics import FeedsMetrics
 from gateway.server.grpc_common import ServerThread
@@ -54,14 +56,12 @@ _log = structlog.get_logger("feeds")
 class _Policy:
     """The compiled table of the snapshot in force; the last good one where a newer one cannot be used."""
 
-    def __init__(self, parts: FeedsParts, authenticator: Authenticator) -> None:
+    def __init__(self, parts: FeedsParts) -> None:
         self._parts = parts
-        self._authenticator = authenticator
         self._version = 0
         self._table: ReleaseTable | None = None
 
     def load(self) -> ReleaseTable | None:
-        self._authenticator.refresh()
         version = self._parts.policy.version()
         if version and version != self._version:
             self._version = version
@@ -128,7 +128,7 @@ def run(settings: Settings) -> int:
 def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
     state, metrics = settings.state, FeedsMetrics()
     authenticator = Authenticator(state)
-    engine = FeedsEngine(parts, metrics, _Policy(parts, authenticator).load)
+    engine = FeedsEngine(parts, metrics, _Policy(parts).load)
     failed: list[str] = []
 
     def on_failure(name: str, fault: BaseException) -> None:
@@ -161,7 +161,8 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         _await_first_view(engine, stop)
         engine.follow_policy()
         tasks.start("feeds-fan-out", engine.fan_out)
-        tasks.start("feeds-housekeeping", engine.keep_house)
+        house = chores(engine, authenticator.refresh)
+        tasks.start("feeds-housekeeping", partial(keep_house, house, metrics.faults.inc))
         if fallback:
             front = LookupFront(settings.feeds.listen_grpc, fallback_path=fallback)
             port = front.port

@@ -1,0 +1,77 @@
+"""What the feeds do beside delivery: each chore by itself, so that one that fails holds up no other."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import structlog
+
+from gateway.records.errors import GatewayError
+from gateway.runtime.tasks import Stop
+from gateway.server.feeds_engine import FeedsEngine
+
+INTERVAL_S = 0.5
+"""Between two looks at policy, identities, expiries and what a switch left to withdraw."""
+
+CHECKPOINT_INTERVAL_S = 2.0
+
+RETENTION_INTERVAL_S = 60.0
+"""Old journal segments, and rows of payments too old to be matched, are looked for as often."""
+
+EXPIRE_MAX_ROWS = 5000
+"""Rows of one round: some 20 ms of the store's time."""
+
+KEEP_ROWS_MS = 400 * 24 * 3_600_000
+"""Rows to match by, and ids of reports, are kept 400 days (docs: retention)."""
+
+_log = structlog.get_logger("feeds")
+
+
+class Chore(NamedTuple):
+    """Work to do again and again. Its name is for the log."""
+
+    name: str
+    interval_s: float
+    work: Callable[[], object]
+
+
+def chores(engine: FeedsEngine, refresh_identities: Callable[[], None]) -> list[Chore]:
+    """Everything that the feeds do beside delivery."""
+    parts = engine.parts
+
+    def keep_rows_from_ms() -> int:
+        return parts.clock.wall_ms() - KEEP_ROWS_MS
+
+    return [
+        Chore("identities", INTERVAL_S, refresh_identities),
+        Chore("policy", INTERVAL_S, engine.follow_policy),
+        Chore("expiry", INTERVAL_S, lambda: parts.store.expire(parts.clock.wall_ms(), EXPIRE_MAX_ROWS)),
+        Chore("sweep", INTERVAL_S, engine.withdraw_stopped),
+        Chore("measure", INTERVAL_S, engine.measure_behind),
+        Chore("checkpoint", CHECKPOINT_INTERVAL_S, parts.store.checkpoint),
+        Chore("sealed", RETENTION_INTERVAL_S, engine.expire_sealed),
+        Chore("journal", RETENTION_INTERVAL_S, parts.journal.retain),
+        Chore("rows", RETENTION_INTERVAL_S, lambda: parts.store.forget(keep_rows_from_ms(), EXPIRE_MAX_ROWS)),
+        Chore(
+            "reports",
+            RETENTION_INTERVAL_S,
+            lambda: parts.store.forget_reports(keep_rows_from_ms(), EXPIRE_MAX_ROWS),
+        ),
+    ]
+
+
+def keep_house(chores: Sequence[Chore], on_fault: Callable[[], object], stop: Stop) -> None:
+    """The housekeeping thread: until told to stop, each chore once an interval, from the start on."""
+    since_s = [chore.interval_s for chore in chores]
+    while True:
+        for number, chore in enumerate(chores):
+            if since_s[number] < chore.interval_s:
+                continue
+            since_s[number] = 0.0
+            try:
+                chore.work()
+            except (GatewayError, OSError) as fault:
+                on_fault()
+                _log.error("housekeeping_failed", chore=chore.name, fault=type(fault).__name__)
+        if stop.wait(INTERVAL_S):
+            return
+        since_s = [passed_s + INTERVAL_S for passed_s in since_s]
