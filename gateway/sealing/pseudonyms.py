@@ -33,12 +33,17 @@ _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 def canonical(label: bytes, *parts: str) -> bytes:
     """Injective: `label`, then each part after its length, so that ("a", "bc") is not ("ab", "c")."""
-    pieces = [len(label).to_bytes(2, "big"), label]
-    for part in parts:
-        data = part.encode()
-        pieces.append(len(data).to_bytes(4, "big"))
-        pieces.append(data)
-    return b"".join(pieces)
+    return len(label).to_bytes(2, "big") + label + b"".join(map(_sized, parts))
+
+
+def _sized(part: str) -> bytes:
+    """One part as `canonical` has it."""
+    data = part.encode()
+    return len(data).to_bytes(4, "big") + data
+
+
+_CARD_TOKEN = canonical(b"card_token/1")
+_UNIT_KEY = canonical(b"unit_key/1")
 
 
 def base32(data: bytes) -> str:
@@ -101,11 +106,11 @@ class Pseudonyms:
 
     def card_token(self, recipient_id: str, epoch: int, pan: str) -> str:
         """The recipient's own pseudonym of the whole PAN for one epoch; 26 letters."""
-        return base32(self._token(recipient_id, epoch).digest(canonical(b"card_token/1", pan))[:16])
+        return base32(self._token(recipient_id, epoch).digest(_CARD_TOKEN + _sized(pan))[:16])
 
     def unit_key(self, kind: str, value: str) -> bytes:
         """16 bytes that experiments cluster by; `kind` says what `value` is (par, pan, card_ref ...)."""
-        return self._unit.digest(canonical(b"unit_key/1", kind, value))[:16]
+        return self._unit.digest(_UNIT_KEY + _sized(kind) + _sized(value))[:16]
 
     def velocity_key(self, kind: int, value: str) -> bytes:
         """16 bytes that velocity is counted under. The kind is in the label."""

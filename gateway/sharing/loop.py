@@ -2,7 +2,8 @@
 
 import gc
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 from gateway.records.reasons import Reason
@@ -113,7 +114,10 @@ class HotLoop:
 
     def run(self, stop: Stop) -> None:
         """Serves until told to stop, then what is under way, then closes the front."""
-        _calm_the_collector()
+        with _calm_collector():
+            self._run(stop)
+
+    def _run(self, stop: Stop) -> None:
         while not stop.is_set():
             if not self.step():
                 return
@@ -274,11 +278,18 @@ class HotLoop:
             self._rate_ns_per_byte += (duration_ns / size - self._rate_ns_per_byte) / 8
 
 
-def _calm_the_collector() -> None:
+@contextmanager
+def _calm_collector() -> Iterator[None]:
     """What was made at start lives for ever and is not looked at again. A batch makes no cycles."""
+    before = gc.get_threshold()
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_EACH_OBJECTS, 10, 10)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def _batch_answer(results: list[Result]) -> bytes:
