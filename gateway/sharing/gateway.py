@@ -112,6 +112,12 @@ class Gateway:
         self._committer.commit(batch)
         for index, original in batch.repeats:
             batch.results[index] = batch.results[original.index]
+        # Behind the sync, as the last look at new ones is: a stop may have come while it took its time.
+        for index, item, payment, answer in batch.again:
+            try:
+                batch.results[index] = self._again(batch, payment, answer)
+            except Exception as fault:
+                self._faulted(batch, index, item, "repeat", fault)
         return [
             result if result is not None else unevaluated(items[index].request.request_id, "internal")
             for index, result in enumerate(batch.results)
@@ -155,8 +161,10 @@ class Gateway:
         earlier = self._remembered.request(sender_id, request_id, key, now_ms=batch.now_ms)
         if earlier is not None:
             tally.repeated += 1
-            same = earlier.digest == digest
-            batch.results[index] = self._again(batch, payment, earlier.answer) if same else _CHANGED_BODY
+            if earlier.digest == digest:
+                batch.again.append((index, item, payment, earlier.answer))
+            else:
+                batch.results[index] = _CHANGED_BODY
             return
         work.digest = digest
         attempt = work.attempt_key = attempt_key(sender_id, payment.payment_intent_id, payment.attempt_no)

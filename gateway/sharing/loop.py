@@ -45,6 +45,9 @@ QUEUE_LIMIT_MS = 100
 LOOK_AHEAD_CALLS = 8192
 """Calls taken in beyond a full batch, to see how long the queue is: 4 s of refusals at 2,000 payments/s."""
 
+LOOK_AHEAD_BYTES = 64 * 1024 * 1024
+"""Payload taken in beyond a full batch: bounds memory before anything is known of the callers."""
+
 ITEMS_PER_CALL = 256
 """Items of a batch call (contract)."""
 
@@ -167,7 +170,11 @@ class HotLoop:
             for call in calls:
                 self._waiting.append(_Waiting(call, now_ns))
                 self._waiting_bytes += len(call.payload)
-            if len(calls) < BATCH_CALLS or len(self._waiting) >= LOOK_AHEAD_CALLS:
+            if (
+                len(calls) < BATCH_CALLS
+                or len(self._waiting) >= LOOK_AHEAD_CALLS
+                or self._waiting_bytes >= LOOK_AHEAD_BYTES
+            ):
                 break
             calls = self._front.recv(BATCH_CALLS, 0) or []
         self._shed()

@@ -50,3 +50,5 @@ class Batch:
     first: dict[tuple[str, str], Work] = field(default_factory=dict)
     attempts: set[int] = field(default_factory=set)
     repeats: list[tuple[int, Work]] = field(default_factory=list)
+    again: list[tuple[int, Item, Payment, bytes]] = field(default_factory=list)
+    """Repeats of requests answered earlier: index, item, payment, the answer given then."""

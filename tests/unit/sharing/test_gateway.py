@@ -330,6 +330,17 @@ def test_a_repeat_after_a_kill_brings_no_elements_back() -> None:
     assert not {d.program: d for d in after.decisions}["risk-score"].elements
 
 
+def test_a_repeat_in_a_batch_whose_sync_outlasts_the_lease_brings_no_elements() -> None:
+    kit = Kit()
+    request = shared_one(kit, iin=MERIDIAN)
+    (before,) = kit.answers(request)
+    assert {d.program: d for d in before.decisions}["risk-score"].elements
+    kit.journal.before_return = lambda: kit.clock.advance_ms(700)
+    repeated, _ = kit.answers(request, *requests(1))
+    again = {d.program: d for d in repeated.decisions}["risk-score"]
+    assert (again.status, len(again.elements)) == (UNDETERMINED, 0)
+
+
 def test_a_recipient_without_a_key_loses_both_arms_alike() -> None:
     kit = Kit(without_key="northgate-bank")
     kit.results(*requests(40))
