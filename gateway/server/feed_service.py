@@ -8,9 +8,9 @@ import grpc
 from gateway.feeds.delivery import Found, find
 from gateway.outcomes.labels import PolicyNow, Reporter
 from gateway.outcomes.receipts import MAX_ITEMS, UNKNOWN_SHARE, Verdict, take_receipts
-from gateway.records.journal import EVALUATIONS, LABELS, RECEIPTS
-from gateway.server.feeds_engine import FeedsEngine
-from gateway.server.feeds_lookup import response
+from gateway.records.journal import LABELS, RECEIPTS
+from gateway.server.feeds_engine import FeedsEngine, Overloaded
+from gateway.server.feeds_lookup import CATCH_UP_MAX_MS, LOOKUPS_AT_ONCE, response
 from gateway.server.grpc_common import InvalidArgument, PermissionDenied, Unauthenticated, authorization_of
 from gateway.server.identity import Authenticator, Principal
 from issuernetwork.v1 import feed_pb2 as v1
@@ -32,6 +32,7 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
     def __init__(self, engine: FeedsEngine, authenticator: Authenticator) -> None:
         self._engine = engine
         self._authenticator = authenticator
+        self._looking_up = 0
         self._lookups = engine.metrics.calls.labels("lookup")
 
     def _principal(self, context: Any, *roles: str) -> Principal:
@@ -47,8 +48,17 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
         self._lookups.inc()
         if not self._engine.parts.switches.fresh():
             await context.abort(grpc.StatusCode.UNAVAILABLE, STALE_TEXT)
-        # What had been paid when it was asked: the composite has to know all of it.
-        end = self._engine.parts.lookup_journal.end(EVALUATIONS)
+        if self._looking_up >= LOOKUPS_AT_ONCE:
+            raise Overloaded("too many look-ups at once: try again")
+        self._looking_up += 1
+        try:
+            return response(await self._found(recipient_id, request))
+        finally:
+            self._looking_up -= 1
+
+    async def _found(self, recipient_id: str, request: v1.LookupRequest) -> Found:
+        # What had been paid when it was asked is fanned out before anything is said about it.
+        caught_up = await self._engine.caught_up(CATCH_UP_MAX_MS / 1000)
         now_ms = self._engine.parts.clock.wall_ms()
         found = find(
             self._engine.parts.lookup_reader,
@@ -57,14 +67,14 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
             self._engine.view(),
             attempted_at_ms=request.match.attempted_at_ms or now_ms,
             now_ms=now_ms,
-            caught_up=self._engine.fanned_out() >= end,
+            caught_up=caught_up,
         )
         if found.items:
             await self._engine.record_lookup(found.items)
-        # From here to the return there is no await: what is checked is what leaves.
+        # From here to the answer there is no await: what is checked is what leaves.
         if found.items and not self._engine.may_leave(found.items):
-            found = Found(v1.MATCH_RESULT_NOT_MATCHED)
-        return response(found)
+            return Found(v1.MATCH_RESULT_NOT_MATCHED)
+        return found
 
     async def ReportReceipts(  # noqa: N802
         self, request: v1.ReportReceiptsRequest, context: Any
@@ -72,34 +82,36 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
         recipient_id = self._principal(context, "issuer").principal_id
         self._engine.metrics.calls.labels("receipts").inc()
         _check_count("receipts", len(request.receipts))
-        verdicts = await self._engine.report(lambda: self._receipts(recipient_id, request.receipts))
+        with self._engine.report_slot():
+            verdicts = await self._engine.report(
+                lambda: self._receipts(recipient_id, request.receipts, may_be_early=True)
+            )
+            if verdicts is None:
+                # Here and not in the thread: other reports go on meanwhile.
+                await self._engine.caught_up(CATCH_UP_MAX_S)
+                verdicts = await self._engine.report(
+                    lambda: self._receipts(recipient_id, request.receipts, may_be_early=False)
+                )
+        assert verdicts is not None
         return v1.ReportReceiptsResponse(results=[_result(verdict) for verdict in verdicts])
 
-    def _receipts(self, recipient_id: str, receipts: Sequence[v1.Receipt]) -> list[Verdict]:
+    def _receipts(
+        self, recipient_id: str, receipts: Sequence[v1.Receipt], *, may_be_early: bool
+    ) -> list[Verdict] | None:
+        """None, and nothing kept, where a share is not known and `may_be_early`."""
         parts = self._engine.parts
         ids = [receipt.receipt_id for receipt in receipts]
-        known = parts.store.known_reports(RECEIPT, recipient_id, ids)
-        verdicts = self._take_receipts(receipts, recipient_id, known)
-        early = [number for number, verdict in enumerate(verdicts) if UNKNOWN_SHARE in verdict.issues]
-        if early:
-            self._engine.wait_caught_up(CATCH_UP_MAX_S)
-            again = self._take_receipts([receipts[number] for number in early], recipient_id, known)
-            for number, verdict in zip(early, again, strict=True):
-                verdicts[number] = verdict
-        self._keep(RECEIPT, RECEIPTS, recipient_id, verdicts)
-        return verdicts
-
-    def _take_receipts(
-        self, receipts: Sequence[v1.Receipt], recipient_id: str, known: set[str]
-    ) -> list[Verdict]:
-        parts = self._engine.parts
-        return take_receipts(
+        verdicts = take_receipts(
             receipts,
             recipient_id=recipient_id,
             index=parts.report_reader,
-            known=known,
+            known=parts.store.known_reports(RECEIPT, recipient_id, ids),
             now_ms=parts.clock.wall_ms(),
         )
+        if may_be_early and any(UNKNOWN_SHARE in verdict.issues for verdict in verdicts):
+            return None
+        self._keep(RECEIPT, RECEIPTS, recipient_id, verdicts)
+        return verdicts
 
     async def ReportLabels(  # noqa: N802
         self, request: v1.ReportLabelsRequest, context: Any
@@ -108,13 +120,14 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
         self._engine.metrics.calls.labels("labels").inc()
         _check_count("labels", len(request.labels))
         reporter = Reporter(principal.principal_id, principal.role == "issuer")
-        verdicts = await self._engine.report(lambda: self._labels(reporter, request.labels))
+        with self._engine.report_slot():
+            # A label about a payment just answered must not stay unmatched for want of a few milliseconds.
+            await self._engine.caught_up(CATCH_UP_MAX_S)
+            verdicts = await self._engine.report(lambda: self._labels(reporter, request.labels))
         return v1.ReportLabelsResponse(results=[_result(verdict) for verdict in verdicts])
 
     def _labels(self, reporter: Reporter, labels: Sequence[v1.LabelEvent]) -> list[Verdict]:
         engine, parts = self._engine, self._engine.parts
-        # A label about a payment just answered must not stay unmatched for want of a few milliseconds.
-        engine.wait_caught_up(CATCH_UP_MAX_S)
         known = parts.store.known_reports(LABEL, reporter.reporter_id, [label.label_id for label in labels])
         policy = PolicyNow(
             table=engine.table,

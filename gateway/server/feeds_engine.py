@@ -7,8 +7,9 @@ whatever it hands to a transport was checked against the newest view it has ackn
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -50,6 +51,9 @@ GATHER_ENTRIES = 32
 RETRY_DELAY_S = 0.2
 """After a full disk or the like: the next try, with everything still in its place."""
 
+REPORTS_WAITING = 64
+"""Calls that report at once, of up to 1,000 items each: some seconds of work. More are turned away."""
+
 RECOUNT_RECORDS = 2000
 """Records of the last 50 ms before a crash, at the highest rate many times over."""
 
@@ -61,6 +65,12 @@ class PolicyStale(GatewayError):
 
     # Not there now, and there soon: callers see UNAVAILABLE.
     code = "store_unavailable"
+
+
+class Overloaded(GatewayError):
+    """More at once than is taken on: callers see RESOURCE_EXHAUSTED."""
+
+    code = "overloaded"
 
 
 class FeedsEngine:
@@ -85,6 +95,8 @@ class FeedsEngine:
         self._positions: dict[str, int] = {}
         self._unrecorded: Sequence[bytes] = parts.store.unconfirmed_records()
         self._moved = threading.Condition()
+        self._followers: set[asyncio.Future[None]] = set()
+        self._reporting = 0
         self._epoch = -1
         self.in_flight = InFlight()
 
@@ -174,6 +186,8 @@ class FeedsEngine:
         self.metrics.records.labels(topic).inc(len(entries))
         self.metrics.shares.inc(len(batch.change.shares))
         self._wake(batch.wake)
+        if self._followers:
+            self._on_loop(self._tell_followers)
         return len(entries)
 
     def _record_rest(self) -> None:
@@ -184,8 +198,12 @@ class FeedsEngine:
 
     def _wake(self, streams: frozenset[str]) -> None:
         # Who takes an event after this look finds what is committed already.
-        if not streams.isdisjoint(self._wakes) and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._set, streams)
+        if not streams.isdisjoint(self._wakes):
+            self._on_loop(partial(self._set, streams))
+
+    def _on_loop(self, work: Callable[[], None]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(work)
 
     def _set(self, streams: frozenset[str]) -> None:
         for stream_id in streams:
@@ -193,11 +211,28 @@ class FeedsEngine:
             if event is not None:
                 event.set()
 
-    def wait_caught_up(self, timeout_s: float) -> None:
-        """Waits, off the loop, until what was in the gateway's journal by now is fanned out."""
+    async def caught_up(self, timeout_s: float) -> bool:
+        """Waits, on the loop, until what was in the gateway's journal by now is fanned out."""
         end = self.parts.gateway_journal.end(EVALUATIONS)
-        with self._moved:
-            self._moved.wait_for(lambda: self._positions.get(EVALUATIONS, -1) >= end, timeout_s)
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + timeout_s
+        while self.fanned_out() < end:
+            moved: asyncio.Future[None] = loop.create_future()
+            self._followers.add(moved)
+            try:
+                # What moves after this look tells.
+                if self.fanned_out() < end:
+                    await asyncio.wait_for(moved, deadline_s - loop.time())
+            except TimeoutError:
+                return False
+            finally:
+                self._followers.discard(moved)
+        return True
+
+    def _tell_followers(self) -> None:
+        for moved in self._followers:
+            if not moved.done():
+                moved.set_result(None)
 
     def fanned_out(self) -> int:
         """Position of the gateway's journal up to which shares can be looked up."""
@@ -324,6 +359,17 @@ class FeedsEngine:
             self.parts.store.note_sent(left)
 
     # Reports.
+
+    @contextmanager
+    def report_slot(self) -> Iterator[None]:
+        """One call that reports, from its arrival to its answer. Raises Overloaded where too many wait."""
+        if self._reporting >= REPORTS_WAITING:
+            raise Overloaded("too many reports wait: keep the items and report them again later")
+        self._reporting += 1
+        try:
+            yield
+        finally:
+            self._reporting -= 1
 
     async def report(self, work: Callable[[], T]) -> T:
         """Runs `work` on the thread that reports are taken on, one at a time."""

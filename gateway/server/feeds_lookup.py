@@ -51,6 +51,9 @@ CATCH_UP_MAX_MS = 25
 WAITING_MAX_CALLS = 1024
 """Look-ups that wait for the fan-out at once; more are answered with what there is."""
 
+LOOKUPS_AT_ONCE = 1024
+"""Of one connection, which waits before it sends more; in all where there is no native front."""
+
 MAX_REQUEST_BYTES = 64 * 1024
 """A full request has under 1 KiB."""
 
@@ -79,6 +82,7 @@ class LookupFront:
             io_threads=_IO_THREADS,
             client_key_metadata="authorization",
             keepalive_permit_without_calls=True,
+            max_concurrent_streams=LOOKUPS_AT_ONCE,
         )
         self._front.set_fallback(fallback_path)
         self._front.start()

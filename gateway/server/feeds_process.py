@@ -140,7 +140,9 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         servicer = FeedServicer(engine, authenticator)
         feed_pb2_grpc.add_FeedServiceServicer_to_server(servicer, grpc_server)  # type: ignore[no-untyped-call]
 
-    fallback = fallback_socket(state.run) if has_native_front() else ""
+    # Whoever does without the library in the gateway does without it here.
+    native = settings.gateway.front != "grpcio" and has_native_front()
+    fallback = fallback_socket(state.run) if native else ""
     server = ServerThread(
         f"unix:{fallback}" if fallback else settings.feeds.listen_grpc,
         add,
@@ -160,6 +162,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         server.call(http.start(), STEP_TIMEOUT_S)
         _await_first_view(engine, stop)
         engine.follow_policy()
+        engine.recount_lookups()
         tasks.start("feeds-fan-out", engine.fan_out)
         house = chores(engine, authenticator.refresh)
         tasks.start("feeds-housekeeping", partial(keep_house, house, metrics.faults.inc))
@@ -176,7 +179,6 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
             )
             # Ready means able to answer.
             parts.lookup_switches.step()
-            engine.recount_lookups()
             tasks.start("feeds-lookups", desk.run)
         # What start-up made stays for good: no later collection has to go through it.
         gc.collect()

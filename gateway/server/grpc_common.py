@@ -39,6 +39,7 @@ STATUS_OF_CODE: dict[str, grpc.StatusCode] = {
     "switches_unavailable": grpc.StatusCode.UNAVAILABLE,
     "policy_store_unavailable": grpc.StatusCode.UNAVAILABLE,
     "deadline_exceeded": grpc.StatusCode.DEADLINE_EXCEEDED,
+    "overloaded": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "store_unavailable": grpc.StatusCode.UNAVAILABLE,
 }
 

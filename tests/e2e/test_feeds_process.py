@@ -34,7 +34,7 @@ from tests.unit.feeds.records import LOOKUP, SSF, decision, evaluation, referenc
 
 BANK = "northgate-bank"
 SHARED, WAITING, KILLED, CRASHED = "bank-shared", "bank-waiting", "bank-killed", "bank-crashed"
-ACKING, ASKED, SLOW = "bank-acking", "bank-asked", "bank-slow"
+ACKING, ASKED, SLOW, COUNTED = "bank-acking", "bank-asked", "bank-slow", "bank-counted"
 """A recipient, and so a stream, for each test: they share one process."""
 
 DEADLINE_S = 20.0
@@ -114,7 +114,7 @@ class Feeds:
 @pytest.fixture(scope="module")
 def feeds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feeds]:
     installation = Installation(tmp_path_factory.mktemp("feeds"), processes=("feeds",))
-    for recipient_id in (SHARED, WAITING, KILLED, CRASHED, ACKING, ASKED, SLOW):
+    for recipient_id in (SHARED, WAITING, KILLED, CRASHED, ACKING, ASKED, SLOW, COUNTED):
         installation.token(recipient_id, "issuer")
     with installation:
         running = Feeds(installation)
@@ -343,6 +343,15 @@ def test_what_a_slow_receiver_has_not_read_does_not_leave_after_the_kill(feeds: 
     assert after == b"", "left the process after the kill had returned"
     [first, *_] = feeds.poll(SLOW, maxEvents=5)["sets"]
     assert first.endswith(".w"), "nothing was acknowledged: the places are offered again"
+
+
+def test_a_look_up_just_before_a_crash_is_counted_at_the_next_start(feeds: Feeds) -> None:
+    [number] = feeds.pay(1, COUNTED)
+    assert feeds.call("Lookup", v1.LookupRequest(match=references(number)), COUNTED).shares
+    feeds.installation.supervisor.signal("feeds", signal.SIGKILL)
+    feeds.installation.supervisor.respawn("feeds")
+    left = shares_already_left(feeds.state.feeds_db, "risk-score", COUNTED)
+    assert (left.lookup, left.shares) == (1, 1)
 
 
 class _Receiver:
