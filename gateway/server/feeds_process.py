@@ -153,9 +153,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
     app = SsfApp(engine, authenticator, issuer_url=settings.issuer_url, jwks=parts.keys.public_jwks())
     http = _Http(engine, app, settings.feeds.listen_http)
     metrics_host, _, metrics_port = settings.feeds.metrics.rpartition(":")
-    exposition, exposition_thread = start_http_server(
-        int(metrics_port), addr=metrics_host, registry=metrics.registry
-    )
+    exposition, exposition_thread = start_http_server(int(metrics_port), metrics_host, metrics.registry)
     tasks = ThreadTasks(on_failure)
     port = server.port
     try:
@@ -184,17 +182,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         gc.collect()
         gc.freeze()
         server.set_serving(True)
-        grpc_host, http_host = (
-            address.rpartition(":")[0] for address in (settings.feeds.listen_grpc, settings.feeds.listen_http)
-        )
-        state.write_ready(
-            "feeds",
-            {
-                "grpc": f"{grpc_host}:{port}",
-                "http": f"http://{http_host}:{http.port}",
-                "metrics": f"{metrics_host}:{exposition.server_port}",
-            },
-        )
+        _write_ready(settings, grpc=port, http=http.port, metrics=exposition.server_port)
         _log.info("ready")
         stop.wait()
         server.set_serving(False)
@@ -209,6 +197,22 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         exposition_thread.join()
     _log.info("stopped")
     return EXIT_FAULT if failed else 0
+
+
+def _write_ready(settings: Settings, *, grpc: int, http: int, metrics: int) -> None:
+    """Ports as they are: those asked for may be 0."""
+    feeds = settings.feeds
+    grpc_host, http_host, metrics_host = (
+        address.rpartition(":")[0] for address in (feeds.listen_grpc, feeds.listen_http, feeds.metrics)
+    )
+    settings.state.write_ready(
+        "feeds",
+        {
+            "grpc": f"{grpc_host}:{grpc}",
+            "http": f"http://{http_host}:{http}",
+            "metrics": f"{metrics_host}:{metrics}",
+        },
+    )
 
 
 def _await_first_view(engine: FeedsEngine, stop: threading.Event) -> None:
