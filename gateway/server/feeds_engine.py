@@ -115,8 +115,8 @@ class FeedsEngine:
         return view is not None and self.parts.switches.fresh() and still_open(items, view)
 
     async def watch_switches(self) -> None:
-        """Polls and renews, on the loop that everything leaves from, until closed."""
-        while not self.closing:
+        """Polls and renews, on the loop that everything leaves from, until cancelled."""
+        while True:
             self.follow_switches()
             await asyncio.sleep(POLL_MS / 1000)
 

@@ -47,6 +47,10 @@ class InFlight:
         self._held[transport] = items
         try:
             yield
+        except BaseException:
+            # Whoever gives up, at a shutdown say, leaves nothing behind that flows on by itself.
+            drop(transport)
+            raise
         finally:
             self._held.pop(transport, None)
 

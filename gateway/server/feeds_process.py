@@ -9,6 +9,7 @@ import gc
 import signal
 import sys
 import threading
+from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -97,8 +98,11 @@ class _Http:
         self._engine.closing = True
         self._engine.release_waiting()
         await self._runner.cleanup()
+        # Not before: what is still being read has to hear of a kill.
         if self._watch is not None:
-            await self._watch
+            self._watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watch
 
 
 def run(settings: Settings) -> int:
@@ -167,17 +171,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         if fallback:
             front = LookupFront(settings.feeds.listen_grpc, fallback_path=fallback)
             port = front.port
-            desk = LookupDesk(
-                front,
-                engine,
-                authenticator,
-                reader=parts.lookup_reader,
-                gateway_journal=parts.lookup_journal,
-                switches=parts.lookup_switches,
-            )
-            # Ready means able to answer.
-            parts.lookup_switches.step()
-            tasks.start("feeds-lookups", desk.run)
+            tasks.start("feeds-lookups", _lookup_desk(front, engine, authenticator).run)
         # What start-up made stays for good: no later collection has to go through it.
         gc.collect()
         gc.freeze()
@@ -197,6 +191,20 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         exposition_thread.join()
     _log.info("stopped")
     return EXIT_FAULT if failed else 0
+
+
+def _lookup_desk(front: LookupFront, engine: FeedsEngine, authenticator: Authenticator) -> LookupDesk:
+    parts = engine.parts
+    # Ready means able to answer.
+    parts.lookup_switches.step()
+    return LookupDesk(
+        front,
+        engine,
+        authenticator,
+        reader=parts.lookup_reader,
+        gateway_journal=parts.lookup_journal,
+        switches=parts.lookup_switches,
+    )
 
 
 def _write_ready(settings: Settings, *, grpc: int, http: int, metrics: int) -> None:

@@ -12,7 +12,6 @@ from gateway.feeds.delivery import MAX_ANSWERS, Polled, Reply
 from gateway.feeds.records import stream_of
 from gateway.records.errors import GatewayError
 from gateway.server.feeds_engine import FeedsEngine
-from gateway.server.feeds_in_flight import drop
 from gateway.server.identity import Authenticator
 
 LONG_POLL_S = 30.0
@@ -162,7 +161,7 @@ class SsfApp:
         response = web.StreamResponse(headers={"Content-Type": _JSON, "Cache-Control": "no-store"})
         await response.prepare(request)
         transport = request.transport
-        if transport is None:
+        if transport is None or transport.is_closing():
             raise ConnectionResetError
         if reply.items and not self._engine.may_leave(reply.items):
             await response.write_eof(b'{"sets":{},"moreAvailable":true}')
@@ -172,7 +171,6 @@ class SsfApp:
             for start in range(0, len(body), WRITE_CHUNK_BYTES):
                 # From here to the write there is no await: what is checked is what leaves.
                 if reply.items and not self._engine.may_leave(reply.items):
-                    drop(transport)
                     raise ConnectionResetError
                 await response.write(body[start : start + WRITE_CHUNK_BYTES])
             await response.write_eof()
