@@ -43,7 +43,7 @@ class LazyCommands(click.Group):
         return command
 
 
-@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyCommands)
 @click.version_option(package_name="issuernetwork")
 def ein() -> None:
     """Enhanced Issuer Network gateway: share payment risk signals under consent, and prove what it did."""
