@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from bench.enrich import enrich
 from bench.journal import journal_append
+from bench.lookup import lookup
 from bench.result import FULL, QUICK, Scale
 
 BENCHMARKS: dict[str, Callable[[Scale], str]] = {
@@ -12,6 +13,7 @@ BENCHMARKS: dict[str, Callable[[Scale], str]] = {
     "enrich_unary_grpcio": lambda scale: enrich("enrich_unary_grpcio", "grpcio", scale),
     "enrich_batch32": lambda scale: enrich("enrich_batch32", "native", scale, batch=True),
     "journal_append": lambda scale: journal_append(scale.runs),
+    "lookup": lookup,
 }
 
 

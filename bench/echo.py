@@ -1,5 +1,7 @@
 """The reference: a bare grpc.aio server that takes bytes and answers with bytes of a given size."""
 
+from __future__ import annotations
+
 import asyncio
 import sys
 
@@ -13,7 +15,7 @@ async def serve(answer: bytes) -> None:
         return answer
 
     server = grpc.aio.server()
-    handler = grpc.unary_unary_rpc_method_handler(echo)
+    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(echo)
     server.add_registered_method_handlers("bench.Echo", {"Echo": handler})
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Echo", {"Echo": handler}),))
     port = server.add_insecure_port("127.0.0.1:0")
