@@ -1,6 +1,7 @@
 """How much traffic an effect takes before the sequence shows it."""
 
 import math
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -16,6 +17,12 @@ def test_one_card_fewer_would_not_show_the_effect(effect: float) -> None:
         return (sequence_factor(n) + Z_80) * math.sqrt(4 * 0.85 * 0.15 / n)
 
     assert needed(cards) <= effect < needed(cards - 1)
+
+
+def test_the_readme_says_what_one_point_takes() -> None:
+    readme = (Path(__file__).resolve().parents[3] / "README.md").read_text()
+    thousands = round(cards_for_effect(0.01, rate=0.85), -3)
+    assert f"about {thousands:,} payments" in readme
 
 
 def test_about_four_in_five_experiments_of_that_size_exclude_zero() -> None:
