@@ -1,7 +1,6 @@
 """What is counted: one key a kind, from a payment."""
 
 from enum import IntEnum
-from typing import Final
 
 from enrichment.payment import Payment
 from issuernetwork.v1.common_pb2 import UNIT_SOURCE_CARD_REF
@@ -14,9 +13,6 @@ class VelocityKind(IntEnum):
     MERCHANT = 1
     IP = 2
     DEVICE = 3
-
-
-KIND_COUNT: Final = len(VelocityKind)
 
 
 def velocity_values(payment: Payment, *, sender_id: str = "") -> tuple[str | None, ...]:

@@ -28,6 +28,10 @@ _REPORTING = "fraud_reporting"
 _SCORE_FIELDS = ("score_norm", "score_raw")
 
 
+COMPOSITE_IIN_DIGITS = 6
+"""Both sides of an authorization may know so many digits of every card (docs/reference/feed.md)."""
+
+
 def reference_keys(references: Mapping[str, Any]) -> list[str]:
     """Match keys in the canonical form that sealed bodies carry, those that name one authorization first."""
     acquirer = references.get("acquiring_institution_id", "")
@@ -39,7 +43,8 @@ def reference_keys(references: Mapping[str, Any]) -> list[str]:
     if not keys:
         # The composite only narrows down: it is for those who have nothing better.
         names = ("amount_minor", "currency", "iin", "last4", "card_acceptor_id")
-        keys.append("cmp:" + ":".join(str(references.get(name, "")) for name in names))
+        values = {**references, "iin": str(references.get("iin", ""))[:COMPOSITE_IIN_DIGITS]}
+        keys.append("cmp:" + ":".join(str(values.get(name, "")) for name in names))
     return keys
 
 

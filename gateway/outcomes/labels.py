@@ -17,7 +17,7 @@ from gateway.outcomes.matching import (
     is_composite,
     match_keys,
 )
-from gateway.outcomes.receipts import BAD_ID, ID, Issue, Verdict, bad_time
+from gateway.outcomes.receipts import BAD_ID, ID, PAYMENT_ID, Issue, Verdict, bad_time
 from gateway.programs.table import ProgramEntry, Query, ReleaseTable
 from gateway.records.reasons import Reason, Withhold
 from gateway.sealing.body import sealed_body
@@ -315,7 +315,7 @@ def _cleaned(label: v1.LabelEvent, now_ms: int) -> tuple[v1.LabelEvent, tuple[Is
     for name, pattern, mend in (
         ("source_ref", ID, BAD_ID),
         ("share_id", ID, BAD_ID),
-        ("payment_intent_id", ID, BAD_ID),
+        ("payment_intent_id", PAYMENT_ID, BAD_ID),
         ("fraud_type", FRAUD_TYPE, "1 to 16 letters and digits"),
         ("currency", CURRENCY, "ISO 4217 alphabetic code"),
     ):

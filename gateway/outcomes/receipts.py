@@ -14,6 +14,9 @@ MAX_ITEMS = 1000
 ID = re.compile(r"[\x21-\x7e]{1,64}")
 """What recipients and sources choose as ids: printable ASCII, at most 64 (feed.proto)."""
 
+PAYMENT_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,64}")
+"""Ids of payments, as Enrich takes them: any text without control characters, at most 64."""
+
 SKEW_AHEAD_MS = 60_000
 """Clocks may run this much ahead (CONTRACT, Bad input)."""
 

@@ -108,6 +108,14 @@ class LeaseBoard(Protocol):
 
     def read_all(self) -> Sequence[Lease]: ...
 
+    def fence(self, worker_id: str) -> bool:
+        """Ends a worker whose lease has run out because it was stopped; true where that was so.
+
+        Between its last look at the switches and its write such a worker may stand still for any time, and
+        go on behind the back of a kill. Nothing that it checks by itself can help: it has checked already.
+        """
+        ...
+
 
 class SwitchWatcher:
     """What one worker knows of the switches. Pure: it is told of polls and publications.
@@ -228,6 +236,9 @@ class Stopped:
     effective_after_ms: int
     workers_acknowledged: tuple[str, ...]
     workers_expired: tuple[str, ...]
+    workers_fenced: tuple[str, ...] = ()
+    """Those of the expired that were stopped and had to be ended."""
+
     workers_waiting: tuple[str, ...] = ()
     """Not empty only where the time was over: then the stop is written, and not yet everywhere in effect."""
 
@@ -262,9 +273,9 @@ def await_epoch(
                 expired.append(lease.worker_id)
         over = now_ns - since_ns >= timeout_ms * MS
         if not waiting or over:
-            return Stopped(
-                epoch, (now_ns - since_ns) // MS, tuple(acknowledged), tuple(expired), tuple(waiting)
-            )
+            fenced = tuple(worker_id for worker_id in expired if board.fence(worker_id))
+            took_ms = (clock.monotonic_ns() - since_ns) // MS
+            return Stopped(epoch, took_ms, tuple(acknowledged), tuple(expired), fenced, tuple(waiting))
         wait_s(ACKNOWLEDGE_POLL_MS / 1_000)
 
 

@@ -10,7 +10,20 @@ CONFIG = 78
 INTERRUPTED = 130
 
 _OF_SETTINGS = frozenset(
-    ("settings_invalid", "identity_invalid", "policy_invalid", "no_policy", "key_files", "bad_key")
+    (
+        "account_input_invalid",
+        "bad_key",
+        "identity_invalid",
+        "key_files",
+        "lake_missing",
+        "no_policy",
+        "no_such_snapshot",
+        "policy_invalid",
+        "settings_invalid",
+        "simulation_failed",
+        "switch_refused",
+        "truth_invalid",
+    )
 )
 """Machine codes of errors that starting again does not mend: somebody has to change a file."""
 

@@ -68,7 +68,7 @@ class PolicyStale(GatewayError):
 
 
 class Overloaded(GatewayError):
-    """More at once than is taken on: callers see RESOURCE_EXHAUSTED."""
+    """More at once than is taken on: callers see UNAVAILABLE and try again."""
 
     code = "overloaded"
 

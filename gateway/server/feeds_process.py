@@ -18,11 +18,11 @@ import structlog
 from aiohttp import web
 from prometheus_client import start_http_server
 
-from gateway.backends.embedded.keyfiles import KeyFileError
 from gateway.programs.documents import load_policy
 from gateway.programs.table import ReleaseTable, compile_table
 from gateway.records.errors import GatewayError
 from gateway.runtime.tasks import ThreadTasks
+from gateway.server import exit_codes
 from gateway.server.bootstrap.feeds import FeedsParts, build_feeds
 from gateway.server.feed_service import SERVICE, FeedServicer
 from gateway.server.feeds_engine import FeedsEngine
@@ -35,9 +35,6 @@ from gateway.server.logs import configure_logs
 from gateway.server.settings import Settings
 from gateway.server.ssf_http import SsfApp
 from issuernetwork.v1 import feed_pb2_grpc
-
-EXIT_FAULT = 70
-EXIT_CONFIG = 78
 
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread of Python may keep the others waiting."""
@@ -122,7 +119,7 @@ def run(settings: Settings) -> int:
         parts = build_feeds(settings)
     except GatewayError as refused:
         _log.error(refused.code, public=refused.public)
-        return EXIT_CONFIG if isinstance(refused, KeyFileError) else EXIT_FAULT
+        return exit_codes.of(refused)
     try:
         return _serve(settings, parts, stop)
     finally:
@@ -190,7 +187,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         exposition.server_close()
         exposition_thread.join()
     _log.info("stopped")
-    return EXIT_FAULT if failed else 0
+    return exit_codes.FAULT if failed else 0
 
 
 def _lookup_desk(front: LookupFront, engine: FeedsEngine, authenticator: Authenticator) -> LookupDesk:

@@ -39,7 +39,7 @@ from gateway.server.outcome_service import SERVICE as OUTCOME_SERVICE
 from gateway.server.outcome_service import OutcomeServicer
 from gateway.server.program_service import SERVICE as PROGRAM_SERVICE
 from gateway.server.program_service import ProgramService
-from gateway.server.settings import Settings
+from gateway.server.settings import Settings, SettingsInvalid
 from gateway.server.state import StateDir
 from gateway.sharing.loop import HotLoop
 from gateway.sharing.ports import METHOD_PATHS
@@ -293,7 +293,9 @@ def _front(
             from gateway.server.fronts.native import NativeFront
         except ImportError:
             if chosen == "native":
-                raise
+                raise SettingsInvalid(
+                    "gateway.front: native needs the library pygrpc-native; install it, or set auto or grpcio"
+                ) from None
             chosen = "grpcio"
     if chosen == "grpcio":
         front = GrpcioFront(settings.gateway.listen, add=add, services=services, on_fault=on_fault)

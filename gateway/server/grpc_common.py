@@ -31,15 +31,13 @@ STATUS_OF_CODE: dict[str, grpc.StatusCode] = {
     "invalid_argument": grpc.StatusCode.INVALID_ARGUMENT,
     "unauthenticated": grpc.StatusCode.UNAUTHENTICATED,
     "permission_denied": grpc.StatusCode.PERMISSION_DENIED,
-    "not_found": grpc.StatusCode.NOT_FOUND,
-    "already_exists": grpc.StatusCode.ALREADY_EXISTS,
     "journal_unavailable": grpc.StatusCode.UNAVAILABLE,
     "journal_undetermined": grpc.StatusCode.UNAVAILABLE,
     "key_unavailable": grpc.StatusCode.UNAVAILABLE,
     "switches_unavailable": grpc.StatusCode.UNAVAILABLE,
     "policy_store_unavailable": grpc.StatusCode.UNAVAILABLE,
     "deadline_exceeded": grpc.StatusCode.DEADLINE_EXCEEDED,
-    "overloaded": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "overloaded": grpc.StatusCode.UNAVAILABLE,
     "store_unavailable": grpc.StatusCode.UNAVAILABLE,
 }
 

@@ -16,6 +16,7 @@ from gateway.measurement.flatten import RecordUnreadable
 from gateway.measurement.tail import Round
 from gateway.records.errors import GatewayError
 from gateway.records.journal import JournalCorrupt
+from gateway.server import exit_codes
 from gateway.server.bootstrap.measure import LakeBusy, MeasureParts, build_measure
 from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Authenticator
@@ -23,8 +24,6 @@ from gateway.server.logs import configure_logs
 from gateway.server.measurement_service import MeasurementServicer
 from gateway.server.settings import Settings
 from issuernetwork.v1 import measurement_pb2, measurement_pb2_grpc
-
-EXIT_FAULT = 70
 
 ROUND_INTERVAL_S = 0.5
 """Rounds are apart on purpose: each writes a file a table, and nobody needs uplift sooner. So no wake-up."""
@@ -127,7 +126,7 @@ def run(settings: Settings) -> int:
         parts = build_measure(state)
     except LakeBusy as busy:
         _log.error(busy.code, public=busy.public)
-        return EXIT_FAULT
+        return exit_codes.FAULT
     try:
         return _serve(settings, parts, stop)
     finally:
@@ -167,7 +166,7 @@ def _serve(settings: Settings, parts: MeasureParts, stop: threading.Event) -> in
         loop.drain()
     except (JournalCorrupt, RecordUnreadable) as fault:
         _log.error(fault.code, public=fault.public)
-        return EXIT_FAULT
+        return exit_codes.FAULT
     finally:
         state.clear_ready("measure")
         server.close()

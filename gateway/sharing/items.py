@@ -56,9 +56,6 @@ class Tally:
         self.withheld[reason] = self.withheld.get(reason, 0) + 1
 
 
-_OVERLOADED = "overloaded"
-
-
 def unevaluated(request_id: str, degraded_reason: str) -> bytes:
     """The answer where nothing was evaluated, recorded or shared: the payment goes on without us."""
     return enrichment_pb2.EnrichAuthorizationResponse(

@@ -26,6 +26,7 @@ from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.programs import switches
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
+from gateway.server.supervisor import ProcessFailed
 from issuernetwork.v1 import common_pb2 as common
 from issuernetwork.v1 import enrichment_pb2_grpc as enrichment_rpc
 from issuernetwork.v1 import feed_pb2 as feed
@@ -160,7 +161,7 @@ class _Load(threading.Thread):
                     async with session.post(url, json=body, timeout=aiohttp.ClientTimeout(5)) as reply:
                         reply.raise_for_status()
                         sets = (await reply.json(content_type=None))["sets"]
-                except (aiohttp.ClientError, TimeoutError, KeyError, OSError):
+                except (aiohttp.ClientError, ProcessFailed, TimeoutError, KeyError, OSError):
                     await asyncio.sleep(0.05)
                     continue
                 acks = list(sets)
@@ -178,10 +179,19 @@ class _Load(threading.Thread):
         self._ends.polls.append(_Seen(asked, came, data))
 
     async def _look_up(self) -> None:
+        while not self._over.is_set():
+            ready = self._i.state.read_ready("feeds")
+            if ready is None:
+                await asyncio.sleep(0.02)
+                continue
+            await self._look_up_at(ready["grpc"])
+
+    async def _look_up_at(self, address: str) -> None:
+        """Until the feeds have another address: they were started again."""
         issuer = self._i.metadata(ISSUER)
-        async with grpc.aio.insecure_channel(self._i.address("feeds", "grpc")) as channel:
+        async with grpc.aio.insecure_channel(address) as channel:
             lookup = feed_rpc.FeedServiceStub(channel).Lookup
-            while not self._over.is_set():
+            while not self._over.is_set() and self._same_address("feeds", address):
                 if self._recent:
                     question = feed.LookupRequest(match=self._recent[-1])
                     asked = time.monotonic()
@@ -214,6 +224,7 @@ class _Rounds:
         self.took_ms: dict[str, list[int]] = {}
         self.late: list[str] = []
         self.expired = 0
+        self.fenced = 0
 
     def _flows(self) -> None:
         """Waits until shares reach the caller, the stream and look-ups again."""
@@ -239,6 +250,7 @@ class _Rounds:
         if variant in ("gateway stopped", "feeds stopped"):
             # Only now: what it does next, it does behind the kill's back.
             time.sleep(GRACE_S)
+            self.fenced += len(stopped.workers_fenced)
         self._after(variant)
         time.sleep(WATCH_S)
         self.late += [f"{variant}: {text}" for text in self.ends.after(returned)]
@@ -254,12 +266,12 @@ class _Rounds:
             self._i.supervisor.children["gateway"].popen.wait()  # type: ignore[union-attr]
 
     def _after(self, variant: str) -> None:
-        if variant == "gateway stopped":
-            self._i.supervisor.signal("gateway", signal.SIGCONT)
-        elif variant == "feeds stopped":
-            self._i.supervisor.signal("feeds", signal.SIGCONT)
-        elif variant == "gateway down":
-            self._i.supervisor.respawn("gateway")
+        name = variant.partition(" ")[0]
+        if variant.endswith("stopped"):
+            self._i.supervisor.signal(name, signal.SIGCONT)
+        if variant != "plain":
+            # A stopped worker was ended by the kill; under `ein up` it would be back by itself.
+            self._i.supervisor.respawn(name)
 
     def close(self) -> None:
         self._store.close()
@@ -300,6 +312,7 @@ def run(full: bool) -> dict[str, Any]:
         "limit_ms": LIMIT_MS,
         "left_after_return": len(trial.late),
         "leases_run_out": trial.expired,
+        "stopped_workers_ended": trial.fenced,
         "answers": len(trial.ends.answers),
         "calls_without_answer": trial.ends.failures,
         "stream_places": len(places),

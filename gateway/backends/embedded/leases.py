@@ -6,8 +6,11 @@ so that all its processes compare the same time: a lease of another machine has 
 
 import os
 import re
+import signal
 import struct
+import time
 import zlib
+from pathlib import Path
 from typing import Final
 
 from gateway.programs.switches import LEASE_GRACE_MS, LEASE_MS, Lease, SwitchStoreUnavailable
@@ -25,6 +28,12 @@ DEAD_AFTER_MS: Final = 3_600_000
 """A lease that ran out so long ago has no worker: one that slept through it renews within POLL_MS."""
 
 _WORKER_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+FENCE_WAIT_S: Final = 0.2
+"""A stopped process that is sent SIGKILL is gone within a millisecond or so."""
+
+_OURS: Final = (b"gateway.server.cli.main", b"/ein\0")
+"""In the command line of every process of ours: a process id may have been given to another since."""
 
 
 class FileLeaseBoard:
@@ -61,6 +70,23 @@ class FileLeaseBoard:
         leases = [self._read(name) for name in names]
         return [lease for lease in leases if lease is not None]
 
+    def fence(self, worker_id: str) -> bool:
+        """Ends the worker's process where it is stopped (Linux). One that runs looks again by itself."""
+        process = _process_of(worker_id)
+        if process is None or _state(process) not in ("T", "t"):
+            return False
+        try:
+            command = (process / "cmdline").read_bytes()
+            if not any(mark in command for mark in _OURS):
+                return False
+            os.kill(int(process.name), signal.SIGKILL)
+        except OSError:
+            return False  # gone meanwhile, or another user's
+        deadline_s = time.monotonic() + FENCE_WAIT_S
+        while _state(process) not in ("", "Z", "X") and time.monotonic() < deadline_s:
+            time.sleep(0.001)
+        return True
+
     def sweep(self, clock: Clock) -> int:
         """Removes what workers left that were killed; how many. A lease that may still count stays."""
         swept = 0
@@ -94,6 +120,21 @@ class FileLeaseBoard:
         if not _WORKER_ID.fullmatch(worker_id):
             raise ValueError("a worker id is lower case letters, digits, dots, dashes, at most 64")
         return os.path.join(self._directory, worker_id)
+
+
+def _process_of(worker_id: str) -> Path | None:
+    """The process that a worker id ends with; None without such a number."""
+    number = worker_id.rpartition("-")[2]
+    return Path("/proc") / number if number.isdecimal() else None
+
+
+def _state(process: Path) -> str:
+    """State of a process as proc(5) has it, "T" stopped and "t" traced; "" where there is none."""
+    try:
+        stat = (process / "stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[0]
 
 
 def _lease(name: str, raw: bytes) -> Lease:

@@ -24,12 +24,10 @@ from gateway.programs.switches import EVERY_ISSUER, Stopped, SwitchRefused
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.disk import RealDisk
+from gateway.server import exit_codes
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.settings import load_settings
 from gateway.server.state import StateDir
-
-EXIT_NOT_EVERYWHERE = 1
-"""The stop is written, and some worker has neither acknowledged nor run out within the time."""
 
 
 class _Stop(Protocol):
@@ -104,7 +102,7 @@ def _run(stop: _Stop, program: str, issuer_id: str, reason: str, config_path: Pa
     left = count_shares(state, program, issuer_id)
     click.echo(_as_json(program, issuer_id, stopped, left) if as_json else _as_text(program, stopped, left))
     if stopped.workers_waiting:
-        raise click.exceptions.Exit(EXIT_NOT_EVERYWHERE)
+        raise click.exceptions.Exit(exit_codes.CHECK_FAILED)
 
 
 def _as_json(program: str, issuer_id: str, stopped: Stopped, left: dict[str, int] | None) -> str:
@@ -116,6 +114,7 @@ def _as_json(program: str, issuer_id: str, stopped: Stopped, left: dict[str, int
             "effective_after_ms": stopped.effective_after_ms,
             "workers_acknowledged": list(stopped.workers_acknowledged),
             "workers_expired": list(stopped.workers_expired),
+            "workers_fenced": list(stopped.workers_fenced),
             "workers_waiting": list(stopped.workers_waiting),
             "shares_already_left": left,
         }
@@ -129,6 +128,8 @@ def _as_text(program: str, stopped: Stopped, left: dict[str, int] | None) -> str
         f" {len(stopped.workers_expired)} with no lease any more",
         f"  already left: {_left_text(left)}",
     ]
+    if stopped.workers_fenced:
+        lines.append(f"  ended, since they were stopped: {', '.join(stopped.workers_fenced)}")
     if stopped.workers_waiting:
         lines.append(f"  NOT YET IN EFFECT at: {', '.join(stopped.workers_waiting)}. End these workers.")
     return "\n".join(lines)

@@ -56,6 +56,9 @@ class Board:
     def release(self, worker_id: str) -> None:
         self.leases.pop(worker_id, None)
 
+    def fence(self, worker_id: str) -> bool:
+        return False
+
     def read_all(self) -> Sequence[Lease]:
         return list(self.leases.values())
 

@@ -39,6 +39,9 @@ class Context:
 class Hanging(FileLeaseBoard):
     """One worker renews an old epoch without end."""
 
+    def fence(self, worker_id: str) -> bool:
+        return False
+
     def read_all(self) -> list[Lease]:
         return [Lease("rogue", 0, SystemClock().monotonic_ns() + LEASE_MS * MS)]
 

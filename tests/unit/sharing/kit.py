@@ -84,6 +84,9 @@ class Switchboard:
     def release(self, worker_id: str) -> None:
         self.leases.pop(worker_id, None)
 
+    def fence(self, worker_id: str) -> bool:
+        return False
+
     def read_all(self) -> list[Lease]:
         return list(self.leases.values())
 
