@@ -61,7 +61,7 @@ def main() -> None:
         sys.exit(exit_codes.USAGE)
     except GatewayError as refused:
         click.echo(f"ein: {refused.code}: {refused.public}", err=True)
-        sys.exit(exit_codes.of(refused))
+        sys.exit(exit_codes.CONFIG)
     sys.exit(code if isinstance(code, int) else 0)
 
 
