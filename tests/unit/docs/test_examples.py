@@ -46,11 +46,15 @@ def run(arguments: list[str], installation: Installation, *, recipient_id: str =
         "EIN_KEY": f"{recipient_id}.jwk",
         "EIN_ISS": ISSUER_URL,
     }
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=installation.folder, env=environment, capture_output=True, text=True,
-        timeout=TIMEOUT_S, check=False,
-    )  # fmt: skip
+    # A busy machine may outlast an example's production deadline: it is given a second go.
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=installation.folder, env=environment, capture_output=True, text=True,
+            timeout=TIMEOUT_S, check=False,
+        )  # fmt: skip
+        if done.returncode == 0:
+            break
     assert done.returncode == 0, done.stderr
     return done.stdout
 
