@@ -23,7 +23,7 @@ DEADLINE_S = 20.0
 
 SLOW_GATEWAY = """
 import pathlib, sys, time
-from gateway.server import gateway_process
+from gateway.server.gateway import process as gateway_process
 from gateway.server.cli.main import main
 
 folder, load = pathlib.Path(sys.argv.pop()), gateway_process.policy_in_force

@@ -23,8 +23,8 @@ from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.server.gateway.outcome_service import OutcomeRecorder
 from gateway.server.identity import Authenticator
-from gateway.server.outcome_service import OutcomeRecorder
 from gateway.server.state import StateDir
 from gateway.sharing.gateway import Gateway
 from gateway.sharing.remembered import WINDOW_MS, Remembered, tail_start

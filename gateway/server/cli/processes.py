@@ -42,7 +42,7 @@ def _public(fault: OSError | RuntimeError) -> str:
 @config_option
 def gateway_command(config_path: Path) -> None:
     """Run the gateway: enrichment and outcomes over gRPC."""
-    from gateway.server.gateway_process import run
+    from gateway.server.gateway.process import run
 
     _run(run, config_path)
 
@@ -51,7 +51,7 @@ def gateway_command(config_path: Path) -> None:
 @config_option
 def feeds_command(config_path: Path) -> None:
     """Run the feeds: delivery to issuers, lookup, receipts and labels."""
-    from gateway.server.feeds_process import run
+    from gateway.server.feeds.process import run
 
     _run(run, config_path)
 
@@ -60,7 +60,7 @@ def feeds_command(config_path: Path) -> None:
 @config_option
 def measure_command(config_path: Path) -> None:
     """Run the measurement: the lake and its statistics."""
-    from gateway.server.measure_process import run
+    from gateway.server.measure.process import run
 
     _run(run, config_path)
 

@@ -54,7 +54,7 @@ def report_command(truth_path: Path | None, wait: bool, config_path: Path, as_js
 
     from gateway.measurement.report import build_report, report_document
     from gateway.server.bootstrap.measure import open_lake
-    from gateway.server.report_table import print_report
+    from gateway.server.measure.report_table import print_report
 
     truth = read_truth(truth_path) if truth_path is not None else None
     opened = open_lake(load_settings(config_path).state)

@@ -14,7 +14,7 @@ from gateway.server.bootstrap.measure import open_lake
 from gateway.server.cli.report import wait_until_caught_up
 from gateway.server.cli.simulation import RunResult, Simulation
 from gateway.server.cli.verify import render_account
-from gateway.server.report_table import print_report
+from gateway.server.measure.report_table import print_report
 
 CAUGHT_UP_TIMEOUT_S = 60.0
 """Longest wait for the lake; it follows the journals at some ten thousand records a second."""

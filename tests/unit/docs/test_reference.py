@@ -23,10 +23,11 @@ from gateway.sealing.jwe import Sealer
 from gateway.sealing.keys import SignatureAlgorithm, SigningKey, StaticRecipientKeys
 from gateway.sealing.set import share_set
 from gateway.sealing.signer import LocalSigner
-from gateway.server import exit_codes, grpc_common, settings, ssf_http
-from gateway.server.feeds_metrics import FeedsMetrics
-from gateway.server.gateway_metrics import GatewayMetrics
-from gateway.server.measure_process import _Metrics as MeasureMetrics
+from gateway.server import exit_codes, grpc_common, settings
+from gateway.server.feeds import ssf_http
+from gateway.server.feeds.metrics import FeedsMetrics
+from gateway.server.gateway.metrics import GatewayMetrics
+from gateway.server.measure.process import _Metrics as MeasureMetrics
 from gateway.sharing.gateway import _DEGRADED_TEXT
 from issuernetwork.issuer_cli import new_key
 from issuernetwork.v1 import common_pb2, feed_pb2

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from gateway.measurement.report import Estimate, TruthInvalid, build_report, parse_truth, report_document
 from gateway.records import journal
-from gateway.server.report_table import print_report
+from gateway.server.measure.report_table import print_report
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1 import common_pb2, feed_pb2, outcomes_pb2
 from tests.unit.measurement.lake_records import (

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from gateway.feeds.ports import StoreUnavailable
-from gateway.server.feeds_housekeeping import INTERVAL_S, Chore, keep_house
+from gateway.server.feeds.housekeeping import INTERVAL_S, Chore, keep_house
 
 
 class _Rounds:

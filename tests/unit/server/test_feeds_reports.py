@@ -9,9 +9,9 @@ import pytest
 
 from gateway.records.journal import EVALUATIONS
 from gateway.runtime.clock import SystemClock
-from gateway.server.feed_service import CATCH_UP_MAX_S, FeedServicer
-from gateway.server.feeds_engine import REPORTS_WAITING, FeedsEngine, Overloaded
-from gateway.server.feeds_metrics import FeedsMetrics
+from gateway.server.feeds.engine import REPORTS_WAITING, FeedsEngine, Overloaded
+from gateway.server.feeds.metrics import FeedsMetrics
+from gateway.server.feeds.service import CATCH_UP_MAX_S, FeedServicer
 from gateway.server.identity import Principal
 from issuernetwork.v1 import feed_pb2 as v1
 

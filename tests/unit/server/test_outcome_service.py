@@ -9,8 +9,8 @@ from typing import Any
 from gateway.records.journal import Entry
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
+from gateway.server.gateway.outcome_service import OutcomeRecorder, OutcomeServicer
 from gateway.server.identity import Authenticator, issue_token
-from gateway.server.outcome_service import OutcomeRecorder, OutcomeServicer
 from gateway.server.state import StateDir
 from issuernetwork.v1 import outcomes_pb2 as v1
 

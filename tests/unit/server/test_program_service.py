@@ -17,10 +17,10 @@ from gateway.records.reasons import Reason
 from gateway.runtime.clock import MS, SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import SystemEntropy
+from gateway.server.gateway.program_service import ProgramService
 from gateway.server.grpc_common import status_of
 from gateway.server.identity import Authenticator, issue_token
 from gateway.server.install import read_policy
-from gateway.server.program_service import ProgramService
 from gateway.server.state import StateDir
 from issuernetwork.v1 import programs_pb2 as v1
 from tests.prove.installation import SAMPLE_POLICY

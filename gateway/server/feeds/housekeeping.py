@@ -7,7 +7,7 @@ import structlog
 
 from gateway.records.errors import GatewayError
 from gateway.runtime.tasks import Stop
-from gateway.server.feeds_engine import FeedsEngine
+from gateway.server.feeds.engine import FeedsEngine
 
 INTERVAL_S = 0.5
 """Between two looks at policy, identities, expiries and what a switch left to withdraw."""

@@ -9,8 +9,8 @@ from gateway.feeds.delivery import Found, find
 from gateway.outcomes.labels import PolicyNow, Reporter
 from gateway.outcomes.receipts import MAX_ITEMS, UNKNOWN_SHARE, Verdict, take_receipts
 from gateway.records.journal import LABELS, RECEIPTS
-from gateway.server.feeds_engine import FeedsEngine, Overloaded
-from gateway.server.feeds_lookup import CATCH_UP_MAX_MS, LOOKUPS_AT_ONCE, response
+from gateway.server.feeds.engine import FeedsEngine, Overloaded
+from gateway.server.feeds.lookup import CATCH_UP_MAX_MS, LOOKUPS_AT_ONCE, response
 from gateway.server.grpc_common import InvalidArgument, PermissionDenied, Unauthenticated, authorization_of
 from gateway.server.identity import Authenticator, Principal
 from issuernetwork.v1 import feed_pb2 as v1

@@ -32,13 +32,13 @@ from gateway.server.bootstrap.gateway import (
     policy_in_force,
 )
 from gateway.server.fronts.grpcio import GrpcioFront
-from gateway.server.gateway_metrics import GatewayMetrics
+from gateway.server.gateway.metrics import GatewayMetrics
+from gateway.server.gateway.outcome_service import SERVICE as OUTCOME_SERVICE
+from gateway.server.gateway.outcome_service import OutcomeServicer
+from gateway.server.gateway.program_service import SERVICE as PROGRAM_SERVICE
+from gateway.server.gateway.program_service import ProgramService
 from gateway.server.grpc_common import ServerThread
 from gateway.server.logs import configure_logs
-from gateway.server.outcome_service import SERVICE as OUTCOME_SERVICE
-from gateway.server.outcome_service import OutcomeServicer
-from gateway.server.program_service import SERVICE as PROGRAM_SERVICE
-from gateway.server.program_service import ProgramService
 from gateway.server.settings import Settings, SettingsInvalid
 from gateway.server.state import StateDir
 from gateway.sharing.loop import HotLoop

@@ -26,7 +26,7 @@ from gateway.records.errors import GatewayError
 from gateway.records.journal import EVALUATIONS, JournalReader
 from gateway.runtime.clock import MS
 from gateway.runtime.tasks import Stop
-from gateway.server.feeds_engine import FeedsEngine
+from gateway.server.feeds.engine import FeedsEngine
 from gateway.server.grpc_common import (
     INTERNAL_TEXT,
     InvalidArgument,

@@ -21,7 +21,7 @@ from gateway.server.bootstrap.measure import LakeBusy, MeasureParts, build_measu
 from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Authenticator
 from gateway.server.logs import configure_logs
-from gateway.server.measurement_service import MeasurementServicer
+from gateway.server.measure.service import MeasurementServicer
 from gateway.server.settings import Settings
 from issuernetwork.v1 import measurement_pb2, measurement_pb2_grpc
 

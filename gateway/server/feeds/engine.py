@@ -1,7 +1,7 @@
 """The feeds' shell: threads and the event loop around the cores.
 
 Threads: fan-out; delivery (polls and withdrawals, one step at a time); look-ups; reports. What leaves, leaves
-from the event loop or from the thread of the look-ups (`feeds_lookup`), and each polls the switches itself:
+from the event loop or from the thread of the look-ups (`lookup`), and each polls the switches itself:
 whatever it hands to a transport was checked against the newest view it has acknowledged.
 """
 
@@ -32,8 +32,8 @@ from gateway.records.errors import GatewayError
 from gateway.records.journal import DELIVERIES, EVALUATIONS, LABELS, JournalCorrupt, JournalReader
 from gateway.runtime.tasks import Stop
 from gateway.server.bootstrap.feeds import FeedsParts
-from gateway.server.feeds_in_flight import InFlight, drop
-from gateway.server.feeds_metrics import FeedsMetrics
+from gateway.server.feeds.in_flight import InFlight, drop
+from gateway.server.feeds.metrics import FeedsMetrics
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1.common_pb2 import TRANSPORT_LOOKUP
 

@@ -24,16 +24,16 @@ from gateway.records.errors import GatewayError
 from gateway.runtime.tasks import ThreadTasks
 from gateway.server import exit_codes
 from gateway.server.bootstrap.feeds import FeedsParts, build_feeds
-from gateway.server.feed_service import SERVICE, FeedServicer
-from gateway.server.feeds_engine import FeedsEngine
-from gateway.server.feeds_housekeeping import chores, keep_house
-from gateway.server.feeds_lookup import LookupDesk, LookupFront, fallback_socket, has_native_front
-from gateway.server.feeds_metrics import FeedsMetrics
+from gateway.server.feeds.engine import FeedsEngine
+from gateway.server.feeds.housekeeping import chores, keep_house
+from gateway.server.feeds.lookup import LookupDesk, LookupFront, fallback_socket, has_native_front
+from gateway.server.feeds.metrics import FeedsMetrics
+from gateway.server.feeds.service import SERVICE, FeedServicer
+from gateway.server.feeds.ssf_http import SsfApp
 from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Authenticator
 from gateway.server.logs import configure_logs
 from gateway.server.settings import Settings
-from gateway.server.ssf_http import SsfApp
 from issuernetwork.v1 import feed_pb2_grpc
 
 SWITCH_INTERVAL_S = 0.0005

@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.feeds.delivery import MAX_ANSWERS, Polled, Reply
 from gateway.feeds.records import stream_of
 from gateway.records.errors import GatewayError
-from gateway.server.feeds_engine import FeedsEngine
+from gateway.server.feeds.engine import FeedsEngine
 from gateway.server.identity import Authenticator
 
 LONG_POLL_S = 30.0

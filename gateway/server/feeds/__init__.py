@@ -1,0 +1,1 @@
+"""The feeds process: delivery, SSF over HTTP, look-ups, receipts and labels."""

@@ -1,0 +1,1 @@
+"""The gateway process: Enrichment behind a front, outcomes, programs."""

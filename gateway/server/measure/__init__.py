@@ -1,0 +1,1 @@
+"""The measure process: the lake, statistics and reports."""
