@@ -123,7 +123,9 @@ async def run(options: argparse.Namespace) -> None:
     print(f"{len(desk.shares)} shares, {desk.withdrawn} withdrawn, {poller.counts.refused} refused")
     print(f"{recorded} receipts recorded")
     for share in list(desk.shares.values())[:1]:
-        print(f"first: {share.program} {share.match['keys'][0]} {json.dumps(dict(share.fields))}")
+        # Without references of the payment there is nothing to match by ahead of the authorization.
+        key = next(iter(share.match["keys"]), "unmatched")
+        print(f"first: {share.program} {key} {json.dumps(dict(share.fields))}")
 
 
 def main() -> None:
