@@ -32,7 +32,7 @@ node_modules/.done: package.json package-lock.json
 	@npm install --silent --no-audit --no-fund
 	@touch $@
 
-demo: $(VENV)/.server  ## the main job on this machine: 20,000 payments, four issuers, a proof (SEED=1 PAYMENTS=20000)
+demo: $(VENV)/.server  ## the main job on this machine: 20,000 payments, five issuers, a proof (SEED=1 PAYMENTS=20000)
 	@$(BIN)/ein demo --seed $(SEED) --payments $(PAYMENTS)
 
 test: $(VENV)/.dev  ## the tests that need no server, under 5 minutes

@@ -49,7 +49,7 @@ _REFERENCES = (
 """Strings of MatchReferences. `fullmatch` of bounded patterns looks at no more than a few characters."""
 
 KEEP_MS = 8 * 24 * 3_600_000
-"""A label's sealed body is kept as long as the journals (CONTRACT, Storage)."""
+"""A label's sealed body is kept as long as the journals (docs/operating.md, Retention)."""
 
 
 class Stops(Protocol):

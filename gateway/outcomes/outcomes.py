@@ -19,7 +19,7 @@ from enrichment.payment import Issue
 from issuernetwork.v1 import common_pb2, outcomes_pb2
 
 SKEW_MS = 60_000
-"""How far ahead of our clock a report may be (CONTRACT, bad input)."""
+"""How far ahead of our clock a report may be (docs/reference/errors.md, field issues)."""
 
 TRANSMITTED_SHARES = 16
 """One share a program ahead of the authorization; no issuer has more programs than this."""

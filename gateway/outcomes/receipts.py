@@ -18,7 +18,7 @@ PAYMENT_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,64}")
 """Ids of payments, as Enrich takes them: any text without control characters, at most 64."""
 
 SKEW_AHEAD_MS = 60_000
-"""Clocks may run this much ahead (CONTRACT, Bad input)."""
+"""Clocks may run this much ahead (docs/reference/errors.md, field issues)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,13 @@ POLL_MS: Final = 50
 """Between two polls of the store: 1/20 of the second within which a kill has to be over."""
 
 LEASE_MS: Final = 500
-"""A worker that has not renewed for so long withholds with `policy_stale` (CONTRACT, Staleness)."""
+"""A worker that has not renewed for so long withholds with `policy_stale` (docs/concepts.md, Switches)."""
 
 LEASE_GRACE_MS: Final = 100
 """Others wait this much longer for a lease to run out: time for what was in flight when it became stale."""
 
 KILL_TIMEOUT_MS: Final = 1_000
-"""A kill is over within a second (CONTRACT, Staleness)."""
+"""A kill is over within a second: what we promise to operators (docs/operating.md)."""
 
 ACKNOWLEDGE_POLL_MS: Final = 5
 """Between two looks at the leases while a kill waits."""
