@@ -23,6 +23,11 @@ $(VENV)/.dev: $(VENV)/.server requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
+# The engines are an option: without cargo (or without the crates) everything runs on their twins in Python.
+$(VENV)/.native: native/Cargo.toml $(wildcard native/src/*.rs) $(VENV)/.server
+	@./scripts/build-native $(BIN)/python
+	@touch $@
+
 .venv-proto/.done: requirements/proto.txt
 	@$(PYTHON) -m venv .venv-proto
 	@.venv-proto/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/proto.txt
@@ -32,10 +37,10 @@ node_modules/.done: package.json package-lock.json
 	@npm install --silent --no-audit --no-fund
 	@touch $@
 
-demo: $(VENV)/.server  ## the main job on this machine: 20,000 payments, five issuers, a proof (SEED=1 PAYMENTS=20000)
+demo: $(VENV)/.server $(VENV)/.native  ## the main job on this machine: 20,000 payments, five issuers, a proof (SEED=1 PAYMENTS=20000)
 	@$(BIN)/ein demo --seed $(SEED) --payments $(PAYMENTS)
 
-test: $(VENV)/.dev  ## the tests that need no server, under 5 minutes
+test: $(VENV)/.dev $(VENV)/.native  ## the tests that need no server, under 5 minutes
 	@$(BIN)/python -m pytest -m "not prove" -q
 
 lint: $(VENV)/.dev .venv-proto/.done node_modules/.done  ## style, types, imports, contracts
@@ -50,13 +55,13 @@ proto: .venv-proto/.done  ## generate the stubs from proto/
 lock:  ## resolve the hashed requirements again (needs uv)
 	@./scripts/lock
 
-prove: $(VENV)/.dev  ## what must be shown, reduced counts, real servers
+prove: $(VENV)/.dev $(VENV)/.native  ## what must be shown, reduced counts, real servers
 	@$(BIN)/python -m tests.prove --reduced
 
-prove-full: $(VENV)/.dev  ## what must be shown, full counts; writes docs/evidence/
+prove-full: $(VENV)/.dev $(VENV)/.native  ## what must be shown, full counts; writes docs/evidence/
 	@$(BIN)/python -m tests.prove --full --write docs/evidence
 
-bench: $(VENV)/.dev  ## one JSON line a benchmark (ONLY=name for one)
+bench: $(VENV)/.dev $(VENV)/.native  ## one JSON line a benchmark (ONLY=name for one)
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))
 
 clean:  ## remove what the targets made

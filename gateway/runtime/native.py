@@ -1,0 +1,24 @@
+"""The engines in Rust (native/), where they are built. Without them everything runs on the twins in Python."""
+
+import os
+from typing import Any, Final
+
+VERSION: Final = "0.1.0"
+"""What this code was written with: other engines could mean something else, and are left alone."""
+
+OFF: Final = "EIN_NATIVE"
+"""Environment variable: `0` keeps to the twins in Python."""
+
+
+def _load() -> Any:
+    if os.environ.get(OFF) == "0":
+        return None
+    try:
+        import ein_native
+    except ImportError:
+        return None
+    return ein_native if ein_native.VERSION == VERSION else None
+
+
+engines: Any = _load()
+"""The module `ein_native`, or None."""
