@@ -87,6 +87,12 @@ class SwitchStore(Protocol):
         ...
 
 
+class WriteStop(Protocol):
+    """`kill` or `pause` of a store."""
+
+    def __call__(self, program: str, issuer_id: str, *, actor: str, reason: str) -> int: ...
+
+
 class Lease(NamedTuple):
     """A worker's word: it acts on `epoch` or later, and from `expires_ns` (monotonic) on, on nothing."""
 
@@ -279,8 +285,8 @@ def await_epoch(
         wait_s(ACKNOWLEDGE_POLL_MS / 1_000)
 
 
-def kill(
-    store: SwitchStore,
+def stop(
+    write: WriteStop,
     board: LeaseBoard,
     clock: Clock,
     wait_s: Callable[[float], None],
@@ -290,24 +296,7 @@ def kill(
     actor: str,
     reason: str,
 ) -> Stopped:
-    """Stops a program and returns when nobody shares under it any more."""
+    """Stops a program by `write`, and returns when nobody shares under it any more."""
     since_ns = clock.monotonic_ns()
-    epoch = store.kill(program, issuer_id, actor=actor, reason=reason)
-    return await_epoch(board, clock, wait_s, epoch, since_ns=since_ns)
-
-
-def pause(
-    store: SwitchStore,
-    board: LeaseBoard,
-    clock: Clock,
-    wait_s: Callable[[float], None],
-    *,
-    program: str,
-    issuer_id: str = EVERY_ISSUER,
-    actor: str,
-    reason: str,
-) -> Stopped:
-    """Pauses a program and returns when nobody shares under it any more."""
-    since_ns = clock.monotonic_ns()
-    epoch = store.pause(program, issuer_id, actor=actor, reason=reason)
+    epoch = write(program, issuer_id, actor=actor, reason=reason)
     return await_epoch(board, clock, wait_s, epoch, since_ns=since_ns)

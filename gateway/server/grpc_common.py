@@ -12,6 +12,7 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from gateway.records.errors import GatewayError
+from gateway.server.identity import Authenticator, Principal, Role
 
 T = TypeVar("T")
 
@@ -146,6 +147,16 @@ def authorization_of(context: Any) -> str | bytes | None:
         if key == "authorization":
             return value  # type: ignore[no-any-return]
     return None
+
+
+def authorized(authenticator: Authenticator, header: str | bytes | None, *roles: Role) -> Principal:
+    """Who calls, where that may call this. Raises Unauthenticated, PermissionDenied."""
+    principal = authenticator.principal(header)
+    if principal is None:
+        raise Unauthenticated("authorization: send `Bearer <token>` with a token that `ein token` issued")
+    if principal.role not in roles:
+        raise PermissionDenied(f"authorization: this needs the role {' or '.join(roles)}")
+    return principal
 
 
 class ServerThread:

@@ -6,10 +6,9 @@ from pathlib import Path
 import yaml
 
 from gateway.backends.embedded.keyfiles import create_keys, publish_recipient_keys
-from gateway.backends.embedded.policy import SqlitePolicyStore
-from gateway.programs.documents import load_policy
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
+from gateway.server.policy import apply_policy
 from gateway.server.settings import Settings, load_settings
 
 FREE = "127.0.0.1:0"
@@ -17,14 +16,6 @@ FREE = "127.0.0.1:0"
 
 ISSUER_URL = "https://issuernetwork.test"
 """`iss` of a trial installation: a name reserved for tests (RFC 2606), only ever compared."""
-
-
-def read_policy(directory: Path) -> dict[str, str]:
-    """The policy's documents by relative name."""
-    return {
-        path.relative_to(directory).as_posix(): path.read_text(encoding="utf-8")
-        for path in sorted(directory.rglob("*.yaml"))
-    }
 
 
 def write_settings(folder: Path, *, front: str = "auto") -> Path:
@@ -51,10 +42,5 @@ def install(
     create_keys(state.keys, SystemEntropy(), make_passphrase=True)
     for recipient_id, jwks in recipient_jwks.items():
         publish_recipient_keys(state.keys, recipient_id, jwks)
-    load_policy(policy)
-    store = SqlitePolicyStore(str(state.policy_db), SystemClock())
-    try:
-        store.apply(policy, actor="install", reason="first policy")
-    finally:
-        store.close()
+    apply_policy(state.policy_db, policy, actor="install", reason="first policy", clock=SystemClock())
     return settings

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import IO, Self
 
 from gateway.records.errors import GatewayError
 from gateway.server import exit_codes
+from gateway.server.process import stop_on_signals
 from gateway.server.settings import Settings
 from gateway.server.state import Addresses, StateDir
 
@@ -227,18 +228,12 @@ def run_until_signalled(settings: Settings) -> int:
 
     78 when a process cannot start for its settings.
     """
-    asked: list[int] = []
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ask)
+    asked = stop_on_signals()
     try:
         with Supervisor(settings) as supervisor:
             for name in supervisor.children:
                 print(f"{name}: {supervisor.addresses(name)}", file=sys.stderr, flush=True)
-            supervisor.watch(lambda: not asked)
+            supervisor.watch(lambda: not asked.is_set())
     except ProcessFailed as failed:
         print(f"ein up: {failed.public}", file=sys.stderr)
         return failed.exit_code

@@ -23,7 +23,7 @@ from gateway.programs.switches import (
     SwitchRunner,
     SwitchStoreUnavailable,
     await_epoch,
-    kill,
+    stop,
 )
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import MS, SimClock, SystemClock
@@ -217,7 +217,7 @@ def test_a_kill_waits_for_the_thread_that_shares_and_not_for_the_one_that_polls(
         if steps == 3:
             runner.begin()
 
-    stopped = kill(stores(), board, clock, wait, program="p", **WHO)
+    stopped = stop(stores().kill, board, clock, wait, program="p", **WHO)
     assert (steps, stopped.workers_acknowledged) == (4, ("gateway-1",))
     view = runner.begin()
     assert view is not None
@@ -237,7 +237,7 @@ def test_a_thread_that_hangs_runs_out_although_its_watcher_goes_on(
         clock.advance_ms(50)
         runner.step()
 
-    stopped = kill(stores(), board, clock, wait, program="p", **WHO)
+    stopped = stop(stores().kill, board, clock, wait, program="p", **WHO)
     assert stopped.workers_expired == ("gateway-1",)
     assert not runner.fresh()
 
@@ -299,7 +299,7 @@ def test_a_kill_is_over_within_a_second_with_one_worker_stopped(
         hanging = workers[round_number % 2] if round_number % 5 == 0 else None
         if hanging is not None:
             hanging.signal(signal.SIGSTOP)
-        stopped = kill(store, board, clock, time.sleep, program=f"p{round_number}", **WHO)
+        stopped = stop(store.kill, board, clock, time.sleep, program=f"p{round_number}", **WHO)
         if hanging is not None:
             hanging.signal(signal.SIGCONT)
         slowest_ms = max(slowest_ms, stopped.effective_after_ms)
@@ -314,5 +314,5 @@ def test_a_kill_is_over_within_a_second_with_one_worker_stopped(
 
 
 def test_a_kill_needs_no_worker_at_all(stores: Stores, board: FileLeaseBoard) -> None:
-    stopped = kill(stores(), board, SystemClock(), time.sleep, program="p", **WHO)
+    stopped = stop(stores().kill, board, SystemClock(), time.sleep, program="p", **WHO)
     assert (stopped.workers_acknowledged, stopped.workers_expired, stopped.epoch) == ((), (), 1)

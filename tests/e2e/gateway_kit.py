@@ -11,7 +11,8 @@ from typing import Any
 
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.identity import issue_token
-from gateway.server.install import install, read_policy
+from gateway.server.install import install
+from gateway.server.policy import read_policy
 from gateway.server.settings import Settings
 from issuernetwork.v1 import enrichment_pb2
 from simulator.recipient_keys import ec_pair

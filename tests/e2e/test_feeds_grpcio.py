@@ -35,7 +35,7 @@ def test_look_ups_without_the_native_front_find_record_and_stop_as_with_it(tmp_p
         clock = SystemClock()
         policy = SqlitePolicyStore(str(feeds.state.policy_db), clock)
         board = FileLeaseBoard(RealDisk(), str(feeds.state.leases))
-        switches.kill(policy, board, clock, time.sleep, program="risk-score", actor="t", reason="t")
+        switches.stop(policy.kill, board, clock, time.sleep, program="risk-score", actor="t", reason="t")
         policy.close()
         assert look_up(references(stopped)).match == v1.MATCH_RESULT_NOT_MATCHED
         workers = [lease.worker_id.rpartition("-")[0] for lease in board.read_all()]

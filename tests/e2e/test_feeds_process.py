@@ -327,8 +327,8 @@ def test_what_a_slow_receiver_has_not_read_does_not_leave_after_the_kill(feeds: 
         clock = SystemClock()
         policy = SqlitePolicyStore(str(feeds.state.policy_db), clock)
         board = FileLeaseBoard(RealDisk(), str(feeds.state.leases))
-        killed = switches.kill(
-            policy, board, clock, time.sleep, program="risk-score", issuer_id=SLOW, actor="t", reason="t"
+        killed = switches.stop(
+            policy.kill, board, clock, time.sleep, program="risk-score", issuer_id=SLOW, actor="t", reason="t"
         )
         policy.close()
         assert not killed.workers_waiting

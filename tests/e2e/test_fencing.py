@@ -21,8 +21,8 @@ def _kill(state: StateDir) -> switches.Stopped:
     store = SqlitePolicyStore(str(state.policy_db), clock)
     try:
         board = FileLeaseBoard(RealDisk(), str(state.leases))
-        return switches.kill(
-            store, board, clock, time.sleep, program="risk-score", actor="test", reason="drill"
+        return switches.stop(
+            store.kill, board, clock, time.sleep, program="risk-score", actor="test", reason="drill"
         )
     finally:
         store.close()

@@ -14,7 +14,7 @@ from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.identity import issue_token
-from gateway.server.install import read_policy
+from gateway.server.policy import read_policy
 from issuernetwork.v1 import programs_pb2 as v1
 from issuernetwork.v1 import programs_pb2_grpc as rpc
 from tests.e2e.gateway_kit import ROOT, SAMPLE_POLICY, make_installation

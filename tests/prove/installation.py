@@ -10,7 +10,8 @@ from joserfc.jwk import ECKey
 
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.identity import Role, issue_token
-from gateway.server.install import install, read_policy
+from gateway.server.install import install
+from gateway.server.policy import read_policy
 from gateway.server.state import StateDir
 from gateway.server.supervisor import PROCESSES, Supervisor
 

@@ -239,8 +239,8 @@ class _Rounds:
         self._flows()
         time.sleep(self._random.uniform(0.0, 0.05))
         self._before(variant)
-        stopped = switches.kill(
-            self._store, self._board, self._clock, time.sleep,
+        stopped = switches.stop(
+            self._store.kill, self._board, self._clock, time.sleep,
             program=PROGRAM, issuer_id=ISSUER, actor="prove", reason="kill under load",
         )  # fmt: skip
         returned = time.monotonic()

@@ -12,11 +12,9 @@ from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.backends.embedded.velocity import EmbeddedVelocity, VelocitySnapshotCorrupt
 from gateway.backends.embedded.wake import WakeSender
-from gateway.programs.documents import load_policy
 from gateway.programs.model import PolicySnapshot
 from gateway.programs.switches import SwitchRunner
 from gateway.programs.table import compile_table
-from gateway.records.errors import GatewayError
 from gateway.records.journal import EVALUATIONS, FIRST, GATEWAY_TOPICS
 from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.disk import RealDisk
@@ -25,6 +23,7 @@ from gateway.sealing.jwe import Sealer
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.server.gateway.outcome_service import OutcomeRecorder
 from gateway.server.identity import Authenticator
+from gateway.server.policy import policy_in_force
 from gateway.server.state import StateDir
 from gateway.sharing.gateway import Gateway
 from gateway.sharing.remembered import WINDOW_MS, Remembered, tail_start
@@ -37,12 +36,6 @@ VELOCITY_TAIL_RECORDS = 1 << 19
 """Records counted again where there is no snapshot: 10 s of work, more than an hour at 100 payments/s."""
 
 _log = structlog.get_logger("gateway")
-
-
-class NoPolicy(GatewayError):
-    """No snapshot has been applied."""
-
-    code = "no_policy"
 
 
 @dataclass(slots=True)
@@ -117,14 +110,6 @@ def build_gateway(
         outcomes,
         wake,
     )
-
-
-def policy_in_force(store: SqlitePolicyStore) -> PolicySnapshot:
-    """The last applied snapshot. Raises NoPolicy, PolicyInvalid."""
-    version = store.version()
-    if not version:
-        raise NoPolicy("no policy is in force: apply one with `ein apply DIRECTORY`")
-    return load_policy(store.snapshot(version).files, version=version)
 
 
 def catch_up(

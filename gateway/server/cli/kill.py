@@ -10,7 +10,6 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import click
 
@@ -18,31 +17,16 @@ from gateway.backends.embedded.delivery import shares_already_left
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.programs import switches
-from gateway.programs.documents import PolicyInvalid, load_policy
-from gateway.programs.issues import near
-from gateway.programs.switches import EVERY_ISSUER, Stopped, SwitchRefused
+from gateway.programs.issues import PolicyInvalid, near
+from gateway.programs.switches import EVERY_ISSUER, Stopped, SwitchRefused, SwitchStore, WriteStop
 from gateway.records.errors import GatewayError
-from gateway.runtime.clock import Clock, SystemClock
+from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.server import exit_codes
 from gateway.server.cli.options import config_option, json_option
+from gateway.server.policy import NoPolicy, policy_in_force
 from gateway.server.settings import load_settings
 from gateway.server.state import StateDir
-
-
-class _Stop(Protocol):
-    def __call__(
-        self,
-        store: switches.SwitchStore,
-        board: switches.LeaseBoard,
-        clock: Clock,
-        wait_s: Callable[[float], None],
-        *,
-        program: str,
-        issuer_id: str,
-        actor: str,
-        reason: str,
-    ) -> Stopped: ...
 
 
 def count_shares(state: StateDir, program: str, issuer_id: str) -> dict[str, int] | None:
@@ -67,12 +51,9 @@ def check_names(store: SqlitePolicyStore, program: str, issuer_id: str) -> None:
 
     Where no policy can be read the stop goes ahead.
     """
-    version = store.version()
-    if not version:
-        return
     try:
-        policy = load_policy(store.snapshot(version).files)
-    except PolicyInvalid:
+        policy = policy_in_force(store)
+    except (NoPolicy, PolicyInvalid):
         return
     for kind, name, known in (("program", program, policy.programs), ("issuer", issuer_id, policy.issuers)):
         if name and name not in known:
@@ -80,15 +61,23 @@ def check_names(store: SqlitePolicyStore, program: str, issuer_id: str) -> None:
             raise SwitchRefused(f"there is no {kind} of this name. {mend}")
 
 
-def _run(stop: _Stop, program: str, issuer_id: str, reason: str, config_path: Path, *, as_json: bool) -> None:
+def _run(
+    writes: Callable[[SwitchStore], WriteStop],
+    program: str,
+    issuer_id: str,
+    reason: str,
+    config_path: Path,
+    *,
+    as_json: bool,
+) -> None:
     state = load_settings(config_path).state
     clock = SystemClock()
     store = SqlitePolicyStore(str(state.policy_db), clock)
     try:
         check_names(store, program, issuer_id)
         board = FileLeaseBoard(RealDisk(), str(state.leases))
-        stopped = stop(
-            store,
+        stopped = switches.stop(
+            writes(store),
             board,
             clock,
             time.sleep,
@@ -154,7 +143,7 @@ _reason = click.option("--reason", required=True, help="Why, for the audit; at m
 @json_option
 def kill_command(program: str, issuer_id: str, reason: str, config_path: Path, as_json: bool) -> None:
     """Stop PROGRAM at once, queued data included. Returns when nobody shares under it any more."""
-    _run(switches.kill, program, issuer_id, reason, config_path, as_json=as_json)
+    _run(lambda store: store.kill, program, issuer_id, reason, config_path, as_json=as_json)
 
 
 @click.command("pause")
@@ -165,7 +154,7 @@ def kill_command(program: str, issuer_id: str, reason: str, config_path: Path, a
 @json_option
 def pause_command(program: str, issuer_id: str, reason: str, config_path: Path, as_json: bool) -> None:
     """Pause PROGRAM, queued data included, until it is resumed."""
-    _run(switches.pause, program, issuer_id, reason, config_path, as_json=as_json)
+    _run(lambda store: store.pause, program, issuer_id, reason, config_path, as_json=as_json)
 
 
 @click.command("resume")

@@ -6,51 +6,15 @@ from pathlib import Path
 import click
 
 from gateway.backends.embedded.policy import SqlitePolicyStore
-from gateway.programs.documents import load_policy
-from gateway.programs.issues import PolicyInvalid, PolicyIssue
 from gateway.programs.model import PPM, PolicySnapshot, State
 from gateway.programs.switches import SwitchView
 from gateway.programs.table import ProgramEntry, compile_table
 from gateway.records.reasons import Reason
-from gateway.runtime.clock import Clock, SystemClock
+from gateway.runtime.clock import SystemClock
 from gateway.server.cli.kill import actor_name
 from gateway.server.cli.options import config_option, json_option
+from gateway.server.policy import NoPolicy, apply_policy, policy_in_force, read_policy
 from gateway.server.settings import load_settings
-
-MAX_FILES = 10_000
-"""Documents of one policy: 2,000 issuers with a few enrolments each."""
-
-
-def read_policy_directory(directory: Path) -> dict[str, str]:
-    """Relative name to text of each YAML file. Raises PolicyInvalid where one cannot be read."""
-    files: dict[str, str] = {}
-    for path in sorted([*directory.rglob("*.yaml"), *directory.rglob("*.yml")]):
-        name = path.relative_to(directory).as_posix()
-        if len(files) == MAX_FILES:
-            raise PolicyInvalid([PolicyIssue(name, "", "too many files", f"Keep to {MAX_FILES}")])
-        try:
-            files[name] = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            raise PolicyInvalid([PolicyIssue(name, "", "not readable", "Make it UTF-8 text")]) from None
-    return files
-
-
-def apply_directory(
-    policy_db: Path, directory: Path, *, reason: str, actor: str, clock: Clock
-) -> PolicySnapshot:
-    """Checks the documents of a directory and puts them in force as the next snapshot.
-
-    Raises PolicyInvalid; what was in force then stays.
-    """
-    files = read_policy_directory(directory)
-    snapshot = load_policy(files)
-    compile_table(snapshot)
-    store = SqlitePolicyStore(str(policy_db), clock)
-    try:
-        version = store.apply(files, actor=actor, reason=reason)
-    finally:
-        store.close()
-    return load_policy(files, version=version)
 
 
 @click.command("apply")
@@ -62,9 +26,8 @@ def apply_command(directory: Path, reason: str, config_path: Path, as_json: bool
     """Put the policy documents in DIRECTORY in force, as a new numbered snapshot."""
     state = load_settings(config_path).state
     state.make()
-    snapshot = apply_directory(
-        state.policy_db, directory, reason=reason, actor=actor_name(), clock=SystemClock()
-    )
+    files = read_policy(directory)
+    snapshot = apply_policy(state.policy_db, files, reason=reason, actor=actor_name(), clock=SystemClock())
     counts = {
         "policy_version": snapshot.version,
         "issuers": len(snapshot.issuers),
@@ -87,11 +50,13 @@ def programs_command(config_path: Path, as_json: bool) -> None:
     """List programs and issuers with their effective state, switches included."""
     store = SqlitePolicyStore(str(load_settings(config_path).state.policy_db), SystemClock())
     try:
-        version, view = store.version(), store.view()
-        snapshot = load_policy(store.snapshot(version).files, version=version) if version else None
+        view = store.view()
+        snapshot = policy_in_force(store)
+    except NoPolicy:
+        snapshot = None
     finally:
         store.close()
-    rows = [] if snapshot is None else _rows(snapshot, view)
+    version, rows = (0, []) if snapshot is None else (snapshot.version, _rows(snapshot, view))
     if as_json:
         click.echo(json.dumps({"policy_version": version, "switch_epoch": view.epoch, "programs": rows}))
         return

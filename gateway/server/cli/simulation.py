@@ -16,7 +16,8 @@ from typing import Any, Self
 from gateway.records.errors import GatewayError
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.identity import issue_token
-from gateway.server.install import install, read_policy
+from gateway.server.install import install
+from gateway.server.policy import read_policy
 from gateway.server.settings import Settings, load_settings
 from gateway.server.supervisor import Supervisor
 from issuernetwork.client import PATIENT, PaymentClient

@@ -10,8 +10,8 @@ from gateway.outcomes.outcomes import check_outcome
 from gateway.records.errors import GatewayError
 from gateway.records.journal import FIRST, LABELS, OUTCOMES, RECEIPTS, JournalReader, JournalWriter
 from gateway.runtime.clock import Clock
-from gateway.server.grpc_common import InvalidArgument, PermissionDenied, Unauthenticated, authorization_of
-from gateway.server.identity import Authenticator, Principal
+from gateway.server.grpc_common import InvalidArgument, authorization_of, authorized
+from gateway.server.identity import Authenticator
 from gateway.sharing.remembered import Positions, request_key
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import outcomes_pb2, outcomes_pb2_grpc
@@ -147,7 +147,7 @@ class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):
     async def ReportOutcomes(  # noqa: N802
         self, request: outcomes_pb2.ReportOutcomesRequest, context: Any
     ) -> outcomes_pb2.ReportOutcomesResponse:
-        caller = self._caller(context)
+        caller = authorized(self._authenticator, authorization_of(context), "caller")
         self._on_call("ReportOutcomes")
         if not 1 <= len(request.outcomes) <= ITEMS_PER_CALL:
             raise InvalidArgument(f"outcomes: send 1 to {ITEMS_PER_CALL} items")
@@ -181,7 +181,7 @@ class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):
     async def WatchOutcomes(  # noqa: N802
         self, request: outcomes_pb2.WatchOutcomesRequest, context: Any
     ) -> AsyncIterator[outcomes_pb2.WatchOutcomesResponse]:
-        caller = self._caller(context)
+        caller = authorized(self._authenticator, authorization_of(context), "caller")
         self._on_call("WatchOutcomes")
         receipt, label = _cursor(request.after_cursor)
         if self._watchers >= WATCHERS:
@@ -202,14 +202,6 @@ class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):
                         await asyncio.wait_for(bell.wait(), POLL_S)
         finally:
             self._watchers -= 1
-
-    def _caller(self, context: Any) -> Principal:
-        principal = self._authenticator.principal(authorization_of(context))
-        if principal is None:
-            raise Unauthenticated("authorization: unknown; send a bearer token issued to you")
-        if principal.role != "caller":
-            raise PermissionDenied("authorization: this needs the role caller")
-        return principal
 
 
 def _cursor(text: str) -> tuple[int, int]:

@@ -5,15 +5,12 @@ Exit codes: 0 after SIGTERM or SIGINT and a drain; 70 when it cannot start or th
 """
 
 import os
-import signal
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from types import FrameType
 from typing import Any
 
 import structlog
-from prometheus_client import start_http_server
 
 from gateway.backends.embedded.delivery import shares_already_left
 from gateway.backends.embedded.journal import FileJournalReader
@@ -29,7 +26,6 @@ from gateway.server import exit_codes
 from gateway.server.bootstrap.gateway import (
     GatewayParts,
     build_gateway,
-    policy_in_force,
 )
 from gateway.server.fronts.grpcio import GrpcioFront
 from gateway.server.gateway.metrics import GatewayMetrics
@@ -39,6 +35,8 @@ from gateway.server.gateway.program_service import SERVICE as PROGRAM_SERVICE
 from gateway.server.gateway.program_service import ProgramService
 from gateway.server.grpc_common import ServerThread
 from gateway.server.logs import configure_logs
+from gateway.server.policy import policy_in_force
+from gateway.server.process import fallback_socket, host_of, serve_metrics, stop_on_signals
 from gateway.server.settings import Settings, SettingsInvalid
 from gateway.server.state import StateDir
 from gateway.sharing.loop import HotLoop
@@ -159,13 +157,7 @@ class _Policy:
 
 def run(settings: Settings) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code."""
-    stop = threading.Event()
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ask)
+    stop = stop_on_signals()
     configure_logs(settings.log_level)
     state = settings.state
     state.make()
@@ -226,8 +218,8 @@ def _serve(
     bell = WakeListener(state.run, "feeds", "gateway")
     closing.callback(bell.close)
     host.loop.call_soon_threadsafe(_listen, host, bell, servicer)
-    metrics_address = _exposition(settings, metrics, closing)
-    address = f"{settings.gateway.listen.rpartition(':')[0]}:{front.port}"
+    metrics_address = serve_metrics(settings.gateway.metrics, metrics.registry, closing)
+    address = f"{host_of(settings.gateway.listen)}:{front.port}"
     _await_lease(parts, stop)
     host.set_serving(True)
     state.write_ready("gateway", {"grpc": address, "metrics": metrics_address})
@@ -300,21 +292,9 @@ def _front(
     if chosen == "grpcio":
         front = GrpcioFront(settings.gateway.listen, add=add, services=services, on_fault=on_fault)
         return front, front.host
-    path = _socket_path(settings.state)
+    path = fallback_socket(settings.state.run, "gateway")
     host = ServerThread(f"unix:{path}", add, services=services, on_fault=on_fault)
     return NativeFront(settings.gateway.listen, fallback_path=path), host
-
-
-def _socket_path(state: StateDir) -> str:
-    """Of the server behind the native front; elsewhere where the kernel's 108 bytes are too few."""
-    path = str(state.run / "gateway.sock")
-    if len(os.fsencode(path)) > 100:
-        import tempfile
-
-        path = os.path.join(tempfile.mkdtemp(prefix="ein-"), "gateway.sock")
-    with suppress(FileNotFoundError):
-        os.unlink(path)
-    return path
 
 
 def _listen(host: ServerThread, bell: WakeListener, servicer: OutcomeServicer) -> None:
@@ -336,13 +316,3 @@ def _retention(parts: GatewayParts) -> Callable[[Stop], None]:
                 parts.board.sweep(parts.clock)
 
     return run
-
-
-def _exposition(settings: Settings, metrics: GatewayMetrics, closing: ExitStack) -> str:
-    """Serves the metrics off every loop: an exposition takes milliseconds."""
-    name, _, port = settings.gateway.metrics.rpartition(":")
-    server, thread = start_http_server(int(port), addr=name, registry=metrics.registry)
-    closing.callback(thread.join)
-    closing.callback(server.server_close)
-    closing.callback(server.shutdown)
-    return f"{name}:{server.server_port}"

@@ -11,13 +11,8 @@ from gateway.programs.switches import LeaseBoard, SwitchStore, SwitchView
 from gateway.records.errors import GatewayError
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import Clock
-from gateway.server.grpc_common import (
-    InvalidArgument,
-    PermissionDenied,
-    Unauthenticated,
-    authorization_of,
-)
-from gateway.server.identity import Authenticator, Principal
+from gateway.server.grpc_common import InvalidArgument, authorization_of, authorized
+from gateway.server.identity import Authenticator, Principal, Role
 from issuernetwork.v1 import programs_pb2 as v1
 from issuernetwork.v1 import programs_pb2_grpc as rpc
 
@@ -85,13 +80,8 @@ class ProgramService(rpc.ProgramServiceServicer):
         self._clock = clock
         self._shares_already_left = shares_already_left
 
-    def _principal(self, context: Any, *roles: str) -> Principal:
-        principal = self._authenticator.principal(authorization_of(context))
-        if principal is None:
-            raise Unauthenticated("authorization: send `Bearer <token>` of an operator")
-        if principal.role not in roles:
-            raise PermissionDenied(f"this method needs one of the roles {', '.join(roles)}")
-        return principal
+    def _principal(self, context: Any, *roles: Role) -> Principal:
+        return authorized(self._authenticator, authorization_of(context), *roles)
 
     async def ListPrograms(self, request: v1.ListProgramsRequest, context: Any) -> v1.ListProgramsResponse:  # noqa: N802
         self._principal(context, "operator", "auditor")
@@ -112,8 +102,8 @@ class ProgramService(rpc.ProgramServiceServicer):
         return await asyncio.to_thread(self._kill, request, principal.principal_id)
 
     def _kill(self, request: v1.KillProgramRequest, actor: str) -> v1.KillProgramResponse:
-        stopped = switches.kill(
-            self._store,
+        stopped = switches.stop(
+            self._store.kill,
             self._board,
             self._clock,
             time.sleep,

@@ -3,14 +3,12 @@
 Exit codes: 0 after SIGTERM or SIGINT and a drain; 70 when a journal or a record cannot be read.
 """
 
-import signal
 import threading
 import time
-from contextlib import suppress
-from types import FrameType
+from contextlib import ExitStack, suppress
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from gateway.measurement.flatten import RecordUnreadable
 from gateway.measurement.tail import Round
@@ -22,6 +20,7 @@ from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Authenticator
 from gateway.server.logs import configure_logs
 from gateway.server.measure.service import MeasurementServicer
+from gateway.server.process import host_of, serve_metrics, stop_on_signals
 from gateway.server.settings import Settings
 from issuernetwork.v1 import measurement_pb2, measurement_pb2_grpc
 
@@ -113,13 +112,7 @@ class _Loop:
 def run(settings: Settings) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code."""
     configure_logs(settings.log_level)
-    stop = threading.Event()
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ask)
+    stop = stop_on_signals()
     state = settings.state
     state.make()
     try:
@@ -141,38 +134,31 @@ def _serve(settings: Settings, parts: MeasureParts, stop: threading.Event) -> in
         authenticator=authenticator,
         on_call=lambda method: metrics.calls.labels(method).inc(),
     )
-    server = ServerThread(
-        settings.measure.listen_grpc,
-        lambda grpc_server: measurement_pb2_grpc.add_MeasurementServiceServicer_to_server(  # type: ignore[no-untyped-call]
-            servicer, grpc_server
-        ),
-        services=(_SERVICE,),
-        name="measure-grpc",
-        on_fault=lambda method: metrics.faults.inc(),
-    )
-    host, _, port = settings.measure.metrics.rpartition(":")
-    exposition, exposition_thread = start_http_server(int(port), addr=host, registry=metrics.registry)
-    loop = _Loop(parts, metrics, authenticator, stop)
-    grpc_host = settings.measure.listen_grpc.rpartition(":")[0]
-    try:
-        server.set_serving(True)
-        state.write_ready(
-            "measure",
-            {"grpc": f"{grpc_host}:{server.port}", "metrics": f"{host}:{exposition.server_port}"},
+    with ExitStack() as closing:
+        closing.callback(servicer.close)
+        server = ServerThread(
+            settings.measure.listen_grpc,
+            lambda grpc_server: measurement_pb2_grpc.add_MeasurementServiceServicer_to_server(  # type: ignore[no-untyped-call]
+                servicer, grpc_server
+            ),
+            services=(_SERVICE,),
+            name="measure-grpc",
+            on_fault=lambda method: metrics.faults.inc(),
         )
+        closing.callback(server.close)
+        metrics_address = serve_metrics(settings.measure.metrics, metrics.registry, closing)
+        loop = _Loop(parts, metrics, authenticator, stop)
+        closing.callback(state.clear_ready, "measure")
+        server.set_serving(True)
+        grpc_address = f"{host_of(settings.measure.listen_grpc)}:{server.port}"
+        state.write_ready("measure", {"grpc": grpc_address, "metrics": metrics_address})
         _log.info("ready", orphans_removed=parts.writer.orphans_removed)
-        loop.run()
-        server.set_serving(False)
-        loop.drain()
-    except (JournalCorrupt, RecordUnreadable) as fault:
-        _log.error(fault.code, public=fault.public)
-        return exit_codes.FAULT
-    finally:
-        state.clear_ready("measure")
-        server.close()
-        servicer.close()
-        exposition.shutdown()
-        exposition.server_close()
-        exposition_thread.join()
+        try:
+            loop.run()
+            server.set_serving(False)
+            loop.drain()
+        except (JournalCorrupt, RecordUnreadable) as fault:
+            _log.error(fault.code, public=fault.public)
+            return exit_codes.FAULT
     _log.info("stopped")
-    return 0
+    return exit_codes.DONE

@@ -10,11 +10,9 @@ from gateway.measurement.ratios import CardSums
 from gateway.measurement.report import Estimate, Report, build_report
 from gateway.measurement.uplift import Uplift
 from gateway.records.errors import GatewayError
-from gateway.server.grpc_common import PermissionDenied, Unauthenticated, authorization_of
+from gateway.server.grpc_common import authorization_of, authorized
 from gateway.server.identity import Authenticator
 from issuernetwork.v1 import measurement_pb2, measurement_pb2_grpc
-
-ROLES = frozenset({"operator", "auditor"})
 
 MAX_QUERIES_WAITING = 16
 """Calls that may wait for the one query at a time that the lake serves; each takes under a second."""
@@ -43,11 +41,7 @@ class MeasurementServicer(measurement_pb2_grpc.MeasurementServiceServicer):
         self._waiting = 0
 
     async def GetUplift(self, request: Any, context: Any) -> Any:  # noqa: N802, the name that gRPC gives it
-        principal = self._authenticator.principal(authorization_of(context))
-        if principal is None:
-            raise Unauthenticated("authorization: send a bearer token that `ein token` issued")
-        if principal.role not in ROLES:
-            raise PermissionDenied("authorization: needs the role operator or auditor")
+        authorized(self._authenticator, authorization_of(context), "operator", "auditor")
         if self._waiting >= MAX_QUERIES_WAITING:
             raise TooManyQueries("too many queries are waiting: try again in some seconds")
         self._on_call("GetUplift")

@@ -20,7 +20,7 @@ from gateway.sealing.jwe import Sealer
 from gateway.sealing.jwk import recipient_keys
 from gateway.sealing.keys import MacKey, StaticRecipientKeys
 from gateway.sealing.pseudonyms import Pseudonyms
-from gateway.server.install import read_policy
+from gateway.server.policy import read_policy
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1 import feed_pb2 as v1
 from tests.prove.installation import SAMPLE_POLICY

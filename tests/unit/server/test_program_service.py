@@ -20,7 +20,7 @@ from gateway.runtime.entropy import SystemEntropy
 from gateway.server.gateway.program_service import ProgramService
 from gateway.server.grpc_common import status_of
 from gateway.server.identity import Authenticator, issue_token
-from gateway.server.install import read_policy
+from gateway.server.policy import read_policy
 from gateway.server.state import StateDir
 from issuernetwork.v1 import programs_pb2 as v1
 from tests.prove.installation import SAMPLE_POLICY

@@ -17,7 +17,7 @@ from gateway.sealing.jwe import Sealer
 from gateway.sealing.jwk import recipient_keys
 from gateway.sealing.keys import MacKey, StaticRecipientKeys
 from gateway.sealing.pseudonyms import Pseudonyms
-from gateway.server.install import read_policy
+from gateway.server.policy import read_policy
 from gateway.sharing.gateway import Gateway
 from gateway.sharing.items import Item, Refusal, Result, Tally
 from gateway.sharing.remembered import Remembered
