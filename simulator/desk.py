@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from issuernetwork.match_keys import is_composite, match_keys
 from issuernetwork.receiver_open import Share
 from issuernetwork.v1 import common_pb2, feed_pb2
 from simulator.decisions import Behaviour, Nature, approves, response_code
@@ -28,24 +29,10 @@ _REPORTING = "fraud_reporting"
 _SCORE_FIELDS = ("score_norm", "score_raw")
 
 
-COMPOSITE_IIN_DIGITS = 6
-"""Both sides of an authorization may know so many digits of every card (docs/reference/feed.md)."""
-
-
 def reference_keys(references: Mapping[str, Any]) -> list[str]:
-    """Match keys in the canonical form that sealed bodies carry, those that name one authorization first."""
-    acquirer = references.get("acquiring_institution_id", "")
-    keys = []
-    if references.get("retrieval_reference_number") and acquirer:
-        keys.append(f"rrn:{references['retrieval_reference_number']}:{acquirer}")
-    if references.get("stan") and references.get("transmission_date_time") and acquirer:
-        keys.append(f"stan:{references['stan']}:{references['transmission_date_time']}:{acquirer}")
-    if not keys:
-        # The composite only narrows down: it is for those who have nothing better.
-        names = ("amount_minor", "currency", "iin", "last4", "card_acceptor_id")
-        values = {**references, "iin": str(references.get("iin", ""))[:COMPOSITE_IIN_DIGITS]}
-        keys.append("cmp:" + ":".join(str(values.get(name, "")) for name in names))
-    return keys
+    """Match keys that name one authorization; the composite is for those who have nothing better."""
+    keys = match_keys(references_message(references))
+    return [key for key in keys if not is_composite(key)] or list(keys)
 
 
 def mangled(references: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.backends.embedded.velocity import EmbeddedVelocity, VelocitySnapshotCorrupt
 from gateway.backends.embedded.wake import WakeSender
+from gateway.outcomes.recorder import KNOWN_SLOTS, OutcomeRecorder
 from gateway.programs.model import PolicySnapshot
 from gateway.programs.switches import SwitchRunner
 from gateway.programs.table import compile_table
@@ -21,12 +22,11 @@ from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.pseudonyms import Pseudonyms
-from gateway.server.gateway.outcome_service import OutcomeRecorder
 from gateway.server.identity import Authenticator
 from gateway.server.policy import policy_in_force
 from gateway.server.state import StateDir
 from gateway.sharing.gateway import Gateway
-from gateway.sharing.remembered import WINDOW_MS, Remembered, tail_start
+from gateway.sharing.remembered import WINDOW_MS, Positions, Remembered, tail_start
 from issuernetwork.storage.v1 import journal_pb2
 
 REPLAY_RECORDS = 1_000
@@ -78,7 +78,7 @@ def build_gateway(
     velocity = EmbeddedVelocity()
     remembered = Remembered(reader)
     catch_up(state, disk, reader, velocity, remembered, now_ms=clock.wall_ms())
-    outcomes = OutcomeRecorder(journal, clock)
+    outcomes = OutcomeRecorder(journal, clock, Positions(KNOWN_SLOTS))
     outcomes.replay(FileJournalReader(disk, state.gateway_journal))
     board = FileLeaseBoard(disk, str(state.leases))
     board.sweep(clock)

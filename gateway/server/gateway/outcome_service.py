@@ -6,13 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from gateway.outcomes.outcomes import check_outcome
+from gateway.outcomes.recorder import OutcomeRecorder
 from gateway.records.errors import GatewayError
-from gateway.records.journal import FIRST, LABELS, OUTCOMES, RECEIPTS, JournalReader, JournalWriter
-from gateway.runtime.clock import Clock
+from gateway.records.journal import FIRST, LABELS, RECEIPTS, JournalReader
 from gateway.server.grpc_common import InvalidArgument, authorization_of, authorized
 from gateway.server.identity import Authenticator
-from gateway.sharing.remembered import Positions, request_key
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import outcomes_pb2, outcomes_pb2_grpc
 
@@ -20,12 +18,6 @@ SERVICE = outcomes_pb2.DESCRIPTOR.services_by_name["OutcomeService"].full_name
 
 ITEMS_PER_CALL = 1_000
 """Outcomes of one call (contract)."""
-
-KNOWN_SLOTS = 1 << 20
-"""Outcome ids known as recorded: 500,000 at half load, in 24 MiB; consumers drop what repeats later."""
-
-TAIL_RECORDS = KNOWN_SLOTS // 2
-"""Records of the journal read back after a restart."""
 
 PENDING_CALLS = 1_024
 """Calls that wait for a commit; more are turned away, to be tried again."""
@@ -53,62 +45,6 @@ class _Pending(NamedTuple):
     sender_id: str
     outcomes: Sequence[outcomes_pb2.OutcomeEvent]
     done: "asyncio.Future[outcomes_pb2.ReportOutcomesResponse]"
-
-
-class OutcomeRecorder:
-    """Records outcomes once. `record` runs on one thread at a time."""
-
-    def __init__(self, journal: JournalWriter, clock: Clock) -> None:
-        self._journal = journal
-        self._clock = clock
-        self._known = Positions(KNOWN_SLOTS)
-
-    def replay(self, reader: JournalReader) -> None:
-        """Learns what the journal holds already."""
-        after = max(FIRST, reader.end(OUTCOMES) - TAIL_RECORDS)
-        while entries := reader.read(OUTCOMES, after, 1_000):
-            for entry in entries:
-                record = journal_pb2.OutcomeRecord.FromString(entry.payload)
-                key = request_key(record.sender_id, record.outcome.outcome_id)
-                self._known.put(key, entry.position, record.recorded_at_ms)
-            after = entries[-1].position
-
-    def record(
-        self, calls: Sequence[tuple[str, Sequence[outcomes_pb2.OutcomeEvent]]]
-    ) -> list[outcomes_pb2.ReportOutcomesResponse]:
-        """One answer a call, once all of it is durable: one append and sync. Raises the journal's errors."""
-        now_ms = self._clock.wall_ms()
-        payloads: list[bytes] = []
-        keys: list[int] = []
-        taken: set[int] = set()
-        answers = []
-        for sender_id, outcomes in calls:
-            answer = outcomes_pb2.ReportOutcomesResponse()
-            for event in outcomes:
-                checked = check_outcome(event, now_ms)
-                result = answer.results.add()
-                for name, code, mend in checked.issues:
-                    result.field_issues.add(field=name, code=code, mend=mend)
-                if checked.outcome is None:
-                    result.status = outcomes_pb2.REPORT_STATUS_REFUSED
-                    continue
-                key = request_key(sender_id, checked.outcome.outcome_id)
-                if key in taken or self._known.get(key, since_ms=0) is not None:
-                    result.status = outcomes_pb2.REPORT_STATUS_DUPLICATE
-                    continue
-                taken.add(key)
-                keys.append(key)
-                result.status = outcomes_pb2.REPORT_STATUS_RECORDED
-                payloads.append(
-                    journal_pb2.OutcomeRecord(
-                        sender_id=sender_id, outcome=checked.outcome, recorded_at_ms=now_ms
-                    ).SerializeToString()
-                )
-            answers.append(answer)
-        if payloads:
-            for key, position in zip(keys, self._journal.append(OUTCOMES, payloads), strict=True):
-                self._known.put(key, position, now_ms)
-        return answers
 
 
 class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.outcomes.matching import References, is_composite, match_keys
+from issuernetwork.match_keys import References, is_composite, match_keys
 from issuernetwork.v1 import common_pb2 as v1
 
 FULL = References(

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gateway.outcomes.recorder import OutcomeRecorder
 from gateway.records.journal import Entry
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
-from gateway.server.gateway.outcome_service import OutcomeRecorder, OutcomeServicer
+from gateway.server.gateway.outcome_service import OutcomeServicer
 from gateway.server.identity import Authenticator, issue_token
 from gateway.server.state import StateDir
+from gateway.sharing.remembered import Positions
 from issuernetwork.v1 import outcomes_pb2 as v1
 
 DEADLINE_S = 10.0
@@ -49,7 +51,7 @@ class Written:
 
 def test_whatever_their_ids_outcomes_are_recorded_once() -> None:
     clock = SystemClock()
-    recorder = OutcomeRecorder(Written(), clock)  # type: ignore[arg-type]
+    recorder = OutcomeRecorder(Written(), clock, Positions(1 << 10))  # type: ignore[arg-type]
     events = [
         v1.OutcomeEvent(
             outcome_id=f"o-{number}",
@@ -69,7 +71,7 @@ def test_watchers_that_wait_for_the_disk_hold_up_no_report_and_no_other_work(tmp
     state.make()
     context = Context(issue_token(state, principal_id="shop-1", role="caller", entropy=SystemEntropy()))
     servicer = OutcomeServicer(
-        recorder=OutcomeRecorder(Written(), clock),  # type: ignore[arg-type]
+        recorder=OutcomeRecorder(Written(), clock, Positions(1 << 10)),  # type: ignore[arg-type]
         authenticator=Authenticator(state),
         make_reader=lambda: stuck,  # type: ignore[arg-type,return-value]
     )
