@@ -17,12 +17,6 @@ class LineList:
     def add(self, line: dict[str, Any]) -> None:
         self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
 
-    def add_all(self, lines: list[dict[str, Any]]) -> None:
-        """One write for several lines."""
-        if lines:
-            text = "\n".join(json.dumps(line, separators=(",", ":")) for line in lines)
-            self._file.write(text.encode() + b"\n")
-
     def close(self) -> None:
         self._file.close()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from issuernetwork.client import EnrichResult, PaymentClient, ReportFailed
-from issuernetwork.v1 import common_pb2, enrichment_pb2, feed_pb2, outcomes_pb2
+from issuernetwork.v1 import common_pb2, enrichment_pb2, outcomes_pb2
 from simulator.decisions import (
     BEHAVIOURS,
     UNENROLLED,
@@ -298,11 +298,6 @@ class Traffic:
                     self.counters.watched_receipts[event.receipt.use] += 1
                 else:
                     self.counters.watched_labels += 1
-
-
-def receipt_use_word(use: int) -> str:
-    """`used` for RECEIPT_USE_USED."""
-    return feed_pb2.ReceiptUse.Name(use).removeprefix("RECEIPT_USE_").lower()
 
 
 def _outcome(payment: SimulatedPayment, answer: Answer, transmitted: list[str]) -> outcomes_pb2.OutcomeEvent:

@@ -19,6 +19,9 @@ times from 900 to 190,000 cards: every estimate past burn-in (two arms of 500) s
 Z_95 = 1.959963984540054
 """Two-sided 95% point of the normal distribution: what a fixed interval would use."""
 
+Z_80 = 0.8416212335729143
+"""One-sided 80% point of the normal distribution: the usual power of a test."""
+
 
 def best_rho(variance_opt: float, alpha: float) -> float:
     """Mixture parameter whose two-sided bound is tightest at `variance_opt` (unit: variance)."""
@@ -35,15 +38,6 @@ def sequence_factor(cards: int, *, tuned_at: int = TUNED_AT_CARDS, alpha: float 
     """Half-width of the sequence in standard errors, at `cards` independent units seen so far."""
     rho = best_rho(tuned_at, alpha)
     return normal_mixture_bound(cards, rho=rho, alpha=alpha) / math.sqrt(cards)
-
-
-def width_against_fixed(cards: int, *, tuned_at: int = TUNED_AT_CARDS) -> float:
-    """How many times as wide as a fixed 95% interval the sequence is: the price of looking at any time."""
-    return sequence_factor(cards, tuned_at=tuned_at) / Z_95
-
-
-Z_80 = 0.8416212335729143
-"""One-sided 80% point of the normal distribution: the usual power of a test."""
 
 
 def cards_for_effect(effect: float, *, rate: float, payments_a_card: float = 1.0) -> int:

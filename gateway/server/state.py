@@ -55,10 +55,6 @@ class StateDir:
         return self.root / "feeds" / "feeds.sqlite3"
 
     @property
-    def measure_journal(self) -> Path:
-        return self.root / "measure" / "journal"
-
-    @property
     def lake(self) -> Path:
         return self.root / "measure" / "lake"
 
@@ -84,8 +80,7 @@ class StateDir:
             self.gateway_journal,
             self.feeds_journal.parent,
             self.feeds_journal,
-            self.measure_journal.parent,
-            self.measure_journal,
+            self.measure_db.parent,
             self.lake,
             self.run,
             self.logs,

@@ -12,7 +12,6 @@ from gateway.measurement.confidence import (
     best_rho,
     normal_mixture_bound,
     sequence_factor,
-    width_against_fixed,
 )
 from gateway.measurement.ratios import card_sums, relative_difference
 from gateway.measurement.uplift import BURN_IN_CARDS
@@ -49,7 +48,7 @@ def test_the_relative_interval_of_the_reference_case_is_the_published_one() -> N
 
 @pytest.mark.parametrize("cards", [2 * BURN_IN_CARDS, 2_000, 5_000, 10_000, 50_000, 190_000])
 def test_past_burn_in_the_sequence_is_at_most_1_75_times_a_fixed_interval(cards: int) -> None:
-    assert width_against_fixed(cards) <= 1.75
+    assert sequence_factor(cards) / Z_95 <= 1.75
 
 
 def _false_positives(*, treated: float, runs: int, seed: int) -> tuple[float, float]:
