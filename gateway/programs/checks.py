@@ -59,13 +59,7 @@ def snapshot_of(documents: Documents, version: int, report: Report) -> PolicySna
             for one in documents.issuers.values()
         },
         recipients={
-            one.recipient_id: Recipient(
-                one.recipient_id,
-                one.jwks,
-                tuple(one.key_algorithms),
-                one.signing_algorithm,
-                one.status == "enabled",
-            )
+            one.recipient_id: Recipient(one.recipient_id, one.status == "enabled")
             for one in documents.recipients.values()
         },
         programs=programs,
@@ -157,7 +151,6 @@ def _program(file: str, one: ProgramDocument, documents: Documents, report: Repo
         ramp_ppm=ppm(one.ramp_percent),
         holdout_ppm=ppm(one.holdout_percent),
         salt_version=one.salt_version,
-        deadline_ms=one.deadline_ms,
     )
 
 

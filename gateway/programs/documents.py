@@ -124,12 +124,15 @@ def _parse(name: str, text: str, report: Report) -> dict[str, Any] | None:
     return raw
 
 
-def _explain(name: str, error: Any, raw: Any, model: type[BaseModel], report: Report) -> None:
+def _explain(name: str, error: Any, raw: Any, model: type[schema.Document], report: Report) -> None:
     """One pydantic error in our words: place, what, how to mend; the input is not in it."""
     place = tuple(part for part in error["loc"] if part != "[key]")
     path = ".".join(map(str, place))
     kind = error["type"]
-    if kind == "extra_forbidden":
+    not_yet = schema.NOT_YET.get(model, {})
+    if kind == "extra_forbidden" and path in not_yet:
+        report.add(name, path, "not supported yet", not_yet[path])
+    elif kind == "extra_forbidden":
         key = str(place[-1])
         report.add(name, path, "unknown key", near(key, _keys(model)) or "Remove it")
     elif kind == "missing":

@@ -71,9 +71,6 @@ class Issuer:
 @dataclass(frozen=True, slots=True)
 class Recipient:
     recipient_id: str
-    jwks_file: str | None
-    key_algorithms: tuple[str, ...]
-    signing_algorithm: str
     enabled: bool
 
 
@@ -103,7 +100,8 @@ class Program:
     ramp_ppm: int
     holdout_ppm: int
     salt_version: str
-    deadline_ms: int
+    deadline_ms: int = 0
+    """Always 0: no document may set it yet."""
 
 
 @dataclass(frozen=True, slots=True)

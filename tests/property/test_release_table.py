@@ -53,7 +53,6 @@ def program_of(source: Random, name: str) -> Document:
         "ramp_percent": 100,
         "holdout_percent": 0,
         "salt_version": "s",
-        "deadline_ms": 50,
     }
 
 
@@ -130,7 +129,6 @@ def policy_of(source: Random) -> dict[str, Document]:
         }
         documents[f"recipients/{issuer_id}.yaml"] = {
             "recipient_id": issuer_id,
-            "key_algorithms": ["RSA-OAEP-256"],
             "status": source.choice(["enabled"] * 9 + ["disabled"]),
         }
     for name in PROGRAMS:

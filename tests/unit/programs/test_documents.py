@@ -38,6 +38,7 @@ def test_the_sample_policy_is_taken_whole(sample: Mapping[str, str]) -> None:
     assert "m-0185" not in policy.merchants
 
 
+RECIPIENT = "recipients/northgate-bank.yaml"
 RISK = "programs/risk-score.yaml"
 NORTHGATE = "enrolments/northgate-bank-risk-score.yaml"
 REPORTS = "programs/fraud-reports.yaml"
@@ -45,6 +46,10 @@ REPORTING = "enrolments/northgate-bank-fraud-reports.yaml"
 MERIDIAN = "enrolments/meridian-cards-risk-score.yaml"
 
 MISTAKES = [
+    (RISK, "state: active", "state: active\ndeadline_ms: 50", "deadline_ms", "not supported yet. Remove it"),
+    (RECIPIENT, "status:", "jwks: keys.json\nstatus:", "jwks", "not supported yet. Put the JWK Set into"),
+    (RECIPIENT, "status:", "signing_algorithm: ES256\nstatus:", "signing_algorithm", "not supported yet"),
+    (RECIPIENT, "status:", "key_algorithms: [A]\nstatus:", "key_algorithms", "not supported yet. Remove"),
     (RISK, "kind: ahead", "kind: ahaed", "kind", 'Did you mean "ahead"'),
     (RISK, "ramp_percent: 100", "ramp_procent: 100", "ramp_procent", 'Did you mean "ramp_percent"'),
     (RISK, "  - score_norm", "  - score_nrom", "fields", 'Did you mean "score_norm"'),
