@@ -68,6 +68,14 @@ class Running:
 
         return self.run(work)
 
+    def metrics(self) -> dict[str, float]:
+        """Sample to value, names with their labels."""
+        with urllib.request.urlopen(f"http://{self.process.metrics}/metrics") as reply:
+            lines = reply.read().decode().splitlines()
+        return {
+            name: float(value) for name, _, value in (one.rpartition(" ") for one in lines if one[0] != "#")
+        }
+
     def count(self, topic: str) -> int:
         reader = FileJournalReader(RealDisk(), self.installation.settings.state.gateway_journal)
         return reader.end(topic) + 1
@@ -91,14 +99,15 @@ def outcome(number: int) -> Any:
 
 
 def test_payments_are_shared_recorded_and_counted(running: Running) -> None:
-    before = running.count(EVALUATIONS)
+    names = ("ein_evaluations_total", "ein_released_total", 'ein_withheld_total{reason="shadow"}')
+    before, counted = running.count(EVALUATIONS), running.metrics()
     answers = running.enrich(*(payment(n, prefix="share") for n in range(40)))
     assert running.count(EVALUATIONS) - before == 40
     shared = [d for a in answers for d in a.decisions if d.status == common_pb2.SHARE_STATUS_SHARED]
     assert 5 < len(shared) < 40
-    text = urllib.request.urlopen(f"http://{running.process.metrics}/metrics").read().decode()
-    assert 'ein_withheld_total{reason="shadow"}' in text
-    assert "ein_released_total" in text
+    now = running.metrics()
+    # One program of Northgate's is in shadow, the other shares with half of the cards.
+    assert [now[name] - counted[name] for name in names] == [40, len(shared), 40]
 
 
 def test_a_hundred_repeats_at_once_are_one_evaluation(running: Running) -> None:
@@ -230,13 +239,26 @@ def test_watching_brings_the_senders_own_receipts_and_labels_from_the_cursor_on(
     assert resumed == second
 
 
-def test_health_says_serving_for_both_services(running: Running) -> None:
+SERVICES = ("", *(f"issuernetwork.v1.{name}Service" for name in ("Enrichment", "Outcome", "Program")))
+
+
+def test_health_says_serving_of_each_service_until_the_drain_and_knows_no_other(running: Running) -> None:
     async def work(channel: Any) -> Any:
         stub = health_pb2_grpc.HealthStub(channel)
-        names = ("issuernetwork.v1.EnrichmentService", "issuernetwork.v1.OutcomeService")
-        return [(await stub.Check(health_pb2.HealthCheckRequest(service=name))).status for name in names]
+        with pytest.raises(grpc.aio.AioRpcError) as unknown:
+            await stub.Check(health_pb2.HealthCheckRequest(service="issuernetwork.v1.NoService"))
+        assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
+        watched = [stub.Watch(health_pb2.HealthCheckRequest(service=name)) for name in SERVICES]
+        before = [(await one.read()).status for one in watched]
+        running.process.popen.terminate()
+        return before, [(await one.read()).status for one in watched]
 
-    assert running.run(work) == [health_pb2.HealthCheckResponse.SERVING] * 2
+    status = health_pb2.HealthCheckResponse
+    before, after = running.run(work)
+    assert running.process.popen.wait(TIMEOUT_S) == 0
+    running.process = Process(running.installation)
+    assert before == [status.SERVING] * len(SERVICES)
+    assert after == [status.NOT_SERVING] * len(SERVICES)
 
 
 def test_after_a_kill_nothing_is_lost_and_a_repeat_gets_the_same_answer(running: Running) -> None:

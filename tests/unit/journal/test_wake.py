@@ -86,10 +86,16 @@ def test_the_socket_of_a_killed_listener_is_removed(tmp_path: Path) -> None:
     sender.close()
 
 
-def test_a_run_directory_that_is_not_there_costs_nothing(tmp_path: Path) -> None:
-    sender = WakeSender(tmp_path / "absent", "gateway")
+def test_a_run_directory_that_is_not_there_is_left_alone_and_found_once_it_is(tmp_path: Path) -> None:
+    run_dir = tmp_path / "absent"
+    sender = WakeSender(run_dir, "gateway")
     sender()
+    assert not run_dir.exists()
+    listener = WakeListener(run_dir, "gateway", "a")
+    sender()
+    assert listener.wait(5)
     sender.close()
+    listener.close()
 
 
 def test_a_run_directory_with_a_long_path_works(tmp_path: Path) -> None:
