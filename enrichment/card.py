@@ -17,7 +17,7 @@ from enrichment.payment import Issue
 
 MAX_FUNDING: Final = 3  # highest number of v1.Funding
 
-_CARD = StringGroup(
+CARD = StringGroup(
     "card.",
     StringField("pan", formats.digits(13, 19)),
     StringField("network_token", formats.digits(13, 19)),
@@ -57,7 +57,7 @@ def truncated_iin(number: str) -> str:
 def read_card(message: Any, issues: list[Issue], refusals: list[Issue]) -> tuple[Any, ...] | None:
     """Card fields in the order of Payment; None with a refusal when no card can be made of them."""
     found: list[Issue] = []
-    pan, token, card_ref, iin, last4, last4_source, par = _CARD.read(message, found, refusals)
+    pan, token, card_ref, iin, last4, last4_source, par = CARD.read(message, found, refusals)
     if found:
         # What identifies the card is required; the rest is optional unless nothing else gives IIN and last4.
         for issue in found:

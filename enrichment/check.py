@@ -111,9 +111,14 @@ _ASSESSMENT = StringGroup(
     StringField("type", formats.ID),
     StringField("model_id", formats.ID),
 )
+GROUPS: Final = (
+    _HEAD, _ACQUIRER, _MERCHANT, _CUSTOMER, _BILLING, _SHIPPING, _DEVICE, _BROWSER, _AUTHENTICATION,
+)  # fmt: skip
+"""Every group of strings in a request but the card's."""
+
 _ASSESSMENT_NUMBERS = attrgetter("value", "scale_min", "scale_max", "high_is_risky", "normalised")
 
-_HISTORY: Final = (
+HISTORY: Final = (
     ("account_age_days", MAX_AGE_DAYS),
     ("account_change_age_days", MAX_AGE_DAYS),
     ("password_change_age_days", MAX_AGE_DAYS),
@@ -123,7 +128,7 @@ _HISTORY: Final = (
     ("add_card_attempts_24h", MAX_HISTORY_COUNT),
     ("card_on_file_age_days", MAX_AGE_DAYS),
 )
-_NAMES: Final = tuple(name for name, _ in _HISTORY)
+_NAMES: Final = tuple(name for name, _ in HISTORY)
 _HISTORY_VALUES = attrgetter(*_NAMES)
 
 # Highest number of each enum of the contract; a higher or negative one is from a contract we do not know.
@@ -192,7 +197,7 @@ def check(request: enrichment_pb2.EnrichAuthorizationRequest, now_ms: int) -> Pa
         *(_device(request.device, issues) if has("device") else _NO_DEVICE),
         *_authentication(request.authentication, issues),
         region,
-        _assessments(request.caller_assessments, issues) if request.caller_assessments else (),
+        assessments(request.caller_assessments, issues) if request.caller_assessments else (),
         validate_only,
         issues,
     )
@@ -240,7 +245,7 @@ def _history(message: Any, issues: list[Issue]) -> History:
         values = [value if value or has(name) else None for value, name in zip(given, _NAMES, strict=True)]
     if max(given) <= MAX_AGE_DAYS and min(given) >= 0:  # the lowest of the limits: nearly always so
         return History._make(values)
-    for at, (name, highest) in enumerate(_HISTORY):
+    for at, (name, highest) in enumerate(HISTORY):
         value = values[at]
         if value is not None and not 0 <= value <= highest:
             issues.append((f"customer.history.{name}", OUT_OF_RANGE, f"send 0 to {highest}"))
@@ -285,10 +290,16 @@ def _browser(message: Any, issues: list[Issue]) -> Browser | None:
 
 
 def _location(message: Any, issues: list[Issue]) -> tuple[float, float] | None:
-    latitude, longitude = message.latitude, message.longitude
+    found = coarse(message.latitude, message.longitude)
+    if found is None:
+        issues.append(("device.coarse_location", OUT_OF_RANGE, "send degrees: latitude ±90, longitude ±180"))
+    return found
+
+
+def coarse(latitude: float, longitude: float) -> tuple[float, float] | None:
+    """Degrees to about a kilometre; None where there is no such place."""
     # A comparison with NaN is false, so NaN is out of range too.
     if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
-        issues.append(("device.coarse_location", OUT_OF_RANGE, "send degrees: latitude ±90, longitude ±180"))
         return None
     return round(latitude, 2), round(longitude, 2)
 
@@ -302,7 +313,8 @@ def _authentication(message: Any, issues: list[Issue]) -> tuple[Any, ...]:
     return eci, status, ds_trans_id, avs_result, cvv_result, exemption
 
 
-def _assessments(messages: Any, issues: list[Issue]) -> tuple[Assessment, ...]:
+def assessments(messages: Any, issues: list[Issue]) -> tuple[Assessment, ...]:
+    """The caller's own scores that are usable."""
     if len(messages) > MAX_ASSESSMENTS:
         issues.append(
             ("caller_assessments", TOO_MANY, f"send at most {MAX_ASSESSMENTS}; the rest was dropped")

@@ -36,32 +36,41 @@ class Format:
     max_chars: int
     mend: str
     table: frozenset[str] | None = None
+    shape: tuple[Any, ...] = ()
+    """The same for the engine: a name that it knows, and numbers."""
 
 
 def text(max_chars: int) -> Format:
     """Any text up to `max_chars` characters without control characters."""
     return Format(
-        f"{_TEXT}{{1,{max_chars}}}+", max_chars, f"send at most {max_chars} characters, none of them control"
-    )
+        f"{_TEXT}{{1,{max_chars}}}+", max_chars, f"send at most {max_chars} characters, none of them control",
+        shape=("text", max_chars),
+    )  # fmt: skip
 
 
 def digits(least: int, most: int | None = None) -> Format:
     """n{least} or n{least}-{most}: ASCII digits."""
     top = least if most is None else most
     count = f"{least}" if most is None else f"{least} to {most}"
-    return Format(f"[0-9]{{{least},{top}}}+", top, f"send {count} digits")
+    return Format(f"[0-9]{{{least},{top}}}+", top, f"send {count} digits", shape=("digits", least, top))
 
 
 def alphanumeric(chars: int) -> Format:
     """an{chars}: ASCII letters and digits."""
-    return Format(f"[0-9A-Za-z]{{{chars}}}+", chars, f"send exactly {chars} letters and digits")
+    return Format(
+        f"[0-9A-Za-z]{{{chars}}}+",
+        chars,
+        f"send exactly {chars} letters and digits",
+        shape=("alphanumeric", chars),
+    )
 
 
 def printable(max_chars: int) -> Format:
     """ans..{max_chars}: printable ASCII; trailing padding may be left out."""
     return Format(
-        f"[\\x20-\\x7e]{{1,{max_chars}}}+", max_chars, f"send 1 to {max_chars} printable ASCII characters"
-    )
+        f"[\\x20-\\x7e]{{1,{max_chars}}}+", max_chars, f"send 1 to {max_chars} printable ASCII characters",
+        shape=("printable", max_chars),
+    )  # fmt: skip
 
 
 _DAY_OF_MONTH = (
@@ -73,10 +82,17 @@ _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a1-\U0010ffff]"
 _LABEL = r"[A-Za-z0-9\u00a1-\U0010ffff](?:[A-Za-z0-9\-\u00a1-\U0010ffff]{0,61}[A-Za-z0-9\u00a1-\U0010ffff])?"
 
 ID: Final = text(64)
-COUNTRY: Final = Format("[A-Z]{2}", 2, "send an ISO 3166-1 alpha-2 code in capitals", COUNTRIES)
-CURRENCY: Final = Format("[A-Z]{3}", 3, "send an ISO 4217 alphabetic code in capitals", CURRENCIES)
+COUNTRY: Final = Format(
+    "[A-Z]{2}", 2, "send an ISO 3166-1 alpha-2 code in capitals", COUNTRIES, ("table", COUNTRIES)
+)
+CURRENCY: Final = Format(
+    "[A-Z]{3}", 3, "send an ISO 4217 alphabetic code in capitals", CURRENCIES, ("table", CURRENCIES)
+)
 TRANSMISSION_DATE_TIME: Final = Format(
-    _DAY_OF_MONTH + r"(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]", 10, "send DE7 as MMDDhhmmss in UTC"
+    _DAY_OF_MONTH + r"(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]",
+    10,
+    "send DE7 as MMDDhhmmss in UTC",
+    shape=("date_time",),
 )
 # RFC 5321 4.5.3.1: 64 octets of local part, 254 of the whole path without its brackets.
 EMAIL: Final = Format(
@@ -84,20 +100,34 @@ EMAIL: Final = Format(
     rf"@(?:{_LABEL}\.)+[A-Za-z]{{2,63}}",
     254,
     "send an address as RFC 5321 has it, at most 254 characters",
+    shape=("email",),
 )
 PHONE: Final = Format(
-    r"\+[1-9][0-9]{6,14}", 16, "send E.164: a plus, the country code, 7 to 15 digits in all"
+    r"\+[1-9][0-9]{6,14}",
+    16,
+    "send E.164: a plus, the country code, 7 to 15 digits in all",
+    shape=("phone",),
 )
-PAR: Final = Format("[0-9A-Za-z]{29}", 29, "send the 29 letters and digits of the Payment Account Reference")
-UUID: Final = Format("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", 36, "send a UUID with hyphens")
-LANGUAGE: Final = Format(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*+", 35, "send a BCP 47 language tag")
-IIN: Final = Format("[0-9]{6}(?:[0-9]{2})?", 8, "send the 6 or 8 leading digits")
+PAR: Final = Format(
+    "[0-9A-Za-z]{29}",
+    29,
+    "send the 29 letters and digits of the Payment Account Reference",
+    shape=("alphanumeric", 29),
+)
+UUID: Final = Format(
+    "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", 36, "send a UUID with hyphens", shape=("uuid",)
+)
+LANGUAGE: Final = Format(
+    r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*+", 35, "send a BCP 47 language tag", shape=("language", 35)
+)
+IIN: Final = Format("[0-9]{6}(?:[0-9]{2})?", 8, "send the 6 or 8 leading digits", shape=("iin",))
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 # IPv6 is only narrowed down here; `check` parses it.
 IP: Final = Format(
     rf"(?:(?:{_OCTET}\.){{3}}{_OCTET}|(?=[^\x00]*:)[0-9A-Fa-f:.]{{2,45}}+)",
     45,
     "send an IPv4 or IPv6 address",
+    shape=("ip",),
 )
 EXEMPTION: Final = text(32)
 
@@ -137,6 +167,10 @@ class StringGroup:
         self._tables = tuple(
             (at, field.format.table) for at, field in enumerate(fields) if field.format.table is not None
         )
+
+    def by_path(self) -> tuple[tuple[str, StringField], ...]:
+        """Its fields by their path in the request."""
+        return tuple((self._prefix + field.name, field) for field in self._fields)
 
     def read(self, message: Any, issues: list[Issue], refusals: list[Issue]) -> Sequence[str]:
         """The values in the order of the fields; a bad one is "" and named among issues or refusals."""

@@ -1,6 +1,7 @@
 """The engines in Rust (native/), where they are built. Without them everything runs on the twins in Python."""
 
 import os
+from importlib import import_module
 from typing import Any, Final
 
 VERSION: Final = "0.1.0"
@@ -14,10 +15,10 @@ def _load() -> Any:
     if os.environ.get(OFF) == "0":
         return None
     try:
-        import ein_native
+        found: Any = import_module("ein_native")
     except ImportError:
         return None
-    return ein_native if ein_native.VERSION == VERSION else None
+    return found if found.VERSION == VERSION else None
 
 
 engines: Any = _load()

@@ -7,8 +7,8 @@ velocity store is asked once and the journal synced once. What goes wrong with o
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from enrichment.check import check
 from enrichment.payment import NO_FACTS, BadRequest, Facts, Payment
+from enrichment.reader import Read, make_read
 from enrichment.signals import signals
 from enrichment.velocity import velocity_values
 from gateway.outcomes.matching import match_keys
@@ -17,6 +17,7 @@ from gateway.programs.table import IssuerEntry, Query, ReleaseTable
 from gateway.records.journal import JournalReader, JournalWriter
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import Clock
+from gateway.runtime.native import engines
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.keys import KeyUnavailable, RecipientKeys
 from gateway.sealing.pseudonyms import Pseudonyms
@@ -30,6 +31,7 @@ from gateway.sharing.items import (
     Refusal,
     Result,
     Tally,
+    request_id_of,
     unevaluated,
 )
 from gateway.sharing.record import evaluation_of, frame_of
@@ -43,6 +45,7 @@ _UNIT_KINDS = {1: "par", 2: "pan", 3: "card_ref", 4: "network_token"}
 _CHANGED_BODY = Refusal(
     ALREADY_EXISTS, "request_id: used before with another body; choose a new one for each request"
 )
+_NO_MESSAGE = Refusal(INVALID_ARGUMENT, "request is not a message of this method: send protobuf")
 _DEGRADED_TEXT = {Reason.OVER_DEADLINE: "over_deadline", Reason.OVERLOADED: "overloaded"}
 
 
@@ -62,10 +65,12 @@ class Gateway:
         journal: JournalWriter,
         reader: JournalReader,
         remembered: Remembered | None = None,
+        read: Read | None = None,
         on_fault: Callable[[str, BaseException], None] = lambda stage, fault: None,
     ) -> None:
         self.table = table
         self._clock = clock
+        self._read = read or make_read(engines)
         self._switches = switches
         self._pseudonyms = pseudonyms
         self._recipient_keys = recipient_keys
@@ -119,7 +124,7 @@ class Gateway:
             except Exception as fault:
                 self._faulted(batch, index, item, "repeat", fault)
         return [
-            result if result is not None else unevaluated(items[index].request.request_id, "internal")
+            result if result is not None else unevaluated(request_id_of(items[index].payload), "internal")
             for index, result in enumerate(batch.results)
         ]
 
@@ -127,17 +132,22 @@ class Gateway:
         """Fail open for the payment: an answer without anything shared, and no word of the fault in it."""
         batch.tally.faults += 1
         batch.tally.degraded += 1
-        batch.results[index] = unevaluated(item.request.request_id, "internal")
+        batch.results[index] = unevaluated(request_id_of(item.payload), "internal")
         self._on_fault(stage, fault)
 
     def _admit(self, batch: Batch, index: int, item: Item) -> None:
         """Checks one item, and finds repeats of earlier ones."""
-        request, tally = item.request, batch.tally
+        payload, tally = item.payload, batch.tally
         if item.withhold is Reason.OVERLOADED:
             tally.degraded += 1
-            batch.results[index] = unevaluated(request.request_id, "overloaded")
+            batch.results[index] = unevaluated(request_id_of(payload), "overloaded")
             return
-        payment = check(request, batch.now_ms)
+        try:
+            payment = self._read(payload, batch.now_ms)
+        except Exception:  # the parser's own text could hold what was sent
+            tally.refused += 1
+            batch.results[index] = _NO_MESSAGE
+            return
         if isinstance(payment, BadRequest):
             tally.refused += 1
             batch.results[index] = _refusal(payment)
@@ -148,7 +158,7 @@ class Gateway:
             batch.works.append(work)
             return
         sender_id, request_id = item.sender_id, payment.request_id
-        digest = self._pseudonyms.request_digest(request.SerializeToString())
+        digest = self._pseudonyms.request_digest(payload)
         original = batch.first.get((sender_id, request_id))
         if original is not None:
             tally.repeated += 1

@@ -18,10 +18,10 @@ UNAUTHENTICATED = 16
 
 
 class Item(NamedTuple):
-    """One authorization to enrich. `withhold`: no time to share, it is evaluated all the same."""
+    """One authorization to enrich, as it was sent. `withhold`: no time to share; evaluated all the same."""
 
     sender_id: str
-    request: enrichment_pb2.EnrichAuthorizationRequest
+    payload: bytes
     withhold: Reason | None = None
 
 
@@ -54,6 +54,14 @@ class Tally:
 
     def withhold(self, reason: Reason) -> None:
         self.withheld[reason] = self.withheld.get(reason, 0) + 1
+
+
+def request_id_of(payload: bytes) -> str:
+    """The request's id, where there is one to read."""
+    try:
+        return enrichment_pb2.EnrichAuthorizationRequest.FromString(payload).request_id
+    except Exception:  # the parser's own text could hold what was sent
+        return ""
 
 
 def unevaluated(request_id: str, degraded_reason: str) -> bytes:

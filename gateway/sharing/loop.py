@@ -21,10 +21,11 @@ from gateway.sharing.items import (
     Refusal,
     Result,
     Tally,
+    request_id_of,
     unevaluated,
 )
 from gateway.sharing.ports import BATCH_ENRICH, CallFront, IncomingCall
-from gateway.sharing.wire import delimited, tag
+from gateway.sharing.wire import delimited, occurrences, tag
 from issuernetwork.v1 import common_pb2, enrichment_pb2
 
 BATCH_CALLS = 256
@@ -237,17 +238,16 @@ class HotLoop:
         first = len(items)
         try:
             if call.method == BATCH_ENRICH:
-                requests = enrichment_pb2.BatchEnrichAuthorizationsRequest.FromString(call.payload).requests
-                if not 1 <= len(requests) <= ITEMS_PER_CALL:
+                payloads = _items_of(call.payload)
+                if not 1 <= len(payloads) <= ITEMS_PER_CALL:
                     self._front.fail(
                         call.call_id, INVALID_ARGUMENT, f"requests: send 1 to {ITEMS_PER_CALL} items"
                     )
                     return None
                 sender_id = caller.principal_id
-                items += [Item(sender_id, request, withhold) for request in requests]
+                items += [Item(sender_id, payload, withhold) for payload in payloads]
             else:
-                request = enrichment_pb2.EnrichAuthorizationRequest.FromString(call.payload)
-                items.append(Item(caller.principal_id, request, withhold))
+                items.append(Item(caller.principal_id, call.payload, withhold))
         except Exception:  # the parser's own text could hold what was sent
             self._front.fail(
                 call.call_id, INVALID_ARGUMENT, "request is not a message of this method: send protobuf"
@@ -261,7 +261,7 @@ class HotLoop:
         except Exception as fault:
             tally.faults += 1
             self._on_fault("enrich", fault)
-            return [unevaluated(item.request.request_id, "internal") for item in items]
+            return [unevaluated(request_id_of(item.payload), "internal") for item in items]
 
     def _respond(self, parsed: _Parsed, results: list[Result]) -> None:
         call = parsed.call
@@ -297,6 +297,15 @@ def _calm_collector() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+def _items_of(payload: bytes) -> list[bytes]:
+    """The items of a batch as they were sent: each is its own message, refused by itself where it is none."""
+    items = occurrences(_ITEMS, payload)
+    if items is not None:
+        return items
+    requests = enrichment_pb2.BatchEnrichAuthorizationsRequest.FromString(payload).requests
+    return [request.SerializeToString() for request in requests]
 
 
 def _batch_answer(results: list[Result]) -> bytes:

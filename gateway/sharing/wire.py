@@ -28,6 +28,32 @@ def tag(field_number: int) -> bytes:
     return varint(field_number << 3 | 2)
 
 
+def occurrences(field_tag: bytes, message: bytes) -> list[bytes] | None:
+    """Contents of a repeated field of one-byte tag, where the message has no other field; else None."""
+    contents: list[bytes] = []
+    (wanted,) = field_tag
+    at, end = 0, len(message)
+    while at < end:
+        if message[at] != wanted:
+            return None
+        at += 1
+        size = shift = 0
+        while at < end and shift < 28:  # no message is longer than its 4 MiB limit
+            byte = message[at]
+            at += 1
+            size |= (byte & 127) << shift
+            if byte < 128:
+                break
+            shift += 7
+        else:
+            return None
+        if size > end - at:
+            return None
+        contents.append(message[at : at + size])
+        at += size
+    return contents
+
+
 def delimited(field_tag: bytes, content: bytes) -> bytes:
     """One length-delimited field."""
     return b"%b%b%b" % (field_tag, varint(len(content)), content)

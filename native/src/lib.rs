@@ -2,8 +2,18 @@
 //! Each engine has a twin in Python that it must equal; the twins' tests run on both.
 use pyo3::prelude::*;
 
+mod reader;
+mod shapes;
+mod velocity;
+mod velocity_frozen;
+mod velocity_keys;
+mod velocity_record;
+mod wire;
+
 #[pymodule]
 fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<reader::Reader>()?;
+    module.add_class::<velocity::Velocity>()?;
     Ok(())
 }

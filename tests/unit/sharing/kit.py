@@ -198,7 +198,7 @@ class Kit:
         withhold: Reason | None = None,
         tally: Tally | None = None,
     ) -> list[Result]:
-        items = [Item(sender_id, request, withhold) for request in requests]
+        items = [Item(sender_id, request.SerializeToString(), withhold) for request in requests]
         return self.gateway.enrich(items, tally or Tally())
 
     def answers(self, *requests: Any, **options: Any) -> list[enrichment_pb2.EnrichAuthorizationResponse]:

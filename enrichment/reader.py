@@ -1,0 +1,181 @@
+"""From the bytes of a request to a checked payment: by the engine where it is built, by `check` where not.
+
+The engine (native/src/reader.rs) reads what is as it should be, by a table made here from the contract and
+from the formats that `check` checks by. Everything else it leaves to `check`, which is what it must equal.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from enrichment import check
+from enrichment.card import CARD, MAX_FUNDING
+from enrichment.formats import StringGroup
+from enrichment.masked import Pan
+from enrichment.payment import Address, BadRequest, Browser, History, Payment
+from issuernetwork.v1 import common_pb2, enrichment_pb2
+
+_INT64 = (-(1 << 63), (1 << 63) - 1)
+
+# Of the numbers in a request, by path: what lies outside is for `check` to name.
+_RANGES: Final = {
+    "attempt_no": (0, (1 << 31) - 1),
+    "network": (0, check.MAX_NETWORK),
+    "amount_minor": (0, check.MAX_AMOUNT_MINOR),
+    "initiated_at_ms": _INT64,
+    "channel": (0, check.MAX_CHANNEL),
+    "initiation": (0, check.MAX_INITIATION),
+    "validate_only": (0, 1),
+    "card.funding": (0, MAX_FUNDING),
+    "card.commercial": (0, 1),
+    "device.browser.screen_width": (0, check.MAX_SCREEN_PIXELS),
+    "device.browser.screen_height": (0, check.MAX_SCREEN_PIXELS),
+    "authentication.trans_status": (0, check.MAX_TRANS_STATUS),
+} | {f"customer.history.{name}": (0, highest) for name, highest in check.HISTORY}
+
+_GROUPS: Final[tuple[StringGroup, ...]] = (*check.GROUPS, CARD)
+_FORMATS: Final = {path: field.format for group in _GROUPS for path, field in group.by_path()}
+_REQUIRED: Final = {path for group in _GROUPS for path, field in group.by_path() if field.required}
+
+
+class _Tables:
+    """Rows by message, and the slot of each path."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[tuple[Any, ...]]] = []
+        self.slots: dict[str, int] = {}
+
+    def add(self, descriptor: Any, prefix: str) -> int:
+        at = len(self.rows)
+        rows: list[tuple[Any, ...]] = []
+        self.rows.append(rows)
+        for field in descriptor.fields:
+            path = prefix + field.name
+            slot = self.slots[path] = len(self.slots)
+            rows.append((field.number, *self._kind(field, path, slot)))
+        return at
+
+    def _kind(self, field: FieldDescriptor, path: str, slot: int) -> tuple[Any, ...]:
+        if field.type == FieldDescriptor.TYPE_STRING:
+            return "text", slot, _FORMATS[path].shape
+        if field.type == FieldDescriptor.TYPE_DOUBLE:
+            return "double", slot
+        if field.type == FieldDescriptor.TYPE_MESSAGE:
+            if field.is_repeated:
+                return "raw", slot
+            return "message", slot, self.add(field.message_type, path + ".")
+        return ("int", slot, *_RANGES[path])
+
+
+def _assessments(raws: list[bytes]) -> tuple[Any, ...] | None:
+    issues: list[Any] = []
+    try:
+        found = check.assessments([common_pb2.Assessment.FromString(raw) for raw in raws], issues)
+    except Exception:  # malformed: the twin's parser says so
+        return None
+    return None if issues else found
+
+
+def _location(latitude: float, longitude: float) -> tuple[float, float] | None:
+    return check.coarse(latitude, longitude)
+
+
+# Fields of Payment whose name is not the last part of their path, or that are not read as they stand.
+_PATHS: Final = {
+    "merchant_name": "merchant.name",
+    "merchant_country": "merchant.country",
+    "cardholder_name": "customer.name",
+}
+
+
+def _columns(slots: dict[str, int]) -> list[tuple[Any, ...]]:
+    """How each field of Payment is had, in order."""
+    by_name = {path.rpartition(".")[2]: path for path in slots if "address" not in path}
+
+    make_address = partial(tuple.__new__, Address)  # one object: by it the engine sees that two are alike
+
+    def address(path: str) -> tuple[Any, ...]:
+        parts = [("text", slots[f"{path}.{name}"]) for name in Address._fields]
+        return "group", make_address, slots[path], parts, False
+
+    special: dict[str, tuple[Any, ...]] = {
+        "attempt_no": ("int", slots["attempt_no"], 1),
+        "initiated_at_ms": ("time", slots["initiated_at_ms"], check.MAX_SKEW_AHEAD_MS),
+        "pan": ("masked", slots["card.pan"], Pan),
+        "network_token": ("masked", slots["card.network_token"], Pan),
+        "iin": ("iin",),
+        "truncated_iin": ("truncated_iin",),
+        "last4": ("last4",),
+        "billing": address("customer.billing"),
+        "shipping": address("customer.shipping"),
+        "history": (
+            "group", partial(tuple.__new__, History), slots["customer.history"],
+            [("optional_int", slots[f"customer.history.{name}"]) for name in History._fields], True,
+        ),
+        "ip": ("ip", slots["device.ip"]),
+        "browser": (
+            "group", partial(tuple.__new__, Browser), slots["device.browser"],
+            [
+                ("int" if name.startswith("screen") else "text", slots[f"device.browser.{name}"])
+                for name in Browser._fields
+            ],
+            False,
+        ),
+        "location": (
+            "location", _location, slots["device.coarse_location.latitude"],
+            slots["device.coarse_location.longitude"], slots["device.coarse_location"],
+        ),
+        "caller_assessments": ("raws", _assessments, slots["caller_assessments"]),
+        "field_issues": ("new_list",),
+    }  # fmt: skip
+    columns = []
+    for name in Payment.__slots__:
+        column = special.get(name)
+        if column is None:
+            path = _PATHS.get(name) or by_name[name]
+            if path in _FORMATS:
+                column = ("text", slots[path], path in _REQUIRED)
+            elif _RANGES[path] == (0, 1):
+                column = ("bool", slots[path])
+            else:
+                column = ("int", slots[path], 0)
+        columns.append(column)
+    return columns
+
+
+Read = Callable[[bytes, int], Payment | BadRequest]
+"""(serialized EnrichAuthorizationRequest, wall time in ms) -> payment or typed refusal.
+
+Raises the parser's DecodeError where the bytes are no message: its text may hold what was sent.
+"""
+
+_parse = enrichment_pb2.EnrichAuthorizationRequest.FromString
+
+
+def read_by_twin(payload: bytes, now_ms: int) -> Payment | BadRequest:
+    """By the library and by hand, in Python."""
+    return check.check(_parse(payload), now_ms)
+
+
+def make_read(engines: Any) -> Read:
+    """How requests are read. `engines` is the native module, or None."""
+    if engines is None:
+        return read_by_twin
+    engine = native_reader(engines).read
+
+    def read(payload: bytes, now_ms: int) -> Payment | BadRequest:
+        payment: Payment | None = engine(payload, now_ms)
+        return payment if payment is not None else check.check(_parse(payload), now_ms)
+
+    return read
+
+
+def native_reader(engines: Any) -> Any:
+    """An engine whose `read(payload, now_ms)` is the payment, or None where `check` has to look."""
+    tables = _Tables()
+    tables.add(enrichment_pb2.EnrichAuthorizationRequest.DESCRIPTOR, "")
+    slots = tables.slots
+    card = tuple(slots[f"card.{name}"] for name in ("pan", "network_token", "card_ref", "iin", "last4"))
+    return engines.Reader(tables.rows, _columns(slots), card, len(slots), Payment)

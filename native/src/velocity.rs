@@ -1,0 +1,308 @@
+//! Velocity counts in memory: the twin of `EmbeddedVelocity` (gateway/backends/embedded/velocity.py), whose
+//! docstring says what is counted. Same counts for the same calls, and the same snapshot to the byte.
+//!
+//! A snapshot shares slabs and generations through `Arc`: freezing copies nothing, a slab is copied when it
+//! is next written, and the generations stand still until the snapshot is released.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+
+use crate::velocity_frozen::Frozen;
+use crate::velocity_keys::{Dying, Keys};
+use crate::velocity_record::{Counts, EMPTY, Record, UNITS, count};
+
+const MINUTE_MS: i64 = 60_000;
+const SHORT_MASK: u64 = (1 << 60) - 1;
+const SLAB_SHIFT: u32 = 9;
+const SLAB_RECORDS: usize = 1 << SLAB_SHIFT;
+const RECORD_BYTES: usize = 2 * UNITS;
+/// 12 GiB of counts: a larger number is a mistake, and slots are 32 bits.
+const KEYS_MAX: usize = 1 << 26;
+
+/// 512 records, 48 KiB: copied in some microseconds when a snapshot needs the old one.
+pub type Slab = [Record; SLAB_RECORDS];
+
+/// While a snapshot is written, keys new to the young generation go over both.
+struct Held {
+    released: Arc<AtomicBool>,
+    over: Keys,
+}
+
+#[pyclass(module = "ein_native")]
+pub struct Velocity {
+    half: usize,
+    young: Arc<Keys>,
+    old: Arc<Keys>,
+    dying: Vec<Dying>,
+    slabs: Vec<Arc<Slab>>,
+    slots: u32,
+    ready: bool,
+    held: Option<Held>,
+}
+
+#[pymethods]
+impl Velocity {
+    #[new]
+    fn new(max_keys: usize) -> PyResult<Self> {
+        if max_keys < 2 {
+            return Err(PyValueError::new_err("max_keys must be at least 2"));
+        }
+        if max_keys > KEYS_MAX {
+            return Err(PyValueError::new_err("max_keys must be at most 2^26"));
+        }
+        let half = max_keys / 2;
+        Ok(Self {
+            half,
+            young: Arc::new(Keys::new(half)),
+            old: Arc::new(Keys::new(half)),
+            dying: Vec::new(),
+            slabs: Vec::new(),
+            slots: 0,
+            ready: false,
+            held: None,
+        })
+    }
+
+    #[getter]
+    fn ready(&self) -> bool {
+        self.ready
+    }
+
+    fn caught_up(&mut self) {
+        self.ready = true;
+    }
+
+    /// Records ever made: the measure of memory.
+    #[getter]
+    fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    fn __len__(&self) -> usize {
+        let over = self.held.as_ref().map_or(0, |held| {
+            let entries = held.over.entries().iter();
+            entries.filter(|entry| self.old.get(entry.key).is_none()).count()
+        });
+        self.young.len() + self.old.len() + over
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "Velocity(****)"
+    }
+
+    /// Counts `[(payment_time_ms, keys), ...]`; see `EmbeddedVelocity.touch`.
+    fn touch<'py>(&mut self, batch: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+        let py = batch.py();
+        if !self.ready {
+            return PyList::new(py, (0..batch.len()?).map(|_| py.None()));
+        }
+        self.thaw_if_released();
+        let answers = PyList::empty(py);
+        for item in batch.try_iter()? {
+            let item = item?;
+            let pair = item.cast::<PyTuple>()?;
+            if pair.len() != 2 {
+                return Err(PyTypeError::new_err("an attempt is (payment_time_ms, keys)"));
+            }
+            let minute = minute_of(&*pair.get_borrowed_item(0)?)?;
+            answers.append(self.touch_keys(&*pair.get_borrowed_item(1)?, minute)?)?;
+        }
+        Ok(answers)
+    }
+
+    /// Counts an attempt read back from the journal. An empty key stands for none, as records have it.
+    fn replay(&mut self, keys: &Bound<'_, PyAny>, payment_time_ms: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.thaw_if_released();
+        let minute = minute_of(payment_time_ms)?;
+        for key in keys.try_iter()? {
+            let key = key?;
+            if key.is_none() {
+                continue;
+            }
+            let key = key.cast::<PyBytes>()?.as_bytes();
+            if !key.is_empty() {
+                self.count(key, minute);
+            }
+        }
+        Ok(())
+    }
+
+    /// The state as it is now; None while an earlier one is still being written.
+    fn freeze(&mut self) -> Option<Frozen> {
+        if let Some(held) = &self.held {
+            if !held.released.load(Ordering::Acquire) {
+                return None;
+            }
+            self.thaw();
+        }
+        let released = Arc::new(AtomicBool::new(false));
+        self.held = Some(Held { released: released.clone(), over: Keys::new(self.half) });
+        Some(Frozen::new(self.old.clone(), self.young.clone(), self.slabs.clone(), released))
+    }
+
+    /// Takes back what a released snapshot held, at once and not with the next attempt.
+    fn thaw_if_released(&mut self) {
+        if self.held.as_ref().is_some_and(|held| held.released.load(Ordering::Acquire)) {
+            self.thaw();
+        }
+    }
+
+    /// Takes up the parts of a snapshot whose sum was checked: keys, their slots, all slabs.
+    fn load(&mut self, keys: &[u8], slots: &[u8], slabs: &[u8]) -> PyResult<()> {
+        let (keys, odd_keys) = keys.as_chunks::<8>();
+        let (slots, odd_slots) = slots.as_chunks::<4>();
+        let (records, odd_records) = slabs.as_chunks::<RECORD_BYTES>();
+        let whole = odd_keys.is_empty() && odd_slots.is_empty() && odd_records.is_empty();
+        if !whole || keys.len() != slots.len() {
+            return Err(PyValueError::new_err("a snapshot's parts have other lengths than it says"));
+        }
+        self.young = Arc::new(Keys::new(self.half));
+        self.old = Arc::new(Keys::new(self.half));
+        (self.dying, self.slabs, self.slots, self.held) = (Vec::new(), Vec::new(), 0, None);
+        for (key, stored) in keys.iter().zip(slots) {
+            let slot = self.admit(u64::from_ne_bytes(*key));
+            if let Some(bytes) = records.get(u32::from_ne_bytes(*stored) as usize) {
+                let record = self.record(slot);
+                for (unit, two) in record.iter_mut().zip(bytes.as_chunks::<2>().0) {
+                    *unit = u16::from_ne_bytes(*two);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Velocity {
+    /// One answer: counts by key, None where there is no key.
+    fn touch_keys<'py>(&mut self, keys: &Bound<'py, PyAny>, minute: u32) -> PyResult<Bound<'py, PyTuple>> {
+        let mut answers = Vec::with_capacity(4);
+        if let Ok(keys) = keys.cast::<PyTuple>() {
+            for key in keys.iter_borrowed() {
+                answers.push(self.touch_key(&key, minute)?);
+            }
+        } else {
+            for key in keys.try_iter()? {
+                answers.push(self.touch_key(&key?, minute)?);
+            }
+        }
+        PyTuple::new(keys.py(), answers)
+    }
+
+    fn touch_key<'py>(&mut self, key: &Bound<'py, PyAny>, minute: u32) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        if key.is_none() {
+            return Ok(None);
+        }
+        let counts = self.count(key.cast::<PyBytes>()?.as_bytes(), minute);
+        PyTuple::new(key.py(), counts).map(Some)
+    }
+
+    fn count(&mut self, key: &[u8], minute: u32) -> Counts {
+        let short = short(key);
+        let slot = match self.young.get(short) {
+            Some(slot) => slot,
+            None => self.admit(short),
+        };
+        count(self.record(slot), minute)
+    }
+
+    /// The record, its slab copied first where a snapshot still holds it.
+    fn record(&mut self, slot: u32) -> &mut Record {
+        let slab = &mut self.slabs[(slot >> SLAB_SHIFT) as usize];
+        &mut Arc::make_mut(slab)[slot as usize % SLAB_RECORDS]
+    }
+
+    /// Slot of a key that the young generation does not have.
+    fn admit(&mut self, short: u64) -> u32 {
+        if self.held.is_some() {
+            return self.admit_over(short);
+        }
+        let known = Arc::make_mut(&mut self.old).remove(short);
+        self.turn_if_full();
+        let slot = known.unwrap_or_else(|| self.new_slot());
+        Arc::make_mut(&mut self.young).insert(short, slot);
+        slot
+    }
+
+    /// The same while a snapshot holds both generations.
+    fn admit_over(&mut self, short: u64) -> u32 {
+        if let Some(slot) = self.held.as_ref().and_then(|held| held.over.get(short)) {
+            return slot;
+        }
+        let slot = self.old.get(short).unwrap_or_else(|| self.new_slot());
+        if let Some(held) = &mut self.held {
+            held.over.insert(short, slot);
+            if held.over.len() >= self.half {
+                // The writer hangs. Rather a pause than memory without a bound; what it holds stays its own.
+                self.thaw();
+            }
+        }
+        slot
+    }
+
+    /// Puts into the generations what came while a snapshot held them.
+    fn thaw(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        // Out of the old first: a turn on the way would give the record of a key that lives to another.
+        let old = Arc::make_mut(&mut self.old);
+        for entry in held.over.entries() {
+            old.remove(entry.key);
+        }
+        for entry in held.over.entries() {
+            self.turn_if_full();
+            Arc::make_mut(&mut self.young).insert(entry.key, entry.slot);
+        }
+    }
+
+    /// The generation not touched since the last turn is forgotten; the young one is now the old.
+    fn turn_if_full(&mut self) {
+        if self.young.len() < self.half {
+            return;
+        }
+        let young = std::mem::replace(&mut self.young, Arc::new(Keys::new(self.half)));
+        let old = std::mem::replace(&mut self.old, young);
+        if !old.is_empty() {
+            self.dying.push(Arc::unwrap_or_clone(old).into_dying());
+        }
+    }
+
+    /// An empty record; a forgotten one if there is any, so that forgetting is never a pause.
+    fn new_slot(&mut self) -> u32 {
+        while let Some(last) = self.dying.last_mut() {
+            if let Some(slot) = last.pop() {
+                *self.record(slot) = EMPTY;
+                return slot;
+            }
+            self.dying.pop();
+        }
+        let slot = self.slots;
+        if (slot >> SLAB_SHIFT) as usize == self.slabs.len() {
+            self.slabs.push(Arc::new([EMPTY; SLAB_RECORDS]));
+        }
+        self.slots += 1;
+        slot
+    }
+}
+
+/// 60 bits of the MAC, as the twin keeps and stores them.
+fn short(key: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    for (to, from) in bytes.iter_mut().zip(key) {
+        *to = *from;
+    }
+    u64::from_le_bytes(bytes) & SHORT_MASK
+}
+
+/// Minutes since the epoch, from 0 to 2^32 - 1 wherever the clock of a payment stands.
+fn minute_of(time_ms: &Bound<'_, PyAny>) -> PyResult<u32> {
+    let ms = match time_ms.extract::<i64>() {
+        Ok(ms) => ms,
+        Err(fault) if fault.is_instance_of::<PyOverflowError>(time_ms.py()) => {
+            if time_ms.lt(0)? { i64::MIN } else { i64::MAX }
+        }
+        Err(fault) => return Err(fault),
+    };
+    Ok(ms.div_euclid(MINUTE_MS).clamp(0, i64::from(u32::MAX)) as u32)
+}
