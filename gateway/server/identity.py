@@ -4,10 +4,15 @@ import base64
 import hashlib
 import json
 import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from gateway.programs.issues import near
 from gateway.records.errors import GatewayError
+from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import Entropy
 from gateway.server.state import StateDir
 
@@ -90,23 +95,69 @@ def _read(content: bytes) -> dict[str, Principal]:
     return principals
 
 
+def _rows(state: StateDir) -> list[dict[str, str]]:
+    """The checked rows of the file, in the order in which tokens were issued; none without it."""
+    try:
+        content = state.identities.read_bytes()
+    except FileNotFoundError:
+        return []
+    _read(content)
+    rows: list[dict[str, str]] = json.loads(content)
+    return rows
+
+
+@contextmanager
+def _changing(state: StateDir) -> Iterator[list[dict[str, str]]]:
+    """Rows to change; written back durable and whole. One at a time: else a change could undo another."""
+    disk = RealDisk()
+    try:
+        lock = disk.lock(str(state.identities.with_suffix(".lock")))
+    except BlockingIOError:
+        raise IdentityInvalid("identities.json: another `ein token` is changing it; try again") from None
+    try:
+        rows = _rows(state)
+        yield rows
+        temporary = state.identities.with_suffix(".new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(rows, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(state.identities)
+        disk.sync_dir(str(state.identities.parent))
+    finally:
+        lock.close()
+
+
 def issue_token(state: StateDir, *, principal_id: str, role: Role, entropy: Entropy) -> str:
     """Makes a token for `principal_id`, stores its hash and returns it: it cannot be shown again.
 
     Raises IdentityInvalid where the file that is there cannot be used.
     """
     token = base64.urlsafe_b64encode(entropy.bytes(TOKEN_BYTES)).rstrip(b"=").decode()
-    rows = []
-    if state.identities.exists():
-        content = state.identities.read_bytes()
-        _read(content)
-        rows = json.loads(content)
-    rows.append({"principal_id": principal_id, "role": role, "token_sha256": _digest(token.encode())})
-    temporary = state.identities.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(rows, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(state.identities)
+    with _changing(state) as rows:
+        rows.append({"principal_id": principal_id, "role": role, "token_sha256": _digest(token.encode())})
     return token
+
+
+def revoke_tokens(state: StateDir, *, principal_id: str, keep_newest: bool = False) -> int:
+    """Forgets the tokens of `principal_id`, or all but the one issued last; how many.
+
+    Raises IdentityInvalid where it has none: a name misspelt must not read like a token taken back.
+    """
+    with _changing(state) as rows:
+        own = [row for row in rows if row["principal_id"] == principal_id]
+        if not own:
+            mend = near(principal_id, {row["principal_id"] for row in rows})
+            raise IdentityInvalid(
+                f"identities.json: no token of this principal. {mend or '`ein token list` names them'}"
+            )
+        gone = own[:-1] if keep_newest else own
+        rows[:] = [row for row in rows if row not in gone]
+    return len(gone)
+
+
+def count_tokens(state: StateDir) -> dict[Principal, int]:
+    """Principals in the order of their names, and how many tokens each has. Raises IdentityInvalid."""
+    counts = Counter(Principal(row["principal_id"], row["role"]) for row in _rows(state))  # type: ignore[arg-type]
+    return dict(sorted(counts.items(), key=lambda one: (one[0].principal_id, one[0].role)))

@@ -23,7 +23,7 @@ COMMANDS = {
     "report": ("gateway.server.cli.report", "report_command"),
     "resume": ("gateway.server.cli.kill", "resume_command"),
     "status": ("gateway.server.cli.status", "status_command"),
-    "token": ("gateway.server.cli.setup", "token_command"),
+    "token": ("gateway.server.cli.token", "token_command"),
     "up": ("gateway.server.cli.processes", "up_command"),
     "verify": ("gateway.server.cli.verify", "verify_command"),
 }

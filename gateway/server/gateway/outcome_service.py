@@ -117,7 +117,8 @@ class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):
     async def WatchOutcomes(  # noqa: N802
         self, request: outcomes_pb2.WatchOutcomesRequest, context: Any
     ) -> AsyncIterator[outcomes_pb2.WatchOutcomesResponse]:
-        caller = authorized(self._authenticator, authorization_of(context), "caller")
+        header = authorization_of(context)
+        caller = authorized(self._authenticator, header, "caller")
         self._on_call("WatchOutcomes")
         receipt, label = _cursor(request.after_cursor)
         if self._watchers >= WATCHERS:
@@ -127,6 +128,8 @@ class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):
             reader = self._make_reader()
             loop = asyncio.get_running_loop()
             while True:
+                # A stream may be open for days: a token that is revoked meanwhile ends it.
+                caller = authorized(self._authenticator, header, "caller")
                 bell = self._bell
                 receipt, label, events = await loop.run_in_executor(
                     self._watching, _look, reader, caller.principal_id, receipt, label

@@ -7,6 +7,7 @@ import os
 from typing import Any
 from unittest import mock
 
+import click
 from click.testing import CliRunner
 
 from gateway.feeds.records import tombstone_jti
@@ -85,7 +86,13 @@ def help_of(command: str) -> str:
 
 
 def commands() -> list[str]:
-    return ["ein", *(f"ein {name}" for name in sorted(COMMANDS)), *ISSUER_COMMANDS]
+    names = ["ein"]
+    for name in sorted(COMMANDS):
+        command = ein.get_command(click.Context(ein), name)
+        names.append(f"ein {name}")
+        if isinstance(command, click.Group):
+            names += [f"ein {name} {inner}" for inner in sorted(command.commands)]
+    return [*names, *ISSUER_COMMANDS]
 
 
 def main() -> None:

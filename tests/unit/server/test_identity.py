@@ -5,9 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server import identity
-from gateway.server.identity import Authenticator, IdentityInvalid, Principal, issue_token
+from gateway.server.identity import (
+    Authenticator,
+    IdentityInvalid,
+    Principal,
+    count_tokens,
+    issue_token,
+    revoke_tokens,
+)
 from gateway.server.state import StateDir
 
 
@@ -47,6 +55,39 @@ def test_without_the_file_nobody_is_known(tmp_path: Path) -> None:
     state.identities.write_bytes(content)
     known.refresh()
     assert known.principal(header) == Principal("shop-1", "caller")
+
+
+def test_a_revocation_takes_the_tokens_of_one_principal_and_may_leave_the_newest(tmp_path: Path) -> None:
+    state, first = _installed(tmp_path)
+    second, other = (
+        "Bearer " + issue_token(state, principal_id=who, role="caller", entropy=SystemEntropy())
+        for who in ("shop-1", "shop-2")
+    )
+    known = Authenticator(state)
+
+    def knows() -> list[bool]:
+        known.refresh()
+        return [known.principal(header) is not None for header in (first, second, other)]
+
+    assert knows() == [True, True, True]
+    assert count_tokens(state) == {Principal("shop-1", "caller"): 2, Principal("shop-2", "caller"): 1}
+    assert revoke_tokens(state, principal_id="shop-1", keep_newest=True) == 1
+    assert knows() == [False, True, True]
+    assert revoke_tokens(state, principal_id="shop-1") == 1
+    assert knows() == [False, False, True]
+    with pytest.raises(IdentityInvalid):
+        revoke_tokens(state, principal_id="shop-1")
+    assert state.identities.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_change_beside_another_one_is_refused_and_undoes_nothing(tmp_path: Path) -> None:
+    state, header = _installed(tmp_path)
+    other = RealDisk().lock(str(state.identities.with_suffix(".lock")))
+    with pytest.raises(IdentityInvalid, match="try again"):
+        revoke_tokens(state, principal_id="shop-1")
+    other.close()
+    assert Authenticator(state).principal(header) is not None
+    assert revoke_tokens(state, principal_id="shop-1") == 1
 
 
 @pytest.mark.parametrize("content", ["{not json", "{}x", '[{"role": "caller"}]', "[1]", "7"])

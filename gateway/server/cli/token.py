@@ -1,0 +1,64 @@
+"""`ein token`: who may call. What runs follows within a second; nothing has to be restarted."""
+
+import json
+from pathlib import Path
+from typing import cast, get_args
+
+import click
+
+from gateway.runtime.entropy import SystemEntropy
+from gateway.server.cli.options import config_option, json_option
+from gateway.server.identity import Role, count_tokens, issue_token, revoke_tokens
+from gateway.server.settings import load_settings
+
+
+class _IssueByDefault(click.Group):
+    """`ein token PRINCIPAL_ID --role ROLE` issues: what is asked for most needs no word of its own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = ["issue", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("token", cls=_IssueByDefault)
+def token_command() -> None:
+    """Issue, list and revoke bearer tokens. `ein token PRINCIPAL_ID --role ROLE` issues one."""
+
+
+@token_command.command("issue")
+@click.argument("principal_id")
+@click.option("--role", type=click.Choice(get_args(Role)), required=True)
+@config_option
+def issue_command(principal_id: str, role: str, config_path: Path) -> None:
+    """Issue a bearer token for PRINCIPAL_ID. It is shown once; only its hash is kept."""
+    state = load_settings(config_path).state
+    state.make()
+    click.echo(issue_token(state, principal_id=principal_id, role=cast(Role, role), entropy=SystemEntropy()))
+
+
+@token_command.command("list")
+@config_option
+@json_option
+def list_command(config_path: Path, as_json: bool) -> None:
+    """List who has tokens, for which role, and how many. No token and no hash is shown."""
+    counts = count_tokens(load_settings(config_path).state)
+    rows = [
+        {"principal_id": one.principal_id, "role": one.role, "tokens": count} for one, count in counts.items()
+    ]
+    if as_json:
+        click.echo(json.dumps({"principals": rows}))
+        return
+    for row in rows:
+        click.echo("{principal_id:<32} {role:<8} {tokens:>3}".format(**row))
+
+
+@token_command.command("revoke")
+@click.argument("principal_id")
+@click.option("--keep-newest", is_flag=True, help="Keep the token issued last: a change without a gap.")
+@config_option
+def revoke_command(principal_id: str, keep_newest: bool, config_path: Path) -> None:
+    """Revoke the tokens of PRINCIPAL_ID. What runs refuses them within a second."""
+    state = load_settings(config_path).state
+    count = revoke_tokens(state, principal_id=principal_id, keep_newest=keep_newest)
+    click.echo(f"{principal_id}: {count} {'token' if count == 1 else 'tokens'} revoked")
