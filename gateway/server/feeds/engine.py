@@ -179,10 +179,11 @@ class FeedsEngine:
             batch = self.parts.fan_out.plan(topic, entries, self.view(), now_ms=self.parts.clock.wall_ms())
             self.parts.store.commit_fan_out(batch.change)
             self._unrecorded = batch.change.records
-            self._record_rest()
+            # From the commit on it can be found, and leave by a record of its own: nobody waits for the rest.
             with self._moved:
                 self._positions[topic] = batch.change.position
                 self._moved.notify_all()
+            self._record_rest()
         self.metrics.records.labels(topic).inc(len(entries))
         self.metrics.shares.inc(len(batch.change.shares))
         self._wake(batch.wake)
