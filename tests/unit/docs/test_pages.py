@@ -84,3 +84,16 @@ def test_the_pages_are_known_to_git_so_that_a_clone_has_them() -> None:
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     assert {"docs/quickstart.md", "docs/README.md", "examples/payment_service.py"} <= set(known)
+
+
+def test_the_layout_names_every_folder_of_the_tree_and_none_that_is_not_there() -> None:
+    tree = re.findall(r"^```\n(.*?)^```", (DOCS / "layout.md").read_text(), re.M | re.S)[0]
+    named = {name for line in tree.splitlines() for name in re.findall(r"^(?:[a-z/]+/ ?)+", line)[0].split()}
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    folders = {
+        f"{part[0]}/{part[1]}/" if part[0] == "gateway" else f"{part[0]}/"
+        for part in (line.split("/") for line in listed.splitlines())
+        if len(part) > (2 if part[0] == "gateway" else 1)
+    }
+    unmapped = {"docs/", "requirements/", "scripts/", ".ci/"}  # what their names say
+    assert {name.replace("backends/embedded/", "backends/") for name in named} == folders - unmapped
