@@ -1,9 +1,10 @@
 """The sealed body: what only the recipient reads. It repeats the routing claims, so that a swap is seen."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from json import JSONEncoder
-from json.encoder import encode_basestring as _quoted
+
+from gateway.runtime.native import engines
 
 SCHEMA_VERSION = 1
 
@@ -14,6 +15,15 @@ PURPOSE_NAMES: dict[int, str] = {1: "fraud_authorization", 2: "fraud_reporting"}
 ROUTINGS_CACHED = 4096
 
 _encode = JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False, allow_nan=False).encode
+
+
+def json_by_twin(value: object) -> bytes:
+    """UTF-8 JSON without spaces, by the standard library."""
+    return _encode(value).encode()
+
+
+to_json: Callable[[object], bytes] = json_by_twin if engines is None else engines.json
+"""By the engine where it is built: an eighth of the time."""
 
 
 def sealed_body(
@@ -31,16 +41,20 @@ def sealed_body(
 ) -> bytes:
     """JSON of CONTRACT's SealedBody. `purpose` is a number of v1.Purpose; `card_token` may be empty."""
     # The members in one order, whatever is put together here: recipients see plain JSON.
-    changing = _encode({"match": match, "fields": fields})
+    changing = to_json(
+        {
+            "card_token": card_token,
+            "token_epoch": token_epoch,
+            "match": match,
+            "fields": fields,
+        }
+    )
     routing = _routing(issuer_id, recipient_id, program, purpose, schema_version)
-    return (
-        f'{{"share_id":{_quoted(share_id)},{routing},"card_token":{_quoted(card_token)},'
-        f'"token_epoch":{token_epoch},{changing[1:]}'
-    ).encode()
+    return b'{"share_id":%b,%b,%b' % (to_json(share_id), routing, changing[1:])
 
 
 @lru_cache(maxsize=ROUTINGS_CACHED)
-def _routing(issuer_id: str, recipient_id: str, program: str, purpose: int, schema_version: int) -> str:
+def _routing(issuer_id: str, recipient_id: str, program: str, purpose: int, schema_version: int) -> bytes:
     """Members that are the same for a program at an issuer, without braces."""
     members = {
         "issuer_id": issuer_id,
@@ -49,4 +63,4 @@ def _routing(issuer_id: str, recipient_id: str, program: str, purpose: int, sche
         "purpose": PURPOSE_NAMES[purpose],
         "schema_version": schema_version,
     }
-    return _encode(members)[1:-1]
+    return json_by_twin(members)[1:-1]

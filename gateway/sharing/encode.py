@@ -9,7 +9,7 @@ from gateway.programs.table import ProgramEntry, Refusals
 from gateway.records.reasons import PUBLIC, Reason
 from gateway.sealing.body import SCHEMA_VERSION as BODY_SCHEMA_VERSION
 from gateway.sharing.decide import Decided
-from gateway.sharing.wire import delimited, tag, varint
+from gateway.sharing.wire import delimited, make_writer, tag
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import common_pb2, enrichment_pb2
 
@@ -78,19 +78,10 @@ class Encoder:
             ).SerializeToString()
             _bound(self._assessments)
             self._assessments[signals.assessment] = assessment
-        request_id = payment.request_id.encode()
         issues = b""
         if payment.field_issues or signals.facts.omissions:
             issues = _issues(payment, signals)
-        return b"\x0a%b%b\x12%c%b%b%b%b" % (
-            varint(len(request_id)),
-            request_id,
-            len(evaluation_id),
-            evaluation_id.encode(),
-            tail,
-            assessment,
-            issues,
-        )
+        return _HEAD.write((payment.request_id, evaluation_id, tail, assessment, issues))
 
     def answer(
         self,
@@ -112,24 +103,14 @@ class Encoder:
                 part = self._withheld.get((one.entry.program, reason))
                 parts.append(part or self._withheld_part(one.entry.program, reason))
                 continue
-            program = one.entry.program.encode()
-            shared = b"\x0a%b%b\x10%c\x22\x1a%b" % (
-                varint(len(program)),
-                program,
-                _UNDETERMINED if undetermined else _SHARED,
-                one.share_id.encode(),
-            )
-            if not undetermined:
-                key = match_key.encode()
-                shared += b"\x32%b%b\x38%b" % (varint(len(key)), key, varint(expires_at_ms))
-                if one.elements:
-                    shared += enrichment_pb2.ProgramDecision(
-                        elements=[
-                            enrichment_pb2.MessageElement(target=target, value=value)
-                            for target, value in one.elements
-                        ]
-                    ).SerializeToString()
-            parts.append(b"%b%b%b" % (_DECISIONS_OF_ANSWER, varint(len(shared)), shared))
+            if undetermined:
+                shared = _DECISION.write((one.entry.program, _UNDETERMINED, one.share_id, "", 0, b""))
+            else:
+                elements = _elements(one) if one.elements else b""
+                shared = _DECISION.write(
+                    (one.entry.program, _SHARED, one.share_id, match_key, expires_at_ms, elements)
+                )
+            parts.append(delimited(_DECISIONS_OF_ANSWER, shared))
         return b"".join(parts)
 
     def _withheld_part(self, program: str, reason: Reason) -> bytes:
@@ -143,15 +124,9 @@ class Encoder:
         self._withheld[program, reason] = part
         return part
 
-    def record(
-        self,
-        evaluation: bytes,
-        decided: list[Decided],
-        match_keys: tuple[str, ...],
-        expires_at_ms: int,
-    ) -> bytes:
-        """The serialized record: `evaluation` and its decisions."""
-        parts = [evaluation]
+    def decisions(self, decided: list[Decided], match_keys: tuple[str, ...], expires_at_ms: int) -> bytes:
+        """The decisions of a record, as fields of it."""
+        parts = []
         for one in decided:
             if one.reason is None:
                 parts.append(self._released_record(one, match_keys, expires_at_ms))
@@ -185,34 +160,26 @@ class Encoder:
     def _released_record(self, one: Decided, match_keys: tuple[str, ...], expires_at_ms: int) -> bytes:
         release = one.release
         assert release is not None, "what is released has its fields"
-        static = self._static_part(one.entry)
-        refusals = self._refusals_part(release.refusals)
-        consent_id, kid = release.consent_id.encode(), one.recipient_kid.encode()
-        keys = [key.encode() for key in match_keys]
-        token = (
-            b"\x9a\x01\x1a%b\xa0\x01%c" % (one.card_token.encode(), TOKEN_EPOCH) if one.card_token else b""
-        )
-        changing = (
-            b"\x12\x1a%b\x2a%b%b\x38%c\x50%c\x78\x01\x80\x01%b%b\xb2\x01%b%b\xba\x01\x20%b\xc2\x01%b%b\xd0\x01%b%b"
-            % (
-                one.share_id.encode(),
-                varint(len(consent_id)),
-                consent_id,
+        decision = _RELEASED_DECISION.write(
+            (
+                self._static_part(one.entry),
+                self._refusals_part(release.refusals),
+                one.share_id,
+                release.consent_id,
                 _RELEASED,
                 one.arm,
-                varint(release.mask),
-                token,
-                varint(len(kid)),
-                kid,
+                True,
+                release.mask,
+                one.card_token,
+                TOKEN_EPOCH if one.card_token else 0,
+                one.recipient_kid,
                 one.payload_sha256,
-                varint(len(one.sealed)),
                 one.sealed,
-                varint(expires_at_ms),
-                b"".join([b"\xda\x01%b%b" % (varint(len(key)), key) for key in keys]),
+                expires_at_ms,
+                match_keys,
             )
         )
-        size = len(static) + len(refusals) + len(changing)
-        return b"%b%b%b%b%b" % (_DECISIONS_OF_RECORD, varint(size), static, refusals, changing)
+        return delimited(_DECISIONS_OF_RECORD, decision)
 
     def _static_part(self, entry: ProgramEntry) -> bytes:
         # By identity: an entry is alive as long as it is kept here, so no other can take its number.
@@ -252,6 +219,26 @@ class Encoder:
         _bound(self._refusals)
         self._refusals[id(refusals)] = (refusals, part)
         return part
+
+
+_HEAD = make_writer([(1, "text"), (2, "text"), (0, "raw"), (0, "raw"), (0, "raw")])
+"""v1.EnrichAuthorizationResponse: ids, completeness, assessment, issues."""
+
+_DECISION = make_writer([(1, "text"), (2, "varint"), (4, "text"), (6, "text"), (7, "varint"), (0, "raw")])
+"""v1.ProgramDecision of what is shared."""
+
+_RELEASED_DECISION = make_writer(
+    [(0, "raw"), (0, "raw"), (2, "text"), (5, "text"), (7, "varint"), (10, "varint"), (15, "varint"),
+     (16, "varint"), (19, "text"), (20, "varint"), (22, "text"), (23, "bytes"), (24, "bytes"), (26, "varint"),
+     (27, "texts")]
+)  # fmt: skip
+"""storage.v1.Decision of what is released: its static part, its refusals, what changes."""
+
+
+def _elements(one: Decided) -> bytes:
+    return enrichment_pb2.ProgramDecision(
+        elements=[enrichment_pb2.MessageElement(target=target, value=value) for target, value in one.elements]
+    ).SerializeToString()
 
 
 def _issues(payment: Payment, signals: Signals) -> bytes:

@@ -34,7 +34,7 @@ from gateway.sharing.items import (
     request_id_of,
     unevaluated,
 )
-from gateway.sharing.record import evaluation_of, frame_of
+from gateway.sharing.record import frame_of, record_of
 from gateway.sharing.remembered import Remembered, attempt_key, request_key
 from gateway.sharing.seal import ShareSealer
 from gateway.sharing.velocity_port import Counts, VelocityStore
@@ -293,9 +293,8 @@ class Gateway:
         )  # fmt: skip
         match_key = work.match_keys[0] if work.match_keys else ""
         work.answer = self._encoder.answer(work.head, work.decided, match_key, batch.expires_at_ms)
-        work.record = self._encoder.record(
-            evaluation_of(batch, work, seen), work.decided, work.match_keys, batch.expires_at_ms
-        )
+        decisions = self._encoder.decisions(work.decided, work.match_keys, batch.expires_at_ms)
+        work.record = record_of(batch, work, seen, decisions)
 
 
 def _refusal(bad: BadRequest) -> Refusal:

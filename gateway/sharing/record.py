@@ -1,17 +1,24 @@
-"""The journal's record of one authorization, but for its decisions: written by hand.
-
-A protobuf message with its fields set one by one takes three times as long, and this is done for every
-payment. A test holds both ways to the same message.
-"""
+"""The journal's record of one authorization."""
 
 from enrichment.signals import Signals
 from gateway.sharing.encode import SCHEMA_VERSION
-from gateway.sharing.wire import LENGTHS, varint
+from gateway.sharing.wire import make_writer
 from gateway.sharing.work import Batch, Work
 from issuernetwork.storage.v1 import journal_pb2
 
-# Letters, digits and codes that `check` lets through are ASCII and under 128 characters. Ids may be any text.
-_L = LENGTHS
+_MATCH = make_writer(
+    [(1, "text"), (2, "text"), (3, "text"), (4, "text"), (5, "text"), (6, "varint"), (7, "text"), (8, "text"),
+     (9, "text"), (10, "text"), (11, "varint")]
+)  # fmt: skip
+"""v1.MatchReferences, in the order of its fields."""
+
+_EVALUATION = make_writer(
+    [(1, "text"), (2, "text"), (3, "bytes"), (4, "text"), (5, "text"), (6, "text"), (7, "text"),
+     (8, "varint"), (9, "text"), (10, "varint"), (13, "bytes"), (14, "varint"), (15, "bytes"),
+     (16, "varint"), (17, "varint"), (18, "text"), (19, "varint"), (20, "text"), (21, "chunks"),
+     (26, "bytes"), (27, "varint"), (28, "text"), (29, "text"), (0, "raw"), (0, "raw")]
+)  # fmt: skip
+"""storage.v1.Evaluation: its fields of a payment, then what the batch shares, then its decisions."""
 
 
 def frame_of(batch: Batch) -> bytes:
@@ -26,81 +33,50 @@ def frame_of(batch: Batch) -> bytes:
     return frame.SerializeToString()
 
 
-def evaluation_of(batch: Batch, work: Work, seen: Signals) -> bytes:
-    """The record without decisions. Nothing in it is a clear personal datum."""
+def record_of(batch: Batch, work: Work, seen: Signals, decisions: bytes) -> bytes:
+    """The record with its decisions. Nothing in it is a clear personal datum."""
     payment = work.payment
-    amount = varint(payment.amount_minor)
-    initiated = varint(payment.initiated_at_ms)
-    currency = payment.currency
-    a, b, c, d = (
-        payment.network_match_key,
-        payment.acquiring_institution_id,
-        payment.stan,
-        payment.transmission_date_time,
-    )
-    e, f, g, h = (
-        payment.retrieval_reference_number,
-        payment.truncated_iin,
-        payment.last4,
-        payment.card_acceptor_id,
-    )
-    match = (
-        f"\x0a{_L[len(a)]}{a}\x12{_L[len(b)]}{b}\x1a{_L[len(c)]}{c}\x22{_L[len(d)]}{d}\x2a{_L[len(e)]}{e}"
-        f"\x3a{_L[len(currency)]}{currency}\x42{_L[len(f)]}{f}\x4a{_L[len(g)]}{g}\x52{_L[len(h)]}{h}"
-    ).encode("ascii")
-    mcc, region, country = payment.mcc, payment.cardholder_region, payment.merchant_country
-    codes = (
-        f"\x92\x01{_L[len(currency)]}{currency}\xa2\x01{_L[len(mcc)]}{mcc}"
-        f"\xe2\x01{_L[len(region)]}{region}\xea\x01{_L[len(country)]}{country}"
-    ).encode("latin-1")
-    return (
-        b"%b%b\x1a\x10%b\x6a\x10%b%b\x40%b\x50%b\x70%b\x7a%b%b\x30%b\x58%b\x80\x01%b\x88\x01%b\x98\x01%b%b\xd2\x01%b%b%b"
-        % (
-            _ids(work),
-            batch.frame,
-            work.digest,
-            work.unit_key,
-            b"".join([b"\xaa\x01\x10" + key if key else b"\xaa\x01\x00" for key in work.velocity_keys]),
-            varint(payment.attempt_no),
-            initiated,
-            varint(work.unit_source),
-            varint(len(match) + 2 + len(amount) + len(initiated)),
-            match,
-            amount,
-            initiated,
-            varint(seen.assessment.normalised),
-            amount,
-            varint(payment.channel),
-            codes,
-            varint(len(work.answer)),
-            work.answer,
-            b"" if work.item.withhold is None else b"\xd8\x01\x01",
+    match = _MATCH.write(
+        (
+            payment.network_match_key,
+            payment.acquiring_institution_id,
+            payment.stan,
+            payment.transmission_date_time,
+            payment.retrieval_reference_number,
+            payment.amount_minor,
+            payment.currency,
+            payment.truncated_iin,
+            payment.last4,
+            payment.card_acceptor_id,
+            payment.initiated_at_ms,
         )
     )
-
-
-def _ids(work: Work) -> bytes:
-    payment = work.payment
-    a, b, c, d, e = (
-        work.evaluation_id,
-        payment.request_id,
-        work.item.sender_id,
-        payment.merchant_id,
-        payment.platform_id,
+    return _EVALUATION.write(
+        (
+            work.evaluation_id,
+            payment.request_id,
+            work.digest,
+            work.item.sender_id,
+            payment.merchant_id,
+            payment.platform_id,
+            payment.payment_intent_id,
+            payment.attempt_no,
+            "" if work.issuer is None else work.issuer.issuer_id,
+            payment.initiated_at_ms,
+            work.unit_key,
+            work.unit_source,
+            match,
+            seen.assessment.normalised,
+            payment.amount_minor,
+            payment.currency,
+            payment.channel,
+            payment.mcc,
+            work.velocity_keys,
+            work.answer,
+            work.item.withhold is not None,
+            payment.cardholder_region,
+            payment.merchant_country,
+            batch.frame,
+            decisions,
+        )
     )
-    f, g = payment.payment_intent_id, "" if work.issuer is None else work.issuer.issuer_id
-    try:
-        return (
-            f"\x0a{_L[len(a)]}{a}\x12{_L[len(b)]}{b}\x22{_L[len(c)]}{c}\x2a{_L[len(d)]}{d}"
-            f"\x32{_L[len(e)]}{e}\x3a{_L[len(f)]}{f}\x4a{_L[len(g)]}{g}"
-        ).encode("ascii")
-    except (IndexError, UnicodeEncodeError):  # an id that is longer or not ASCII
-        return journal_pb2.Evaluation(
-            evaluation_id=a,
-            request_id=b,
-            sender_id=c,
-            merchant_id=d,
-            platform_id=e,
-            payment_intent_id=f,
-            issuer_id=g,
-        ).SerializeToString()

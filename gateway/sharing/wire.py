@@ -1,10 +1,14 @@
 """Protobuf written by parts: what is the same for many messages is serialized once and joined.
 
-Parsing joined parts gives the message merged from them (protobuf encoding guide, "Last one wins").
+Parsing joined parts gives the message merged from them (protobuf encoding guide, "Last one wins"). Messages
+of many fields are written by a table, by the engine where it is built and by its twin where not: setting the
+fields of a protobuf message one by one takes ten times as long.
 """
 
-LENGTHS = tuple(map(chr, range(128)))
-"""Length prefix of a text under 128 bytes, as a character, for texts that are joined before encoding."""
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from gateway.runtime.native import engines
 
 _SMALL = tuple(bytes([n]) for n in range(128))
 
@@ -57,3 +61,52 @@ def occurrences(field_tag: bytes, message: bytes) -> list[bytes] | None:
 def delimited(field_tag: bytes, content: bytes) -> bytes:
     """One length-delimited field."""
     return b"%b%b%b" % (field_tag, varint(len(content)), content)
+
+
+Fields = Sequence[tuple[int, str]]
+"""(field number, kind): `text`, `bytes`, `varint`; repeated: `texts`, `chunks`; `raw` is serialized."""
+
+
+class Writer(Protocol):
+    """Writes one kind of message."""
+
+    def write(self, values: tuple[Any, ...]) -> bytes:
+        """The message with these values, one a field. What is 0 or empty is left out."""
+        ...
+
+
+class TwinWriter:
+    """`Writer` in Python."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = tuple(
+            (varint(number << 3) if kind == "varint" else tag(number), kind) for number, kind in fields
+        )
+
+    def write(self, values: tuple[Any, ...]) -> bytes:
+        parts: list[bytes] = []
+        for (field_tag, kind), value in zip(self._fields, values, strict=True):
+            if kind == "raw":
+                parts.append(value)
+            elif kind == "texts":
+                parts += [delimited(field_tag, text.encode()) for text in value]
+            elif kind == "chunks":
+                parts += [delimited(field_tag, content or b"") for content in value]
+            elif not value:
+                continue
+            elif kind == "varint":
+                parts += (field_tag, varint(value & _UNSIGNED))
+            else:
+                parts.append(delimited(field_tag, value.encode() if kind == "text" else value))
+        return b"".join(parts)
+
+
+_UNSIGNED = (1 << 64) - 1  # negative numbers stand in two's complement
+
+
+def make_writer(fields: Fields) -> Writer:
+    """The engine's writer, or its twin."""
+    writer: Writer = TwinWriter(fields) if engines is None else engines.Writer(list(fields))
+    return writer

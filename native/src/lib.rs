@@ -2,6 +2,7 @@
 //! Each engine has a twin in Python that it must equal; the twins' tests run on both.
 use pyo3::prelude::*;
 
+mod json;
 mod reader;
 mod shapes;
 mod velocity;
@@ -9,11 +10,14 @@ mod velocity_frozen;
 mod velocity_keys;
 mod velocity_record;
 mod wire;
+mod writer;
 
 #[pymodule]
 fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<reader::Reader>()?;
+    module.add_class::<writer::Writer>()?;
+    module.add_function(wrap_pyfunction!(json::json, module)?)?;
     module.add_class::<velocity::Velocity>()?;
     Ok(())
 }

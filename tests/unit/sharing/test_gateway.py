@@ -14,7 +14,7 @@ from gateway.records.reasons import Reason
 from gateway.sharing import gateway as gateway_module
 from gateway.sharing.gateway import Gateway
 from gateway.sharing.items import ALREADY_EXISTS, INVALID_ARGUMENT, Refusal, Tally
-from gateway.sharing.record import evaluation_of
+from gateway.sharing.record import record_of
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import common_pb2
 from tests.e2e.gateway_kit import HARBOR, LAKESIDE, MERIDIAN, NORTHGATE, payment
@@ -376,10 +376,10 @@ def test_the_card_number_is_dropped_before_the_record_is_made(monkeypatch: pytes
     kit = Kit()
     seen: list[object] = []
 
-    def spying(batch: Any, work: Any, signals: Any) -> Any:
+    def spying(batch: Any, work: Any, signals: Any, decisions: bytes) -> Any:
         seen.append(work.payment.pan)
-        return evaluation_of(batch, work, signals)
+        return record_of(batch, work, signals, decisions)
 
-    monkeypatch.setattr(gateway_module, "evaluation_of", spying)
+    monkeypatch.setattr(gateway_module, "record_of", spying)
     kit.results(*requests(5, iin=NORTHGATE))
     assert seen == [None] * 5

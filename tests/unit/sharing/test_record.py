@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sharing.record import evaluation_of, frame_of
+from gateway.sharing.record import frame_of, record_of
 from gateway.sharing.wire import varint
 from issuernetwork.storage.v1 import journal_pb2
 
@@ -111,7 +111,7 @@ def test_a_record_written_by_hand_is_the_message_that_protobuf_makes(
     expected.match.iin = "90100101"
     expected.match.amount_minor = amount
     expected.match.attempted_at_ms = at_ms
-    assert journal_pb2.Evaluation.FromString(evaluation_of(batch, work, seen)) == expected
+    assert journal_pb2.Evaluation.FromString(record_of(batch, work, seen, b"")) == expected
 
 
 @given(st.integers(0, 2**64 - 1))
