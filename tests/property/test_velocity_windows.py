@@ -3,9 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.backends.embedded.velocity import EmbeddedVelocity
 from gateway.runtime.simdisk import SimDisk
 from gateway.sharing.velocity_port import Counts
+from tests.unit.velocity.stores import MakeStore, both_twins
 
 MINUTE_MS = 60_000
 START_MS = 1_700_000_000_000
@@ -44,24 +44,26 @@ def timed(attempts: list[tuple[int, int]]) -> list[tuple[int, bytes]]:
     return out
 
 
+@both_twins
 @given(ATTEMPTS)
 @settings(max_examples=150, deadline=None)
-def test_counts_are_those_of_the_exact_reference(attempts: list[tuple[int, int]]) -> None:
-    store, reference = EmbeddedVelocity(), Reference()
+def test_counts_are_those_of_the_exact_reference(make: MakeStore, attempts: list[tuple[int, int]]) -> None:
+    store, reference = make(), Reference()
     store.caught_up()
     for time_ms, key in timed(attempts):
         assert store.touch([(time_ms, [key, None])]) == [(reference.touch(key, time_ms), None)]
 
 
+@both_twins
 @given(ATTEMPTS, st.integers(0, 60), st.integers(0, 60))
 @settings(max_examples=60, deadline=None)
 def test_a_restart_from_snapshot_and_tail_counts_as_if_there_had_been_none(
-    attempts: list[tuple[int, int]], frozen_at: int, written_at: int
+    make: MakeStore, attempts: list[tuple[int, int]], frozen_at: int, written_at: int
 ) -> None:
     moves = timed(attempts)
     disk, path = SimDisk(0), "/state/velocity.snapshot"
     disk.make_dirs("/state")
-    store, reference = EmbeddedVelocity(), Reference()
+    store, reference = make(), Reference()
     store.caught_up()
     frozen = None
     covered = -1
@@ -77,7 +79,7 @@ def test_a_restart_from_snapshot_and_tail_counts_as_if_there_had_been_none(
     if frozen is not None and not frozen.released:
         frozen.write(disk, path, position=covered)
 
-    restarted = EmbeddedVelocity()
+    restarted = make()
     position = restarted.load(disk, path)
     assert position == (None if covered < 0 else covered)
     for time_ms, key in moves[covered + 1 :]:

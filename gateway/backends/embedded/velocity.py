@@ -8,16 +8,18 @@ bucket shorter than its name says; a late attempt counts into its own bucket whi
 sees nothing that happened after it. A bucket stops at 65,535.
 """
 
-import struct
-import sys
-import zlib
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from gateway.records.errors import GatewayError
+from gateway.backends.embedded.velocity_snapshot import (
+    RECORD_BYTES,
+    RECORD_UNITS,
+    SLAB_SHIFT,
+    FrozenVelocity,
+    read_snapshot,
+)
 from gateway.runtime.disk import Disk
 from gateway.sharing.velocity_port import Counts, Touch
 
@@ -31,27 +33,12 @@ _BUCKET_MAX: Final = 65_535
 
 # A record in 16-bit units: the key's clock in minutes (2 units), three rings, the sum of the last one.
 # A sum of 65,535 says that the hours have to be added up. What the other rings hold is in the hours too.
-_MINUTE_AT, _FIVE_AT, _HOUR_AT, _SUM_AT, RECORD_UNITS = 2, 12, 24, 48, 49
-RECORD_BYTES: Final = 2 * RECORD_UNITS
+_MINUTE_AT, _FIVE_AT, _HOUR_AT, _SUM_AT = 2, 12, 24, 48
 _EMPTY: Final = array("H", bytes(RECORD_BYTES))
 _NO_COUNTS: Final = _EMPTY[_MINUTE_AT:]
 
-# A slab of 512 records is 48 KiB: copied in some microseconds when a snapshot needs the old one.
-_SLAB_SHIFT: Final = 9
-_SLAB_MASK: Final = (1 << _SLAB_SHIFT) - 1
-
-# A snapshot holds this machine's own arrays: one of the other byte order is as good as damaged.
-_MAGIC: Final = b"EINVEL2" + (b"<" if sys.byteorder == "little" else b">")
-_HEADER: Final = struct.Struct("=8sqIII")  # magic, journal position, slabs, keys of the old, of the young
-_CRC: Final = struct.Struct("=I")
+_SLAB_MASK: Final = (1 << SLAB_SHIFT) - 1
 _KEYS_AT_ONCE: Final = 1024  # some 100 µs without letting go of the interpreter
-
-
-class VelocitySnapshotCorrupt(GatewayError):
-    """The snapshot cannot be trusted; counting starts again from the journal."""
-
-    code = "velocity_snapshot_corrupt"
-
 
 _SHORT_MASK: Final = 2**60 - 1
 
@@ -97,7 +84,7 @@ class EmbeddedVelocity:
         self._ready = False
         # While a snapshot is being written it shares both dicts, which then stand still: keys that are new to
         # the young generation go over them.
-        self._held: FrozenVelocity | None = None
+        self._held: _FrozenDicts | None = None
         self._over: dict[int, int] = {}
 
     @property
@@ -113,6 +100,11 @@ class EmbeddedVelocity:
         if self._held is None:
             return len(self._young) + len(self._old)
         return len(self._old.keys() | self._young.keys() | self._over.keys())
+
+    @property
+    def slots(self) -> int:
+        """Records ever made: the measure of memory."""
+        return self._slots
 
     def touch(self, batch: Sequence[Touch]) -> list[tuple[Counts | None, ...] | None]:
         """As the port says. While warming nothing is counted here: the journal has the attempt, and `replay`
@@ -144,7 +136,7 @@ class EmbeddedVelocity:
         slot = self._young.get(short)
         if slot is None:
             slot = self._admit(short)
-        number = slot >> _SLAB_SHIFT
+        number = slot >> SLAB_SHIFT
         slab = self._writable(number) if number in self._frozen else self._slabs[number]
         at = (slot & _SLAB_MASK) * RECORD_UNITS
         clock = slab[at] | slab[at + 1] << 16
@@ -199,8 +191,10 @@ class EmbeddedVelocity:
         over, self._over, self._held = self._over, {}, None
         if slabs_too:
             self._frozen.clear()
-        for short, slot in over.items():
+        # Out of the old first: a turn on the way would give the record of a key that lives to another.
+        for short in over:
             self._old.pop(short, None)
+        for short, slot in over.items():
             if len(self._young) >= self._half:
                 self._turn()
             self._young[short] = slot
@@ -217,13 +211,13 @@ class EmbeddedVelocity:
             if self._dying[-1]:
                 slot = self._dying[-1].popitem()[1]
                 at = (slot & _SLAB_MASK) * RECORD_UNITS
-                self._writable(slot >> _SLAB_SHIFT)[at : at + RECORD_UNITS] = _EMPTY
+                self._writable(slot >> SLAB_SHIFT)[at : at + RECORD_UNITS] = _EMPTY
                 return slot
             self._dying.pop()
         slot = self._slots
-        if slot >> _SLAB_SHIFT == len(self._slabs):
+        if slot >> SLAB_SHIFT == len(self._slabs):
             # By repetition, which is exact: from bytes, an array takes a sixteenth more than it needs.
-            self._slabs.append(_EMPTY * (1 << _SLAB_SHIFT))
+            self._slabs.append(_EMPTY * (1 << SLAB_SHIFT))
         self._slots += 1
         return slot
 
@@ -245,7 +239,7 @@ class EmbeddedVelocity:
                 return None
             self._thaw()
         self._frozen = set(range(len(self._slabs)))
-        self._held = FrozenVelocity(self._old, self._young, tuple(self._slabs))
+        self._held = _FrozenDicts(self._old, self._young, tuple(self._slabs))
         return self._held
 
     def snapshot(self, disk: Disk, path: str, *, position: int) -> None:
@@ -260,20 +254,18 @@ class EmbeddedVelocity:
 
         None where there is no snapshot. Raises VelocitySnapshotCorrupt, and then holds nothing.
         """
-        try:
-            size = disk.size(path)
-        except FileNotFoundError:
+        loaded = read_snapshot(disk, path)
+        if loaded is None:
             return None
-        data = disk.read_at(path, 0, size)
-        position, keys, slots, slabs = _unpacked(data)
+        slabs = array("H", loaded.slabs)
         self._young, self._old, self._over, self._dying = {}, {}, {}, []
         self._slabs, self._slots, self._frozen, self._held = [], 0, set(), None
-        for short, stored in zip(keys, slots, strict=True):
+        for short, stored in zip(array("Q", loaded.keys), array("I", loaded.slots), strict=True):
             slot = self._admit(short)
             at, stored_at = (slot & _SLAB_MASK) * RECORD_UNITS, stored * RECORD_UNITS
-            slab = self._slabs[slot >> _SLAB_SHIFT]
+            slab = self._slabs[slot >> SLAB_SHIFT]
             slab[at : at + RECORD_UNITS] = slabs[stored_at : stored_at + RECORD_UNITS]
-        return position
+        return loaded.position
 
 
 _WINDOWS: Final = ((_MINUTE_AT, _MINUTES, 1), (_FIVE_AT, _FIVES, 5), (_HOUR_AT, _HOURS, 60))
@@ -331,72 +323,32 @@ def _count_late(slab: "array[int]", at: int, clock: int, minute: int) -> Counts:
     return counts[0], counts[1], counts[2]
 
 
-@dataclass(slots=True, repr=False, eq=False)
-class FrozenVelocity:
-    """The state at one moment; counting goes on beside it. What it holds stands still until `release`."""
+class _FrozenDicts(FrozenVelocity):
+    __slots__ = ("_old", "_released", "_slabs", "_young")
 
-    old: dict[int, int]
-    young: dict[int, int]
-    slabs: tuple["array[int]", ...]
-    released: bool = False
+    def __init__(self, old: dict[int, int], young: dict[int, int], slabs: tuple["array[int]", ...]) -> None:
+        self._old, self._young, self._slabs = old, young, slabs
+        self._released = False
 
-    def write(self, disk: Disk, path: str, *, position: int) -> None:
-        """Replaces the snapshot atomically, and releases. `position` is the last journal position counted.
-
-        In small pieces, each written at once: a write lets the counting thread have the interpreter.
-        """
-        try:
-            file = disk.open_append(path + ".new")
-            try:
-                file.truncate(0)
-                crc = 0
-                for piece in self.pieces(position):
-                    crc = zlib.crc32(piece, crc)
-                    file.write(piece)
-                file.write(_CRC.pack(crc))
-                file.sync()
-            finally:
-                file.close()
-            disk.rename(path + ".new", path)
-            disk.sync_dir(path.rpartition("/")[0])
-        finally:
-            self.release()
+    @property
+    def released(self) -> bool:
+        return self._released
 
     def release(self) -> None:
-        """Gives back what is held: the last thing done with it. Any thread may call it."""
-        self.released = True
-        self.old, self.young, self.slabs = {}, {}, ()
+        self._released = True
+        self._old, self._young, self._slabs = {}, {}, ()
 
-    def pieces(self, position: int) -> Iterator[bytes]:
-        """Header, slabs, keys (8 bytes each, old before young), their slots (4 bytes each)."""
-        yield _HEADER.pack(_MAGIC, position, len(self.slabs), len(self.old), len(self.young))
-        for slab in self.slabs:
+    def sizes(self) -> tuple[int, int, int]:
+        return len(self._slabs), len(self._old), len(self._young)
+
+    def body(self) -> Iterator[bytes]:
+        for slab in self._slabs:
             yield slab.tobytes()
-        for generation in (self.old, self.young):
+        for generation in (self._old, self._young):
             keys = iter(generation)
             while some := array("Q", islice(keys, _KEYS_AT_ONCE)):
                 yield some.tobytes()
-        for generation in (self.old, self.young):
+        for generation in (self._old, self._young):
             slots = iter(generation.values())
             while some := array("I", islice(slots, _KEYS_AT_ONCE)):
                 yield some.tobytes()
-
-
-def _unpacked(data: bytes) -> tuple[int, "array[int]", "array[int]", "array[int]"]:
-    """Position, keys, their slots, all records in one array."""
-    if len(data) >= _HEADER.size + _CRC.size:
-        magic, position, slabs, old, young = _HEADER.unpack_from(data)
-        keys_at = _HEADER.size + slabs * (RECORD_BYTES << _SLAB_SHIFT)
-        slots_at = keys_at + 8 * (old + young)
-        end = slots_at + 4 * (old + young)
-        whole = magic == _MAGIC and len(data) == end + _CRC.size
-        if whole and _CRC.unpack_from(data, end)[0] == zlib.crc32(memoryview(data)[:end]):
-            return (
-                position,
-                array("Q", data[keys_at:slots_at]),
-                array("I", data[slots_at:end]),
-                array("H", data[_HEADER.size : keys_at]),
-            )
-    raise VelocitySnapshotCorrupt(
-        "the velocity snapshot is damaged; remove it and counts come from the journal"
-    )

@@ -10,7 +10,8 @@ from gateway.backends.embedded.journal import FileJournalReader, FileJournalWrit
 from gateway.backends.embedded.keyfiles import FileRecipientKeys, load_keys
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import SqlitePolicyStore
-from gateway.backends.embedded.velocity import EmbeddedVelocity, VelocitySnapshotCorrupt
+from gateway.backends.embedded.velocity_snapshot import VelocitySnapshotCorrupt
+from gateway.backends.embedded.velocity_store import LocalVelocity, make_velocity
 from gateway.backends.embedded.wake import WakeSender
 from gateway.outcomes.recorder import KNOWN_SLOTS, OutcomeRecorder
 from gateway.programs.model import PolicySnapshot
@@ -49,7 +50,7 @@ class GatewayParts:
     journal: FileJournalWriter
     board: FileLeaseBoard
     switches: SwitchRunner
-    velocity: EmbeddedVelocity
+    velocity: LocalVelocity
     gateway: Gateway
     authenticator: Authenticator
     outcomes: OutcomeRecorder
@@ -75,7 +76,7 @@ def build_gateway(
     wake = WakeSender(state.run, "gateway")
     journal = FileJournalWriter(disk, clock, state.gateway_journal, GATEWAY_TOPICS, wake=wake)
     reader = FileJournalReader(disk, state.gateway_journal)
-    velocity = EmbeddedVelocity()
+    velocity = make_velocity()
     remembered = Remembered(reader)
     catch_up(state, disk, reader, velocity, remembered, now_ms=clock.wall_ms())
     outcomes = OutcomeRecorder(journal, clock, Positions(KNOWN_SLOTS))
@@ -116,7 +117,7 @@ def catch_up(
     state: StateDir,
     disk: RealDisk,
     reader: FileJournalReader,
-    velocity: EmbeddedVelocity,
+    velocity: LocalVelocity,
     remembered: Remembered,
     *,
     now_ms: int,

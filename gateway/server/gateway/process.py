@@ -14,7 +14,7 @@ import structlog
 
 from gateway.backends.embedded.delivery import shares_already_left
 from gateway.backends.embedded.journal import FileJournalReader
-from gateway.backends.embedded.velocity import FrozenVelocity
+from gateway.backends.embedded.velocity_snapshot import FrozenVelocity
 from gateway.backends.embedded.wake import WakeListener
 from gateway.programs.switches import POLL_MS
 from gateway.programs.table import compile_table

@@ -1,17 +1,31 @@
-"""The embedded velocity store: bounds, snapshots, warming."""
+"""The embedded velocity store, each twin of it: bounds, snapshots, warming."""
 
+import subprocess
+import sys
 import tracemalloc
 from typing import Any
 
 import pytest
 
-from gateway.backends.embedded import velocity
-from gateway.backends.embedded.velocity import EmbeddedVelocity, VelocitySnapshotCorrupt
+from gateway.backends.embedded.velocity import MAX_KEYS, EmbeddedVelocity
+from gateway.backends.embedded.velocity_engine import EngineVelocity
+from gateway.backends.embedded.velocity_snapshot import VelocitySnapshotCorrupt
+from gateway.backends.embedded.velocity_store import LocalVelocity, make_velocity
 from gateway.runtime.disk import DiskFile
+from gateway.runtime.native import engines
 from gateway.runtime.simdisk import SimDisk
+from tests.unit.velocity.stores import (
+    PATH,
+    MakeStore,
+    both_twins,
+    empty_disk,
+    needs_engine,
+    records,
+    snapshot_bytes,
+    snapshot_of,
+)
 
 NOW_MS = 1_700_000_000_000
-PATH = "/state/velocity.snapshot"
 
 
 def key(number: int) -> bytes:
@@ -19,30 +33,32 @@ def key(number: int) -> bytes:
     return (number * 0x9E3779B97F4A7C15 % 2**128).to_bytes(16, "little")
 
 
-def ready(max_keys: int = velocity.MAX_KEYS) -> EmbeddedVelocity:
-    store = EmbeddedVelocity(max_keys=max_keys)
+def ready(make: MakeStore, **options: int) -> LocalVelocity:
+    store = make(**options)
     store.caught_up()
     return store
 
 
-def once(store: EmbeddedVelocity, number: int, at_ms: int = NOW_MS) -> tuple[int, int, int]:
+def once(store: LocalVelocity, number: int, at_ms: int = NOW_MS) -> tuple[int, int, int]:
     answer = store.touch([(at_ms, [key(number)])])[0]
     assert answer is not None
     assert answer[0] is not None
     return answer[0]
 
 
-def test_a_batch_counts_its_own_attempts_in_order() -> None:
+@both_twins
+def test_a_batch_counts_its_own_attempts_in_order(make: MakeStore) -> None:
     a, b = key(1), key(2)
-    assert ready().touch([(NOW_MS, [a, None]), (NOW_MS, [a, b]), (NOW_MS, [b, b])]) == [
+    assert ready(make).touch([(NOW_MS, [a, None]), (NOW_MS, [a, b]), (NOW_MS, [b, b])]) == [
         ((1, 1, 1), None),
         ((2, 2, 2), (1, 1, 1)),
         ((2, 2, 2), (3, 3, 3)),
     ]
 
 
-def test_while_warming_there_is_no_answer_and_nothing_is_counted_twice() -> None:
-    store = EmbeddedVelocity()
+@both_twins
+def test_while_warming_there_is_no_answer_and_nothing_is_counted_twice(make: MakeStore) -> None:
+    store = make()
     assert store.touch([(NOW_MS, [key(1)])]) == [None]
     store.replay([key(1)], NOW_MS)  # the journal has that attempt
     assert not store.ready
@@ -50,8 +66,11 @@ def test_while_warming_there_is_no_answer_and_nothing_is_counted_twice() -> None
     assert once(store, 1) == (2, 2, 2)
 
 
-def test_the_keys_touched_least_lately_are_forgotten_and_never_more_than_the_limit_is_kept() -> None:
-    store = ready(max_keys=200)
+@both_twins
+def test_the_keys_touched_least_lately_are_forgotten_and_never_more_than_the_limit_is_kept(
+    make: MakeStore,
+) -> None:
+    store = ready(make, max_keys=200)
     for number in range(5_000):
         once(store, number)
         once(store, 0)  # touched all along
@@ -59,19 +78,20 @@ def test_the_keys_touched_least_lately_are_forgotten_and_never_more_than_the_lim
     assert once(store, 0)[0] == 5_002
     assert once(store, 4_999) == (2, 2, 2)
     assert once(store, 1) == (1, 1, 1)
-    assert store._slots <= 200
+    assert store.slots <= 200
 
 
-def test_a_record_given_to_another_key_starts_at_nothing() -> None:
-    store = ready(max_keys=4)
+@both_twins
+def test_a_record_given_to_another_key_starts_at_nothing(make: MakeStore) -> None:
+    store = ready(make, max_keys=4)
     for number in range(50):
         assert once(store, number) == (1, 1, 1)
 
 
-def test_a_bucket_stops_at_its_limit_instead_of_starting_over() -> None:
-    store = ready()
-    for _ in range(65_534):
-        store._count(key(1), 100)
+@both_twins
+def test_a_bucket_stops_at_its_limit_instead_of_starting_over(make: MakeStore) -> None:
+    store = ready(make)
+    store.touch([(100 * 60_000, [key(1)] * 65_534)])
     assert once(store, 1, at_ms=100 * 60_000) == (65_535,) * 3
     assert once(store, 1, at_ms=100 * 60_000) == (65_535,) * 3
     assert once(store, 1, at_ms=101 * 60_000)[0] == 65_536
@@ -80,13 +100,13 @@ def test_a_bucket_stops_at_its_limit_instead_of_starting_over() -> None:
     assert once(store, 1, at_ms=(100 + 25 * 60) * 60_000) == (1, 1, 1)
 
 
-def test_a_key_costs_at_most_200_bytes() -> None:
+def test_a_key_costs_at_most_200_bytes_in_python() -> None:
     # One generation exactly full, as both are at the limit: 2/3 of a power of two.
     keys = [key(number) for number in range(21_845)]
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        store = ready(max_keys=2 * len(keys))
+        store = ready(EmbeddedVelocity, max_keys=2 * len(keys))
         store.touch([(NOW_MS, keys)])
         cost = (tracemalloc.get_traced_memory()[0] - before) / len(store)
     finally:
@@ -96,28 +116,61 @@ def test_a_key_costs_at_most_200_bytes() -> None:
     assert cost <= 197, cost
 
 
-def snapshot_of(store: EmbeddedVelocity) -> SimDisk:
-    disk = SimDisk(0)
-    disk.make_dirs("/state")
-    store.snapshot(disk, PATH, position=41)
-    return disk
+RESIDENT = """
+from gateway.backends.embedded.velocity_engine import EngineVelocity
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+store = EngineVelocity()
+store.caught_up()
+before = resident()
+for number in range(MAX_KEYS):
+    store.touch([(NOW_MS, [(number * 0x9E3779B97F4A7C15 % 2**128).to_bytes(16, "little")])])
+assert len(store) == MAX_KEYS
+print((resident() - before) / MAX_KEYS)
+"""
 
 
-def records(store: EmbeddedVelocity) -> list[tuple[int, list[int]]]:
-    """Every key with its record, in order of generation and touch."""
-    found = []
-    for generation in (store._old, store._young):
-        for short, slot in generation.items():
-            slab, at = store._slabs[slot // 512], slot % 512 * velocity.RECORD_UNITS
-            found.append((short, list(slab[at : at + velocity.RECORD_UNITS])))
-    return found
+@needs_engine
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read where Linux tells of it")
+def test_a_key_costs_at_most_200_bytes_in_rust() -> None:
+    program = RESIDENT.replace("MAX_KEYS", str(MAX_KEYS)).replace("NOW_MS", str(NOW_MS))
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert 98 < float(run.stdout) <= 200, run.stdout
 
 
-def test_a_snapshot_gives_back_counts_and_position() -> None:
-    store = ready(max_keys=100)
+def test_the_store_is_the_engine_where_that_is_built() -> None:
+    assert isinstance(make_velocity(), EngineVelocity if hasattr(engines, "Velocity") else EmbeddedVelocity)
+
+
+@needs_engine
+def test_a_limit_that_memory_could_not_hold_is_refused_by_the_engine() -> None:
+    with pytest.raises(ValueError, match="2\\^26"):
+        EngineVelocity(max_keys=2**26 + 1)
+
+
+@both_twins
+def test_a_store_of_less_than_two_keys_is_refused(make: MakeStore) -> None:
+    with pytest.raises(ValueError, match="at least 2"):
+        make(max_keys=1)
+
+
+@both_twins
+def test_a_key_that_is_no_key_is_a_fault_that_does_not_show_it(make: MakeStore) -> None:
+    store = ready(make)
+    with pytest.raises(TypeError) as fault:
+        store.touch([(NOW_MS, [key(1), 4_111])])  # type: ignore[list-item]
+    assert "4111" not in str(fault.value)
+    assert once(store, 1) == (2, 2, 2)  # what came before it is counted
+
+
+@both_twins
+def test_a_snapshot_gives_back_counts_and_position(make: MakeStore) -> None:
+    store = ready(make, max_keys=100)
     for number in range(80):
         once(store, number)
-    again = EmbeddedVelocity(max_keys=100)
+    again = make(max_keys=100)
     assert again.load(snapshot_of(store), PATH) == 41
     again.caught_up()
     # To the byte, both generations: asking for counts would itself make keys old.
@@ -126,16 +179,18 @@ def test_a_snapshot_gives_back_counts_and_position() -> None:
     assert once(again, 79) == (2, 2, 2)
 
 
-def test_no_snapshot_is_no_position() -> None:
-    assert EmbeddedVelocity().load(SimDisk(0), PATH) is None
+@both_twins
+def test_no_snapshot_is_no_position(make: MakeStore) -> None:
+    assert make().load(SimDisk(0), PATH) is None
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "longer"])
-def test_a_damaged_snapshot_is_refused_and_nothing_of_it_is_kept(damage: str) -> None:
-    store = ready()
+@both_twins
+def test_a_damaged_snapshot_is_refused_and_nothing_of_it_is_kept(make: MakeStore, damage: str) -> None:
+    store = ready(make)
     once(store, 1)
     disk = snapshot_of(store)
-    data = disk.read_at(PATH, 0, disk.size(PATH))
+    data = snapshot_bytes(disk)
     middle = len(data) // 2
     disk.replace(
         PATH,
@@ -146,27 +201,28 @@ def test_a_damaged_snapshot_is_refused_and_nothing_of_it_is_kept(damage: str) ->
             "longer": data + b"\0",
         }[damage],
     )
-    again = EmbeddedVelocity()
+    again = make()
     with pytest.raises(VelocitySnapshotCorrupt, match="remove it"):
         again.load(disk, PATH)
     assert len(again) == 0
 
 
-def test_a_smaller_limit_keeps_the_keys_touched_last() -> None:
-    store = ready(max_keys=100)
+@both_twins
+def test_a_smaller_limit_keeps_the_keys_touched_last(make: MakeStore) -> None:
+    store = ready(make, max_keys=100)
     for number in range(100):
         once(store, number)
-    again = EmbeddedVelocity(max_keys=20)
+    again = make(max_keys=20)
     again.load(snapshot_of(store), PATH)
     again.caught_up()
     assert len(again) <= 20
     assert once(again, 99) == (2, 2, 2)
 
 
-def test_counting_goes_on_as_ever_while_a_snapshot_is_written_and_after() -> None:
-    store, plain = ready(max_keys=64), ready(max_keys=64)
-    disk = SimDisk(0)
-    disk.make_dirs("/state")
+@both_twins
+def test_counting_goes_on_as_ever_while_a_snapshot_is_written_and_after(make: MakeStore) -> None:
+    store, plain = ready(make, max_keys=64), ready(make, max_keys=64)
+    disk = empty_disk()
     for number in range(30):
         once(store, number), once(plain, number)
     frozen = store.freeze()
@@ -178,24 +234,44 @@ def test_counting_goes_on_as_ever_while_a_snapshot_is_written_and_after() -> Non
     for number in range(20, 60):
         assert once(store, number) == once(plain, number)
     assert records(store) == records(plain)
-    again = EmbeddedVelocity(max_keys=64)
+    again = make(max_keys=64)
     assert again.load(disk, PATH) == 7
     again.caught_up()
     assert once(again, 29) == (2, 2, 2)
     assert once(again, 39) == (1, 1, 1)
 
 
-def test_a_snapshot_that_is_never_finished_does_not_let_memory_grow() -> None:
-    store = ready(max_keys=64)
+@both_twins
+def test_a_key_counted_again_beside_a_snapshot_keeps_its_record_when_its_generation_is_forgotten(
+    make: MakeStore,
+) -> None:
+    store = ready(make, max_keys=16)
+    for number in range(16):
+        once(store, number)
+    frozen = store.freeze()
+    assert frozen is not None
+    once(store, 20)  # with this one the young generation is full
+    assert once(store, 6) == (2, 2, 2)
+    frozen.release()
+    assert [once(store, number) for number in (30, 31, 32)] == [(1, 1, 1)] * 3
+    assert once(store, 6) == (3, 3, 3)
+
+
+@both_twins
+def test_a_snapshot_that_is_never_finished_does_not_let_memory_grow(make: MakeStore) -> None:
+    store = ready(make, max_keys=64)
     assert store.freeze() is not None
     for number in range(10_000):
         once(store, number)
     assert len(store) <= 64
-    assert store._slots <= 3 * 64
+    assert store.slots <= 3 * 64
 
 
-def test_a_snapshot_that_could_not_be_written_leaves_the_last_one_and_lets_counting_go_on() -> None:
-    store = ready()
+@both_twins
+def test_a_snapshot_that_could_not_be_written_leaves_the_last_one_and_lets_counting_go_on(
+    make: MakeStore,
+) -> None:
+    store = ready(make)
     once(store, 1)
     disk = snapshot_of(store)
     frozen = store.freeze()
@@ -203,7 +279,7 @@ def test_a_snapshot_that_could_not_be_written_leaves_the_last_one_and_lets_count
     with pytest.raises(OSError, match="full"):
         frozen.write(FullDisk(disk), PATH, position=99)
     assert once(store, 1) == (2, 2, 2)
-    assert EmbeddedVelocity().load(disk, PATH) == 41
+    assert make().load(disk, PATH) == 41
     assert store.freeze() is not None
 
 

@@ -1,0 +1,93 @@
+"""The velocity store in Rust (native/src/velocity.rs), to the count the twin of `EmbeddedVelocity`."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gateway.backends.embedded.velocity import MAX_KEYS
+from gateway.backends.embedded.velocity_snapshot import FrozenVelocity, read_snapshot
+from gateway.runtime.disk import Disk
+from gateway.runtime.native import engines
+from gateway.sharing.velocity_port import Counts, Touch
+
+
+class EngineVelocity:
+    """As `EmbeddedVelocity` says, which describes what is counted and what is kept. At most 2^26 keys."""
+
+    __slots__ = ("_engine",)
+
+    def __init__(self, *, max_keys: int = MAX_KEYS) -> None:
+        self._engine: Any = engines.Velocity(max_keys)
+
+    @property
+    def ready(self) -> bool:
+        """Whether counts are whole: the snapshot is loaded and the journal's tail replayed."""
+        whole: bool = self._engine.ready
+        return whole
+
+    @property
+    def slots(self) -> int:
+        """Records ever made: the measure of memory."""
+        made: int = self._engine.slots
+        return made
+
+    def caught_up(self) -> None:
+        """Says that replay has reached the end of the journal; from now on `touch` counts."""
+        self._engine.caught_up()
+
+    def __len__(self) -> int:
+        return len(self._engine)
+
+    def touch(self, batch: Sequence[Touch]) -> list[tuple[Counts | None, ...] | None]:
+        """As the port says."""
+        answers: list[tuple[Counts | None, ...] | None] = self._engine.touch(batch)
+        return answers
+
+    def replay(self, keys: Sequence[bytes | None], payment_time_ms: int) -> None:
+        """Counts an attempt read back from the journal. An empty key stands for none, as records have it."""
+        self._engine.replay(keys, payment_time_ms)
+
+    def freeze(self) -> FrozenVelocity | None:
+        """The state as it is now; None while an earlier one is still being written."""
+        frozen = self._engine.freeze()
+        return None if frozen is None else _FrozenEngine(frozen)
+
+    def snapshot(self, disk: Disk, path: str, *, position: int) -> None:
+        """Freezes and writes at once; where a pause matters, `freeze()` here, `write()` on another thread."""
+        frozen = self.freeze()
+        if frozen is not None:
+            frozen.write(disk, path, position=position)
+            self._engine.thaw_if_released()
+
+    def load(self, disk: Disk, path: str) -> int | None:
+        """Takes up a snapshot of either twin and returns the journal position that it covers.
+
+        None where there is no snapshot. Raises VelocitySnapshotCorrupt, and then holds nothing.
+        """
+        loaded = read_snapshot(disk, path)
+        if loaded is None:
+            return None
+        self._engine.load(loaded.keys, loaded.slots, loaded.slabs)
+        return loaded.position
+
+
+class _FrozenEngine(FrozenVelocity):
+    __slots__ = ("_frozen",)
+
+    def __init__(self, frozen: Any) -> None:
+        self._frozen = frozen
+
+    @property
+    def released(self) -> bool:
+        done: bool = self._frozen.released
+        return done
+
+    def release(self) -> None:
+        self._frozen.release()
+
+    def sizes(self) -> tuple[int, int, int]:
+        found: tuple[int, int, int] = self._frozen.sizes()
+        return found
+
+    def body(self) -> Iterator[bytes]:
+        for number in range(self._frozen.pieces()):
+            yield self._frozen.piece(number)
