@@ -20,7 +20,9 @@ from bench.http2 import load
 from bench.result import Run, Scale, alternate
 from issuernetwork.v1 import common_pb2, enrichment_pb2
 from simulator.cards import iin_of_share
-from tests.e2e.gateway_kit import Installation, Process, make_installation, payment
+from tests.kit.gateway_process import Process
+from tests.kit.installation import Installation
+from tests.kit.payments import payment
 
 BATCH_ITEMS = 32
 MERCHANTS = 200
@@ -61,7 +63,7 @@ def served(front: str) -> Iterator[tuple[Installation, Process]]:
     """A gateway on disk, durable, pinned to the reference's core."""
     prefix = pinned()
     with tempfile.TemporaryDirectory(prefix="ein-bench-") as folder:
-        installation = make_installation(Path(folder), front=front)
+        installation = Installation(Path(folder), front=front)
         process = Process(installation, prefix=prefix)
         try:
             yield installation, process
@@ -106,7 +108,7 @@ def _shared_part(process: Process, headers: list[tuple[str, str]]) -> tuple[floa
 def enrich(name: str, front: str, scale: Scale, *, batch: bool = False) -> str:
     """One benchmark of the enrich surface."""
     with served(front) as (installation, process):
-        headers = [("authorization", f"Bearer {installation.caller_token}"), ("grpc-timeout", "10S")]
+        headers = [*installation.metadata("payments"), ("grpc-timeout", "10S")]
         shared, answer_bytes = _shared_part(process, headers)
 
         def ours(run: int) -> Run:

@@ -9,8 +9,8 @@ from bench.enrich import CONNECTIONS, IN_FLIGHT, REFERENCE, pinned, reference
 from bench.http2 import load
 from bench.result import Run, Scale, alternate
 from issuernetwork.v1 import common_pb2, enrichment_pb2, feed_pb2
-from tests.prove.installation import Installation
-from tests.traffic import payment
+from tests.kit.installation import Installation
+from tests.kit.payments import payment
 
 ISSUER = "northgate-bank"
 PAYMENTS = 1_500
@@ -37,7 +37,7 @@ def _pin(pid: int) -> None:
 def _questions(installation: Installation) -> list[bytes]:
     """Look-ups for the references of many payments, made and shared beforehand."""
     now_ms = time.time_ns() // 1_000_000
-    requests = [payment(number, initiated_at_ms=now_ms) for number in range(1, PAYMENTS + 1)]
+    requests = [payment(number, now_ms=now_ms) for number in range(1, PAYMENTS + 1)]
     done, _ = load(
         installation.address("gateway", "grpc"), _ENRICH, [r.SerializeToString() for r in requests],
         headers=_headers(installation, "payments"), in_flight=IN_FLIGHT, connections=CONNECTIONS,

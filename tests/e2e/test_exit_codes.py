@@ -11,7 +11,7 @@ import yaml
 
 from gateway.server import exit_codes
 from gateway.server.supervisor import ProcessFailed, Supervisor
-from tests.e2e.gateway_kit import ROOT, Installation, make_installation
+from tests.kit.installation import ROOT, Installation
 
 TIMEOUT_S = 30.0
 CANARY = "canary-7731"
@@ -19,7 +19,7 @@ CANARY = "canary-7731"
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Installation:
-    return make_installation(tmp_path)
+    return Installation(tmp_path)
 
 
 @pytest.fixture

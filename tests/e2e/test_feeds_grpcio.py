@@ -12,7 +12,7 @@ from gateway.runtime.disk import RealDisk
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1 import feed_pb2 as v1
 from tests.e2e.test_feeds_process import BANK, Feeds
-from tests.prove.installation import Installation
+from tests.kit.installation import Installation
 from tests.unit.feeds.records import LOOKUP, references
 
 

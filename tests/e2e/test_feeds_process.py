@@ -29,7 +29,7 @@ from gateway.runtime.disk import RealDisk
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1 import feed_pb2 as v1
 from issuernetwork.v1 import feed_pb2_grpc
-from tests.prove.installation import Installation
+from tests.kit.installation import Installation
 from tests.unit.feeds.records import LOOKUP, SSF, decision, evaluation, references
 
 BANK = "northgate-bank"

@@ -13,7 +13,7 @@ from gateway.programs import switches
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.server.state import StateDir
-from tests.prove.installation import Installation
+from tests.kit.installation import Installation
 
 
 def _kill(state: StateDir) -> switches.Stopped:

@@ -25,7 +25,9 @@ from issuernetwork.v1 import (
     outcomes_pb2,
     outcomes_pb2_grpc,
 )
-from tests.e2e.gateway_kit import Installation, Process, make_installation, payment
+from tests.kit.gateway_process import Process
+from tests.kit.installation import Installation
+from tests.kit.payments import payment
 
 TIMEOUT_S = 20.0
 
@@ -38,8 +40,8 @@ class Running:
         self.process = Process(installation)
 
     @property
-    def metadata(self) -> tuple[tuple[str, str], ...]:
-        return (("authorization", f"Bearer {self.installation.caller_token}"),)
+    def metadata(self) -> list[tuple[str, str]]:
+        return self.installation.metadata("payments")
 
     def run(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
         async def main() -> Any:
@@ -77,13 +79,13 @@ class Running:
         }
 
     def count(self, topic: str) -> int:
-        reader = FileJournalReader(RealDisk(), self.installation.settings.state.gateway_journal)
+        reader = FileJournalReader(RealDisk(), self.installation.state.gateway_journal)
         return reader.end(topic) + 1
 
 
 @pytest.fixture(scope="module", params=["native", "grpcio"])
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = Running(make_installation(tmp_path_factory.mktemp("g"), front=request.param))
+    running = Running(Installation(tmp_path_factory.mktemp("g"), front=request.param))
     yield running
     assert running.process.stop() == 0
 
@@ -144,7 +146,7 @@ def test_a_batch_answers_each_item_in_order(running: Running) -> None:
 )
 def test_only_callers_may_enrich_or_report(running: Running, token: str, code: grpc.StatusCode) -> None:
     if token == "issuer":
-        token = f"Bearer {running.installation.issuer_token}"
+        token = f"Bearer {running.installation.tokens['northgate-bank']}"
     metadata = (("authorization", token),) if token else ()
 
     async def work(channel: Any) -> Any:
@@ -200,7 +202,7 @@ def test_outcomes_are_recorded_once_and_refused_by_field(running: Running) -> No
 
 
 def test_watching_brings_the_senders_own_receipts_and_labels_from_the_cursor_on(running: Running) -> None:
-    state = running.installation.settings.state
+    state = running.installation.state
     wake = WakeSender(state.run, "feeds")
     writer = FileJournalWriter(RealDisk(), SystemClock(), state.feeds_journal, FEEDS_TOPICS, wake=wake)
 
@@ -215,9 +217,9 @@ def test_watching_brings_the_senders_own_receipts_and_labels_from_the_cursor_on(
         stream = stub.WatchOutcomes(
             outcomes_pb2.WatchOutcomesRequest(after_cursor=start), metadata=running.metadata
         )
-        writer.append(RECEIPTS, [receipt("mine", "shop-1"), receipt("theirs", "shop-2")])
+        writer.append(RECEIPTS, [receipt("mine", "payments"), receipt("theirs", "shop-2")])
         first = await stream.read()
-        label = journal_pb2.LabelRecord(sender_id="shop-1", payment_intent_id="labelled")
+        label = journal_pb2.LabelRecord(sender_id="payments", payment_intent_id="labelled")
         label.label.kind = feed_pb2.LABEL_KIND_FRAUD
         writer.append(LABELS, [label.SerializeToString()])
         second = await stream.read()
@@ -294,7 +296,7 @@ def test_a_drain_answers_what_is_under_way_and_exits_with_zero(running: Running)
         grpc.StatusCode.UNAVAILABLE
     }
     assert running.count(EVALUATIONS) - before >= len(answered) > 0
-    assert running.installation.settings.state.velocity_snapshot.exists()
+    assert running.installation.state.velocity_snapshot.exists()
     lines = [json.loads(line) for line in running.process.log().splitlines() if line.startswith("{")]
     assert {"ready", "stopped"} <= {line["event"] for line in lines}
     running.process = Process(running.installation)

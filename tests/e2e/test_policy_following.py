@@ -17,7 +17,7 @@ from gateway.server.identity import issue_token
 from gateway.server.policy import read_policy
 from issuernetwork.v1 import programs_pb2 as v1
 from issuernetwork.v1 import programs_pb2_grpc as rpc
-from tests.e2e.gateway_kit import ROOT, SAMPLE_POLICY, make_installation
+from tests.kit.installation import ROOT, SAMPLE_POLICY, Installation
 
 DEADLINE_S = 20.0
 
@@ -57,7 +57,7 @@ def _kill(address: str, token: str) -> v1.KillProgramResponse:
 
 
 def test_while_a_new_policy_loads_the_lease_is_renewed_and_a_kill_goes_through(tmp_path: Path) -> None:
-    installation = make_installation(tmp_path)
+    installation = Installation(tmp_path)
     state, config = installation.settings.state, str(installation.settings.source)
     token = issue_token(state, principal_id="ops", role="operator", entropy=SystemEntropy())
     with (state.logs / "gateway.log").open("ab") as log:

@@ -8,7 +8,7 @@ import pytest
 
 from issuernetwork.v1 import programs_pb2 as v1
 from issuernetwork.v1 import programs_pb2_grpc as rpc
-from tests.prove.installation import Installation
+from tests.kit.installation import Installation
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.prove.installation import Installation
+from tests.kit.installation import Installation
 
 UNITS = Path(__file__).resolve().parents[2] / "deploy" / "systemd"
 READY_S = 60
@@ -27,22 +27,22 @@ def test_the_command_of_each_unit_becomes_ready_and_drains(process: str, tmp_pat
     command = _service(UNITS / f"ein-{process}.service")["ExecStart"].split()
     assert command[0].endswith("/ein")
     ein = Path(sys.executable).with_name("ein")
-    with Installation(tmp_path, start=False) as installation:
-        argv = [str(ein), *command[1:]]
-        argv[argv.index("--config") + 1] = str(installation.config)
-        running = subprocess.Popen(argv, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        try:
-            deadline = time.monotonic() + READY_S
-            while (ready := installation.state.read_ready(process)) is None or ready["pid"] != running.pid:
-                assert running.poll() is None, f"ended with {running.returncode}"
-                assert time.monotonic() < deadline, "not ready"
-                time.sleep(0.05)
-            running.send_signal(signal.SIGTERM)
-            assert running.wait(timeout=30) == 0
-        finally:
-            if running.poll() is None:
-                running.kill()
-                running.wait()
+    installation = Installation(tmp_path)
+    argv = [str(ein), *command[1:]]
+    argv[argv.index("--config") + 1] = str(installation.config)
+    running = subprocess.Popen(argv, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + READY_S
+        while (ready := installation.state.read_ready(process)) is None or ready["pid"] != running.pid:
+            assert running.poll() is None, f"ended with {running.returncode}"
+            assert time.monotonic() < deadline, "not ready"
+            time.sleep(0.05)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(timeout=30) == 0
+    finally:
+        if running.poll() is None:
+            running.kill()
+            running.wait()
 
 
 @pytest.mark.parametrize("unit", sorted(UNITS.glob("*.service")), ids=lambda unit: unit.name)

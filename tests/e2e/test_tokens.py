@@ -25,7 +25,7 @@ from issuernetwork.v1 import (
     programs_pb2,
     programs_pb2_grpc,
 )
-from tests.prove.installation import Installation
+from tests.kit.installation import Installation
 
 REFUSED_WITHIN_S = 1.0
 """What docs/reference/cli.md promises."""

@@ -9,7 +9,7 @@ import grpc
 from issuernetwork.v1 import enrichment_pb2 as v1
 from issuernetwork.v1 import enrichment_pb2_grpc as rpc
 from tests.bad_input import CASES, DROPPED, REFUSED, SECRET, Case, good_request
-from tests.prove.installation import Installation
+from tests.kit.installation import Installation
 
 RANDOM_MESSAGES = 200
 

@@ -24,8 +24,8 @@ from issuernetwork.v1 import feed_pb2_grpc as feed_rpc
 from issuernetwork.v1 import outcomes_pb2 as outcomes
 from issuernetwork.v1 import outcomes_pb2_grpc as outcome_rpc
 from tests.canaries import Leak, scan_bytes, scan_tree
-from tests.prove.installation import Installation
-from tests.traffic import HARBOR, MERIDIAN, NORTHGATE, SUMMIT, pan, payment
+from tests.kit.installation import Installation
+from tests.kit.payments import HARBOR, MERIDIAN, NORTHGATE, SUMMIT, pan, payment
 
 EMAIL = "canary.ada.lovelace@mailbox.internal"
 IP = "44.128.7.177"
@@ -47,7 +47,7 @@ SETTLE_S = 30.0
 
 
 def _payment(number: int, iin: str, canary: bool) -> v1.EnrichAuthorizationRequest:
-    request = payment(number, iin=iin, initiated_at_ms=time.time_ns() // 1_000_000)
+    request = payment(number, iin=iin)
     if canary:
         request.card.pan = pan(iin, 4_711_000)
     request.customer.email = EMAIL

@@ -31,8 +31,8 @@ from issuernetwork.v1 import common_pb2 as common
 from issuernetwork.v1 import enrichment_pb2_grpc as enrichment_rpc
 from issuernetwork.v1 import feed_pb2 as feed
 from issuernetwork.v1 import feed_pb2_grpc as feed_rpc
-from tests.prove.installation import Installation
-from tests.traffic import payment
+from tests.kit.installation import Installation
+from tests.kit.payments import payment
 
 PROGRAM, ISSUER = "risk-score", "northgate-bank"
 LIMIT_MS = 1_000
@@ -128,7 +128,7 @@ class _Load(threading.Thread):
 
     async def _enrich(self, enrich: Any, caller: Any) -> None:
         self._number += 1
-        request = payment(self._number, initiated_at_ms=time.time_ns() // 1_000_000)
+        request = payment(self._number)
         asked = time.monotonic()
         try:
             answer = await enrich(request, metadata=caller, timeout=3)

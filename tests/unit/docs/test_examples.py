@@ -19,7 +19,7 @@ from gateway.server.install import ISSUER_URL
 from issuernetwork.client import PATIENT, PaymentClient
 from issuernetwork.receiver import Receiver, Share
 from issuernetwork.v1 import common_pb2, enrichment_pb2, feed_pb2, feed_pb2_grpc
-from tests.prove.installation import Installation
+from tests.kit.installation import Installation
 from tests.unit.docs.generate import claims_of
 from tests.unit.docs.pages import REFERENCE, ROOT, block, example, first_names, section
 

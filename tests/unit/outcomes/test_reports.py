@@ -23,7 +23,7 @@ from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.server.policy import read_policy
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1 import feed_pb2 as v1
-from tests.prove.installation import SAMPLE_POLICY
+from tests.kit.installation import SAMPLE_POLICY
 from tests.unit.feeds.records import BASE_MS, references
 
 BANK = "northgate-bank"

@@ -23,7 +23,7 @@ from gateway.server.identity import Authenticator, issue_token
 from gateway.server.policy import read_policy
 from gateway.server.state import StateDir
 from issuernetwork.v1 import programs_pb2 as v1
-from tests.prove.installation import SAMPLE_POLICY
+from tests.kit.installation import SAMPLE_POLICY
 
 KILL = v1.KillProgramRequest(program="risk-score", reason="drill")
 

@@ -24,7 +24,7 @@ from gateway.sharing.remembered import Remembered
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import enrichment_pb2
 from simulator.recipient_keys import ec_pair
-from tests.e2e.gateway_kit import RECIPIENTS, SAMPLE_POLICY
+from tests.kit.installation import RECIPIENTS, SAMPLE_POLICY
 
 NOW_MS = 1_790_000_000_000
 

@@ -17,7 +17,7 @@ from gateway.sharing.items import ALREADY_EXISTS, INVALID_ARGUMENT, Refusal, Tal
 from gateway.sharing.record import record_of
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import common_pb2
-from tests.e2e.gateway_kit import HARBOR, LAKESIDE, MERIDIAN, NORTHGATE, payment
+from tests.kit.payments import HARBOR, LAKESIDE, MERIDIAN, NORTHGATE, payment
 from tests.unit.sharing.kit import NOW_MS, Kit, parsed, sample_pairs
 
 SHARED = common_pb2.SHARE_STATUS_SHARED

@@ -17,7 +17,7 @@ from gateway.sharing.items import (
 from gateway.sharing.loop import DEADLINE_MARGIN_MS, HotLoop
 from gateway.sharing.ports import BATCH_ENRICH, ENRICH, IncomingCall
 from issuernetwork.v1 import enrichment_pb2
-from tests.e2e.gateway_kit import payment
+from tests.kit.payments import payment
 from tests.unit.sharing.kit import NOW_MS, Kit
 
 

@@ -1,0 +1,1 @@
+"""What tests, proofs and benchmarks set up alike: installations, processes, payments."""

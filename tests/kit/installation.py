@@ -1,0 +1,73 @@
+"""A fresh installation in a folder, with tokens and recipients' keys; its processes run where asked for."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from gateway.runtime.entropy import SystemEntropy
+from gateway.server.identity import Role, issue_token
+from gateway.server.install import install
+from gateway.server.policy import read_policy
+from gateway.server.state import StateDir
+from gateway.server.supervisor import PROCESSES, Supervisor
+from simulator.recipient_keys import ec_pair
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE_POLICY = ROOT / "deploy" / "sample" / "policy"
+RECIPIENTS = ("northgate-bank", "harbor-federal", "meridian-cards", "atlas-processing")
+
+
+class Installation:
+    """`with Installation(folder) as i:` runs the processes named, on ports of their own.
+
+    Without `with` nothing runs: tokens, keys and policy are there.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        front: str = "auto",
+        processes: Sequence[str] = PROCESSES,
+    ) -> None:
+        keys = {recipient_id: ec_pair(f"{recipient_id}-1") for recipient_id in RECIPIENTS}
+        self.recipient_keys = {recipient_id: private for recipient_id, (_, private) in keys.items()}
+        self.settings = install(
+            folder,
+            policy=read_policy(SAMPLE_POLICY),
+            recipient_jwks={name: json.dumps({"keys": [public]}) for name, (public, _) in keys.items()},
+            front=front,
+        )
+        self.folder = folder
+        self.config: Path = self.settings.source
+        self.state: StateDir = self.settings.state
+        self.tokens: dict[str, str] = {}
+        self.supervisor = Supervisor(self.settings, processes=processes)
+        self.token("payments", "caller")
+        for recipient_id in RECIPIENTS:
+            self.token(recipient_id, "issuer")
+        self.token("ops", "operator")
+
+    def __enter__(self) -> Self:
+        self.supervisor.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.supervisor.stop()
+
+    def token(self, principal_id: str, role: Role) -> str:
+        if principal_id not in self.tokens:
+            self.tokens[principal_id] = issue_token(
+                self.state, principal_id=principal_id, role=role, entropy=SystemEntropy()
+            )
+        return self.tokens[principal_id]
+
+    def metadata(self, principal_id: str) -> list[tuple[str, str]]:
+        return [("authorization", f"Bearer {self.tokens[principal_id]}")]
+
+    def address(self, process: str, kind: str) -> str:
+        return str(self.supervisor.addresses(process)[kind])  # type: ignore[literal-required]
