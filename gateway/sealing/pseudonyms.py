@@ -1,144 +1,83 @@
-"""Pseudonyms and deterministic ids, one key or label for each use, parts encoded with their lengths.
+"""Pseudonyms and deterministic ids, one key or label for each use, the same in each process.
 
-What others compute too, or what outlives a release (card tokens, unit keys), is HMAC-SHA256. What stays
-inside (velocity keys, share and evaluation ids, digests of requests) is keyed BLAKE2b (RFC 7693 2.9), which
-takes a third of the time: docs/decisions/0007-keyed-blake2b-inside.md.
+Made in Rust where the engine is built (native/src/mac.rs), else by its twin in `pseudonyms_macs`.
 """
 
 from functools import lru_cache
-from hashlib import blake2b, sha256
 from typing import Any
 
+from gateway.runtime.native import engines
 from gateway.sealing.keys import MacKeys
-
-# RFC 4648 6, in lower case. Ten bits a step: 13 look-ups for the 130 bits of 26 letters.
-_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
-_PAIRS = tuple(high + low for high in _LETTERS for low in _LETTERS)
-_SHIFTS = tuple(range(120, -1, -10))
-
-# Five bits of each byte as a letter: 26 bytes of hash make an id of 130 bits.
-_ID_LETTERS = bytes(ord(_LETTERS[byte & 31]) for byte in range(256))
-_ID_BYTES = 26
+from gateway.sealing.pseudonyms_macs import CardTokens, Macs, Names
 
 # Recipients times live epochs; each entry is one derived key.
 TOKEN_KEYS_CACHED = 4096
-
-# Kinds of velocity keys there may be; four are in use.
-VELOCITY_KINDS = 8
-
-_BLOCK_BYTES = 64  # of SHA-256, and the longest key of BLAKE2b
-_INNER = bytes(byte ^ 0x36 for byte in range(256))
-_OUTER = bytes(byte ^ 0x5C for byte in range(256))
-
-
-def canonical(label: bytes, *parts: str) -> bytes:
-    """Injective: `label`, then each part after its length, so that ("a", "bc") is not ("ab", "c")."""
-    return len(label).to_bytes(2, "big") + label + b"".join(map(_sized, parts))
-
-
-def _sized(part: str) -> bytes:
-    """One part as `canonical` has it."""
-    data = part.encode()
-    return len(data).to_bytes(4, "big") + data
-
-
-_CARD_TOKEN = canonical(b"card_token/1")
-_UNIT_KEY = canonical(b"unit_key/1")
-
-
-def base32(data: bytes) -> str:
-    """26 lower-case base32 letters for 16 bytes, without padding."""
-    bits = int.from_bytes(data, "big") << 2
-    return "".join([_PAIRS[bits >> shift & 1023] for shift in _SHIFTS])
-
-
-class Hmac:
-    """HMAC-SHA256 (RFC 2104) of one key with its two blocks hashed ahead: half the time of `hmac.digest`."""
-
-    __slots__ = ("_inner", "_outer")
-
-    def __init__(self, secret: bytes) -> None:
-        if len(secret) > _BLOCK_BYTES:
-            secret = sha256(secret).digest()
-        block = secret.ljust(_BLOCK_BYTES, b"\0")
-        self._inner = sha256(block.translate(_INNER))
-        self._outer = sha256(block.translate(_OUTER))
-
-    def __repr__(self) -> str:
-        return "Hmac(****)"
-
-    def digest(self, data: bytes) -> bytes:
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(data)
-        outer.update(inner.digest())
-        return outer.digest()
-
-
-def _keyed(secret: bytes, label: bytes, digest_bytes: int) -> Any:
-    """A BLAKE2b with its key and label taken in, to be copied for each use."""
-    key = secret if len(secret) <= _BLOCK_BYTES else sha256(secret).digest()
-    return blake2b(key=key, digest_size=digest_bytes, person=label)
 
 
 class Pseudonyms:
     """Every keyed name that the product gives. The same parts give the same name in each process."""
 
-    __slots__ = ("_digest", "_evaluation", "_share", "_token", "_unit", "_velocity")
+    __slots__ = ("_macs", "_tokens")
 
-    def __init__(self, mac_keys: MacKeys) -> None:
-        self._unit = Hmac(mac_keys.unit().secret)
-        velocity = mac_keys.velocity().secret
-        self._velocity = tuple(
-            _keyed(velocity, b"ein-velocity-%d" % kind, 16) for kind in range(VELOCITY_KINDS)
+    def __init__(self, mac_keys: MacKeys, *, native: Any = engines) -> None:
+        make_macs = getattr(native, "Macs", Macs)
+        make_tokens = getattr(native, "CardTokens", CardTokens)
+        self._macs: Macs = make_macs(
+            mac_keys.unit().secret, mac_keys.velocity().secret, mac_keys.share().secret
         )
-        share = mac_keys.share().secret
-        self._share = _keyed(share, b"ein-share-id", _ID_BYTES)
-        self._evaluation = _keyed(share, b"ein-evaluation", _ID_BYTES)
-        self._digest = _keyed(share, b"ein-request", 16)
 
-        def token(recipient_id: str, epoch: int) -> Hmac:
-            return Hmac(mac_keys.token(recipient_id, epoch).secret)
+        def tokens(recipient_id: str, epoch: int) -> CardTokens:
+            found: CardTokens = make_tokens(mac_keys.token(recipient_id, epoch).secret)
+            return found
 
-        self._token = lru_cache(maxsize=TOKEN_KEYS_CACHED)(token)
+        self._tokens = lru_cache(maxsize=TOKEN_KEYS_CACHED)(tokens)
 
     def __repr__(self) -> str:
         return "Pseudonyms(****)"
 
     def card_token(self, recipient_id: str, epoch: int, pan: str) -> str:
         """The recipient's own pseudonym of the whole PAN for one epoch; 26 letters."""
-        return base32(self._token(recipient_id, epoch).digest(_CARD_TOKEN + _sized(pan))[:16])
+        return self._tokens(recipient_id, epoch).card_token(pan)
 
     def unit_key(self, kind: str, value: str) -> bytes:
         """16 bytes that experiments cluster by; `kind` says what `value` is (par, pan, card_ref ...)."""
-        return self._unit.digest(_UNIT_KEY + _sized(kind) + _sized(value))[:16]
+        return self._macs.unit_key(kind, value)
 
     def velocity_key(self, kind: int, value: str) -> bytes:
         """16 bytes that velocity is counted under. The kind is in the label."""
-        state = self._velocity[kind].copy()
-        state.update(value.encode())
-        digest: bytes = state.digest()
-        return digest
+        return self._macs.velocity_key(kind, value)
 
     def share_id(self, sender_id: str, payment_intent_id: str, attempt_no: int, program: str) -> str:
         """26 letters; a repeat of the payment's attempt gives the same id."""
-        return self._id(self._share, sender_id, payment_intent_id, attempt_no, program)
+        return self._macs.share_id(sender_id, payment_intent_id, attempt_no, program)
 
     def evaluation_id(self, sender_id: str, payment_intent_id: str, attempt_no: int, request_id: str) -> str:
         """26 letters; a repeat of the request gives the same id."""
-        return self._id(self._evaluation, sender_id, payment_intent_id, attempt_no, request_id)
+        return self._macs.evaluation_id(sender_id, payment_intent_id, attempt_no, request_id)
 
     def request_digest(self, request: bytes) -> bytes:
         """16 bytes that tell a repeat of a request from a changed one. Keyed: the request holds a PAN."""
-        state = self._digest.copy()
-        state.update(request)
-        digest: bytes = state.digest()
-        return digest
+        return self._macs.request_digest(request)
 
-    def _id(self, prepared: Any, sender_id: str, payment_intent_id: str, attempt_no: int, last: str) -> str:
-        state = prepared.copy()
-        # Lengths first, so that no part reaches over its border; what is behind the second is the last.
-        state.update(
-            f"{len(sender_id)}:{sender_id}{len(payment_intent_id)}:{payment_intent_id}{attempt_no}:{last}".encode()
-        )
-        letters: str = state.digest().translate(_ID_LETTERS).decode()
-        return letters
+    def names(
+        self,
+        sender_id: str,
+        source: int,
+        kind_text: str,
+        unit: str,
+        merchant_id: str,
+        ip: str,
+        device_id: str,
+        payment_intent_id: str,
+        attempt_no: int,
+        request_id: str,
+    ) -> Names:
+        """Unit key, velocity keys by kind and evaluation id of a payment, in one call.
+
+        `source` and `unit` are the payment's unit as it came: a reference of the sender's own is told from
+        another sender's here. Empty strings are absent: nothing is counted under them.
+        """
+        return self._macs.names(
+            sender_id, source, kind_text, unit, merchant_id, ip, device_id,
+            payment_intent_id, attempt_no, request_id,
+        )  # fmt: skip

@@ -3,12 +3,16 @@
 use pyo3::prelude::*;
 
 mod json;
+mod mac;
+mod mac_keyed;
 mod reader;
 mod shapes;
+mod slots;
 mod velocity;
 mod velocity_frozen;
 mod velocity_keys;
 mod velocity_record;
+mod verdicts;
 mod wire;
 mod writer;
 
@@ -19,5 +23,7 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<writer::Writer>()?;
     module.add_function(wrap_pyfunction!(json::json, module)?)?;
     module.add_class::<velocity::Velocity>()?;
+    module.add_class::<mac::Macs>()?;
+    module.add_class::<mac::CardTokens>()?;
     Ok(())
 }

@@ -191,7 +191,11 @@ impl Velocity {
         PyTuple::new(keys.py(), answers)
     }
 
-    fn touch_key<'py>(&mut self, key: &Bound<'py, PyAny>, minute: u32) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    fn touch_key<'py>(
+        &mut self,
+        key: &Bound<'py, PyAny>,
+        minute: u32,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
         if key.is_none() {
             return Ok(None);
         }
@@ -300,7 +304,11 @@ fn minute_of(time_ms: &Bound<'_, PyAny>) -> PyResult<u32> {
     let ms = match time_ms.extract::<i64>() {
         Ok(ms) => ms,
         Err(fault) if fault.is_instance_of::<PyOverflowError>(time_ms.py()) => {
-            if time_ms.lt(0)? { i64::MIN } else { i64::MAX }
+            if time_ms.lt(0)? {
+                i64::MIN
+            } else {
+                i64::MAX
+            }
         }
         Err(fault) => return Err(fault),
     };

@@ -27,7 +27,8 @@ impl Frozen {
 
     /// Slabs, keys of the old generation, keys of the young.
     fn sizes(&self) -> (usize, usize, usize) {
-        let [old, young] = self.generations.as_ref().map_or([0, 0], |both| both.each_ref().map(|one| one.len()));
+        let [old, young] =
+            self.generations.as_ref().map_or([0, 0], |both| both.each_ref().map(|one| one.len()));
         (self.slabs.len(), old, young)
     }
 

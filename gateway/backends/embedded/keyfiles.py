@@ -26,7 +26,7 @@ from gateway.sealing.keys import (
     SigningKey,
     StaticRecipientKeys,
 )
-from gateway.sealing.pseudonyms import canonical
+from gateway.sealing.pseudonyms_macs import canonical
 from gateway.sealing.signer import LocalSigner
 
 PASSPHRASE_ENV = "EIN_KEYS_PASSPHRASE"  # noqa: S105 - the name of the variable

@@ -1,0 +1,210 @@
+//! Every keyed name that the product gives: the twin of `Macs` and `CardTokens` in
+//! gateway/sealing/pseudonyms_macs.py. Nothing here shows a value or a secret, in an error either.
+use std::fmt::Write;
+
+use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::mac_keyed::{Keyed, Labelled, NoKey};
+
+/// `UNIT_SOURCE_CARD_REF` of the v1 contract: the sender's own reference of a card.
+const CARD_REF: i64 = 3;
+const VELOCITY_KINDS: usize = 8;
+const ID_BYTES: usize = 26;
+/// RFC 4648 6, in lower case.
+const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+impl From<NoKey> for PyErr {
+    fn from(_: NoKey) -> Self {
+        PyValueError::new_err("a MAC key needs at least one byte")
+    }
+}
+
+type Key<'py> = Bound<'py, PyBytes>;
+type VelocityKeys<'py> = (Option<Key<'py>>, Key<'py>, Option<Key<'py>>, Option<Key<'py>>);
+
+/// All but the card tokens, whose secrets come one a recipient and epoch.
+#[pyclass(module = "ein_native", frozen)]
+pub struct Macs {
+    unit: Labelled,
+    velocity: [Keyed<16>; VELOCITY_KINDS],
+    share: Keyed<ID_BYTES>,
+    evaluation: Keyed<ID_BYTES>,
+    request: Keyed<16>,
+}
+
+#[pymethods]
+impl Macs {
+    #[new]
+    fn new(unit: &[u8], velocity: &[u8], share: &[u8]) -> PyResult<Self> {
+        let kind =
+            |number: u8| Keyed::new(velocity, &[b"ein-velocity-".as_slice(), &[b'0' + number]].concat());
+        Ok(Self {
+            unit: Labelled::new(unit, b"unit_key/1")?,
+            velocity: [kind(0)?, kind(1)?, kind(2)?, kind(3)?, kind(4)?, kind(5)?, kind(6)?, kind(7)?],
+            share: Keyed::new(share, b"ein-share-id")?,
+            evaluation: Keyed::new(share, b"ein-evaluation")?,
+            request: Keyed::new(share, b"ein-request")?,
+        })
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "Macs(****)"
+    }
+
+    fn unit_key<'py>(&self, py: Python<'py>, kind: &str, value: &str) -> Key<'py> {
+        PyBytes::new(py, &self.unit.digest(&[&[kind.as_bytes()], &[value.as_bytes()]]))
+    }
+
+    fn velocity_key<'py>(&self, py: Python<'py>, kind: usize, value: &str) -> PyResult<Key<'py>> {
+        let Some(keyed) = self.velocity.get(kind) else {
+            return Err(PyIndexError::new_err("no such kind of velocity key"));
+        };
+        Ok(PyBytes::new(py, &keyed.digest(&[value.as_bytes()])))
+    }
+
+    fn share_id(&self, sender_id: &str, payment_intent_id: &str, attempt_no: i64, program: &str) -> String {
+        id(&self.share, sender_id, payment_intent_id, attempt_no, program)
+    }
+
+    fn evaluation_id(
+        &self,
+        sender_id: &str,
+        payment_intent_id: &str,
+        attempt_no: i64,
+        request_id: &str,
+    ) -> String {
+        id(&self.evaluation, sender_id, payment_intent_id, attempt_no, request_id)
+    }
+
+    fn request_digest<'py>(&self, py: Python<'py>, request: &[u8]) -> Key<'py> {
+        PyBytes::new(py, &self.request.digest(&[request]))
+    }
+
+    /// What a payment is clustered by, counted under and known by, in one call.
+    #[allow(clippy::too_many_arguments)] // the payment's own fields, passed without a container on the hot path
+    fn names<'py>(
+        &self,
+        py: Python<'py>,
+        sender_id: &str,
+        source: i64,
+        kind_text: &str,
+        unit: &str,
+        merchant_id: &str,
+        ip: &str,
+        device_id: &str,
+        payment_intent_id: &str,
+        attempt_no: i64,
+        request_id: &str,
+    ) -> (Key<'py>, VelocityKeys<'py>, String) {
+        let (kind, sender, unit) = (kind_text.as_bytes(), sender_id.as_bytes(), unit.as_bytes());
+        let mut number = Text::default();
+        // Equal references of two senders are two cards.
+        let unit_key = if source == CARD_REF {
+            number.put(sender_id.chars().count());
+            self.unit.digest(&[&[kind], &[number.bytes(), b":", sender, b":", unit]])
+        } else {
+            self.unit.digest(&[&[kind], &[unit]])
+        };
+        let [card, merchant, address, device, ..] = &self.velocity;
+        let key = |keyed: &Keyed<16>, parts: &[&[u8]]| PyBytes::new(py, &keyed.digest(parts));
+        let mut from = Text::default();
+        from.put(source);
+        let own: [&[u8]; 2] = if source == CARD_REF { [sender, b":"] } else { [b"", b""] };
+        let keys = (
+            (!unit.is_empty()).then(|| key(card, &[from.bytes(), b":", own[0], own[1], unit])),
+            key(merchant, &[sender, b":", merchant_id.as_bytes()]),
+            (!ip.is_empty()).then(|| key(address, &[ip.as_bytes()])),
+            (!device_id.is_empty()).then(|| key(device, &[sender, b":", device_id.as_bytes()])),
+        );
+        let evaluation_id = id(&self.evaluation, sender_id, payment_intent_id, attempt_no, request_id);
+        (PyBytes::new(py, &unit_key), keys, evaluation_id)
+    }
+}
+
+/// Card tokens of one recipient and epoch.
+#[pyclass(module = "ein_native", frozen)]
+pub struct CardTokens(Labelled);
+
+#[pymethods]
+impl CardTokens {
+    #[new]
+    fn new(secret: &[u8]) -> PyResult<Self> {
+        Ok(Self(Labelled::new(secret, b"card_token/1")?))
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "CardTokens(****)"
+    }
+
+    fn card_token(&self, pan: &str) -> String {
+        base32(self.0.digest(&[&[pan.as_bytes()]]))
+    }
+}
+
+/// 130 bits, five bits of each byte as a letter. Lengths first, in characters as the twin has them, so that no
+/// part reaches over its border; what is behind the second is the last.
+fn id(
+    keyed: &Keyed<ID_BYTES>,
+    sender_id: &str,
+    payment_intent_id: &str,
+    attempt_no: i64,
+    last: &str,
+) -> String {
+    let (mut sender, mut intent, mut attempt) = (Text::default(), Text::default(), Text::default());
+    sender.put(sender_id.chars().count());
+    intent.put(payment_intent_id.chars().count());
+    attempt.put(attempt_no);
+    let parts: [&[u8]; 9] = [
+        sender.bytes(),
+        b":",
+        sender_id.as_bytes(),
+        intent.bytes(),
+        b":",
+        payment_intent_id.as_bytes(),
+        attempt.bytes(),
+        b":",
+        last.as_bytes(),
+    ];
+    keyed.digest(&parts).iter().map(|byte| letter(*byte)).collect()
+}
+
+fn letter(five_bits: u8) -> char {
+    char::from(LETTERS[usize::from(five_bits & 31)])
+}
+
+/// 26 letters for 16 bytes, without padding.
+fn base32(bytes: [u8; 16]) -> String {
+    let bits = u128::from_be_bytes(bytes);
+    let all_but_last = (0..25).map(|number| letter((bits >> (123 - 5 * number)) as u8));
+    all_but_last.chain([letter((bits << 2) as u8)]).collect()
+}
+
+/// A number as text, of at most 20 characters, without an allocation.
+#[derive(Default)]
+struct Text {
+    bytes: [u8; 20],
+    length: usize,
+}
+
+impl Text {
+    fn put(&mut self, number: impl std::fmt::Display) {
+        // Only a number of more than 64 bits would not fit, and there is none.
+        let _ = write!(self, "{number}");
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.length + text.len();
+        let place = self.bytes.get_mut(self.length..end).ok_or(std::fmt::Error)?;
+        place.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}
