@@ -3,16 +3,14 @@
 import fcntl
 import os
 import sqlite3
-import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from gateway.backends.embedded import delivery_sql as sql
+from gateway.backends.embedded.delivery_database import PRAGMAS, Connection, Row, checkpoint
 from gateway.feeds.ports import (
     ACKNOWLEDGED,
     LAST_MS,
@@ -29,88 +27,16 @@ from gateway.outcomes.matching import EvaluationRow, StoredShare
 from gateway.records.journal import FIRST
 from issuernetwork.v1.common_pb2 import TRANSPORT_LOOKUP, TRANSPORT_MESSAGE, TRANSPORT_SSF
 
-BUSY_TIMEOUT_S = 5.0
-"""A checkpoint of the log takes well under a second; nobody else writes."""
-
-WAL_RESTART_BYTES = 16 * 1024 * 1024
-"""Beyond this the log starts again from its beginning: 1 s of 1,000 payments/s. It soon stops growing:
-what grows costs each sync a commit of the file system's journal as well."""
-
-PAGE_BYTES = 1024
-"""Keys are random: each row touches a page of its own, which goes to the log whole: small ones halve it."""
-
-WAL_FRAME_BYTES = PAGE_BYTES + 24  # https://sqlite.org/fileformat2.html#wal_file_format
-
-PRAGMAS = (
-    f"page_size={PAGE_BYTES}",
-    "journal_mode=wal",
-    "synchronous=full",
-    "wal_autocheckpoint=0",
-    "cache_size=-32768",
-)
-
 ANY_TRANSPORT = 0
 """In place of a transport: counts a share once, however it left."""
 
 KEY_SEPARATOR = "\n"
 """Between the keys of an evaluation as kept: no key kind holds one."""
 
-Row = tuple[Any, ...]
-
 
 def _key(match_key: str) -> bytes:
     # 16 bytes: the references themselves need not be kept, and the index stays small.
     return blake2b(match_key.encode(), digest_size=16).digest()
-
-
-class _Connection:
-    """One SQLite connection, used by any thread under a lock."""
-
-    def __init__(self, path: Path, *, read_only: bool) -> None:
-        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-        try:
-            self.raw = sqlite3.connect(
-                uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
-            )
-        except sqlite3.Error:
-            raise StoreUnavailable(
-                "the feeds' database cannot be opened: check the state directory"
-            ) from None
-        self.lock = threading.Lock()
-
-    def rows(self, query: str, parameters: Sequence[object] = ()) -> list[Row]:
-        try:
-            with self.lock:
-                # fetchall: an unfinished cursor would keep the log from ever being truncated.
-                return self.raw.execute(query, parameters).fetchall()
-        except sqlite3.Error:
-            raise StoreUnavailable("the feeds' database cannot be read: check the disk") from None
-
-    @contextmanager
-    def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        """`durable` False: kept when the process ends, and over a power cut from the next commit on."""
-        try:
-            with self.lock:
-                if not durable:
-                    self.raw.execute("pragma synchronous=normal")
-                try:
-                    self.raw.execute("begin immediate")
-                    yield self.raw
-                    self.raw.execute("commit")
-                except BaseException:
-                    # A full disk may have rolled it back already.
-                    if self.raw.in_transaction:
-                        self.raw.execute("rollback")
-                    raise
-                finally:
-                    if not durable:
-                        self.raw.execute("pragma synchronous=full")
-        except sqlite3.Error:
-            raise StoreUnavailable("the feeds' database cannot be written: check the disk") from None
-
-    def close(self) -> None:
-        with self.lock:
-            self.raw.close()
 
 
 def _item(row: Row) -> OutboxItem:
@@ -135,7 +61,7 @@ class SqliteDeliveryReader:
     """Implements `DeliveryReader` on a connection of its own."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = _Connection(path, read_only=True)
+        self._connection = Connection(path, read_only=True)
 
     def lookup(
         self, recipient_id: str, match_key: str, *, from_ms: int, to_ms: int, now_ms: int
@@ -182,7 +108,7 @@ class SqliteDeliveryStore:
         except OSError:
             os.close(self._owner)
             raise StoreUnavailable("another process owns the feeds' database: stop it first") from None
-        self._connection = _Connection(path, read_only=False)
+        self._connection = Connection(path, read_only=False)
         os.chmod(path, 0o600)
         # Open to the end: whoever closes a file loses all of the process's locks on it (fcntl(2)).
         self._database = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -300,22 +226,8 @@ class SqliteDeliveryStore:
         return len(rows)
 
     def checkpoint(self) -> None:
-        """Moves the log into the database on a connection of its own, so that no commit waits for it."""
-        other = _Connection(self._path, read_only=False)
-        try:
-            [(_, frames, _)] = other.rows("pragma wal_checkpoint(passive)")
-            # Not the file's size, which never shrinks: frames are counted from the log's last start.
-            if frames * WAL_FRAME_BYTES > WAL_RESTART_BYTES:
-                # A checkpoint that comes to the log's end syncs the database: some 50 ms unless done already.
-                os.fdatasync(self._database)
-                # What came meanwhile, so that the last finds next to nothing.
-                other.rows("pragma wal_checkpoint(passive)")
-                os.fdatasync(self._database)
-                # Commits wait for this one, for our lock: SQLite's own wait looks again after 1 to 50 ms.
-                with self._connection.lock:
-                    other.rows("pragma wal_checkpoint(restart)")
-        finally:
-            other.close()
+        """Moves the log into the database beside the commits."""
+        checkpoint(self._path, self._connection, self._database)
 
     def close(self) -> None:
         self._connection.close()
@@ -416,7 +328,7 @@ def shares_already_left(path: Path, program: str, issuer_id: str | None = None) 
     """
     if not path.exists():
         return AlreadyLeft()
-    connection = _Connection(path, read_only=True)
+    connection = Connection(path, read_only=True)
     try:
         counts: dict[int, int] = dict(connection.rows(sql.LEFT, (program, issuer_id, issuer_id)))
     finally:

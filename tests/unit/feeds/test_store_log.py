@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.backends.embedded import delivery
+from gateway.backends.embedded import delivery_database as database
+from gateway.backends.embedded.delivery import SqliteDeliveryStore
 from gateway.feeds.ports import FanOutChange
 from gateway.records.journal import EVALUATIONS
 from tests.unit.feeds.records import BASE_MS, quick_store
@@ -16,7 +17,7 @@ RESTART = "pragma wal_checkpoint(restart)"
 LOCKS = Path("/proc/locks")
 
 
-def _commit(store: delivery.SqliteDeliveryStore, position: int, *, record_bytes: int) -> None:
+def _commit(store: SqliteDeliveryStore, position: int, *, record_bytes: int) -> None:
     store.commit_fan_out(
         FanOutChange(
             topic=EVALUATIONS, partition=0, position=position, at_ms=BASE_MS, records=[bytes(record_bytes)]
@@ -28,15 +29,15 @@ def test_only_a_long_log_begins_anew_however_large_its_file_has_become(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Commits wait while a log begins anew, so that it must not come with every checkpoint.
-    monkeypatch.setattr(delivery, "WAL_RESTART_BYTES", LONG_BYTES)
+    monkeypatch.setattr(database, "WAL_RESTART_BYTES", LONG_BYTES)
     asked: list[str] = []
-    rows = delivery._Connection.rows
+    rows = database.Connection.rows
 
-    def recorded(self: delivery._Connection, query: str, parameters: Sequence[object] = ()) -> list[Any]:
+    def recorded(self: database.Connection, query: str, parameters: Sequence[object] = ()) -> list[Any]:
         asked.append(query)
         return rows(self, query, parameters)
 
-    monkeypatch.setattr(delivery._Connection, "rows", recorded)
+    monkeypatch.setattr(database.Connection, "rows", recorded)
     store = quick_store(tmp_path / "feeds.sqlite3")
     log = tmp_path / "feeds.sqlite3-wal"
     _commit(store, 0, record_bytes=2 * LONG_BYTES)
@@ -56,7 +57,7 @@ def test_only_a_long_log_begins_anew_however_large_its_file_has_become(
 def test_a_checkpoint_keeps_the_lock_that_other_processes_see(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "WAL_RESTART_BYTES", 0)
+    monkeypatch.setattr(database, "WAL_RESTART_BYTES", 0)
     path = tmp_path / "feeds.sqlite3"
     store = quick_store(path)
     _commit(store, 0, record_bytes=100)
