@@ -18,9 +18,9 @@ from typing import Any
 from issuernetwork.v1 import common_pb2 as common
 from issuernetwork.v1 import enrichment_pb2 as v1
 from issuernetwork.v1 import feed_pb2 as feed
-from tests.prove.installation import Installation
+from tests.kit.installation import Installation
+from tests.kit.payments import payment
 from tests.prove.open_loop import OpenConnection, connect
-from tests.traffic import payment
 
 RATE_PER_S = 1_000
 P99_LIMIT_MS = 25.0
@@ -108,7 +108,7 @@ class _Run:
 
     def _prepare(self, *, begin_ms: int) -> None:
         for number in range(self._payments + WARM_UP):
-            request = payment(number + 1, initiated_at_ms=begin_ms + number * 1000 // RATE_PER_S)
+            request = payment(number + 1, now_ms=begin_ms + number * 1000 // RATE_PER_S)
             self._requests.append(request.SerializeToString())
             if number >= WARM_UP and number % SAMPLE_EVERY == 0:
                 self._questions[number] = _question(request)

@@ -1,3 +1,0 @@
-"""Moved to `tests.kit.installation`."""
-
-from tests.kit.installation import Installation as Installation
