@@ -11,6 +11,9 @@ UNIT_PAN: Final = 2
 UNIT_CARD_REF: Final = 3
 UNIT_NETWORK_TOKEN: Final = 4
 
+PRESENCE_UNKNOWN: Final = -1
+"""Of `Payment.presence`: the providers have to look."""
+
 Issue = tuple[str, str, str]
 """(field path, machine code, how to mend it). Never the value."""
 
@@ -141,6 +144,8 @@ class Payment:
     caller_assessments: tuple[Assessment, ...]
     validate_only: bool
     field_issues: list[Issue]
+    presence: int = PRESENCE_UNKNOWN
+    """Mask of the fields that are there and plainly fit to be shared, where the engine says so."""
 
     def __repr__(self) -> str:
         return f"Payment(request_id={self.request_id!r}, {MASK})"

@@ -13,15 +13,15 @@ NOT_A_BROWSER: Final = "not_a_browser"
 INCOMPLETE: Final = "incomplete"
 
 # RFC 2606 and RFC 6761: names that no real mailbox has.
-_TEST_TOP_LEVELS: Final = frozenset({"test", "invalid", "localhost", "local", "example"})
-_TEST_DOMAINS: Final = frozenset({"example.com", "example.net", "example.org"})
+TEST_TOP_LEVELS: Final = frozenset({"test", "invalid", "localhost", "local", "example"})
+TEST_DOMAINS: Final = frozenset({"example.com", "example.net", "example.org"})
 
 # What software fills in when it has no value.
-_PLACEHOLDERS: Final = frozenset(
+PLACEHOLDERS: Final = frozenset(
     {"unknown", "null", "none", "undefined", "n/a", "na", "test", "default", "device", "nan", "0", "-"}
 )
-_LONGEST_PLACEHOLDER: Final = max(map(len, _PLACEHOLDERS))
-_NOT_BROWSERS: Final = (
+_LONGEST_PLACEHOLDER: Final = max(map(len, PLACEHOLDERS))
+NOT_BROWSERS: Final = (
     "curl/",
     "python-requests/",
     "wget/",
@@ -31,7 +31,7 @@ _NOT_BROWSERS: Final = (
     "libwww-perl/",
 )
 
-_LONGEST_NOT_BROWSER: Final = max(map(len, _NOT_BROWSERS))
+_LONGEST_NOT_BROWSER: Final = max(map(len, NOT_BROWSERS))
 
 
 def ip_is_public(ip: str) -> bool:
@@ -87,7 +87,7 @@ def email_is_test(email: str) -> bool:
     (True, True, False)
     """
     domain = email.rpartition("@")[2]
-    return domain in _TEST_DOMAINS or domain.rpartition(".")[2] in _TEST_TOP_LEVELS
+    return domain in TEST_DOMAINS or domain.rpartition(".")[2] in TEST_TOP_LEVELS
 
 
 def is_placeholder(value: str) -> bool:
@@ -98,7 +98,7 @@ def is_placeholder(value: str) -> bool:
     >>> is_placeholder("device-17")
     False
     """
-    if len(value) <= _LONGEST_PLACEHOLDER and value.lower() in _PLACEHOLDERS:
+    if len(value) <= _LONGEST_PLACEHOLDER and value.lower() in PLACEHOLDERS:
         return True
     first, last = value[:1], value[-1:]
     if first != last and first != "-" and last != "-":
@@ -108,4 +108,4 @@ def is_placeholder(value: str) -> bool:
 
 def is_not_a_browser(user_agent: str) -> bool:
     """Whether a library sent it."""
-    return user_agent[:_LONGEST_NOT_BROWSER].lower().startswith(_NOT_BROWSERS)
+    return user_agent[:_LONGEST_NOT_BROWSER].lower().startswith(NOT_BROWSERS)

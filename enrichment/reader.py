@@ -10,11 +10,14 @@ from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from enrichment import check
+from enrichment import check, quality
 from enrichment.card import CARD, MAX_FUNDING
+from enrichment.fields import FIELD_BY_NAME
 from enrichment.formats import StringGroup
 from enrichment.masked import Pan
 from enrichment.payment import Address, BadRequest, Browser, History, Payment
+from enrichment.providers import card as card_provider
+from enrichment.providers import identity
 from issuernetwork.v1 import common_pb2, enrichment_pb2
 
 _INT64 = (-(1 << 63), (1 << 63) - 1)
@@ -82,6 +85,72 @@ def _location(latitude: float, longitude: float) -> tuple[float, float] | None:
     return check.coarse(latitude, longitude)
 
 
+def _bit(name: str) -> int:
+    return 1 << FIELD_BY_NAME[name].number
+
+
+_GROUP_FIELDS: Final = {"customer.billing": "billing_address", "customer.shipping": "shipping_address"}
+
+# What `signals.presence` must come to, by path: a text that is not empty, a number that is not 0, or, with
+# history, a number that was given.
+_TEXTS: Final = {
+    "card.pan": "pan",
+    "card.par": "par",
+    "acquirer.network_match_key": "match_key",
+    "acquirer.stan": "stan",
+    "acquirer.retrieval_reference_number": "rrn",
+    "acquirer.transmission_date_time": "transmission_date_time",
+    "merchant.mcc": "mcc",
+    "merchant.name": "merchant_name",
+    "acquirer.card_acceptor_id": "acceptor_id",
+    "merchant.country": "merchant_country",
+    "customer.email": "email",
+    "customer.phone_e164": "phone_e164",
+    "customer.name": "cardholder_name",
+    "device.ip": "ip",
+    "device.device_id": "device_id",
+    "device.user_agent": "user_agent",
+    "authentication.eci": "eci",
+    "authentication.ds_trans_id": "ds_trans_id",
+    "authentication.exemption": "sca_exemption",
+    "authentication.avs_result": "avs_result",
+    "authentication.cvv_result": "cvv_result",
+}
+_NUMBERS: Final = {
+    "channel": "channel",
+    "initiation": "initiation",
+    "card.funding": "funding",
+    "card.commercial": "funding",
+    "authentication.trans_status": "trans_status",
+}
+_ALWAYS: Final = card_provider.ALWAYS
+_HISTORY_NUMBERS: Final = dict(zip(History._fields, identity.HISTORY, strict=True))
+
+
+def _verdicts(slots: dict[str, int]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """Presence by slot, and what makes a value doubtful: a verdict on it is then for its provider to give."""
+    presence = [("text", slots[path], _bit(name)) for path, name in _TEXTS.items()]
+    presence += [("number", slots[path], _bit(name)) for path, name in _NUMBERS.items()]
+    presence += [
+        ("given", slots[f"customer.history.{name}"], 1 << number) for name, number in _HISTORY_NUMBERS.items()
+    ]
+    words = sorted(quality.PLACEHOLDERS)
+    doubts: list[tuple[Any, ...]] = [
+        ("placeholder", slots[path], words)
+        for path in ("device.device_id", "customer.name", "authentication.ds_trans_id")
+    ]
+    doubts += [
+        ("one_of", slots["acquirer.stan"], ["000000"]),
+        ("one_of", slots["acquirer.retrieval_reference_number"], ["000000000000"]),
+        ("one_of", slots["merchant.mcc"], ["0000", "9999"]),
+        ("repeated", slots["customer.phone_e164"]),
+        ("not_public", slots["device.ip"]),
+        ("mailbox", slots["customer.email"], sorted(quality.TEST_DOMAINS), sorted(quality.TEST_TOP_LEVELS)),
+        ("prefixes", slots["device.user_agent"], list(quality.NOT_BROWSERS)),
+    ]
+    return presence, doubts
+
+
 # Fields of Payment whose name is not the last part of their path, or that are not read as they stand.
 _PATHS: Final = {
     "merchant_name": "merchant.name",
@@ -94,11 +163,14 @@ def _columns(slots: dict[str, int]) -> list[tuple[Any, ...]]:
     """How each field of Payment is had, in order."""
     by_name = {path.rpartition(".")[2]: path for path in slots if "address" not in path}
 
+    names = list(Payment.__slots__)
     make_address = partial(tuple.__new__, Address)  # one object: by it the engine sees that two are alike
 
     def address(path: str) -> tuple[Any, ...]:
         parts = [("text", slots[f"{path}.{name}"]) for name in Address._fields]
-        return "group", make_address, slots[path], parts, False
+        # As providers/identity.py: of no use without its country and one of the other two.
+        needs = [slots[f"{path}.{name}"] for name in ("country", "postal_code", "line1")]
+        return "group", make_address, slots[path], parts, False, _bit(_GROUP_FIELDS[path]), needs
 
     special: dict[str, tuple[Any, ...]] = {
         "attempt_no": ("int", slots["attempt_no"], 1),
@@ -112,7 +184,7 @@ def _columns(slots: dict[str, int]) -> list[tuple[Any, ...]]:
         "shipping": address("customer.shipping"),
         "history": (
             "group", partial(tuple.__new__, History), slots["customer.history"],
-            [("optional_int", slots[f"customer.history.{name}"]) for name in History._fields], True,
+            [("optional_int", slots[f"customer.history.{name}"]) for name in History._fields], True, 0, [],
         ),
         "ip": ("ip", slots["device.ip"]),
         "browser": (
@@ -121,17 +193,18 @@ def _columns(slots: dict[str, int]) -> list[tuple[Any, ...]]:
                 ("int" if name.startswith("screen") else "text", slots[f"device.browser.{name}"])
                 for name in Browser._fields
             ],
-            False,
+            False, _bit("browser_fp"), [],
         ),
         "location": (
             "location", _location, slots["device.coarse_location.latitude"],
-            slots["device.coarse_location.longitude"], slots["device.coarse_location"],
+            slots["device.coarse_location.longitude"], slots["device.coarse_location"], _bit("geo"),
         ),
         "caller_assessments": ("raws", _assessments, slots["caller_assessments"]),
         "field_issues": ("new_list",),
+        "presence": ("presence", names.index("billing"), names.index("shipping"), _bit("ship_bill_match")),
     }  # fmt: skip
     columns = []
-    for name in Payment.__slots__:
+    for name in names:
         column = special.get(name)
         if column is None:
             path = _PATHS.get(name) or by_name[name]
@@ -178,4 +251,5 @@ def native_reader(engines: Any) -> Any:
     tables.add(enrichment_pb2.EnrichAuthorizationRequest.DESCRIPTOR, "")
     slots = tables.slots
     card = tuple(slots[f"card.{name}"] for name in ("pan", "network_token", "card_ref", "iin", "last4"))
-    return engines.Reader(tables.rows, _columns(slots), card, len(slots), Payment)
+    verdicts = (_ALWAYS, *_verdicts(slots))
+    return engines.Reader(tables.rows, _columns(slots), card, len(slots), Payment, verdicts)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from enrichment.fields import FIELD_BY_NAME, FIELDS
 from enrichment.masked import MASK
-from enrichment.payment import Assessment, Facts, JsonValue, Payment
+from enrichment.payment import PRESENCE_UNKNOWN, Assessment, Facts, JsonValue, Payment
 from enrichment.providers import Values, authentication, bit, card, identity, merchant, network, velocity
 from enrichment.quality import Poor
 from enrichment.scoring import points
@@ -92,24 +92,31 @@ class Signals:
         return f"Signals(mask={self.mask:#x}, {MASK})"
 
 
+def presence(payment: Payment, poor: list[Poor]) -> int:
+    """Mask of the fields that a payment has; those that are not fit to be shared are added to `poor`."""
+    return (
+        card.present(payment, poor)
+        | merchant.present(payment, poor)
+        | identity.present(payment, poor)
+        | network.present(payment, poor)
+        | authentication.present(payment, poor)
+    )
+
+
 def signals(payment: Payment, facts: Facts) -> Signals:
     """Everything known of the payment. Take it before `drop_pan()`: field `pan` needs it.
 
     A provider without an answer is in `omissions`, its fields are absent and its rules have no say.
     """
     poor: list[Poor] = []
-    mask = (
-        _SCORE_MASK
-        | card.present(payment, poor)
-        | merchant.present(payment, poor)
-        | identity.present(payment, poor)
-        | network.present(payment, poor)
-        | authentication.present(payment, poor)
-        | velocity.present(facts)
-    )
+    mask = _SCORE_MASK | velocity.present(facts)
     below_quality = 0
-    for number, _ in poor:
-        below_quality |= 1 << number
+    if payment.presence == PRESENCE_UNKNOWN:
+        mask |= presence(payment, poor)
+        for number, _ in poor:
+            below_quality |= 1 << number
+    else:
+        mask |= payment.presence
     match = identity.ship_bill_match(payment)
     assessment = points.score(payment, facts, ship_bill_match=match)
     return Signals(payment, facts, mask, below_quality, tuple(poor), assessment, match)

@@ -50,7 +50,7 @@ VALUES: Values = {
     FUNDING: _funding,
 }
 
-_ALWAYS = (
+ALWAYS = (
     bit(AMOUNT) | bit(CURRENCY) | bit(INITIATED_AT) | bit(ATTEMPT_NO)
     | bit(BIN8) | bit(LAST4) | bit(IS_NETWORK_TOKEN)
 )  # fmt: skip
@@ -60,7 +60,7 @@ _MATCH_KEY, _STAN, _RRN, _TRANSMISSION = bit(MATCH_KEY), bit(STAN), bit(RRN), bi
 
 def present(payment: Payment, poor: list[Poor]) -> int:
     """Mask of the groups correlation, payment and card."""
-    mask = _ALWAYS
+    mask = ALWAYS
     if payment.channel:
         mask |= _CHANNEL
     if payment.initiation:

@@ -9,7 +9,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
-use crate::shapes::{Shape, canonical_ipv6, luhn_valid};
+use crate::shapes::{Shape, canonical_ipv6};
+use crate::slots::{Card, Digits, Request, Slot};
+use crate::verdicts::Verdicts;
 use crate::wire::{Fields, Value};
 
 /// Deepest nesting of messages: the contract has three levels.
@@ -50,31 +52,21 @@ enum Column {
     Iin,
     TruncatedIin,
     Last4,
-    Group { make: Py<PyAny>, parts: Vec<Part>, present: usize, optional: bool },
-    Location { make: Py<PyAny>, latitude: usize, longitude: usize, present: usize },
+    Group { make: Py<PyAny>, parts: Vec<Part>, present: usize, optional: bool, bit: u64, needs: Needs },
+    Location { make: Py<PyAny>, latitude: usize, longitude: usize, present: usize, bit: u64 },
     Raws { make: Py<PyAny>, slot: usize },
     NewList,
+    /// Mask of the fields that are there and plainly fit to be shared; -1 where that is for Python to say.
+    Presence { both: (usize, usize), bit: u64 },
 }
 
-#[derive(Clone, Copy)]
-enum Slot<'a> {
-    Absent,
-    Text(&'a str),
-    Int(i64),
-    Double(f64),
-    Message(&'a [u8]),
-}
+/// Of a group: slots of which the first, and one of the others, must be given for it to be fit.
+type Needs = Vec<usize>;
 
-/// Slots of the card, whose fields hang together.
-struct Card {
-    pan: usize,
-    network_token: usize,
-    card_ref: usize,
-    iin: usize,
-    last4: usize,
-}
+/// Nearer to 0, 0 than this is where failed look-ups end up.
+const NOWHERE_DEGREES: f64 = 0.01;
 
-/// `Reader(tables, columns, card, slots, payment)`; `read(payload, now_ms)` is a payment or None.
+/// `Reader(tables, columns, card, slots, payment, verdicts)`; `read(payload, now_ms)` is a payment or None.
 #[pyclass(frozen, module = "ein_native")]
 pub struct Reader {
     tables: Vec<Table>,
@@ -82,68 +74,7 @@ pub struct Reader {
     card: Card,
     slots: usize,
     payment: Py<PyAny>,
-}
-
-struct Request<'a> {
-    slots: Vec<Slot<'a>>,
-    raws: Vec<(usize, &'a [u8])>,
-}
-
-/// Card digits as they are told on: (iin, truncated iin, last four).
-type Digits<'a> = (&'a str, &'a str, &'a str);
-
-impl<'a> Request<'a> {
-    fn text(&self, slot: usize) -> &'a str {
-        match self.slots[slot] {
-            Slot::Text(text) => text,
-            _ => "",
-        }
-    }
-
-    fn int(&self, slot: usize) -> i64 {
-        match self.slots[slot] {
-            Slot::Int(number) => number,
-            _ => 0,
-        }
-    }
-
-    fn double(&self, slot: usize) -> f64 {
-        match self.slots[slot] {
-            Slot::Double(number) => number,
-            _ => 0.0,
-        }
-    }
-
-    fn message(&self, slot: usize) -> Option<&'a [u8]> {
-        match self.slots[slot] {
-            Slot::Message(bytes) => Some(bytes),
-            _ => None,
-        }
-    }
-
-    fn put(&mut self, slot: usize, value: Slot<'a>) -> Option<()> {
-        let place = self.slots.get_mut(slot)?;
-        if !matches!(place, Slot::Absent) {
-            return None;
-        }
-        *place = value;
-        Some(())
-    }
-
-    /// Exactly one identifier; beside a PAN its digits say what `iin` and `last4` say elsewhere.
-    fn card(&self, card: &Card) -> Option<Digits<'a>> {
-        let (pan, iin, last4) = (self.text(card.pan), self.text(card.iin), self.text(card.last4));
-        let others = usize::from(!self.text(card.network_token).is_empty())
-            + usize::from(!self.text(card.card_ref).is_empty());
-        if pan.is_empty() {
-            return (others == 1 && !iin.is_empty() && !last4.is_empty()).then_some((iin, iin, last4));
-        }
-        // Shorter than 16: six digits may stand beside the last four (PCI SSC FAQ 1091).
-        let truncated = if pan.len() >= 16 { 8 } else { 6 };
-        let digits = (&pan[..8], &pan[..truncated], &pan[pan.len() - 4..]);
-        let same = pan.starts_with(iin) && (last4.is_empty() || last4 == digits.2);
-        (others == 0 && same && luhn_valid(pan.as_bytes())).then_some(digits)
-    }
+    verdicts: Verdicts,
 }
 
 #[pymethods]
@@ -155,6 +86,7 @@ impl Reader {
         card: (usize, usize, usize, usize, usize),
         slots: usize,
         payment: Py<PyAny>,
+        verdicts: (u64, Vec<(String, usize, u64)>, Vec<Bound<'_, PyTuple>>),
     ) -> PyResult<Self> {
         let reader = Self {
             tables: tables.iter().map(|rows| table_of(rows)).collect::<PyResult<_>>()?,
@@ -162,6 +94,7 @@ impl Reader {
             card: Card { pan: card.0, network_token: card.1, card_ref: card.2, iin: card.3, last4: card.4 },
             slots,
             payment,
+            verdicts: Verdicts::from_python(verdicts.0, &verdicts.1, &verdicts.2)?,
         };
         if reader.highest_slot() >= slots || reader.tables.is_empty() {
             return Err(PyValueError::new_err("a table names a slot that there is not"));
@@ -235,6 +168,7 @@ impl Reader {
         now_ms: i64,
     ) -> PyResult<Option<Vec<Bound<'py, PyAny>>>> {
         let mut values: Vec<Bound<'py, PyAny>> = Vec::with_capacity(self.columns.len());
+        let mut presence = self.verdicts.mask(request);
         let mut last_group: Option<(&[u8], &Py<PyAny>, usize)> = None;
         for column in &self.columns {
             let value = match column {
@@ -273,10 +207,10 @@ impl Reader {
                 Column::Iin => string(py, digits.0),
                 Column::TruncatedIin => string(py, digits.1),
                 Column::Last4 => string(py, digits.2),
-                Column::Group { make, parts, present, optional } => {
+                Column::Group { make, parts, present, optional, bit, needs } => {
                     let message = request.message(*present);
                     // Goods mostly go where the bill goes: the same bytes are the same object.
-                    match (message, last_group) {
+                    let made = match (message, last_group) {
                         (Some(bytes), Some((before, same, at)))
                             if bytes == before && make.is(same) && !bytes.is_empty() =>
                         {
@@ -288,17 +222,23 @@ impl Reader {
                             }
                             group(py, request, make, parts, *optional, message.is_some())?
                         }
+                    };
+                    if !made.is_none() {
+                        presence = presence.filter(|_| fit(request, needs)).map(|mask| mask | bit);
                     }
+                    made
                 }
-                Column::Location { make, latitude, longitude, present } => {
+                Column::Location { make, latitude, longitude, present, bit } => {
                     if request.message(*present).is_none() {
                         py.None().into_bound(py)
                     } else {
-                        let made =
-                            make.bind(py).call1((request.double(*latitude), request.double(*longitude)))?;
+                        let (latitude, longitude) = (request.double(*latitude), request.double(*longitude));
+                        let made = make.bind(py).call1((latitude, longitude))?;
                         if made.is_none() {
                             return Ok(None);
                         }
+                        let nowhere = latitude.abs() < NOWHERE_DEGREES && longitude.abs() < NOWHERE_DEGREES;
+                        presence = presence.filter(|_| !nowhere).map(|mask| mask | bit);
                         made
                     }
                 }
@@ -316,6 +256,13 @@ impl Reader {
                     }
                 }
                 Column::NewList => PyList::empty(py).into_any(),
+                Column::Presence { both, bit } => {
+                    let both = !values[both.0].is_none() && !values[both.1].is_none();
+                    match presence {
+                        Some(mask) => (mask | if both { *bit } else { 0 }).into_pyobject(py)?.into_any(),
+                        None => int(py, -1)?,
+                    }
+                }
             };
             values.push(value);
         }
@@ -332,8 +279,9 @@ impl Reader {
             | Column::Ip { slot }
             | Column::Masked { slot, .. }
             | Column::Raws { slot, .. } => vec![*slot],
-            Column::Group { parts, present, .. } => {
+            Column::Group { parts, present, needs, .. } => {
                 let mut slots = vec![*present];
+                slots.extend(needs);
                 slots.extend(parts.iter().map(|part| match part {
                     Part::Text(slot) | Part::Int(slot) | Part::OptionalInt(slot) => *slot,
                 }));
@@ -341,9 +289,11 @@ impl Reader {
             }
             Column::Location { latitude, longitude, present, .. } => vec![*latitude, *longitude, *present],
             Column::Iin | Column::TruncatedIin | Column::Last4 | Column::NewList => Vec::new(),
+            Column::Presence { .. } => Vec::new(),
         });
         let card = [self.card.pan, self.card.network_token, self.card.card_ref, self.card.iin, self.card.last4];
-        fields.chain(columns).chain(card).max().unwrap_or(0)
+        let verdicts = [self.verdicts.highest_slot()];
+        fields.chain(columns).chain(card).chain(verdicts).max().unwrap_or(0)
     }
 }
 
@@ -375,6 +325,14 @@ fn group<'py>(
         });
     }
     make.bind(py).call1((PyTuple::new(py, values)?,))
+}
+
+/// Whether a group has what it needs to be of use to its recipient.
+fn fit(request: &Request<'_>, needs: &Needs) -> bool {
+    needs.split_first().is_none_or(|(first, others)| {
+        let given = |slot: &usize| !request.text(*slot).is_empty();
+        given(first) && others.iter().any(given)
+    })
 }
 
 fn string<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyAny> {
@@ -436,16 +394,25 @@ fn column_of(row: &Bound<'_, PyTuple>) -> PyResult<Column> {
                     _ => return Err(PyValueError::new_err("a part that this engine does not know")),
                 });
             }
-            Column::Group { make: make(1)?, parts, present: slot(2)?, optional: row.get_item(4)?.extract()? }
+            Column::Group {
+                make: make(1)?,
+                parts,
+                present: slot(2)?,
+                optional: row.get_item(4)?.extract()?,
+                bit: row.get_item(5)?.extract()?,
+                needs: row.get_item(6)?.extract()?,
+            }
         }
         "location" => Column::Location {
             make: make(1)?,
             latitude: slot(2)?,
             longitude: slot(3)?,
             present: slot(4)?,
+            bit: row.get_item(5)?.extract()?,
         },
         "raws" => Column::Raws { make: make(1)?, slot: slot(2)? },
         "new_list" => Column::NewList,
+        "presence" => Column::Presence { both: (slot(1)?, slot(2)?), bit: row.get_item(3)?.extract()? },
         _ => return Err(PyValueError::new_err("a column that this engine does not know")),
     })
 }

@@ -8,8 +8,9 @@ from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enrichment.payment import BadRequest, Payment
+from enrichment.payment import PRESENCE_UNKNOWN, BadRequest, Payment
 from enrichment.reader import native_reader, read_by_twin
+from enrichment.signals import presence
 from gateway.runtime.native import engines
 from issuernetwork.v1 import enrichment_pb2
 from tests.bad_input import OPTIONAL, PASSED, REQUIRED, Case, good_request
@@ -26,7 +27,10 @@ WORDS = [
     "0230000000", "1231240000", "412345678901", "TERM0001", "TERM00012", "a@b.co", "a..b@c.de",
     ".a@b.co", "a@b", "a@b.c", "a@-b.co", "a@b-.co", "jane.doe+x@mail.example.com", "é@b.co", "a@é.co",
     "x" * 64 + "@b.co", "x" * 65 + "@b.co", "a@" + "b" * 63 + ".co", "a@" + "b" * 64 + ".co",
-    "+14155550123", "+1415555", "+141555", "+04155550123", "10.0.0.1", "256.1.1.1", "01.1.1.1", "1.1.1",
+    "+14155550123", "+1415555", "+141555", "+04155550123", "+15555555555", "unknown", "Null", "n/a",
+    "device", "-x-", "000000", "000000000000", "9999", "curl/8", "Okhttp/4", "a@shop.test",
+    "a@EXAMPLE.com", "10.1.2.3", "100.64.1.1", "198.18.0.1", "203.0.113.9", "2001:db8::1", "3fff::1",
+    "2002::1", "2a02:ff40::1", "10.0.0.1", "256.1.1.1", "01.1.1.1", "1.1.1",
     "1.1.1.1.1", "::1", "2a02:FF40::0:1", "::ffff:1.2.3.4", "::1.2.3.4", "1:2:3:4:5:6:7:8:9",
     "fe80::1%eth0", "0:0:0:1:0:0:0:0", "1::0:0:2", "en", "en-US", "e", "zh-Hans-CN", "en-", "a" * 9,
     "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "f81d4fae7dec11d0a76500a0c91e6bf6", "Q" * 29, "Q" * 30,
@@ -48,7 +52,12 @@ def same(engine: Payment | None, twin: Payment | BadRequest) -> None:
     if engine is None:
         return
     assert isinstance(twin, Payment), "the engine took what its twin refuses"
-    for name in Payment.__slots__:
+    poor: list[Any] = []
+    mask = presence(twin, poor)
+    if engine.presence != PRESENCE_UNKNOWN:
+        assert engine.presence == mask
+        assert not poor, "the engine found well what its twin doubts"
+    for name in Payment.__slots__[:-1]:
         ours, theirs = getattr(engine, name), getattr(twin, name)
         assert type(ours) is type(theirs), name
         assert ours == theirs, name
@@ -135,4 +144,5 @@ def test_a_good_request_does_not_need_the_twin(make: Any) -> None:
     payload = request.SerializeToString()
     found = ENGINE.read(payload, NOW_MS + 10**12)
     assert found is not None
+    assert found.presence != PRESENCE_UNKNOWN
     same(found, read_by_twin(payload, NOW_MS + 10**12))
