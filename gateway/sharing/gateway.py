@@ -10,7 +10,6 @@ from functools import partial
 from enrichment.payment import NO_FACTS, BadRequest, Facts, Payment
 from enrichment.reader import Read, make_read
 from enrichment.signals import signals
-from enrichment.velocity import velocity_values
 from gateway.outcomes.matching import match_keys
 from gateway.programs.switches import SwitchRunner
 from gateway.programs.table import IssuerEntry, Query, ReleaseTable
@@ -207,24 +206,17 @@ class Gateway:
 
     def _plan(self, batch: Batch, work: Work) -> None:
         """Pseudonyms stand for what is counted and clustered by, and the issuer is found."""
-        payment, pseudonyms = work.payment, self._pseudonyms
+        payment = work.payment
         source, unit = payment.unit
-        if source == common_pb2.UNIT_SOURCE_CARD_REF:
-            # A reference of the sender's own: equal ones of two senders are two cards.
-            unit = f"{len(work.item.sender_id)}:{work.item.sender_id}:{unit}"
         work.unit_source = source
-        work.unit_key = pseudonyms.unit_key(_UNIT_KINDS[source], unit)
+        work.unit_key, velocity_keys, work.evaluation_id = self._pseudonyms.names(
+            work.item.sender_id, source, _UNIT_KINDS[source], unit, payment.merchant_id, payment.ip,
+            payment.device_id, payment.payment_intent_id, payment.attempt_no, payment.request_id,
+        )  # fmt: skip
         work.issuer = batch.table.issuer_of(payment.iin)
         work.match_keys = match_keys(payment)
-        if work.duplicate or payment.validate_only:
-            return
-        velocity_key = pseudonyms.velocity_key
-        work.velocity_keys = tuple(
-            [
-                None if value is None else velocity_key(kind, value)
-                for kind, value in enumerate(velocity_values(payment, sender_id=work.item.sender_id))
-            ]
-        )
+        if not (work.duplicate or payment.validate_only):
+            work.velocity_keys = velocity_keys
 
     def _fetch(self, batch: Batch) -> list[Facts]:
         """One round trip for the batch. Without an answer the payments go on without velocity."""
@@ -283,10 +275,6 @@ class Gateway:
             )
         self._share_sealer.seal(work, seen)
         payment.drop_pan()
-        sender_id = work.item.sender_id
-        work.evaluation_id = self._pseudonyms.evaluation_id(
-            sender_id, payment.payment_intent_id, payment.attempt_no, payment.request_id
-        )
         work.head = self._encoder.head(
             payment, seen,
             evaluation_id=work.evaluation_id, policy_version=batch.table.version, degraded_reason=degraded,
