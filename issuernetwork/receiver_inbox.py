@@ -11,7 +11,7 @@ from issuernetwork.receiver_open import Share, Withdrawn
 
 # Later items kept while an earlier one is missing. A transmitter sends at most 1,000 at once.
 HELD_MAX: Final = 10_000
-# Ids remembered, to know a share that comes by another transport again. A share is found by look-up for 30 minutes.
+# Ids remembered, to know a share that comes by another transport again: look-up finds one for 30 minutes.
 REMEMBERED_MAX: Final = 32_768
 STATE_VERSION: Final = 1
 
