@@ -26,8 +26,8 @@ CACHED_PARTS = 4096
 ELEMENT_VALUE_CHARACTERS = 64
 """Longest value of an element: private fields of authorization messages hold little."""
 
-_DECISIONS_OF_ANSWER = tag(7)
-_DECISIONS_OF_RECORD = tag(24)
+_DECISIONS_OF_ANSWER = 7
+_DECISIONS_OF_RECORD = 24
 _SHARED = common_pb2.SHARE_STATUS_SHARED
 _WITHHELD = common_pb2.SHARE_STATUS_WITHHELD
 _UNDETERMINED = common_pb2.SHARE_STATUS_UNDETERMINED
@@ -100,17 +100,17 @@ class Encoder:
             if reason is None and instead is not None:
                 reason = instead
             if reason is not None:
-                part = self._withheld.get((one.entry.program, reason))
-                parts.append(part or self._withheld_part(one.entry.program, reason))
+                known = self._withheld.get((one.entry.program, reason))
+                parts.append(known or self._withheld_part(one.entry.program, reason))
                 continue
             if undetermined:
-                shared = _DECISION.write((one.entry.program, _UNDETERMINED, one.share_id, "", 0, b""))
+                part = _DECISION.write((one.entry.program, _UNDETERMINED, one.share_id, "", 0, b""))
             else:
                 elements = _elements(one) if one.elements else b""
-                shared = _DECISION.write(
+                part = _DECISION.write(
                     (one.entry.program, _SHARED, one.share_id, match_key, expires_at_ms, elements)
                 )
-            parts.append(delimited(_DECISIONS_OF_ANSWER, shared))
+            parts.append(part)
         return b"".join(parts)
 
     def _withheld_part(self, program: str, reason: Reason) -> bytes:
@@ -119,7 +119,7 @@ class Encoder:
             status=_WITHHELD,
             public_reason=PUBLIC[reason],  # type: ignore[arg-type]
         )
-        part = delimited(_DECISIONS_OF_ANSWER, decision.SerializeToString())
+        part = delimited(tag(_DECISIONS_OF_ANSWER), decision.SerializeToString())
         _bound(self._withheld)
         self._withheld[program, reason] = part
         return part
@@ -155,12 +155,12 @@ class Encoder:
             consent_id="" if one.release is None else one.release.consent_id,
         ).SerializeToString()
         refusals = b"" if one.release is None else self._refusals_part(one.release.refusals)
-        return delimited(_DECISIONS_OF_RECORD, self._static_part(one.entry) + refusals + changing)
+        return delimited(tag(_DECISIONS_OF_RECORD), self._static_part(one.entry) + refusals + changing)
 
     def _released_record(self, one: Decided, match_keys: tuple[str, ...], expires_at_ms: int) -> bytes:
         release = one.release
         assert release is not None, "what is released has its fields"
-        decision = _RELEASED_DECISION.write(
+        return _RELEASED_DECISION.write(
             (
                 self._static_part(one.entry),
                 self._refusals_part(release.refusals),
@@ -179,7 +179,6 @@ class Encoder:
                 match_keys,
             )
         )
-        return delimited(_DECISIONS_OF_RECORD, decision)
 
     def _static_part(self, entry: ProgramEntry) -> bytes:
         # By identity: an entry is alive as long as it is kept here, so no other can take its number.
@@ -224,15 +223,18 @@ class Encoder:
 _HEAD = make_writer([(1, "text"), (2, "text"), (0, "raw"), (0, "raw"), (0, "raw")])
 """v1.EnrichAuthorizationResponse: ids, completeness, assessment, issues."""
 
-_DECISION = make_writer([(1, "text"), (2, "varint"), (4, "text"), (6, "text"), (7, "varint"), (0, "raw")])
-"""v1.ProgramDecision of what is shared."""
+_DECISION = make_writer(
+    [(1, "text"), (2, "varint"), (4, "text"), (6, "text"), (7, "varint"), (0, "raw")], _DECISIONS_OF_ANSWER
+)
+"""v1.ProgramDecision of what is shared, in its answer."""
 
 _RELEASED_DECISION = make_writer(
     [(0, "raw"), (0, "raw"), (2, "text"), (5, "text"), (7, "varint"), (10, "varint"), (15, "varint"),
      (16, "varint"), (19, "text"), (20, "varint"), (22, "text"), (23, "bytes"), (24, "bytes"), (26, "varint"),
-     (27, "texts")]
+     (27, "texts")],
+    _DECISIONS_OF_RECORD,
 )  # fmt: skip
-"""storage.v1.Decision of what is released: its static part, its refusals, what changes."""
+"""storage.v1.Decision of what is released, in its record: its static part, its refusals, what changes."""
 
 
 def _elements(one: Decided) -> bytes:

@@ -25,7 +25,7 @@ from gateway.sharing.items import (
     unevaluated,
 )
 from gateway.sharing.ports import BATCH_ENRICH, CallFront, IncomingCall
-from gateway.sharing.wire import delimited, occurrences, tag
+from gateway.sharing.wire import nested, occurrences
 from issuernetwork.v1 import common_pb2, enrichment_pb2
 
 BATCH_CALLS = 256
@@ -59,9 +59,11 @@ DRAIN_MS = 2_000
 """After a stop: how long calls that were under way are still served."""
 
 _FIRST_RATE_NS_PER_BYTE = 150.0  # 60 us a payment of 400 bytes; measured anew with each batch
-_ITEMS = tag(1)
-_RESPONSE_OF_ITEM = tag(1)
-_ERROR_OF_ITEM = tag(2)
+
+# Field numbers: items of a batch and of its answer; what an item of the answer holds.
+_ITEMS = 1
+_RESPONSE_OF_ITEM = 1
+_ERROR_OF_ITEM = 2
 
 
 class Caller(Protocol):
@@ -309,14 +311,17 @@ def _items_of(payload: bytes) -> list[bytes]:
 
 
 def _batch_answer(results: list[Result]) -> bytes:
-    parts = []
-    for result in results:
-        if isinstance(result, bytes):
-            item = delimited(_RESPONSE_OF_ITEM, result)
-        else:
-            item = delimited(_ERROR_OF_ITEM, _item_error(result))
-        parts.append(delimited(_ITEMS, item))
-    return b"".join(parts)
+    answered = [result for result in results if isinstance(result, bytes)]
+    if len(answered) == len(results):
+        return nested(_ITEMS, _RESPONSE_OF_ITEM, answered)
+    return b"".join(
+        [
+            nested(_ITEMS, _RESPONSE_OF_ITEM, [result])
+            if isinstance(result, bytes)
+            else nested(_ITEMS, _ERROR_OF_ITEM, [_item_error(result)])
+            for result in results
+        ]
+    )
 
 
 def _item_error(refusal: Refusal) -> bytes:

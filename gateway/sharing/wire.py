@@ -5,7 +5,7 @@ of many fields are written by a table, by the engine where it is built and by it
 fields of a protobuf message one by one takes ten times as long.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from gateway.runtime.native import engines
@@ -32,17 +32,17 @@ def tag(field_number: int) -> bytes:
     return varint(field_number << 3 | 2)
 
 
-def occurrences(field_tag: bytes, message: bytes) -> list[bytes] | None:
-    """Contents of a repeated field of one-byte tag, where the message has no other field; else None."""
+def occurrences_by_twin(number: int, message: bytes) -> list[bytes] | None:
+    """Contents of a repeated field, where the message has no other field; else None."""
     contents: list[bytes] = []
-    (wanted,) = field_tag
+    (wanted,) = tag(number)  # one byte: a number under 16
     at, end = 0, len(message)
     while at < end:
         if message[at] != wanted:
             return None
         at += 1
         size = shift = 0
-        while at < end and shift < 28:  # no message is longer than its 4 MiB limit
+        while at < end and shift < _SIZE_BITS:
             byte = message[at]
             at += 1
             size |= (byte & 127) << shift
@@ -56,6 +56,21 @@ def occurrences(field_tag: bytes, message: bytes) -> list[bytes] | None:
         contents.append(message[at : at + size])
         at += size
     return contents
+
+
+_SIZE_BITS = 28  # no message is longer than its limit of 4 MiB
+
+
+def nested_by_twin(outer: int, inner: int, contents: list[bytes]) -> bytes:
+    """Each content as field `inner` of a message that is a field `outer`, one after the other."""
+    outer_tag, inner_tag = tag(outer), tag(inner)
+    return b"".join([delimited(outer_tag, delimited(inner_tag, content)) for content in contents])
+
+
+occurrences: Callable[[int, bytes], list[bytes] | None] = (
+    occurrences_by_twin if engines is None else engines.occurrences
+)
+nested: Callable[[int, int, list[bytes]], bytes] = nested_by_twin if engines is None else engines.nested
 
 
 def delimited(field_tag: bytes, content: bytes) -> bytes:
@@ -78,9 +93,10 @@ class Writer(Protocol):
 class TwinWriter:
     """`Writer` in Python."""
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "_within")
 
-    def __init__(self, fields: Fields) -> None:
+    def __init__(self, fields: Fields, within: int | None = None) -> None:
+        self._within = None if within is None else tag(within)
         self._fields = tuple(
             (varint(number << 3) if kind == "varint" else tag(number), kind) for number, kind in fields
         )
@@ -100,13 +116,14 @@ class TwinWriter:
                 parts += (field_tag, varint(value & _UNSIGNED))
             else:
                 parts.append(delimited(field_tag, value.encode() if kind == "text" else value))
-        return b"".join(parts)
+        message = b"".join(parts)
+        return message if self._within is None else delimited(self._within, message)
 
 
 _UNSIGNED = (1 << 64) - 1  # negative numbers stand in two's complement
 
 
-def make_writer(fields: Fields) -> Writer:
-    """The engine's writer, or its twin."""
-    writer: Writer = TwinWriter(fields) if engines is None else engines.Writer(list(fields))
+def make_writer(fields: Fields, within: int | None = None) -> Writer:
+    """The engine's writer, or its twin. `within`: written as that field of the message that it stands in."""
+    writer: Writer = TwinWriter(fields, within) if engines is None else engines.Writer(list(fields), within)
     return writer

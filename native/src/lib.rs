@@ -22,6 +22,8 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<reader::Reader>()?;
     module.add_class::<writer::Writer>()?;
     module.add_function(wrap_pyfunction!(json::json, module)?)?;
+    module.add_function(wrap_pyfunction!(writer::occurrences, module)?)?;
+    module.add_function(wrap_pyfunction!(writer::nested, module)?)?;
     module.add_class::<velocity::Velocity>()?;
     module.add_class::<mac::Macs>()?;
     module.add_class::<mac::CardTokens>()?;

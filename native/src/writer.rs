@@ -2,9 +2,9 @@
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
-use crate::wire::put_varint;
+use crate::wire::{Fields, Value, put_varint};
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -23,6 +23,8 @@ enum Kind {
 #[pyclass(frozen, module = "ein_native")]
 pub struct Writer {
     fields: Vec<(u64, Kind)>,
+    /// The field of another message that this one stands in, if it is written for that.
+    within: Option<u64>,
 }
 
 /// Most messages fit: an evaluation with one share has 900 bytes.
@@ -31,7 +33,8 @@ const FIRST_CAPACITY: usize = 1024;
 #[pymethods]
 impl Writer {
     #[new]
-    fn new(fields: Vec<(u64, String)>) -> PyResult<Self> {
+    #[pyo3(signature = (fields, within=None))]
+    fn new(fields: Vec<(u64, String)>, within: Option<u64>) -> PyResult<Self> {
         let kind = |name: &str| match name {
             "text" => Ok(Kind::Text),
             "bytes" => Ok(Kind::Bytes),
@@ -42,7 +45,7 @@ impl Writer {
             _ => Err(PyValueError::new_err("a kind of field that this engine does not know")),
         };
         let fields = fields.iter().map(|(number, name)| Ok((*number, kind(name)?)));
-        Ok(Self { fields: fields.collect::<PyResult<_>>()? })
+        Ok(Self { fields: fields.collect::<PyResult<_>>()?, within })
     }
 
     fn write<'py>(&self, py: Python<'py>, values: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyBytes>> {
@@ -91,8 +94,53 @@ impl Writer {
                 Kind::Raw => out.extend_from_slice(value.cast::<PyBytes>()?.as_bytes()),
             }
         }
-        Ok(PyBytes::new(py, &out))
+        match self.within {
+            None => Ok(PyBytes::new(py, &out)),
+            Some(number) => {
+                let mut whole = Vec::with_capacity(out.len() + 2 * MOST_VARINT_BYTES);
+                chunk(&mut whole, number, &out);
+                Ok(PyBytes::new(py, &whole))
+            }
+        }
     }
+}
+
+const MOST_VARINT_BYTES: usize = 10;
+
+/// Contents of a repeated field, where the message has no other field; else None: the library then reads it.
+#[pyfunction]
+pub fn occurrences<'py>(
+    py: Python<'py>,
+    number: usize,
+    message: &[u8],
+) -> PyResult<Option<Bound<'py, PyList>>> {
+    let found = PyList::empty(py);
+    for field in Fields::of(message) {
+        match field {
+            Ok((at, Value::Bytes(content))) if at == number => found.append(PyBytes::new(py, content))?,
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(found))
+}
+
+/// Each content as field `inner` of a message that is a field `outer`, one after the other.
+#[pyfunction]
+pub fn nested<'py>(
+    py: Python<'py>,
+    outer: u64,
+    inner: u64,
+    contents: Vec<Bound<'py, PyBytes>>,
+) -> Bound<'py, PyBytes> {
+    let size: usize = contents.iter().map(|content| content.as_bytes().len() + 4 * MOST_VARINT_BYTES).sum();
+    let mut out = Vec::with_capacity(size);
+    let mut item = Vec::with_capacity(FIRST_CAPACITY);
+    for content in contents {
+        item.clear();
+        chunk(&mut item, inner, content.as_bytes());
+        chunk(&mut out, outer, &item);
+    }
+    PyBytes::new(py, &out)
 }
 
 fn chunk(out: &mut Vec<u8>, number: u64, content: &[u8]) {

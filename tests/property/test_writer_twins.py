@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.runtime.native import engines
 from gateway.sealing.body import json_by_twin
-from gateway.sharing.wire import TwinWriter
+from gateway.sharing.wire import TwinWriter, nested_by_twin, occurrences_by_twin, varint
 
 if engines is None:
     pytest.skip("the engines of native/ are not built here", allow_module_level=True)
@@ -43,6 +43,27 @@ TREES = st.recursive(
 def test_both_writers_write_the_same_bytes(fields: list[tuple[int, str]], data: st.DataObject) -> None:
     values = tuple(data.draw(VALUES[kind]) for _, kind in fields)
     assert engines.Writer(fields).write(values) == TwinWriter(fields).write(values)
+
+
+@given(st.lists(FIELD, max_size=3), st.integers(1, 2**29 - 1), st.data())
+@settings(max_examples=200, deadline=None)
+def test_both_write_a_message_within_another(
+    fields: list[tuple[int, str]], within: int, data: st.DataObject
+) -> None:
+    values = tuple(data.draw(VALUES[kind]) for _, kind in fields)
+    assert engines.Writer(fields, within).write(values) == TwinWriter(fields, within).write(values)
+
+
+@given(st.lists(st.binary(max_size=200), max_size=5), st.binary(max_size=6), st.integers(0, 40))
+@settings(max_examples=500, deadline=None)
+def test_both_split_and_join_a_repeated_field_alike(contents: list[bytes], more: bytes, cut: int) -> None:
+    joined = b"".join([b"\x0a" + varint(len(content)) + content for content in contents]) + more
+    damaged = joined[: max(len(joined) - cut, 0)]
+    found = engines.occurrences(1, damaged)
+    assert found == occurrences_by_twin(1, damaged)
+    if not more and not cut:
+        assert found == contents
+    assert engines.nested(1, 2, contents) == nested_by_twin(1, 2, contents)
 
 
 @given(TREES)
