@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from enrichment.velocity import velocity_values
@@ -191,6 +191,9 @@ def test_both_twins_give_the_same_names(
 
 
 @needs_engine
+@example(bytes(64), b"")
+@example(bytes(65), b"")
+@example(bytes(129), b"")
 @given(st.binary(min_size=1, max_size=140), st.binary(max_size=300))
 def test_both_twins_take_secrets_of_any_length(secret: bytes, data: bytes) -> None:
     twins = Macs(secret, secret, secret), engines.Macs(secret, secret, secret)
