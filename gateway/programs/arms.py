@@ -6,6 +6,7 @@ from hashlib import blake2b
 from typing import Any, Final, Protocol
 
 from gateway.programs.model import PPM
+from gateway.runtime.native import engines
 
 _PPM_SQUARED: Final = PPM * PPM
 
@@ -40,16 +41,31 @@ class Experimental(Protocol):
     def holdout_ppm(self) -> int: ...
 
 
-@lru_cache(maxsize=SALTS_CACHED)
-def _salted(salt: bytes) -> Any:
-    return blake2b(digest_size=8, key=salt)
+class TwinSalt:
+    """A salt taken in, in Python."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, secret: bytes) -> None:
+        self._state = blake2b(digest_size=8, key=secret)
+
+    def __repr__(self) -> str:
+        return "TwinSalt(****)"
+
+    def place(self, unit_key: bytes) -> int:
+        """64 bits of keyed BLAKE2b (RFC 7693 2.9)."""
+        state = self._state.copy()
+        state.update(unit_key)
+        return int.from_bytes(state.digest(), "big")
+
+
+_salted: Any = lru_cache(maxsize=SALTS_CACHED)(TwinSalt if engines is None else engines.Salt)
 
 
 def place(salt: bytes, unit_key: bytes) -> int:
     """The unit's place `u` in [0, 1), scaled by 2**64: an integer, so that no rounding decides."""
-    state = _salted(salt).copy()
-    state.update(unit_key)
-    return int.from_bytes(state.digest(), "big")
+    found: int = _salted(salt).place(unit_key)
+    return found
 
 
 def held_out_of_all(unit_key: bytes, global_salt: bytes, global_holdout_ppm: int) -> bool:

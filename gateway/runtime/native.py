@@ -1,4 +1,4 @@
-"""The engines in Rust (native/), where they are built. Without them everything runs on the twins in Python."""
+"""The engines in Rust (native/), where they are built. Without them everything runs on the Python twins."""
 
 import os
 from importlib import import_module

@@ -2,6 +2,7 @@
 //! Each engine has a twin in Python that it must equal; the twins' tests run on both.
 use pyo3::prelude::*;
 
+mod arms;
 mod json;
 mod mac;
 mod mac_keyed;
@@ -19,6 +20,7 @@ mod writer;
 #[pymodule]
 fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<arms::Salt>()?;
     module.add_class::<reader::Reader>()?;
     module.add_class::<writer::Writer>()?;
     module.add_function(wrap_pyfunction!(json::json, module)?)?;

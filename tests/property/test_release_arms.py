@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from hashlib import blake2b
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.programs.arms import Arm, draw
+from gateway.programs.arms import Arm, TwinSalt, draw
 from gateway.programs.model import PPM
 from gateway.programs.table import program_salt
+from gateway.runtime.native import engines
 
 PARTS = st.integers(0, PPM) | st.sampled_from([0, 1, PPM - 1, PPM])
 SALTS = st.binary(min_size=16, max_size=32)
@@ -71,3 +73,9 @@ def test_two_programs_with_one_salt_version_draw_independently() -> None:
         draw(one, unit, b"", 0) is draw(other, unit, b"", 0) is Arm.HOLDOUT for unit in units(20_000, "card")
     )
     assert abs(both / 20_000 - 0.25) < 5 * (0.25 * 0.75 / 20_000) ** 0.5
+
+
+@pytest.mark.skipif(engines is None, reason="the engines of native/ are not built here")
+@given(st.binary(min_size=1, max_size=64), st.binary(max_size=300))
+def test_the_engine_and_its_twin_give_a_unit_the_same_place(salt: bytes, unit_key: bytes) -> None:
+    assert engines.Salt(salt).place(unit_key) == TwinSalt(salt).place(unit_key)
