@@ -1,5 +1,6 @@
 """Answers and journal records, joined from parts that are serialized once."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from enrichment.fields import DICTIONARY_VERSION
@@ -86,7 +87,7 @@ class Encoder:
     def answer(
         self,
         head: bytes,
-        decided: list[Decided],
+        decided: Sequence[Decided],
         match_key: str,
         expires_at_ms: int,
         *,
@@ -124,7 +125,7 @@ class Encoder:
         self._withheld[program, reason] = part
         return part
 
-    def decisions(self, decided: list[Decided], match_keys: tuple[str, ...], expires_at_ms: int) -> bytes:
+    def decisions(self, decided: Sequence[Decided], match_keys: tuple[str, ...], expires_at_ms: int) -> bytes:
         """The decisions of a record, as fields of it."""
         parts = []
         for one in decided:

@@ -7,7 +7,7 @@ velocity store is asked once and the journal synced once. What goes wrong with o
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from enrichment.payment import NO_FACTS, BadRequest, Facts, Payment
+from enrichment.payment import BadRequest, Facts, Payment
 from enrichment.reader import Read, make_read
 from enrichment.signals import signals
 from gateway.outcomes.matching import match_keys
@@ -45,6 +45,8 @@ _CHANGED_BODY = Refusal(
     ALREADY_EXISTS, "request_id: used before with another body; choose a new one for each request"
 )
 _NO_MESSAGE = Refusal(INVALID_ARGUMENT, "request is not a message of this method: send protobuf")
+_WARMING = Facts(None, (("velocity", "warming"),))
+_UNAVAILABLE = Facts(None, (("velocity", "unavailable"),))
 _DEGRADED_TEXT = {Reason.OVER_DEADLINE: "over_deadline", Reason.OVERLOADED: "overloaded"}
 
 
@@ -103,16 +105,14 @@ class Gateway:
                 self._admit(batch, index, item)
             except Exception as fault:
                 self._faulted(batch, index, item, "plan", fault)
-        facts = self._fetch(batch)
+        # Stage by stage over the batch: what one stage needs stays in the processor's caches.
+        self._stage(batch, "plan", self._plan)
+        self._fetch(batch)
+        self._stage(batch, "signals", _signals)
         rules = Rules(batch.table, view, batch.fresh, partial(self._has_key, {}))
-        for work, found in zip(batch.works, facts, strict=True):
-            stage = "signals"
-            try:
-                work.signals = signals(work.payment, found)
-                stage = "decide"
-                self._decide(batch, work, rules)
-            except Exception as fault:
-                self._faulted(batch, work.index, work.item, stage, fault)
+        self._stage(batch, "decide", partial(self._decide, rules=rules))
+        self._stage(batch, "seal", self._seal)
+        self._stage(batch, "write", self._write)
         self._committer.commit(batch)
         for index, original in batch.repeats:
             batch.results[index] = batch.results[original.index]
@@ -126,6 +126,18 @@ class Gateway:
             result if result is not None else unevaluated(request_id_of(items[index].payload), "internal")
             for index, result in enumerate(batch.results)
         ]
+
+    def _stage(self, batch: Batch, name: str, step: Callable[[Batch, Work], None]) -> None:
+        """One step for each item. A fault stays with its item, which leaves the batch with it."""
+        faulted = set()
+        for work in batch.works:
+            try:
+                step(batch, work)
+            except Exception as fault:
+                self._faulted(batch, work.index, work.item, name, fault)
+                faulted.add(work.index)
+        if faulted:
+            batch.works = [work for work in batch.works if work.index not in faulted]
 
     def _faulted(self, batch: Batch, index: int, item: Item, stage: str, fault: Exception) -> None:
         """Fail open for the payment: an answer without anything shared, and no word of the fault in it."""
@@ -153,7 +165,6 @@ class Gateway:
             return
         work = Work(index, item, payment)
         if payment.validate_only:
-            self._plan(batch, work)
             batch.works.append(work)
             return
         sender_id, request_id = item.sender_id, payment.request_id
@@ -180,7 +191,6 @@ class Gateway:
         work.duplicate = attempt in batch.attempts or self._remembered.attempt(attempt, now_ms=batch.now_ms)
         batch.first[sender_id, request_id] = work
         batch.attempts.add(attempt)
-        self._plan(batch, work)
         batch.works.append(work)
 
     def _again(self, batch: Batch, payment: Payment, answer: bytes) -> bytes:
@@ -218,11 +228,11 @@ class Gateway:
         if not (work.duplicate or payment.validate_only):
             work.velocity_keys = velocity_keys
 
-    def _fetch(self, batch: Batch) -> list[Facts]:
+    def _fetch(self, batch: Batch) -> None:
         """One round trip for the batch. Without an answer the payments go on without velocity."""
         asked = [work for work in batch.works if work.velocity_keys]
         counts: list[tuple[Counts | None, ...] | None]
-        missing = "warming"
+        absent = _WARMING
         try:
             counts = self._velocity.touch(
                 [(work.payment.initiated_at_ms, work.velocity_keys) for work in asked]
@@ -230,13 +240,9 @@ class Gateway:
         except Exception as fault:
             batch.tally.faults += 1
             self._on_fault("fetch", fault)
-            counts, missing = [None] * len(asked), "unavailable"
-        absent = Facts(None, (("velocity", missing),))
-        by_index = {
-            work.index: absent if found is None else Facts(found, ())
-            for work, found in zip(asked, counts, strict=True)
-        }
-        return [by_index.get(work.index, NO_FACTS) for work in batch.works]
+            counts, absent = [None] * len(asked), _UNAVAILABLE
+        for work, found in zip(asked, counts, strict=True):
+            work.facts = absent if found is None else Facts(found)
 
     def _has_key(self, known: dict[str, bool], recipient_id: str) -> bool:
         found = known.get(recipient_id)
@@ -249,21 +255,15 @@ class Gateway:
             known[recipient_id] = found
         return found
 
-    def _decide(self, batch: Batch, work: Work, rules: Rules) -> None:
-        payment, seen = work.payment, work.signals
-        assert seen is not None, "signals ran before"
-        withhold = work.item.withhold
-        degraded = "" if withhold is None else _DEGRADED_TEXT[withhold]
+    def _decide(self, batch: Batch, work: Work, *, rules: Rules) -> None:
+        """What may leave, by program. Nothing is decided where the request only asks whether it is well."""
+        payment, seen, issuer = work.payment, work.signals, work.issuer
         if payment.validate_only:
-            work.head = self._encoder.head(
-                payment, seen, evaluation_id="", policy_version=batch.table.version, degraded_reason=degraded
-            )
-            batch.results[work.index] = work.head
             return
-        if work.issuer is None:
+        if issuer is None:
             work.decided = [no_program(Reason.UNKNOWN_ISSUER)]
-        elif not work.issuer.programs:
-            work.decided = [no_program(Reason.NOT_ENROLLED, work.issuer.issuer_id)]
+        elif not issuer.programs:
+            work.decided = [no_program(Reason.NOT_ENROLLED, issuer.issuer_id)]
         else:
             query = Query(
                 payment.cardholder_region, payment.merchant_id, payment.platform_id, payment.channel,
@@ -271,18 +271,35 @@ class Gateway:
                 batch.now_ms,
             )  # fmt: skip
             work.decided = decide(
-                rules, work.issuer, query, work.unit_key, duplicate=work.duplicate, withhold=withhold
+                rules, issuer, query, work.unit_key, duplicate=work.duplicate, withhold=work.item.withhold
             )
-        self._share_sealer.seal(work, seen)
-        payment.drop_pan()
+
+    def _seal(self, batch: Batch, work: Work) -> None:
+        self._share_sealer.seal(work, work.signals)
+        work.payment.drop_pan()
+
+    def _write(self, batch: Batch, work: Work) -> None:
+        """The answer, and the record that has to be durable before it is given."""
+        payment, seen = work.payment, work.signals
+        withhold = work.item.withhold
         work.head = self._encoder.head(
-            payment, seen,
-            evaluation_id=work.evaluation_id, policy_version=batch.table.version, degraded_reason=degraded,
-        )  # fmt: skip
+            payment,
+            seen,
+            evaluation_id="" if payment.validate_only else work.evaluation_id,
+            policy_version=batch.table.version,
+            degraded_reason="" if withhold is None else _DEGRADED_TEXT[withhold],
+        )
+        if payment.validate_only:
+            batch.results[work.index] = work.head
+            return
         match_key = work.match_keys[0] if work.match_keys else ""
         work.answer = self._encoder.answer(work.head, work.decided, match_key, batch.expires_at_ms)
         decisions = self._encoder.decisions(work.decided, work.match_keys, batch.expires_at_ms)
         work.record = record_of(batch, work, seen, decisions)
+
+
+def _signals(batch: Batch, work: Work) -> None:
+    work.signals = signals(work.payment, work.facts)
 
 
 def _refusal(bad: BadRequest) -> Refusal:

@@ -1,13 +1,18 @@
 """A batch on its way through the hot path."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from enrichment.payment import Payment
+from enrichment.payment import NO_FACTS, Facts, Payment
 from enrichment.signals import Signals
 from gateway.programs.switches import SwitchView
 from gateway.programs.table import IssuerEntry, ReleaseTable
 from gateway.sharing.decide import Decided
 from gateway.sharing.items import Item, Result, Tally
+
+NO_SIGNALS: Any = None
+"""Of an item that has not come to that stage."""
 
 
 @dataclass(slots=True, repr=False, eq=False)
@@ -25,9 +30,10 @@ class Work:
     unit_key: bytes = b""
     velocity_keys: tuple[bytes | None, ...] = ()
     issuer: IssuerEntry | None = None
-    signals: Signals | None = None
+    facts: Facts = NO_FACTS
+    signals: Signals = NO_SIGNALS
     match_keys: tuple[str, ...] = ()
-    decided: list[Decided] = field(default_factory=list)
+    decided: Sequence[Decided] = ()
     evaluation_id: str = ""
     head: bytes = b""
     answer: bytes = b""

@@ -226,15 +226,15 @@ def test_validate_only_leaves_no_trace() -> None:
     assert kit.velocity.attempts == 0
 
 
-@pytest.mark.parametrize("stage", ["_plan", "_decide"])
+@pytest.mark.parametrize("stage", ["_plan", "_decide", "_seal", "_write"])
 def test_a_fault_in_one_item_degrades_that_answer_alone(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kit = Kit()
     run = getattr(Gateway, stage)
 
-    def failing(self: Gateway, batch: Any, work: Any, *rest: Any) -> None:
+    def failing(self: Gateway, batch: Any, work: Any, **more: Any) -> None:
         if work.payment.request_id == "p-r-1":
             raise ValueError(f"bad pan {work.payment.card_ref}")
-        run(self, batch, work, *rest)
+        run(self, batch, work, **more)
 
     monkeypatch.setattr(Gateway, stage, failing)
     tally = Tally()
