@@ -6,7 +6,9 @@ mod arms;
 mod json;
 mod mac;
 mod mac_keyed;
+mod pack;
 mod reader;
+mod remembered;
 mod shapes;
 mod slots;
 mod velocity;
@@ -29,5 +31,7 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<velocity::Velocity>()?;
     module.add_class::<mac::Macs>()?;
     module.add_class::<mac::CardTokens>()?;
+    module.add_class::<remembered::Recent>()?;
+    module.add_function(wrap_pyfunction!(pack::pack_batch, module)?)?;
     Ok(())
 }
