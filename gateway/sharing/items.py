@@ -1,6 +1,8 @@
 """What goes through the hot path: one authorization asked about, and what came of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from enrichment.payment import Issue
@@ -23,6 +25,10 @@ class Item(NamedTuple):
     sender_id: str
     payload: bytes
     withhold: Reason | None = None
+
+
+make_item: Callable[[tuple[str, bytes, Reason | None]], Item] = partial(tuple.__new__, Item)
+"""`Item` without the call in between, which takes twice as long as the rest."""
 
 
 @dataclass(frozen=True, slots=True)

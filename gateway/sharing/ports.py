@@ -1,5 +1,7 @@
 """Ports of the hot path: the front that calls come in by. The velocity store's port is `velocity_port`."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 ENRICH = 0
@@ -26,6 +28,12 @@ class IncomingCall(NamedTuple):
     payload: bytes
     authorization: str | bytes | None
     remaining_ms: float | None
+
+
+make_call: Callable[[tuple[int, int, bytes, str | bytes | None, float | None]], IncomingCall] = partial(
+    tuple.__new__, IncomingCall
+)
+"""`IncomingCall` without the call in between, which takes twice as long as the rest."""
 
 
 class CallFront(Protocol):

@@ -4,7 +4,7 @@ import time
 
 from pygrpc_native import EVENT_CALL, NativeGrpcFront
 
-from gateway.sharing.ports import MAX_REQUEST_BYTES, METHOD_PATHS, IncomingCall
+from gateway.sharing.ports import MAX_REQUEST_BYTES, METHOD_PATHS, IncomingCall, make_call
 
 RESOURCE_EXHAUSTED = 8
 
@@ -51,7 +51,7 @@ class NativeFront:
             # The library gives the peer where the header is absent.
             authorization = None if header == peer else header
             remaining_ms = None if remaining_s is None else remaining_s * 1000.0
-            calls.append(IncomingCall(call_id, method, payload, authorization, remaining_ms))
+            calls.append(make_call((call_id, method, payload, authorization, remaining_ms)))
         return calls
 
     def respond(self, call_id: int, payload: bytes) -> None:
