@@ -15,7 +15,7 @@ pub fn json<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'
     Ok(PyBytes::new(py, &out))
 }
 
-fn write(out: &mut Vec<u8>, value: &Bound<'_, PyAny>, level: usize) -> PyResult<()> {
+pub fn write(out: &mut Vec<u8>, value: &Bound<'_, PyAny>, level: usize) -> PyResult<()> {
     if level > MOST_LEVELS {
         return Err(PyValueError::new_err("nested too deep"));
     }
@@ -73,7 +73,7 @@ fn list<'py>(
 }
 
 /// RFC 8259 7: the quotation mark, the reverse solidus and the control characters are escaped.
-fn quoted(out: &mut Vec<u8>, text: &str) {
+pub fn quoted(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     for byte in text.bytes() {
         match byte {

@@ -9,6 +9,9 @@ mod mac_keyed;
 mod pack;
 mod reader;
 mod remembered;
+mod seal;
+mod seal_base64;
+mod seal_body;
 mod shapes;
 mod slots;
 mod velocity;
@@ -31,6 +34,8 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<velocity::Velocity>()?;
     module.add_class::<mac::Macs>()?;
     module.add_class::<mac::CardTokens>()?;
+    module.add_class::<seal::ContentKey>()?;
+    module.add_function(wrap_pyfunction!(seal_body::sealed_body, module)?)?;
     module.add_class::<remembered::Recent>()?;
     module.add_function(wrap_pyfunction!(pack::pack_batch, module)?)?;
     Ok(())

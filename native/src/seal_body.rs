@@ -1,0 +1,36 @@
+//! JSON of a sealed body, the twin of `body_by_twin` in gateway/sealing/body.py.
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::json;
+
+/// What most bodies fit in.
+const FIRST_CAPACITY: usize = 2048;
+
+/// `routing` has the members that a program has at an issuer, as JSON without braces.
+#[pyfunction]
+pub fn sealed_body<'py>(
+    py: Python<'py>,
+    share_id: &str,
+    routing: &[u8],
+    card_token: &str,
+    token_epoch: i64,
+    matching: &Bound<'py, PyAny>,
+    fields: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let mut out = Vec::with_capacity(FIRST_CAPACITY);
+    out.extend_from_slice(b"{\"share_id\":");
+    json::quoted(&mut out, share_id);
+    out.push(b',');
+    out.extend_from_slice(routing);
+    out.extend_from_slice(b",\"card_token\":");
+    json::quoted(&mut out, card_token);
+    out.extend_from_slice(b",\"token_epoch\":");
+    out.extend_from_slice(token_epoch.to_string().as_bytes());
+    out.extend_from_slice(b",\"match\":");
+    json::write(&mut out, matching, 1)?;
+    out.extend_from_slice(b",\"fields\":");
+    json::write(&mut out, fields, 1)?;
+    out.push(b'}');
+    Ok(PyBytes::new(py, &out))
+}
