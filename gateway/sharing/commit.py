@@ -45,9 +45,12 @@ class Committer:
             self._on_fault("append", fault)
             self._not_recorded(batch, works, undetermined=True)
             return
-        remembered = self._remembered.recorded
-        for work, position in zip(works, positions, strict=True):
-            remembered(work.request_key, work.attempt_key, position, batch.now_ms, work.digest, work.answer)
+        recorded = [
+            (work.request_key, work.attempt_key, position, work.digest, work.answer)
+            for work, position in zip(works, positions, strict=True)
+        ]
+        self._remembered.recorded_all(batch.now_ms, recorded)
+        for work in works:
             batch.results[work.index] = work.answer
             _count(batch.tally, work)
         self._last_look(batch, works)

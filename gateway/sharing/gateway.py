@@ -12,7 +12,7 @@ from enrichment.reader import Read, make_read
 from enrichment.signals import signals
 from gateway.outcomes.matching import match_keys
 from gateway.programs.switches import SwitchRunner
-from gateway.programs.table import IssuerEntry, Query, ReleaseTable
+from gateway.programs.table import IssuerEntry, ReleaseTable, make_query
 from gateway.records.journal import JournalReader, JournalWriter
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import Clock
@@ -34,7 +34,7 @@ from gateway.sharing.items import (
     unevaluated,
 )
 from gateway.sharing.record import frame_of, record_of
-from gateway.sharing.remembered import Remembered, attempt_key, request_key
+from gateway.sharing.remembered import Remembered
 from gateway.sharing.seal import ShareSealer
 from gateway.sharing.velocity_port import Counts, VelocityStore
 from gateway.sharing.work import Batch, Work
@@ -177,8 +177,9 @@ class Gateway:
             else:
                 batch.results[index] = _CHANGED_BODY
             return
-        key = work.request_key = request_key(sender_id, request_id)
-        earlier = self._remembered.request(sender_id, request_id, key, now_ms=batch.now_ms)
+        work.request_key, work.attempt_key, earlier, seen = self._remembered.look(
+            sender_id, payment.payment_intent_id, payment.attempt_no, request_id, batch.now_ms
+        )
         if earlier is not None:
             tally.repeated += 1
             if earlier.digest == digest:
@@ -187,10 +188,9 @@ class Gateway:
                 batch.results[index] = _CHANGED_BODY
             return
         work.digest = digest
-        attempt = work.attempt_key = attempt_key(sender_id, payment.payment_intent_id, payment.attempt_no)
-        work.duplicate = attempt in batch.attempts or self._remembered.attempt(attempt, now_ms=batch.now_ms)
+        work.duplicate = seen or work.attempt_key in batch.attempts
         batch.first[sender_id, request_id] = work
-        batch.attempts.add(attempt)
+        batch.attempts.add(work.attempt_key)
         batch.works.append(work)
 
     def _again(self, batch: Batch, payment: Payment, answer: bytes) -> bytes:
@@ -265,10 +265,12 @@ class Gateway:
         elif not issuer.programs:
             work.decided = [no_program(Reason.NOT_ENROLLED, issuer.issuer_id)]
         else:
-            query = Query(
-                payment.cardholder_region, payment.merchant_id, payment.platform_id, payment.channel,
-                payment.mcc, payment.amount_minor, payment.merchant_country, seen.mask, seen.below_quality,
-                batch.now_ms,
+            query = make_query(
+                (
+                    payment.cardholder_region, payment.merchant_id, payment.platform_id, payment.channel,
+                    payment.mcc, payment.amount_minor, payment.merchant_country, seen.mask,
+                    seen.below_quality, batch.now_ms, False,
+                )
             )  # fmt: skip
             work.decided = decide(
                 rules, issuer, query, work.unit_key, duplicate=work.duplicate, withhold=work.item.withhold

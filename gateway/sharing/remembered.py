@@ -1,16 +1,18 @@
 """What was asked in the last minutes: repeats get the same answer, an attempt is shared once.
 
-Memory is constant: a table of 64-bit keys, and a ring of the last answers. What left the ring is read from
-the journal, which costs a scan of a segment; callers retry within seconds, so that it hardly happens.
+Memory is constant: a table of 64-bit keys, and a ring of the last answers, both in Rust where the engines are
+built. What left the ring is read from the journal, which costs a scan of a segment; callers retry within
+seconds, so that it hardly happens.
 """
 
 from array import array
 from collections import OrderedDict
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 
 from gateway.records.journal import EVALUATIONS, FIRST, JournalReader
+from gateway.runtime.native import engines
 from issuernetwork.storage.v1 import journal_pb2
 
 WINDOW_MS = 10 * 60 * 1000
@@ -33,6 +35,7 @@ UNRECORDED = 4096
 
 _KEY_BITS = (1 << 64) - 1
 _RING_HEADER = Struct("<q16sII")
+_NOWHERE = -1
 
 
 class Earlier(NamedTuple):
@@ -98,7 +101,7 @@ class Ring:
 
     def __init__(self, size: int = RING_BYTES) -> None:
         self._block = bytearray(size)
-        self._starts = array("q", bytes(8 * RING_ANSWERS))
+        self._starts = array("q", [_NOWHERE]) * RING_ANSWERS
         self._end = 0
 
     def put(self, position: int, digest: bytes, answer: bytes) -> None:
@@ -117,7 +120,7 @@ class Ring:
 
     def get(self, position: int) -> Earlier | None:
         start = self._starts[position % RING_ANSWERS]
-        if start + _RING_HEADER.size > len(self._block):
+        if start == _NOWHERE or start + _RING_HEADER.size > len(self._block):
             return None
         found, digest, size, crc = _RING_HEADER.unpack_from(self._block, start)
         begin = start + _RING_HEADER.size
@@ -127,47 +130,95 @@ class Ring:
         return Earlier(digest, answer) if len(answer) == size and crc32(answer) == crc else None
 
 
-def request_key(sender_id: str, request_id: str) -> int:
-    """Key of a request; this process's own, since hashes of strings are seeded."""
-    return hash((sender_id, request_id)) & _KEY_BITS or 1
+Recorded = tuple[int, int, int, bytes, bytes]
+"""Request key, attempt key, journal position, digest of the body, answer."""
 
 
-def attempt_key(sender_id: str, payment_intent_id: str, attempt_no: int) -> int:
-    """Key of an attempt at a payment."""
-    return hash((sender_id, payment_intent_id, attempt_no)) & _KEY_BITS or 1
+class Recent(Protocol):
+    """Where the requests and attempts of the last minutes stand, and the last answers."""
+
+    def look(
+        self, sender_id: str, payment_intent_id: str, attempt_no: int, request_id: str, since_ms: int
+    ) -> tuple[int, int, int | None, bool]:
+        """Key of the request and of the attempt, where the request stands, whether the attempt was seen."""
+        ...
+
+    def position(self, key: int, since_ms: int) -> int | None:
+        """What was recorded under `key` no earlier than `since_ms`."""
+        ...
+
+    def recorded_all(self, at_ms: int, works: list[Recorded]) -> None:
+        """Keeps where the records stand, and their answers for a while."""
+        ...
+
+    def answer(self, position: int) -> tuple[bytes, bytes] | None:
+        """Digest and answer recorded at `position`, while the ring has them."""
+        ...
+
+
+class TwinRecent:
+    """`Recent` in Python. Its keys are this process's own, since hashes of strings are seeded."""
+
+    __slots__ = ("_positions", "_ring")
+
+    def __init__(self, slots: int, ring_bytes: int) -> None:
+        self._positions = Positions(slots)
+        self._ring = Ring(ring_bytes)
+
+    def look(
+        self, sender_id: str, payment_intent_id: str, attempt_no: int, request_id: str, since_ms: int
+    ) -> tuple[int, int, int | None, bool]:
+        get = self._positions.get
+        request = hash((sender_id, request_id)) & _KEY_BITS or 1
+        attempt = hash((sender_id, payment_intent_id, attempt_no)) & _KEY_BITS or 1
+        seen = get(attempt, since_ms=since_ms) is not None
+        return request, attempt, get(request, since_ms=since_ms), seen
+
+    def position(self, key: int, since_ms: int) -> int | None:
+        return self._positions.get(key, since_ms=since_ms)
+
+    def recorded_all(self, at_ms: int, works: list[Recorded]) -> None:
+        for request, attempt, position, digest, answer in works:
+            self._positions.put(request, position, at_ms)
+            self._positions.put(attempt, position, at_ms)
+            self._ring.put(position, digest, answer)
+
+    def answer(self, position: int) -> tuple[bytes, bytes] | None:
+        return self._ring.get(position)
 
 
 class Remembered:
     """Requests and attempts of the last ten minutes. One thread: the hot loop's."""
 
-    def __init__(self, reader: JournalReader, *, slots: int = SLOTS, ring_bytes: int = RING_BYTES) -> None:
+    def __init__(
+        self,
+        reader: JournalReader,
+        *,
+        slots: int = SLOTS,
+        ring_bytes: int = RING_BYTES,
+        native: Any = engines,
+    ) -> None:
         self._reader = reader
-        self._positions = Positions(slots)
-        self._ring = Ring(ring_bytes)
+        self._recent: Recent = (TwinRecent if native is None else native.Recent)(slots, ring_bytes)
         self._unrecorded: OrderedDict[tuple[str, str], tuple[int, Earlier]] = OrderedDict()
 
-    def request(self, sender_id: str, request_id: str, key: int, *, now_ms: int) -> Earlier | None:
-        """The earlier request of the same id, if it was answered within the window. `key`: `request_key`."""
-        if self._unrecorded:
-            kept = self._unrecorded.get((sender_id, request_id))
-            if kept is not None and now_ms - kept[0] <= WINDOW_MS:
-                return kept[1]
-        position = self._positions.get(key, since_ms=now_ms - WINDOW_MS)
-        if position is None:
-            return None
-        return self._ring.get(position) or self._read(position, sender_id, request_id)
+    def look(
+        self, sender_id: str, payment_intent_id: str, attempt_no: int, request_id: str, now_ms: int
+    ) -> tuple[int, int, Earlier | None, bool]:
+        """Keys of a request and its attempt, and what is known of them from within the window.
 
-    def attempt(self, key: int, *, now_ms: int) -> bool:
-        """Whether this attempt was evaluated within the window, under whatever request id."""
-        return self._positions.get(key, since_ms=now_ms - WINDOW_MS) is not None
+        That is: the earlier request of the same id, and whether this attempt was evaluated under any id.
+        """
+        since_ms = now_ms - WINDOW_MS
+        found: Any = self._recent.look(sender_id, payment_intent_id, attempt_no, request_id, since_ms)
+        if found[2] is None and not self._unrecorded:
+            return found  # type: ignore[no-any-return]  # nearly always so, and no position is no answer
+        request_key, attempt_key, position, seen = found
+        return request_key, attempt_key, self._earlier(sender_id, request_id, position, since_ms), seen
 
-    def recorded(
-        self, request_key: int, attempt_key: int, position: int, at_ms: int, digest: bytes, answer: bytes
-    ) -> None:
-        """Keeps where the record of a request stands, and its answer for a while."""
-        self._positions.put(request_key, position, at_ms)
-        self._positions.put(attempt_key, position, at_ms)
-        self._ring.put(position, digest, answer)
+    def recorded_all(self, at_ms: int, works: list[Recorded]) -> None:
+        """Keeps where the records of a batch stand, and their answers for a while."""
+        self._recent.recorded_all(at_ms, works)
 
     def unrecorded(self, sender_id: str, request_id: str, earlier: Earlier, *, now_ms: int) -> None:
         """Keeps an answer that no record is known to hold."""
@@ -177,14 +228,22 @@ class Remembered:
 
     def replay(self, record: journal_pb2.Evaluation, position: int) -> None:
         """Takes in a record of the journal's tail after a restart, in order."""
-        self.recorded(
-            request_key(record.sender_id, record.request_id),
-            attempt_key(record.sender_id, record.payment_intent_id, record.attempt_no),
-            position,
-            record.decided_at_ms,
-            record.request_digest,
-            record.answer,
+        request_key, attempt_key, _, _ = self._recent.look(
+            record.sender_id, record.payment_intent_id, record.attempt_no, record.request_id, 0
         )
+        work = (request_key, attempt_key, position, record.request_digest, record.answer)
+        self._recent.recorded_all(record.decided_at_ms, [work])
+
+    def _earlier(
+        self, sender_id: str, request_id: str, position: int | None, since_ms: int
+    ) -> Earlier | None:
+        kept = self._unrecorded.get((sender_id, request_id))
+        if kept is not None and kept[0] >= since_ms:
+            return kept[1]
+        if position is None:
+            return None
+        found = self._recent.answer(position)
+        return self._read(position, sender_id, request_id) if found is None else Earlier(*found)
 
     def _read(self, position: int, sender_id: str, request_id: str) -> Earlier | None:
         entries = self._reader.read(EVALUATIONS, position - 1, 1)
