@@ -100,7 +100,6 @@ class Program:
     ramp_ppm: int
     holdout_ppm: int
     salt_version: str
-    deadline_ms: int = 0
     """Always 0: no document may set it yet."""
 
 

@@ -20,10 +20,11 @@ What comes before it is the caller's: `policy_stale`, the switches, `unknown_iss
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gateway.programs.model import (
     Conditions,
@@ -59,6 +60,10 @@ class Query(NamedTuple):
     below_quality_mask: int
     now_ms: int
     subject_objected: bool = False
+
+
+make_query: Callable[[tuple[Any, ...]], Query] = partial(tuple.__new__, Query)
+"""`Query` of all its values, without the call in between, which takes twice as long as the rest."""
 
 
 class Release(NamedTuple):
@@ -114,7 +119,6 @@ class ProgramEntry:
     profile: str = "B"
     state: State = State.DRAFT
     shadow: bool = False
-    deadline_ms: int = 0
     valid_from_ms: int = 0
     valid_until_ms: int = 0
     attestation_expires_ms: int = 0
@@ -275,7 +279,6 @@ def _entry(
         profile=enrolment.profile,
         state=state,
         shadow=state is State.SHADOW,
-        deadline_ms=program.deadline_ms,
         valid_from_ms=enrolment.valid_from_ms,
         valid_until_ms=enrolment.valid_until_ms,
         attestation_expires_ms=enrolment.attestation_expires_ms,

@@ -238,10 +238,12 @@ _RELEASED_DECISION = make_writer(
 """storage.v1.Decision of what is released, in its record: its static part, its refusals, what changes."""
 
 
+_ELEMENT = make_writer([(1, "text"), (2, "text")], 5)
+"""v1.MessageElement, in its decision."""
+
+
 def _elements(one: Decided) -> bytes:
-    return enrichment_pb2.ProgramDecision(
-        elements=[enrichment_pb2.MessageElement(target=target, value=value) for target, value in one.elements]
-    ).SerializeToString()
+    return b"".join([_ELEMENT.write(element) for element in one.elements])
 
 
 def _issues(payment: Payment, signals: Signals) -> bytes:
