@@ -1,14 +1,13 @@
 """Arms of experiments: a unit's place is a keyed hash, so that it is the same on every worker, for good."""
 
+from collections.abc import Callable
 from enum import IntEnum
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.programs.model import PPM
 from gateway.runtime.native import engines
-
-_PPM_SQUARED: Final = PPM * PPM
 
 
 class Arm(IntEnum):
@@ -26,8 +25,8 @@ HOLDOUT: Final = Arm.HOLDOUT
 PENDING: Final = Arm.PENDING
 GLOBAL_HOLDOUT: Final = Arm.GLOBAL_HOLDOUT
 
-SALTS_CACHED: Final = 1024
-"""Hash states kept with a salt taken in: one a program and salt version, and one for all programs."""
+LINES_CACHED: Final = 4096
+"""Lines kept: one a program and issuer with a ramp or holdout of its own, and one for all programs."""
 
 
 class Experimental(Protocol):
@@ -59,30 +58,40 @@ class TwinSalt:
         return int.from_bytes(state.digest(), "big")
 
 
-_salted: Any = lru_cache(maxsize=SALTS_CACHED)(TwinSalt if engines is None else engines.Salt)
+make_salt: Callable[[bytes], Any] = TwinSalt if engines is None else engines.Salt
 
 
-def place(salt: bytes, unit_key: bytes) -> int:
-    """The unit's place `u` in [0, 1), scaled by 2**64: an integer, so that no rounding decides."""
-    found: int = _salted(salt).place(unit_key)
-    return found
+class _Line(NamedTuple):
+    """The places [0, 2**64) of a salt, cut in two: below `treated_below`, and from `held_out_from` on."""
+
+    place: Callable[[bytes], int]
+    treated_below: int
+    held_out_from: int
+
+
+@lru_cache(maxsize=LINES_CACHED)
+def _line(salt: bytes, ramp_ppm: int, holdout_ppm: int) -> _Line:
+    # The first place `u` of 2**64 with u / 2**64 >= share is the share of 2**64, rounded up: no float decides.
+    exposed_ppm = PPM - holdout_ppm
+    treated_below = -(-(exposed_ppm * ramp_ppm << 64) // (PPM * PPM))
+    return _Line(make_salt(salt).place, treated_below, -(-(exposed_ppm << 64) // PPM))
 
 
 def held_out_of_all(unit_key: bytes, global_salt: bytes, global_holdout_ppm: int) -> bool:
     """Whether the unit is in the holdout that all programs share: once a payment."""
-    return bool(global_holdout_ppm) and place(global_salt, unit_key) * PPM >> 64 >= PPM - global_holdout_ppm
+    if not global_holdout_ppm:
+        return False
+    place, _, held_out_from = _line(global_salt, PPM, global_holdout_ppm)
+    return place(unit_key) >= held_out_from
 
 
 def draw_own(entry: Experimental, unit_key: bytes) -> Arm:
     """The arm of a unit that is not held out of everything."""
-    # Shares are whole parts per million, so that `u` times a million (squared, with the ramp) may be floored.
-    unit_place = place(entry.salt, unit_key) * _PPM_SQUARED >> 64
-    exposed_ppm = PPM - entry.holdout_ppm
-    if unit_place >= exposed_ppm * PPM:
+    place, treated_below, held_out_from = _line(entry.salt, entry.ramp_ppm, entry.holdout_ppm)
+    unit_place = place(unit_key)
+    if unit_place >= held_out_from:
         return HOLDOUT
-    if unit_place < exposed_ppm * entry.ramp_ppm:
-        return TREATMENT
-    return PENDING
+    return TREATMENT if unit_place < treated_below else PENDING
 
 
 def draw(entry: Experimental, unit_key: bytes, global_salt: bytes, global_holdout_ppm: int) -> Arm:

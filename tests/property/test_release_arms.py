@@ -1,12 +1,15 @@
 """Arms stay where they are, in the shares that were asked for."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from hashlib import blake2b
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.programs import arms
 from gateway.programs.arms import Arm, TwinSalt, draw
 from gateway.programs.model import PPM
 from gateway.programs.table import program_salt
@@ -59,11 +62,11 @@ def test_the_ends_of_the_scale_are_exact(salt: bytes, unit: bytes) -> None:
 
 def test_arms_come_in_the_shares_that_were_asked_for() -> None:
     experiment = Experiment(b"a salt of sixteen", 400_000, 250_000)
-    arms = [draw(experiment, unit, b"global salt 12345", 20_000) for unit in units(20_000, "card")]
+    drawn = [draw(experiment, unit, b"global salt 12345", 20_000) for unit in units(20_000, "card")]
     # Within five standard deviations of 20,000 draws.
     expected = {Arm.GLOBAL_HOLDOUT: 0.02, Arm.HOLDOUT: 0.245, Arm.TREATMENT: 0.294, Arm.PENDING: 0.441}
     for arm, share in expected.items():
-        assert abs(arms.count(arm) / 20_000 - share) < 5 * (share * (1 - share) / 20_000) ** 0.5
+        assert abs(drawn.count(arm) / 20_000 - share) < 5 * (share * (1 - share) / 20_000) ** 0.5
 
 
 def test_two_programs_with_one_salt_version_draw_independently() -> None:
@@ -79,3 +82,13 @@ def test_two_programs_with_one_salt_version_draw_independently() -> None:
 @given(st.binary(min_size=1, max_size=64), st.binary(max_size=300))
 def test_the_engine_and_its_twin_give_a_unit_the_same_place(salt: bytes, unit_key: bytes) -> None:
     assert engines.Salt(salt).place(unit_key) == TwinSalt(salt).place(unit_key)
+
+
+@given(st.integers(0, 2**64 - 1), PARTS, PARTS)
+def test_an_arm_is_its_unit_s_place_against_the_shares_as_fractions(
+    unit_place: int, ramp_ppm: int, holdout_ppm: int
+) -> None:
+    line: Any = arms._line.__wrapped__(b"salt", ramp_ppm, holdout_ppm)
+    part, exposed = Fraction(unit_place, 2**64), 1 - Fraction(holdout_ppm, PPM)
+    assert (unit_place >= line.held_out_from) == (part >= exposed)
+    assert (unit_place < line.treated_below) == (part < exposed * Fraction(ramp_ppm, PPM))
