@@ -1,22 +1,23 @@
 //! Shapes of strings, as `enrichment/formats.py` has them. A shape may refuse what its twin accepts (the twin is
 //! asked then), and never accepts what its twin refuses.
 
-use std::collections::HashSet;
 use std::net::Ipv6Addr;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-/// Room for the codes of a table: ISO 3166-1 alpha-2 and ISO 4217 have two and three letters.
-type Code = [u8; 3];
+/// A table of codes of two or three capitals (ISO 3166-1 alpha-2, ISO 4217): one bit a code.
+pub struct Codes {
+    bits: Vec<u64>,
+}
 
 pub enum Shape {
     Text { most: usize },
     Digits { least: usize, most: usize },
     Alphanumeric { exactly: usize },
     Printable { most: usize },
-    Table { codes: HashSet<Code> },
+    Table(Codes),
     Iin,
     DateTime,
     Email,
@@ -37,13 +38,14 @@ impl Shape {
             "alphanumeric" => Self::Alphanumeric { exactly: number(1)? },
             "printable" => Self::Printable { most: number(1)? },
             "table" => {
-                let mut codes = HashSet::new();
+                let mut codes = Codes { bits: vec![0; CODES.div_ceil(64)] };
                 for code in shape.get_item(1)?.try_iter()? {
-                    codes.insert(code_of(code?.extract::<String>()?.as_bytes()).ok_or_else(|| {
-                        PyValueError::new_err("a table holds codes of 1 to 3 characters")
-                    })?);
+                    let number = code_number(code?.extract::<String>()?.as_bytes());
+                    let number = number
+                        .ok_or_else(|| PyValueError::new_err("a table holds codes of 2 or 3 capitals"))?;
+                    codes.bits[number / 64] |= 1 << (number % 64);
                 }
-                Self::Table { codes }
+                Self::Table(codes)
             }
             "iin" => Self::Iin,
             "date_time" => Self::DateTime,
@@ -67,7 +69,7 @@ impl Shape {
             Self::Printable { most } => {
                 value.len() <= *most && value.iter().all(|byte| (0x20..=0x7e).contains(byte))
             }
-            Self::Table { codes } => code_of(value).is_some_and(|code| codes.contains(&code)),
+            Self::Table(codes) => codes.has(value),
             Self::Iin => matches!(value.len(), 6 | 8) && all_digits(value),
             Self::DateTime => is_date_time(value),
             Self::Email => is_email(value),
@@ -84,10 +86,21 @@ impl Shape {
     }
 }
 
-fn code_of(value: &[u8]) -> Option<Code> {
-    let mut code = [0; 3];
-    code.get_mut(..value.len())?.copy_from_slice(value);
-    Some(code)
+impl Codes {
+    fn has(&self, value: &[u8]) -> bool {
+        code_number(value).is_some_and(|number| self.bits[number / 64] >> (number % 64) & 1 == 1)
+    }
+}
+
+/// Three letters, each 1 to 26, or 0 where the third is missing.
+const CODES: usize = 27 * 27 * 27;
+
+fn code_number(value: &[u8]) -> Option<usize> {
+    if !matches!(value.len(), 2 | 3) || !value.iter().all(u8::is_ascii_uppercase) {
+        return None;
+    }
+    let letter = |at: usize| value.get(at).map_or(0, |byte| usize::from(byte - b'A') + 1);
+    Some((letter(0) * 27 + letter(1)) * 27 + letter(2))
 }
 
 fn all_digits(value: &[u8]) -> bool {

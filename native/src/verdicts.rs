@@ -1,7 +1,6 @@
 //! Which fields a payment has, and whether all of them are plainly fit to be shared. What is doubtful is left to
 //! the providers in Python, which say what is wrong with it.
 
-use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use pyo3::exceptions::PyValueError;
@@ -20,10 +19,10 @@ enum Presence {
 }
 
 enum Doubt {
-    OneOf(HashSet<String>),
-    Placeholder { words: HashSet<String>, longest: usize },
+    OneOf(Vec<String>),
+    Placeholder { words: Vec<String>, longest: usize },
     NotPublic,
-    Mailbox { domains: HashSet<String>, top_levels: HashSet<String> },
+    Mailbox { domains: Vec<String>, top_levels: Vec<String> },
     Prefixes(Vec<String>),
     Repeated,
 }
@@ -83,17 +82,22 @@ impl Doubt {
             return false;
         }
         match self {
-            Self::OneOf(values) => values.contains(value),
+            Self::OneOf(values) => values.iter().any(|one| one == value),
             Self::Placeholder { words, longest } => {
-                let word = || words.contains(value.to_lowercase().as_str());
+                // Lower case of what is not ASCII is left to the twin.
+                let word = || !value.is_ascii() || words.iter().any(|one| one.eq_ignore_ascii_case(value));
                 let (first, last) = (value.chars().next(), value.chars().next_back());
-                (value.len() <= *longest && word()) || first == last || first == Some('-') || last == Some('-')
+                (value.chars().count() <= *longest && word())
+                    || first == last
+                    || first == Some('-')
+                    || last == Some('-')
             }
             Self::NotPublic => !is_public(value),
             Self::Mailbox { domains, top_levels } => {
-                let domain = value.rsplit('@').next().unwrap_or("").to_lowercase();
+                let domain = value.rsplit('@').next().unwrap_or("");
                 let top_level = domain.rsplit('.').next().unwrap_or("");
-                domains.contains(&domain) || top_levels.contains(top_level)
+                domains.iter().any(|one| one.eq_ignore_ascii_case(domain))
+                    || top_levels.iter().any(|one| one.eq_ignore_ascii_case(top_level))
             }
             Self::Prefixes(prefixes) => {
                 let value = value.as_bytes();
@@ -136,16 +140,16 @@ fn doubt_of(row: &Bound<'_, PyTuple>) -> PyResult<(Doubt, usize)> {
         row.get_item(at)?.try_iter()?.map(|text| text?.extract::<String>()).collect()
     };
     let doubt = match kind.as_str() {
-        "one_of" => Doubt::OneOf(texts(2)?.into_iter().collect()),
+        "one_of" => Doubt::OneOf(texts(2)?),
         "placeholder" => {
-            let words: HashSet<String> = texts(2)?.into_iter().collect();
+            let words = texts(2)?;
             let longest = words.iter().map(String::len).max().unwrap_or(0);
             Doubt::Placeholder { words, longest }
         }
         "not_public" => Doubt::NotPublic,
         "mailbox" => Doubt::Mailbox {
-            domains: texts(2)?.into_iter().collect(),
-            top_levels: texts(3)?.into_iter().collect(),
+            domains: texts(2)?,
+            top_levels: texts(3)?,
         },
         "prefixes" => Doubt::Prefixes(texts(2)?),
         "repeated" => Doubt::Repeated,
