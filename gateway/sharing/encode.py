@@ -45,7 +45,7 @@ class Encoder:
     __slots__ = ("_assessments", "_refusals", "_static", "_tails", "_withheld", "_withheld_records")
 
     def __init__(self) -> None:
-        self._assessments: dict[Assessment, bytes] = {}
+        self._assessments: dict[int, tuple[Assessment, bytes]] = {}
         self._tails: dict[tuple[int, str], bytes] = {}
         self._static: dict[int, tuple[ProgramEntry, bytes]] = {}
         self._refusals: dict[int, tuple[Refusals, bytes]] = {}
@@ -72,17 +72,21 @@ class Encoder:
             ).SerializeToString()
             _bound(self._tails)
             self._tails[policy_version, degraded_reason] = tail
-        assessment = self._assessments.get(signals.assessment)
-        if assessment is None:
-            assessment = enrichment_pb2.EnrichAuthorizationResponse(
-                assessments=[common_pb2.Assessment(**signals.assessment._asdict())]
-            ).SerializeToString()
-            _bound(self._assessments)
-            self._assessments[signals.assessment] = assessment
+        kept = self._assessments.get(id(signals.assessment))
+        assessment = self._assessment(signals.assessment) if kept is None else kept[1]
         issues = b""
         if payment.field_issues or signals.facts.omissions:
             issues = _issues(payment, signals)
         return _HEAD.write((payment.request_id, evaluation_id, tail, assessment, issues))
+
+    def _assessment(self, assessment: Assessment) -> bytes:
+        part = enrichment_pb2.EnrichAuthorizationResponse(
+            assessments=[common_pb2.Assessment(**assessment._asdict())]
+        ).SerializeToString()
+        _bound(self._assessments)
+        # By identity: it is alive as long as it is kept here, so no other can take its number.
+        self._assessments[id(assessment)] = (assessment, part)
+        return part
 
     def answer(
         self,

@@ -224,7 +224,6 @@ class Gateway:
             payment.device_id, payment.payment_intent_id, payment.attempt_no, payment.request_id,
         )  # fmt: skip
         work.issuer = batch.table.issuer_of(payment.iin)
-        work.match_keys = match_keys(payment)
         if not (work.duplicate or payment.validate_only):
             work.velocity_keys = velocity_keys
 
@@ -277,7 +276,12 @@ class Gateway:
             )
 
     def _seal(self, batch: Batch, work: Work) -> None:
-        self._share_sealer.seal(work, work.signals)
+        """Seals what is released, with the keys that its recipient finds it by; then the PAN is dropped."""
+        for one in work.decided:
+            if one.reason is None:
+                work.match_keys = match_keys(work.payment)
+                self._share_sealer.seal(work, work.signals)
+                break
         work.payment.drop_pan()
 
     def _write(self, batch: Batch, work: Work) -> None:
