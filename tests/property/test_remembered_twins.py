@@ -1,6 +1,7 @@
 """What the engine remembers, its twin remembers: the same keys pushed out, the same answers overwritten."""
 
 import struct
+import zlib
 from typing import Any
 
 import pytest
@@ -49,6 +50,17 @@ def test_both_find_the_same_positions_and_answers(
             assert engine.position(key, since_ms) == twin.position(key, since_ms)
         for position in positions:
             assert engine.answer(position) == twin.answer(position)
+
+
+@pytest.mark.parametrize("make", [engines.Recent, TwinRecent])
+def test_what_only_looks_like_the_front_of_an_answer_is_none(make: Any) -> None:
+    recent = make(16, 200)
+    recent.recorded_all(0, [(1, 2, 4, bytes(16), b"x" * 10), (3, 4, 5, bytes(16), b"true")])
+    assert recent.answer(5) == (bytes(16), b"true")
+    # Written over both, with a front of position 5 where the old one stood; its CRC is that of other bytes.
+    forged = struct.pack("<q16sII", 5, bytes(16), 4, zlib.crc32(b"true")) + b"lies"
+    recent.recorded_all(1, [(5, 6, 6, bytes(16), b"x" * 10 + forged.ljust(130, b"x"))])
+    assert recent.answer(5) is None
 
 
 @given(st.lists(st.tuples(TEXTS, TEXTS, st.integers(-(2**31), 2**31), TEXTS), max_size=8), TIMES_MS)
