@@ -9,6 +9,8 @@ const MARKER: [u8; 4] = *b"\xe1NF\xd7";
 const HEADER_BYTES: usize = 36;
 /// The CRC is over all behind it.
 const CRC_END: usize = 8;
+/// Behind the CRC three numbers of 4 bytes, then two of 8.
+const LONG_AT: usize = 12;
 
 /// Frames of one batch, written into the bytes that Python gets.
 #[pyfunction]
@@ -39,11 +41,9 @@ pub fn pack_batch<'py>(
 fn put_frame(frame: &mut [u8], payload: &[u8], seed: u32, numbers: [u32; 3], positions: [i64; 2]) {
     let (lead, rest) = frame.split_at_mut(CRC_END);
     let (header, body) = rest.split_at_mut(HEADER_BYTES - CRC_END);
-    let bytes = numbers.iter().flat_map(|number| number.to_le_bytes());
-    let bytes = bytes.chain(positions.iter().flat_map(|position| position.to_le_bytes()));
-    for (to, from) in header.iter_mut().zip(bytes) {
-        *to = from;
-    }
+    let (short, long) = header.split_at_mut(LONG_AT);
+    short.copy_from_slice(numbers.map(u32::to_le_bytes).as_flattened());
+    long.copy_from_slice(positions.map(i64::to_le_bytes).as_flattened());
     body.copy_from_slice(payload);
     let mut crc = crc32fast::Hasher::new_with_initial(seed);
     crc.update(rest);
