@@ -22,8 +22,38 @@ def json_by_twin(value: object) -> bytes:
     return _encode(value).encode()
 
 
-to_json: Callable[[object], bytes] = json_by_twin if engines is None else engines.json
-"""By the engine where it is built: an eighth of the time."""
+def body_by_twin(
+    share_id: str,
+    routing: bytes,
+    card_token: str,
+    token_epoch: int,
+    matching: Mapping[str, object],
+    fields: Mapping[str, object],
+) -> bytes:
+    """The body around `routing`, by the standard library. The members in one order: recipients see it."""
+    changing = {"card_token": card_token, "token_epoch": token_epoch, "match": matching, "fields": fields}
+    return b'{"share_id":%b,%b,%b' % (json_by_twin(share_id), routing, json_by_twin(changing)[1:])
+
+
+write_body: Callable[[str, bytes, str, int, Mapping[str, object], Mapping[str, object]], bytes] = getattr(
+    engines, "sealed_body", body_by_twin
+)
+"""By the engine where it is built (native/src/seal_body.rs)."""
+
+
+@lru_cache(maxsize=ROUTINGS_CACHED)
+def routing_of(
+    issuer_id: str, recipient_id: str, program: str, purpose: int, schema_version: int = SCHEMA_VERSION
+) -> bytes:
+    """Members that are the same for a program at an issuer, as JSON without braces."""
+    members = {
+        "issuer_id": issuer_id,
+        "recipient_id": recipient_id,
+        "program": program,
+        "purpose": PURPOSE_NAMES[purpose],
+        "schema_version": schema_version,
+    }
+    return json_by_twin(members)[1:-1]
 
 
 def sealed_body(
@@ -40,27 +70,5 @@ def sealed_body(
     schema_version: int = SCHEMA_VERSION,
 ) -> bytes:
     """JSON of CONTRACT's SealedBody. `purpose` is a number of v1.Purpose; `card_token` may be empty."""
-    # The members in one order, whatever is put together here: recipients see plain JSON.
-    changing = to_json(
-        {
-            "card_token": card_token,
-            "token_epoch": token_epoch,
-            "match": match,
-            "fields": fields,
-        }
-    )
-    routing = _routing(issuer_id, recipient_id, program, purpose, schema_version)
-    return b'{"share_id":%b,%b,%b' % (to_json(share_id), routing, changing[1:])
-
-
-@lru_cache(maxsize=ROUTINGS_CACHED)
-def _routing(issuer_id: str, recipient_id: str, program: str, purpose: int, schema_version: int) -> bytes:
-    """Members that are the same for a program at an issuer, without braces."""
-    members = {
-        "issuer_id": issuer_id,
-        "recipient_id": recipient_id,
-        "program": program,
-        "purpose": PURPOSE_NAMES[purpose],
-        "schema_version": schema_version,
-    }
-    return json_by_twin(members)[1:-1]
+    routing = routing_of(issuer_id, recipient_id, program, purpose, schema_version)
+    return write_body(share_id, routing, card_token, token_epoch, match, fields)

@@ -6,17 +6,19 @@ reads its messages, and not one alone. `fresh=True` makes one a message where an
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
 from gateway.runtime.clock import MS, Clock
 from gateway.runtime.entropy import Entropy
+from gateway.runtime.native import engines
 from gateway.sealing import base64url
+from gateway.sealing.content_key import NONCE_BYTES, SECRET_BYTES, ContentKey
 from gateway.sealing.keys import KeyUnavailable, KeyWrap, RecipientKey, RecipientKeys
 
 # Far under the 2^32 invocations of NIST SP 800-38D 8.3; it bounds what one leaked content key opens.
@@ -25,8 +27,6 @@ CONTENT_KEY_LIFE_MS = 5 * 60 * 1000
 # One live content key a recipient; a policy holds hundreds of recipients.
 CONTENT_KEYS_CACHED = 4096
 
-_CONTENT_KEY_BYTES = 32
-_NONCE_BYTES = 12
 # Order of the group of P-256 (FIPS 186-4 D.1.2.3).
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
@@ -44,73 +44,72 @@ def concat_kdf(shared: bytes, alg: str) -> bytes:
 
 
 @dataclass(slots=True)
-class _ContentKey:
-    """A content key, its wrapped form, and how much of it is used up."""
+class _Held:
+    """A content key, whose it is, and how much of it is left."""
 
     recipient_key: RecipientKey
-    aead: AESGCM = field(repr=False)
-    prefix: bytes = field(repr=False)
-    header: bytes = field(repr=False)
-    next_nonce: int = field(repr=False)
-    last_nonce: int = field(repr=False)
+    content_key: ContentKey
+    messages_left: int
     expires_ns: int
 
 
 class Sealer:
     """Seals bytes to recipients. One thread at a time; worker processes each have their own content keys."""
 
-    __slots__ = ("_cached", "_clock", "_entropy", "_keys")
+    __slots__ = ("_cached", "_clock", "_entropy", "_keys", "_make")
 
-    def __init__(self, entropy: Entropy, clock: Clock, recipient_keys: RecipientKeys) -> None:
+    def __init__(
+        self, entropy: Entropy, clock: Clock, recipient_keys: RecipientKeys, *, native: Any = engines
+    ) -> None:
         self._entropy = entropy
         self._clock = clock
         self._keys = recipient_keys
-        self._cached: dict[str, _ContentKey] = {}
+        self._make: type[ContentKey] = getattr(native, "ContentKey", ContentKey)
+        self._cached: dict[str, _Held] = {}
 
     def __repr__(self) -> str:
         return f"Sealer(recipients={len(self._cached)})"
 
     def seal(self, recipient_id: str, plaintext: bytes, *, fresh: bool = False) -> tuple[str, bytes]:
         """The recipient's kid and the compact JWE. Raises KeyUnavailable where it has no key now."""
+        kid, jwe, _ = self.seal_hashed(recipient_id, plaintext, fresh=fresh)
+        return kid, jwe
+
+    def seal_hashed(
+        self, recipient_id: str, plaintext: bytes, *, fresh: bool = False
+    ) -> tuple[str, bytes, bytes]:
+        """The recipient's kid, the compact JWE, and the SHA-256 of the JWE. Raises as `seal` does."""
         clock = self._clock
         recipient_key = self._keys.current(recipient_id, now_ms=clock.wall_ms())
-        content = self._cached.get(recipient_id)
+        held = self._cached.get(recipient_id)
         if (
             fresh
-            or content is None
-            or content.recipient_key is not recipient_key
-            or content.next_nonce >= content.last_nonce
-            or clock.monotonic_ns() >= content.expires_ns
+            or held is None
+            or held.recipient_key is not recipient_key
+            or held.messages_left <= 0
+            or clock.monotonic_ns() >= held.expires_ns
         ):
-            content = self._content_key(recipient_key)
+            held = self._hold(recipient_key)
             if not fresh:
-                self._keep(recipient_id, content)
-        # The counter moves before the encryption: a fault in between skips a nonce and repeats none.
-        number = content.next_nonce
-        content.next_nonce = number + 1
-        nonce = (number & 0xFFFFFFFFFFFFFFFFFFFFFFFF).to_bytes(_NONCE_BYTES, "big")
-        sealed = content.aead.encrypt(nonce, plaintext, content.header)
-        encode = base64url.encode
-        jwe = b"%b%b.%b.%b" % (content.prefix, encode(nonce), encode(sealed[:-16]), encode(sealed[-16:]))
-        return recipient_key.kid, jwe
+                self._keep(recipient_id, held)
+        held.messages_left -= 1  # before the encryption: a fault counts as a message too
+        jwe, digest = held.content_key.seal(plaintext)
+        return recipient_key.kid, jwe, digest
 
-    def _keep(self, recipient_id: str, content: _ContentKey) -> None:
+    def _keep(self, recipient_id: str, held: _Held) -> None:
         if len(self._cached) >= CONTENT_KEYS_CACHED and recipient_id not in self._cached:
             self._cached.pop(next(iter(self._cached)))
-        self._cached[recipient_id] = content
+        self._cached[recipient_id] = held
 
-    def _content_key(self, recipient_key: RecipientKey) -> _ContentKey:
-        secret = self._entropy.bytes(_CONTENT_KEY_BYTES)
+    def _hold(self, recipient_key: RecipientKey) -> _Held:
+        secret = self._entropy.bytes(SECRET_BYTES)
         header, wrapped = self._wrap(recipient_key, secret)
         segment = base64url.encode(json.dumps(header, separators=(",", ":")).encode())
-        first = int.from_bytes(self._entropy.bytes(_NONCE_BYTES), "big")
-        return _ContentKey(
+        prefix = segment + b"." + base64url.encode(wrapped) + b"."
+        return _Held(
             recipient_key=recipient_key,
-            aead=AESGCM(secret),
-            prefix=segment + b"." + base64url.encode(wrapped) + b".",
-            header=segment,
-            next_nonce=first,
-            last_nonce=first + MESSAGES_PER_CONTENT_KEY,
+            content_key=self._make(secret, prefix, segment, self._entropy.bytes(NONCE_BYTES)),
+            messages_left=MESSAGES_PER_CONTENT_KEY,
             expires_ns=self._clock.monotonic_ns() + CONTENT_KEY_LIFE_MS * MS,
         )
 

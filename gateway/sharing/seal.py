@@ -1,11 +1,9 @@
 """What is released is encrypted to its recipient at once: no clear personal datum reaches our own disk."""
 
-from hashlib import sha256
-
 from enrichment.fields import FIELDS
 from enrichment.signals import Signals
 from gateway.records.reasons import Reason
-from gateway.sealing.body import sealed_body
+from gateway.sealing.body import routing_of, write_body
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.keys import KeyUnavailable
 from gateway.sealing.pseudonyms import Pseudonyms
@@ -40,24 +38,20 @@ class ShareSealer:
             share_id = self._pseudonyms.share_id(
                 work.item.sender_id, payment.payment_intent_id, payment.attempt_no, entry.program
             )
-            body = sealed_body(
-                share_id=share_id,
-                issuer_id=entry.issuer_id,
-                recipient_id=entry.recipient_id,
-                program=entry.program,
-                purpose=entry.purpose,
-                card_token=token,
-                token_epoch=TOKEN_EPOCH if token else 0,
-                match={"keys": work.match_keys, "attempted_at_ms": payment.initiated_at_ms},
-                fields=seen.named(one.release.mask),
+            body = write_body(
+                share_id,
+                routing_of(entry.issuer_id, entry.recipient_id, entry.program, entry.purpose),
+                token,
+                TOKEN_EPOCH if token else 0,
+                {"keys": work.match_keys, "attempted_at_ms": payment.initiated_at_ms},
+                seen.named(one.release.mask),
             )
             try:
-                one.recipient_kid, one.sealed = self._sealer.seal(entry.recipient_id, body)
+                kid, one.sealed, one.payload_sha256 = self._sealer.seal_hashed(entry.recipient_id, body)
             except KeyUnavailable:
                 one.reason = Reason.KEY_UNAVAILABLE  # after the draw: it stays in its arm
                 continue
-            one.share_id, one.card_token = share_id, token
-            one.payload_sha256 = sha256(one.sealed).digest()
+            one.recipient_kid, one.share_id, one.card_token = kid, share_id, token
             if entry.message_elements and _MESSAGE in entry.transports:
                 mask = one.release.mask
                 one.elements = tuple(

@@ -26,7 +26,7 @@ pub fn sealed_body<'py>(
     out.extend_from_slice(b",\"card_token\":");
     json::quoted(&mut out, card_token);
     out.extend_from_slice(b",\"token_epoch\":");
-    out.extend_from_slice(token_epoch.to_string().as_bytes());
+    json::write_number(&mut out, token_epoch);
     out.extend_from_slice(b",\"match\":");
     json::write(&mut out, matching, 1)?;
     out.extend_from_slice(b",\"fields\":");

@@ -343,9 +343,9 @@ def test_a_header_is_read_also_when_the_content_key_under_it_is_cached(name: str
     network.receiver.open(network.share())
     changed, code = JWE_HEADERS[name]
     header, wrapped, nonce, _, _ = _jwe_header(network, **changed).split(b".")
-    # The sender itself knows the content key, so this one decrypts.
-    (content,) = network.sealer._cached.values()
-    body = content.aead.encrypt(unb64(nonce), network.body(), header)
+    # Under the content key that the receiver knows by now, so this one decrypts.
+    (content_key,) = network.receiver._opener._cached.values()
+    body = content_key.encrypt(unb64(nonce), network.body(), header)
     sealed = b".".join((header, wrapped, nonce, b64(body[:-16]), b64(body[-16:])))
     assert refusal(network.receiver, network.share(sealed=sealed)) == code
 

@@ -1,6 +1,8 @@
 """Sealing to recipients."""
 
 import json
+from hashlib import sha256
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,37 +12,45 @@ from joserfc.jwk import ECKey, RSAKey
 
 from gateway.runtime.clock import SimClock
 from gateway.runtime.entropy import SystemEntropy, UnsafeSeededEntropy
+from gateway.runtime.native import engines
 from gateway.sealing import base64url, jwe, jwk
 from gateway.sealing.jwe import CONTENT_KEY_LIFE_MS, Sealer
 from gateway.sealing.keys import BadKey, KeyUnavailable, StaticRecipientKeys
 from issuernetwork._jose import JweOpener, open_key
 from issuernetwork.issuer_cli import new_key
+from tests.unit.sealing.twins import both_twins
 
 BOTH = ["ECDH-ES+A256KW", "RSA-OAEP-256"]
 _KEYS = {alg: new_key("kid-1", alg) for alg in BOTH}
 
 
 def sealer(
-    alg: str = BOTH[0], *, clock: SimClock | None = None, entropy: UnsafeSeededEntropy | None = None
+    alg: str = BOTH[0],
+    *,
+    native: Any = engines,
+    clock: SimClock | None = None,
+    entropy: UnsafeSeededEntropy | None = None,
 ) -> Sealer:
     keys = jwk.recipient_keys("bank", json.dumps({"keys": [_KEYS[alg][1]]}))
-    return Sealer(entropy or SystemEntropy(), clock or SimClock(), StaticRecipientKeys(keys))
+    return Sealer(entropy or SystemEntropy(), clock or SimClock(), StaticRecipientKeys(keys), native=native)
 
 
 def parts(token: bytes) -> list[bytes]:
     return token.split(b".")
 
 
+@both_twins
 @pytest.mark.parametrize("alg", BOTH)
 @pytest.mark.parametrize("fresh", [False, True])
-def test_joserfc_and_the_sdk_open_what_is_sealed(alg: str, fresh: bool) -> None:
-    seal = sealer(alg)
+def test_joserfc_and_the_sdk_open_what_is_sealed(native: Any, alg: str, fresh: bool) -> None:
+    seal = sealer(alg, native=native)
     opener = JweOpener({"kid-1": open_key(_KEYS[alg][0])})
     load = ECKey if alg == BOTH[0] else RSAKey
     for size in (0, 1, 15, 16, 17, 400, 9000):
         plaintext = bytes(size)
-        kid, token = seal.seal("bank", plaintext, fresh=fresh)
+        kid, token, digest = seal.seal_hashed("bank", plaintext, fresh=fresh)
         assert kid == "kid-1"
+        assert digest == sha256(token).digest()
         assert opener.open(token) == plaintext
         other = other_jwe.decrypt_compact(token, load.import_key(_KEYS[alg][0]), algorithms=[alg, "A256GCM"])
         assert other.plaintext == plaintext
@@ -62,20 +72,22 @@ def test_loose_bits_at_the_end_are_refused() -> None:
         base64url.decode(b"AB")
 
 
-def test_no_nonce_repeats_under_a_content_key() -> None:
-    seal = sealer()
+@both_twins
+def test_no_nonce_repeats_under_a_content_key(native: Any) -> None:
+    seal = sealer(native=native)
     tokens = [parts(seal.seal("bank", b"same")[1]) for _ in range(3000)]
     assert len({token[1] for token in tokens}) == 1
     assert len({token[2] for token in tokens}) == 3000
     assert len({token[3] for token in tokens}) == 3000
 
 
-def test_a_nonce_counter_goes_over_its_end() -> None:
+@both_twins
+def test_a_nonce_counter_goes_over_its_end(native: Any) -> None:
     class Ones(UnsafeSeededEntropy):
         def bytes(self, n: int) -> bytes:
             return b"\xff" * n if n == 12 else super().bytes(n)
 
-    seal = sealer(entropy=Ones(1))
+    seal = sealer(native=native, entropy=Ones(1))
     opener = JweOpener({"kid-1": open_key(_KEYS[BOTH[0]][0])})
     nonces = set()
     for _ in range(3):
@@ -85,9 +97,10 @@ def test_a_nonce_counter_goes_over_its_end() -> None:
     assert len(nonces) == 3
 
 
-def test_a_content_key_ends_after_its_life() -> None:
+@both_twins
+def test_a_content_key_ends_after_its_life(native: Any) -> None:
     clock = SimClock()
-    seal = sealer(clock=clock)
+    seal = sealer(native=native, clock=clock)
     first = parts(seal.seal("bank", b"x")[1])[1]
     clock.advance_ms(CONTENT_KEY_LIFE_MS - 1)
     assert parts(seal.seal("bank", b"x")[1])[1] == first
@@ -95,16 +108,18 @@ def test_a_content_key_ends_after_its_life() -> None:
     assert parts(seal.seal("bank", b"x")[1])[1] != first
 
 
-def test_a_content_key_ends_after_its_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+@both_twins
+def test_a_content_key_ends_after_its_messages(native: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jwe, "MESSAGES_PER_CONTENT_KEY", 5)
-    seal = sealer()
+    seal = sealer(native=native)
     wrapped = [parts(seal.seal("bank", b"x")[1])[1] for _ in range(10)]
     assert len(set(wrapped[:5])) == len(set(wrapped[5:])) == 1
     assert wrapped[4] != wrapped[5]
 
 
-def test_fresh_makes_a_content_key_a_message_and_leaves_the_cached_one() -> None:
-    seal = sealer()
+@both_twins
+def test_fresh_makes_a_content_key_a_message_and_leaves_the_cached_one(native: Any) -> None:
+    seal = sealer(native=native)
     cached = parts(seal.seal("bank", b"x")[1])[1]
     fresh = {parts(seal.seal("bank", b"x", fresh=True)[1])[1] for _ in range(3)}
     assert len(fresh) == 3
@@ -150,19 +165,21 @@ def test_an_expired_key_is_unavailable_and_the_next_one_is_taken() -> None:
         Sealer(SystemEntropy(), clock, StaticRecipientKeys(alone)).seal("bank", b"x")
 
 
-def test_a_seed_repeats_an_ecdh_token_byte_for_byte() -> None:
-    tokens = {sealer(entropy=UnsafeSeededEntropy(7)).seal("bank", b"x")[1] for _ in range(2)}
+@both_twins
+def test_a_seed_repeats_an_ecdh_token_byte_for_byte(native: Any) -> None:
+    tokens = {sealer(native=native, entropy=UnsafeSeededEntropy(7)).seal("bank", b"x")[1] for _ in range(2)}
     assert len(tokens) == 1
 
 
-def test_nothing_secret_shows_in_a_repr() -> None:
-    seal = sealer()
+@both_twins
+def test_nothing_secret_shows_in_a_repr(native: Any) -> None:
+    seal = sealer(native=native)
     seal.seal("bank", b"canary")
     content = next(iter(seal._cached.values()))
     shown = repr(seal) + repr(content) + str(content)
     assert "canary" not in shown
-    assert "aead" not in shown
-    assert "next_nonce" not in shown
+    assert "ContentKey(****)" in shown
+    assert "nonce" not in shown
 
 
 GOOD = _KEYS[BOTH[0]][1]
