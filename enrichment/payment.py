@@ -1,6 +1,8 @@
 """A checked payment and what is known about it, as plain values."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from enrichment.masked import MASK, Pan
@@ -184,6 +186,11 @@ class Facts(NamedTuple):
     velocity: tuple[Counts | None, ...] | None = None
     omissions: tuple[tuple[str, str], ...] = ()
 
+
+make_facts: Callable[[tuple[tuple[Counts | None, ...] | None, tuple[tuple[str, str], ...]]], Facts] = partial(
+    tuple.__new__, Facts
+)
+"""`Facts` without the call in between, which takes twice as long as the rest."""
 
 NO_FACTS: Final = Facts(None, (("velocity", "not_asked"),))
 

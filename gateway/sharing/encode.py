@@ -42,7 +42,7 @@ _DEGRADED = enrichment_pb2.COMPLETENESS_DEGRADED
 class Encoder:
     """Joins answers and records. Keeps the parts that stay the same. One thread: the hot loop's."""
 
-    __slots__ = ("_assessments", "_refusals", "_static", "_tails", "_withheld", "_withheld_records")
+    __slots__ = ("_assessments", "_refusals", "_refused", "_static", "_tails", "_withheld")
 
     def __init__(self) -> None:
         self._assessments: dict[int, tuple[Assessment, bytes]] = {}
@@ -50,7 +50,7 @@ class Encoder:
         self._static: dict[int, tuple[ProgramEntry, bytes]] = {}
         self._refusals: dict[int, tuple[Refusals, bytes]] = {}
         self._withheld: dict[tuple[str, Reason], bytes] = {}
-        self._withheld_records: dict[tuple[object, ...], tuple[object, object, bytes]] = {}
+        self._refused: dict[tuple[int, Reason], tuple[ProgramEntry, bytes]] = {}
 
     def head(
         self,
@@ -136,31 +136,33 @@ class Encoder:
             if one.reason is None:
                 parts.append(self._released_record(one, match_keys, expires_at_ms))
                 continue
-            release = one.release
-            refusals = None if release is None else release.refusals
-            consent_id = "" if release is None else release.consent_id
-            # By identity: entries and refusals live as long as they are kept here, so that no other takes
-            # their number.
-            key = (id(one.entry), id(refusals), one.reason, one.arm, one.eligible, consent_id)
-            kept = self._withheld_records.get(key)
+            release, entry = one.release, one.entry
+            if release is not None:
+                parts.append(self._withheld_record(one, release.consent_id, release.refusals))
+                continue
+            # By identity: an entry lives as long as it is kept here, so that no other takes its number.
+            kept = self._refused.get((id(entry), one.reason))
             if kept is None:
-                kept = (one.entry, refusals, self._withheld_record(one))
-                _bound(self._withheld_records)
-                self._withheld_records[key] = kept
-            parts.append(kept[2])
+                kept = (entry, self._withheld_record(one, "", ()))
+                _bound(self._refused)
+                self._refused[id(entry), one.reason] = kept
+            parts.append(kept[1])
         return b"".join(parts)
 
-    def _withheld_record(self, one: Decided) -> bytes:
-        assert one.reason is not None, "what is released has another record"
-        changing = journal_pb2.Decision(
-            outcome=_IN_SHADOW if one.reason is Reason.SHADOW else _NOT_RELEASED,
-            withhold_reason=int(one.reason),  # type: ignore[arg-type]
-            eligible=one.eligible,
-            arm=one.arm,  # type: ignore[arg-type]
-            consent_id="" if one.release is None else one.release.consent_id,
-        ).SerializeToString()
-        refusals = b"" if one.release is None else self._refusals_part(one.release.refusals)
-        return delimited(tag(_DECISIONS_OF_RECORD), self._static_part(one.entry) + refusals + changing)
+    def _withheld_record(self, one: Decided, consent_id: str, refusals: Refusals) -> bytes:
+        reason = one.reason
+        assert reason is not None, "what is released has another record"
+        return _WITHHELD_DECISION.write(
+            (
+                self._static_part(one.entry),
+                self._refusals_part(refusals),
+                consent_id,
+                _IN_SHADOW if reason is Reason.SHADOW else _NOT_RELEASED,
+                reason,
+                one.arm,
+                one.eligible,
+            )
+        )
 
     def _released_record(self, one: Decided, match_keys: tuple[str, ...], expires_at_ms: int) -> bytes:
         release = one.release
@@ -244,6 +246,13 @@ _RELEASED_DECISION = make_writer(
 
 _ELEMENT = make_writer([(1, "text"), (2, "text")], 5)
 """v1.MessageElement, in its decision."""
+
+
+_WITHHELD_DECISION = make_writer(
+    [(0, "raw"), (0, "raw"), (5, "text"), (7, "varint"), (8, "varint"), (10, "varint"), (15, "varint")],
+    _DECISIONS_OF_RECORD,
+)
+"""storage.v1.Decision of what is withheld, in its record: its static part, its refusals, what changes."""
 
 
 def _elements(one: Decided) -> bytes:

@@ -7,7 +7,7 @@ velocity store is asked once and the journal synced once. What goes wrong with o
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from enrichment.payment import BadRequest, Facts, Payment
+from enrichment.payment import BadRequest, Facts, Payment, make_facts
 from enrichment.reader import Read, make_read
 from enrichment.signals import signals
 from gateway.outcomes.matching import match_keys
@@ -169,7 +169,8 @@ class Gateway:
             return
         sender_id, request_id = item.sender_id, payment.request_id
         digest = self._pseudonyms.request_digest(payload)
-        original = batch.first.get((sender_id, request_id))
+        name = sender_id, request_id
+        original = batch.first.get(name)
         if original is not None:
             tally.repeated += 1
             if original.digest == digest:
@@ -189,7 +190,7 @@ class Gateway:
             return
         work.digest = digest
         work.duplicate = seen or work.attempt_key in batch.attempts
-        batch.first[sender_id, request_id] = work
+        batch.first[name] = work
         batch.attempts.add(work.attempt_key)
         batch.works.append(work)
 
@@ -241,7 +242,7 @@ class Gateway:
             self._on_fault("fetch", fault)
             counts, absent = [None] * len(asked), _UNAVAILABLE
         for work, found in zip(asked, counts, strict=True):
-            work.facts = absent if found is None else Facts(found)
+            work.facts = absent if found is None else make_facts((found, ()))
 
     def _has_key(self, known: dict[str, bool], recipient_id: str) -> bool:
         found = known.get(recipient_id)
