@@ -32,7 +32,7 @@ CARDS = 20_000
 PROBED = 512
 IN_FLIGHT = 32
 CONNECTIONS = 4
-REFERENCE = "bare grpc.aio echo, unary, same message sizes, one core"
+REFERENCE = "bare grpc.aio echo of the same messages, unary, one core"
 UNARY = "/issuernetwork.v1.EnrichmentService/EnrichAuthorization"
 BATCH = "/issuernetwork.v1.EnrichmentService/BatchEnrichAuthorizations"
 _SERVER_CORE, _LOAD_CORE = "0", 1
@@ -47,9 +47,9 @@ def pinned() -> list[str]:
 
 
 @contextmanager
-def reference(answer_bytes: int) -> Iterator[str]:
+def reference(kind: str, answer: bytes) -> Iterator[str]:
     """The echo server in a process of its own; its address."""
-    command = [*pinned(), sys.executable, "-m", "bench.echo", str(answer_bytes)]
+    command = [*pinned(), sys.executable, "-m", "bench.echo", kind, answer.hex()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
@@ -90,26 +90,26 @@ def _request(run: int, number: int) -> enrichment_pb2.EnrichAuthorizationRequest
 _GOLDEN = 0.6180339887498949
 
 
-def _shared_part(process: Process, headers: list[tuple[str, str]]) -> tuple[float, int]:
-    """Shared decisions a payment, and the bytes of an answer, of some hundred payments of the load."""
+def _shared_part(process: Process, headers: list[tuple[str, str]]) -> tuple[float, bytes]:
+    """Shared decisions a payment, and an answer of middle size, of some hundred payments of the load."""
     payloads = _batches(_requests(-2, PROBED))
-    shared = answered = size = 0
+    shared = 0
+    answers: list[bytes] = []
     for payload in payloads:
         _, answer = load(process.address, BATCH, [payload], headers=headers, connections=1)
         for item in enrichment_pb2.BatchEnrichAuthorizationsResponse.FromString(answer[5:]).items:
-            answered += 1
-            size += item.response.ByteSize()
+            answers.append(item.response.SerializeToString())
             shared += sum(one.status == common_pb2.SHARE_STATUS_SHARED for one in item.response.decisions)
-    if answered != PROBED or not 0.35 < shared / PROBED < 0.55:
-        raise AssertionError(f"the load is not the one described: {shared} shared of {answered}")
-    return shared / PROBED, size // PROBED
+    if len(answers) != PROBED or not 0.35 < shared / PROBED < 0.55:
+        raise AssertionError(f"the load is not the one described: {shared} shared of {len(answers)}")
+    return shared / PROBED, sorted(answers, key=len)[PROBED // 2]
 
 
 def enrich(name: str, front: str, scale: Scale, *, batch: bool = False) -> str:
     """One benchmark of the enrich surface."""
     with served(front) as (installation, process):
         headers = [*installation.metadata("payments"), ("grpc-timeout", "10S")]
-        shared, answer_bytes = _shared_part(process, headers)
+        shared, answer = _shared_part(process, headers)
 
         def ours(run: int) -> Run:
             count = scale.batch_calls * BATCH_ITEMS if batch else scale.calls
@@ -125,7 +125,7 @@ def enrich(name: str, front: str, scale: Scale, *, batch: bool = False) -> str:
                 raise AssertionError(f"{found.failed} of {found.calls} calls failed")
             return Run(items, found.seconds, found.latencies_ms, found.cpu_seconds / found.seconds)
 
-        with reference(answer_bytes) as address:
+        with reference("enrich", answer) as address:
 
             def theirs(run: int) -> Run:
                 payloads = _requests(run, scale.warm_up if run < 0 else scale.calls)

@@ -1,4 +1,4 @@
-"""Look-up through the socket against a bare grpc.aio echo of the same message sizes."""
+"""Look-up through the socket against a bare grpc.aio echo of the same messages."""
 
 import os
 import tempfile
@@ -66,8 +66,8 @@ def _found(installation: Installation, question: bytes) -> bytes:
     return answer[5:]
 
 
-def _shared(installation: Installation, questions: list[bytes]) -> tuple[list[bytes], int]:
-    """The look-ups that find a share, once fan-out has come to the last of them; size of an answer."""
+def _shared(installation: Installation, questions: list[bytes]) -> tuple[list[bytes], bytes]:
+    """The look-ups that find a share, once fan-out has come to the last of them, and an answer."""
     deadline = time.monotonic() + READY_S
     while True:
         answers = {question: _found(installation, question) for question in questions[-64:]}
@@ -80,7 +80,7 @@ def _shared(installation: Installation, questions: list[bytes]) -> tuple[list[by
         for question in questions
         if feed_pb2.LookupResponse.FromString(answer := _found(installation, question)).shares
     ]
-    return [question for question, _ in found], len(found[0][1])
+    return [question for question, _ in found], found[0][1]
 
 
 def lookup(scale: Scale) -> str:
@@ -89,7 +89,7 @@ def lookup(scale: Scale) -> str:
         tempfile.TemporaryDirectory(prefix="ein-bench-") as folder,
         Installation(Path(folder), processes=("gateway", "feeds")) as installation,
     ):
-        questions, answer_bytes = _shared(installation, _questions(installation))
+        questions, answer = _shared(installation, _questions(installation))
         _pin(installation.supervisor.children["feeds"].pid)
         headers = _headers(installation, ISSUER)
 
@@ -105,7 +105,7 @@ def lookup(scale: Scale) -> str:
                 raise AssertionError(f"{found.failed} of {found.calls} look-ups failed")
             return Run(found.calls, found.seconds, found.latencies_ms, found.cpu_seconds / found.seconds)
 
-        with reference(answer_bytes) as address:
+        with reference("lookup", answer) as address:
 
             def theirs(run: int) -> Run:
                 count = scale.warm_up if run < 0 else scale.calls

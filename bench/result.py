@@ -12,12 +12,12 @@ class Scale:
 
     runs: int = 5
     calls: int = 6_000  # most of a second of the reference
-    batch_calls: int = 400
+    batch_calls: int = 800  # most of a second of ours
     warm_up: int = 2_000
 
 
 FULL = Scale()
-QUICK = Scale(runs=3, calls=2_000, batch_calls=120, warm_up=1_000)
+QUICK = Scale(runs=3, calls=2_000, batch_calls=240, warm_up=1_000)
 
 
 @dataclass(frozen=True)
