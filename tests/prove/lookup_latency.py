@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ AGAIN_S = 0.001
 DRAIN_ROUNDS = 1000
 OTHERS_CORES = 0.06
 """Above this others had a core for seconds of the minute. Half of it is the kernel's work for our disk."""
+
+OTHERS_CORES_OF_SECOND = 0.15
+"""The same of one second, in which 15 of 200 ticks are the kernel's or the clock's own grain."""
 
 RUNS_AGAIN = 2
 """A run that falls short while others had the cores is no evidence: it is noted, and there is another."""
@@ -67,6 +71,15 @@ def _cpu_s(pids: Sequence[int]) -> tuple[float, float]:
     return own / tick, (sum(total) - total[3] - total[4]) / tick
 
 
+def _cores(
+    before: tuple[float, tuple[float, float]], after: tuple[float, tuple[float, float]]
+) -> tuple[float, float]:
+    """Cores that we used between two looks, and that others did."""
+    took_s = after[0] - before[0]
+    ours = (after[1][0] - before[1][0]) / took_s
+    return ours, (after[1][1] - before[1][1]) / took_s - ours
+
+
 class _Run:
     """One run. Requests are made beforehand, for the times that they are due at."""
 
@@ -76,6 +89,8 @@ class _Run:
         self._late_ms: list[float] = []
         self._answers_ms: list[float] = []
         self._latencies_ms: list[float] = []
+        self._asked_at: list[float] = []
+        self._looks: list[tuple[float, tuple[float, float]]] = []
         self._asked_again = self._missing = self._failed = self._shared = self._waiting = 0
         self._payments = payments
         self._requests: list[bytes] = []
@@ -91,20 +106,20 @@ class _Run:
         pids = [os.getpid(), *(children[name].pid for name in ("gateway", "feeds"))]
         gc.collect()
         gc.disable()
-        before, started = _cpu_s(pids), time.perf_counter()
-        await self._send(started)
+        started = time.perf_counter()
+        self._look(pids)
+        await self._send(started, pids)
         sent_s = time.perf_counter() - started
         for _ in range(DRAIN_ROUNDS):
             if not (self._to_gateway.in_flight or self._waiting):
                 break
             await asyncio.sleep(0.01)
-        after, took_s = _cpu_s(pids), time.perf_counter() - started
+        self._look(pids)
         gc.enable()
         self._missing += self._to_gateway.in_flight + self._waiting
         self._to_gateway.close()
         self._to_feeds.close()
-        ours = (after[0] - before[0]) / took_s
-        return self._result(sent_s, ours=ours, others=(after[1] - before[1]) / took_s - ours)
+        return self._result(sent_s)
 
     def _prepare(self, *, begin_ms: int) -> None:
         for number in range(self._payments + WARM_UP):
@@ -117,7 +132,10 @@ class _Run:
         headers = [*self._installation.metadata(principal_id), ("grpc-timeout", "5S")]
         return await connect(self._installation.address(process, "grpc"), path, headers)
 
-    async def _send(self, started: float) -> None:
+    def _look(self, pids: Sequence[int]) -> None:
+        self._looks.append((time.perf_counter(), _cpu_s(pids)))
+
+    async def _send(self, started: float, pids: Sequence[int]) -> None:
         self._due_s = [started + number / RATE_PER_S for number in range(len(self._requests))]
         number = 0
         while number < len(self._requests):
@@ -129,6 +147,8 @@ class _Run:
                 number += 1
             if due:
                 self._to_gateway.call(due)
+            if now - self._looks[-1][0] >= 1.0:
+                self._look(pids)
             await asyncio.sleep(TICK_S)
 
     def _answered(self, number: int, message: bytes | None, read_at: float) -> None:
@@ -155,6 +175,7 @@ class _Run:
         if message is not None and _is_unique(message):
             self._waiting -= 1
             self._latencies_ms.append(waited_s * 1e3)
+            self._asked_at.append(answered)
             return
         if waited_s > GIVE_UP_S:
             self._waiting -= 1
@@ -163,8 +184,24 @@ class _Run:
         self._asked_again += 1
         asyncio.get_running_loop().call_later(AGAIN_S, self._ask, question, answered)
 
-    def _result(self, sent_s: float, *, ours: float, others: float) -> dict[str, Any]:
+    def _undisturbed(self) -> dict[str, Any]:
+        """The look-ups of seconds in which others left us the cores, beside the second before."""
+        calm = [_cores(before, after)[1] <= OTHERS_CORES_OF_SECOND for before, after in pairwise(self._looks)]
+        spans = [
+            (self._looks[number][0], self._looks[number + 1][0])
+            for number in range(1, len(calm))
+            if calm[number] and calm[number - 1]
+        ]
+        kept = [
+            latency
+            for asked, latency in zip(self._asked_at, self._latencies_ms, strict=True)
+            if any(begin <= asked < end for begin, end in spans)
+        ]
+        return {"undisturbed_s": len(spans), **(_figures("undisturbed_lookup", kept) if kept else {})}
+
+    def _result(self, sent_s: float) -> dict[str, Any]:
         assert self._latencies_ms, "nothing was looked up"
+        ours, others = _cores(self._looks[0], self._looks[-1])
         return {
             "payments": self._payments,
             "rate_per_s": round(len(self._requests) / sent_s, 1),
@@ -174,6 +211,7 @@ class _Run:
             "asked_again": self._asked_again,
             "missing": self._missing,
             **_figures("lookup", self._latencies_ms),
+            **self._undisturbed(),
             **_figures("answer", self._answers_ms),
             **_figures("generator_late", self._late_ms),
             "cores_used": round(ours, 2),
