@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from gateway.records.reasons import Reason
+from gateway.runtime.native import engines
 from gateway.sharing.items import Tally
 
 _BATCH_CALLS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -40,6 +41,8 @@ class GatewayMetrics:
         methods = Counter("ein_outcome_calls", "Outcome calls served.", ["method"], registry=registry)
         self._methods = {name: methods.labels(name) for name in ("ReportOutcomes", "WatchOutcomes")}
         self.policy_version = Gauge("ein_policy_version", "Snapshot in force.", registry=registry)
+        native = Gauge("ein_native_engines", "1 where the engines in Rust serve.", registry=registry)
+        native.set(0 if engines is None else 1)
         self.policy_stale = Gauge("ein_policy_stale", "1 where the lease has run out.", registry=registry)
 
     def batch(self, tally: Tally, calls: int, duration_ns: int) -> None:
