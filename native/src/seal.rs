@@ -12,7 +12,6 @@ use sha2::{Digest, Sha256};
 use crate::seal_base64;
 
 const NONCE_BYTES: usize = 12;
-const NONCES: u128 = 1 << (8 * NONCE_BYTES);
 /// Of the tag (RFC 7518 5.3), and of a nonce in base64url.
 const TAG_BYTES: usize = 16;
 
@@ -84,7 +83,8 @@ impl ContentKey {
 impl ContentKey {
     fn next_nonce(&self) -> Nonce<<Aes256Gcm as aes_gcm::aead::AeadCore>::NonceSize> {
         let number = u128::from(self.used.fetch_add(1, Ordering::Relaxed));
-        let wide = ((self.first_nonce + number) % NONCES).to_be_bytes();
+        // After the last of the 2^96 comes 0: only the low bytes are taken.
+        let wide = (self.first_nonce + number).to_be_bytes();
         let mut nonce = Nonce::default();
         nonce.copy_from_slice(&wide[wide.len() - NONCE_BYTES..]);
         nonce
