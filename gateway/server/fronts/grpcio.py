@@ -19,8 +19,8 @@ MAX_QUEUED_CALLS = 8192
 CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 GATHER_MS = 2.0
-"""Wait for as many calls as the last batch had, where it had several: the event loop and the hot loop fight for
-the interpreter at every batch, and small ones cost more than this (half the rate with 32 in flight)."""
+"""Wait for as many calls as the last batch had, where it had several: event loop and hot loop fight for the
+interpreter at every batch, and small ones cost more than this (half the rate with 32 in flight)."""
 
 Answer = bytes | tuple[int, str]
 
