@@ -44,13 +44,18 @@ def concat_kdf(shared: bytes, alg: str) -> bytes:
 
 
 @dataclass(slots=True)
-class _Held:
+class Held:
     """A content key, whose it is, and how much of it is left."""
 
     recipient_key: RecipientKey
     content_key: ContentKey
     messages_left: int
     expires_ns: int
+
+    def seal_hashed(self, plaintext: bytes) -> tuple[bytes, bytes]:
+        """The compact JWE and its SHA-256. Ask only while there are messages left."""
+        self.messages_left -= 1  # before the encryption: a fault counts as a message too
+        return self.content_key.seal(plaintext)
 
 
 class Sealer:
@@ -65,20 +70,18 @@ class Sealer:
         self._clock = clock
         self._keys = recipient_keys
         self._make: type[ContentKey] = getattr(native, "ContentKey", ContentKey)
-        self._cached: dict[str, _Held] = {}
+        self._cached: dict[str, Held] = {}
 
     def __repr__(self) -> str:
         return f"Sealer(recipients={len(self._cached)})"
 
     def seal(self, recipient_id: str, plaintext: bytes, *, fresh: bool = False) -> tuple[str, bytes]:
         """The recipient's kid and the compact JWE. Raises KeyUnavailable where it has no key now."""
-        kid, jwe, _ = self.seal_hashed(recipient_id, plaintext, fresh=fresh)
-        return kid, jwe
+        held = self.held(recipient_id, fresh=fresh)
+        return held.recipient_key.kid, held.seal_hashed(plaintext)[0]
 
-    def seal_hashed(
-        self, recipient_id: str, plaintext: bytes, *, fresh: bool = False
-    ) -> tuple[str, bytes, bytes]:
-        """The recipient's kid, the compact JWE, and the SHA-256 of the JWE. Raises as `seal` does."""
+    def held(self, recipient_id: str, *, fresh: bool = False) -> Held:
+        """The content key for the recipient, good for the messages of now. Raises as `seal` does."""
         clock = self._clock
         recipient_key = self._keys.current(recipient_id, now_ms=clock.wall_ms())
         held = self._cached.get(recipient_id)
@@ -92,21 +95,19 @@ class Sealer:
             held = self._hold(recipient_key)
             if not fresh:
                 self._keep(recipient_id, held)
-        held.messages_left -= 1  # before the encryption: a fault counts as a message too
-        jwe, digest = held.content_key.seal(plaintext)
-        return recipient_key.kid, jwe, digest
+        return held
 
-    def _keep(self, recipient_id: str, held: _Held) -> None:
+    def _keep(self, recipient_id: str, held: Held) -> None:
         if len(self._cached) >= CONTENT_KEYS_CACHED and recipient_id not in self._cached:
             self._cached.pop(next(iter(self._cached)))
         self._cached[recipient_id] = held
 
-    def _hold(self, recipient_key: RecipientKey) -> _Held:
+    def _hold(self, recipient_key: RecipientKey) -> Held:
         secret = self._entropy.bytes(SECRET_BYTES)
         header, wrapped = self._wrap(recipient_key, secret)
         segment = base64url.encode(json.dumps(header, separators=(",", ":")).encode())
         prefix = segment + b"." + base64url.encode(wrapped) + b"."
-        return _Held(
+        return Held(
             recipient_key=recipient_key,
             content_key=self._make(secret, prefix, segment, self._entropy.bytes(NONCE_BYTES)),
             messages_left=MESSAGES_PER_CONTENT_KEY,

@@ -1,6 +1,6 @@
 """The last stage: one append and sync for the batch, then what may still leave is looked at once more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.programs.switches import SwitchRunner
 from gateway.records.journal import EVALUATIONS, JournalUnavailable, JournalWriter
@@ -50,9 +50,10 @@ class Committer:
             for work, position in zip(works, positions, strict=True)
         ]
         self._remembered.recorded_all(batch.now_ms, recorded)
+        results = batch.results
         for work in works:
-            batch.results[work.index] = work.answer
-            _count(batch.tally, work)
+            results[work.index] = work.answer
+        _count(batch.tally, works)
         self._last_look(batch, works)
 
     def _not_recorded(
@@ -104,12 +105,16 @@ class Committer:
             )
 
 
-def _count(tally: Tally, work: Work) -> None:
-    tally.evaluated += 1
-    if work.item.withhold is not None:
-        tally.degraded += 1
-    for one in work.decided:
-        if one.reason is None:
-            tally.released += 1
-        else:
-            tally.withhold(one.reason)
+def _count(tally: Tally, works: Sequence[Work]) -> None:
+    released, withheld = 0, tally.withheld
+    for work in works:
+        if work.item.withhold is not None:
+            tally.degraded += 1
+        for one in work.decided:
+            reason = one.reason
+            if reason is None:
+                released += 1
+            else:
+                withheld[reason] = withheld.get(reason, 0) + 1
+    tally.evaluated += len(works)
+    tally.released += released

@@ -66,8 +66,9 @@ def decide(
         return [Decided(entry, Reason.POLICY_STALE) for entry in issuer.programs]
     held_out: bool | None = None
     decided = []
+    stops = view.stops
     for entry in issuer.programs:
-        stopped = view.stopped(entry.program, entry.issuer_id) if view.stops else None
+        stopped = view.stopped(entry.program, entry.issuer_id) if stops else None
         if stopped is not None:
             decided.append(Decided(entry, stopped))
             continue

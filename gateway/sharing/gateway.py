@@ -111,6 +111,7 @@ class Gateway:
         self._stage(batch, "signals", _signals)
         rules = Rules(batch.table, view, batch.fresh, partial(self._has_key, {}))
         self._stage(batch, "decide", partial(self._decide, rules=rules))
+        self._share_sealer.begin()
         self._stage(batch, "seal", self._seal)
         self._stage(batch, "write", self._write)
         self._committer.commit(batch)

@@ -4,7 +4,7 @@ from enrichment.fields import FIELDS
 from enrichment.signals import Signals
 from gateway.records.reasons import Reason
 from gateway.sealing.body import routing_of, write_body
-from gateway.sealing.jwe import Sealer
+from gateway.sealing.jwe import Held, Sealer
 from gateway.sealing.keys import KeyUnavailable
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sharing.encode import TOKEN_EPOCH, element_value
@@ -18,11 +18,16 @@ _CLEAR_OK = frozenset(one.number for one in FIELDS if one.clear_ok)
 class ShareSealer:
     """Seals the released decisions of one payment."""
 
-    __slots__ = ("_pseudonyms", "_sealer")
+    __slots__ = ("_held", "_pseudonyms", "_sealer")
 
     def __init__(self, pseudonyms: Pseudonyms, sealer: Sealer) -> None:
         self._pseudonyms = pseudonyms
         self._sealer = sealer
+        self._held: dict[str, Held] = {}
+
+    def begin(self) -> None:
+        """Recipients' keys are looked at anew for each batch."""
+        self._held.clear()
 
     def seal(self, work: Work, seen: Signals) -> None:
         payment = work.payment
@@ -46,12 +51,16 @@ class ShareSealer:
                 {"keys": work.match_keys, "attempted_at_ms": payment.initiated_at_ms},
                 seen.named(one.release.mask),
             )
-            try:
-                kid, one.sealed, one.payload_sha256 = self._sealer.seal_hashed(entry.recipient_id, body)
-            except KeyUnavailable:
-                one.reason = Reason.KEY_UNAVAILABLE  # after the draw: it stays in its arm
-                continue
-            one.recipient_kid, one.share_id, one.card_token = kid, share_id, token
+            held = self._held.get(entry.recipient_id)
+            if held is None or held.messages_left <= 0:
+                try:
+                    held = self._held[entry.recipient_id] = self._sealer.held(entry.recipient_id)
+                except KeyUnavailable:
+                    one.reason = Reason.KEY_UNAVAILABLE  # after the draw: it stays in its arm
+                    continue
+            one.sealed, one.payload_sha256 = held.seal_hashed(body)
+            one.recipient_kid = held.recipient_key.kid
+            one.share_id, one.card_token = share_id, token
             if entry.message_elements and _MESSAGE in entry.transports:
                 mask = one.release.mask
                 one.elements = tuple(

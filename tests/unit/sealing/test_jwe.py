@@ -48,7 +48,8 @@ def test_joserfc_and_the_sdk_open_what_is_sealed(native: Any, alg: str, fresh: b
     load = ECKey if alg == BOTH[0] else RSAKey
     for size in (0, 1, 15, 16, 17, 400, 9000):
         plaintext = bytes(size)
-        kid, token, digest = seal.seal_hashed("bank", plaintext, fresh=fresh)
+        held = seal.held("bank", fresh=fresh)
+        kid, (token, digest) = held.recipient_key.kid, held.seal_hashed(plaintext)
         assert kid == "kid-1"
         assert digest == sha256(token).digest()
         assert opener.open(token) == plaintext
