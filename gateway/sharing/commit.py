@@ -43,7 +43,7 @@ class Committer:
             return
         except Exception as fault:
             self._on_fault("append", fault)
-            self._not_recorded(batch, works, undetermined=True)
+            self._not_recorded(batch, works)
             return
         recorded = [
             (work.request_key, work.attempt_key, position, work.digest, work.answer)
@@ -62,16 +62,13 @@ class Committer:
         works: list[Work],
         *,
         instead: Reason | None = None,
-        undetermined: bool = False,
     ) -> None:
+        """Nothing of them leaves: withheld where surely no record exists, undetermined where one may."""
         for work in works:
-            answer = self._encoder.answer(
-                work.head, work.decided, "", 0, instead=instead, undetermined=undetermined
-            )
+            answer = self._encoder.answer_unshared(work.head, work.decided, instead)
             batch.results[work.index] = answer
-            released = sum(1 for one in work.decided if one.reason is None)
-            if undetermined:
-                batch.tally.undetermined += released
+            if instead is None:
+                batch.tally.undetermined += sum(1 for one in work.decided if one.reason is None)
             self._remembered.unrecorded(
                 work.item.sender_id,
                 work.payment.request_id,
@@ -100,9 +97,7 @@ class Committer:
             ):
                 continue
             batch.tally.undetermined += len(released)
-            batch.results[work.index] = self._encoder.answer(
-                work.head, work.decided, "", 0, undetermined=True
-            )
+            batch.results[work.index] = self._encoder.answer_unshared(work.head, work.decided, None)
 
 
 def _count(tally: Tally, works: Sequence[Work]) -> None:

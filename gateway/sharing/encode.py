@@ -52,17 +52,8 @@ class Encoder:
         self._withheld: dict[tuple[str, Reason], bytes] = {}
         self._refused: dict[tuple[int, Reason], tuple[ProgramEntry, bytes]] = {}
 
-    def head(
-        self,
-        payment: Payment,
-        signals: Signals,
-        *,
-        evaluation_id: str,
-        policy_version: int,
-        degraded_reason: str,
-    ) -> bytes:
-        """Everything of the answer but its decisions. Only our own assessment: the caller's may hold
-        anything."""
+    def tail(self, policy_version: int, degraded_reason: str) -> bytes:
+        """What answers of a policy version have in common."""
         tail = self._tails.get((policy_version, degraded_reason))
         if tail is None:
             tail = enrichment_pb2.EnrichAuthorizationResponse(
@@ -72,6 +63,11 @@ class Encoder:
             ).SerializeToString()
             _bound(self._tails)
             self._tails[policy_version, degraded_reason] = tail
+        return tail
+
+    def head(self, payment: Payment, signals: Signals, evaluation_id: str, tail: bytes) -> bytes:
+        """Everything of the answer but its decisions. Only our own assessment: the caller's may hold
+        anything."""
         kept = self._assessments.get(id(signals.assessment))
         assessment = self._assessment(signals.assessment) if kept is None else kept[1]
         issues = b""
@@ -88,34 +84,30 @@ class Encoder:
         self._assessments[id(assessment)] = (assessment, part)
         return part
 
-    def answer(
-        self,
-        head: bytes,
-        decided: Sequence[Decided],
-        match_key: str,
-        expires_at_ms: int,
-        *,
-        instead: Reason | None = None,
-        undetermined: bool = False,
-    ) -> bytes:
-        """The serialized answer. `instead`: why what was released is withheld after all."""
+    def answer(self, head: bytes, decided: Sequence[Decided], match_key: str, expires_at_ms: int) -> bytes:
+        """The serialized answer."""
         parts = [head]
         for one in decided:
-            reason = one.reason
-            if reason is None and instead is not None:
-                reason = instead
-            if reason is not None:
-                known = self._withheld.get((one.entry.program, reason))
-                parts.append(known or self._withheld_part(one.entry.program, reason))
-                continue
-            if undetermined:
-                part = _DECISION.write((one.entry.program, _UNDETERMINED, one.share_id, "", 0, b""))
-            else:
+            program, reason = one.entry.program, one.reason
+            if reason is None:
                 elements = _elements(one) if one.elements else b""
-                part = _DECISION.write(
-                    (one.entry.program, _SHARED, one.share_id, match_key, expires_at_ms, elements)
+                parts.append(
+                    _DECISION.write((program, _SHARED, one.share_id, match_key, expires_at_ms, elements))
                 )
-            parts.append(part)
+            else:
+                parts.append(self._withheld.get((program, reason)) or self._withheld_part(program, reason))
+        return b"".join(parts)
+
+    def answer_unshared(self, head: bytes, decided: Sequence[Decided], instead: Reason | None) -> bytes:
+        """The same where what was released may not leave: withheld for the reason `instead`, or, without
+        one, undetermined."""
+        parts = [head]
+        for one in decided:
+            program, reason = one.entry.program, one.reason or instead
+            if reason is None:
+                parts.append(_DECISION.write((program, _UNDETERMINED, one.share_id, "", 0, b"")))
+            else:
+                parts.append(self._withheld.get((program, reason)) or self._withheld_part(program, reason))
         return b"".join(parts)
 
     def _withheld_part(self, program: str, reason: Reason) -> bytes:

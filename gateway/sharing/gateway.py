@@ -99,6 +99,7 @@ class Gateway:
             results=[None] * len(items),
         )
         batch.frame = frame_of(batch)
+        batch.tail = self._tail(batch, None)
         tally.items += len(items)
         for index, item in enumerate(items):
             try:
@@ -286,17 +287,16 @@ class Gateway:
                 break
         work.payment.drop_pan()
 
+    def _tail(self, batch: Batch, withhold: Reason | None) -> bytes:
+        return self._encoder.tail(batch.table.version, "" if withhold is None else _DEGRADED_TEXT[withhold])
+
     def _write(self, batch: Batch, work: Work) -> None:
         """The answer, and the record that has to be durable before it is given."""
         payment, seen = work.payment, work.signals
         withhold = work.item.withhold
-        work.head = self._encoder.head(
-            payment,
-            seen,
-            evaluation_id="" if payment.validate_only else work.evaluation_id,
-            policy_version=batch.table.version,
-            degraded_reason="" if withhold is None else _DEGRADED_TEXT[withhold],
-        )
+        tail = batch.tail if withhold is None else self._tail(batch, withhold)
+        evaluation_id = "" if payment.validate_only else work.evaluation_id
+        work.head = self._encoder.head(payment, seen, evaluation_id, tail)
         if payment.validate_only:
             batch.results[work.index] = work.head
             return

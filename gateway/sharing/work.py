@@ -52,6 +52,7 @@ class Batch:
     expires_at_ms: int
     results: list[Result | None]
     frame: bytes = b""
+    tail: bytes = b""
     works: list[Work] = field(default_factory=list)
     first: dict[tuple[str, str], Work] = field(default_factory=dict)
     attempts: set[int] = field(default_factory=set)
