@@ -3,6 +3,7 @@
 Made in Rust where the engine is built (native/src/mac.rs), else by its twin in `pseudonyms_macs`.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +18,21 @@ TOKEN_KEYS_CACHED = 4096
 class Pseudonyms:
     """Every keyed name that the product gives. The same parts give the same name in each process."""
 
-    __slots__ = ("_macs", "_tokens")
+    __slots__ = ("_macs", "_tokens", "names", "request_digest", "share_id")
+
+    # Of the hot path: the engine's own functions, without a call in between.
+    names: Callable[[str, int, str, str, str, str, str, str, int, str], Names]
+    """(sender id, source, kind of unit, unit, merchant id, ip, device id, payment intent id, attempt,
+    request id) -> unit key, velocity keys by kind, evaluation id.
+
+    Source and unit as the payment has them: a reference of the sender's own is told from another sender's
+    here. Empty strings are absent: nothing is counted under them."""
+
+    share_id: Callable[[str, str, int, str], str]
+    """(sender id, payment intent id, attempt, program) -> 26 letters; a repeat has the same."""
+
+    request_digest: Callable[[bytes], bytes]
+    """16 bytes that tell a repeat of a request from a changed one. Keyed: the request holds a PAN."""
 
     def __init__(self, mac_keys: MacKeys, *, native: Any = engines) -> None:
         make_macs = getattr(native, "Macs", Macs)
@@ -25,6 +40,10 @@ class Pseudonyms:
         self._macs: Macs = make_macs(
             mac_keys.unit().secret, mac_keys.velocity().secret, mac_keys.share().secret
         )
+
+        self.names = self._macs.names
+        self.share_id = self._macs.share_id
+        self.request_digest = self._macs.request_digest
 
         def tokens(recipient_id: str, epoch: int) -> CardTokens:
             found: CardTokens = make_tokens(mac_keys.token(recipient_id, epoch).secret)
@@ -47,37 +66,6 @@ class Pseudonyms:
         """16 bytes that velocity is counted under. The kind is in the label."""
         return self._macs.velocity_key(kind, value)
 
-    def share_id(self, sender_id: str, payment_intent_id: str, attempt_no: int, program: str) -> str:
-        """26 letters; a repeat of the payment's attempt gives the same id."""
-        return self._macs.share_id(sender_id, payment_intent_id, attempt_no, program)
-
     def evaluation_id(self, sender_id: str, payment_intent_id: str, attempt_no: int, request_id: str) -> str:
         """26 letters; a repeat of the request gives the same id."""
         return self._macs.evaluation_id(sender_id, payment_intent_id, attempt_no, request_id)
-
-    def request_digest(self, request: bytes) -> bytes:
-        """16 bytes that tell a repeat of a request from a changed one. Keyed: the request holds a PAN."""
-        return self._macs.request_digest(request)
-
-    def names(
-        self,
-        sender_id: str,
-        source: int,
-        kind_text: str,
-        unit: str,
-        merchant_id: str,
-        ip: str,
-        device_id: str,
-        payment_intent_id: str,
-        attempt_no: int,
-        request_id: str,
-    ) -> Names:
-        """Unit key, velocity keys by kind and evaluation id of a payment, in one call.
-
-        `source` and `unit` are the payment's unit as it came: a reference of the sender's own is told from
-        another sender's here. Empty strings are absent: nothing is counted under them.
-        """
-        return self._macs.names(
-            sender_id, source, kind_text, unit, merchant_id, ip, device_id,
-            payment_intent_id, attempt_no, request_id,
-        )  # fmt: skip

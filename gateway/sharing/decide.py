@@ -1,6 +1,6 @@
-"""Per program: what decides whether data may leave, in the order of CONTRACT "Arms". Pure."""
+"""Per program: what decides whether data may leave, in the order that arms need. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.programs.arms import GLOBAL_HOLDOUT, PENDING, TREATMENT, draw_own, held_out_of_all
@@ -42,6 +42,11 @@ class Rules:
     view: SwitchView | None
     fresh: bool
     has_key: KeyCheck
+    keys: dict[str, bool] = field(default_factory=dict)
+    """What `has_key` said, by recipient."""
+
+    refused: dict[int, Decided] = field(default_factory=dict)
+    """What stands refused whatever the payment, by the id of its entry: the table outlives the batch."""
 
 
 def no_program(reason: Reason, issuer_id: str = "") -> Decided:
@@ -64,19 +69,29 @@ def decide(
     view, table = rules.view, rules.table
     if view is None or not rules.fresh:
         return [Decided(entry, Reason.POLICY_STALE) for entry in issuer.programs]
+    stops, keys, refused = view.stops, rules.keys, rules.refused
     held_out: bool | None = None
     decided = []
-    stops = view.stops
     for entry in issuer.programs:
         stopped = view.stopped(entry.program, entry.issuer_id) if stops else None
         if stopped is not None:
             decided.append(Decided(entry, stopped))
             continue
+        standing = refused.get(id(entry))
+        if standing is not None:
+            decided.append(standing)
+            continue
         release = entry.release(query)
         if isinstance(release, Withhold):
-            decided.append(Decided(entry, release.reason))
+            one = Decided(entry, release.reason)
+            if release is entry.standing_refusal:
+                refused[id(entry)] = one
+            decided.append(one)
             continue
-        if not rules.has_key(entry.recipient_id):
+        has_key = keys.get(entry.recipient_id)
+        if has_key is None:
+            has_key = keys[entry.recipient_id] = rules.has_key(entry.recipient_id)
+        if not has_key:
             decided.append(Decided(entry, Reason.KEY_UNAVAILABLE, release=release))
             continue
         # Consent, key and quality allow it: from here on the arm is drawn and kept, whatever fails.
@@ -89,5 +104,5 @@ def decide(
             reason = withhold
         else:
             reason = _RAMP if arm is PENDING else _HOLDOUT
-        decided.append(Decided(entry, reason, True, int(arm), release))
+        decided.append(Decided(entry, reason, True, arm, release))
     return decided

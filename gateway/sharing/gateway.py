@@ -110,7 +110,7 @@ class Gateway:
         self._stage(batch, "plan", self._plan)
         self._fetch(batch)
         self._stage(batch, "signals", _signals)
-        rules = Rules(batch.table, view, batch.fresh, partial(self._has_key, {}))
+        rules = Rules(batch.table, view, batch.fresh, self._has_key)
         self._stage(batch, "decide", partial(self._decide, rules=rules))
         self._share_sealer.begin()
         self._stage(batch, "seal", self._seal)
@@ -246,16 +246,12 @@ class Gateway:
         for work, found in zip(asked, counts, strict=True):
             work.facts = absent if found is None else make_facts((found, ()))
 
-    def _has_key(self, known: dict[str, bool], recipient_id: str) -> bool:
-        found = known.get(recipient_id)
-        if found is None:
-            try:
-                self._recipient_keys.current(recipient_id, now_ms=self._clock.wall_ms())
-                found = True
-            except KeyUnavailable:
-                found = False
-            known[recipient_id] = found
-        return found
+    def _has_key(self, recipient_id: str) -> bool:
+        try:
+            self._recipient_keys.current(recipient_id, now_ms=self._clock.wall_ms())
+        except KeyUnavailable:
+            return False
+        return True
 
     def _decide(self, batch: Batch, work: Work, *, rules: Rules) -> None:
         """What may leave, by program. Nothing is decided where the request only asks whether it is well."""
