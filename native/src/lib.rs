@@ -8,6 +8,7 @@ mod mac;
 mod mac_keyed;
 mod pack;
 mod reader;
+mod release;
 mod remembered;
 mod seal;
 mod seal_base64;
@@ -37,6 +38,7 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<seal::ContentKey>()?;
     module.add_function(wrap_pyfunction!(seal_body::sealed_body, module)?)?;
     module.add_class::<remembered::Recent>()?;
+    module.add_class::<release::Answers>()?;
     module.add_function(wrap_pyfunction!(pack::pack_batch, module)?)?;
     Ok(())
 }

@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +32,6 @@ WARM_UP = 1_000
 TICK_S = 0.001
 AGAIN_S = 0.001
 DRAIN_ROUNDS = 1000
-OTHERS_CORES = 0.06
-"""Above this others had a core for seconds of the minute. Half of it is the kernel's work for our disk."""
-
-OTHERS_CORES_OF_SECOND = 0.15
-"""The same of one second, in which 15 of 200 ticks are the kernel's or the clock's own grain."""
-
-RUNS_AGAIN = 2
-"""A run that falls short while others had the cores is no evidence: it is noted, and there is another."""
-
 _ENRICH = "/issuernetwork.v1.EnrichmentService/EnrichAuthorization"
 _LOOKUP = "/issuernetwork.v1.FeedService/Lookup"
 
@@ -89,7 +79,6 @@ class _Run:
         self._late_ms: list[float] = []
         self._answers_ms: list[float] = []
         self._latencies_ms: list[float] = []
-        self._asked_at: list[float] = []
         self._looks: list[tuple[float, tuple[float, float]]] = []
         self._asked_again = self._missing = self._failed = self._shared = self._waiting = 0
         self._payments = payments
@@ -108,7 +97,7 @@ class _Run:
         gc.disable()
         started = time.perf_counter()
         self._look(pids)
-        await self._send(started, pids)
+        await self._send(started)
         sent_s = time.perf_counter() - started
         for _ in range(DRAIN_ROUNDS):
             if not (self._to_gateway.in_flight or self._waiting):
@@ -135,7 +124,7 @@ class _Run:
     def _look(self, pids: Sequence[int]) -> None:
         self._looks.append((time.perf_counter(), _cpu_s(pids)))
 
-    async def _send(self, started: float, pids: Sequence[int]) -> None:
+    async def _send(self, started: float) -> None:
         self._due_s = [started + number / RATE_PER_S for number in range(len(self._requests))]
         number = 0
         while number < len(self._requests):
@@ -147,8 +136,6 @@ class _Run:
                 number += 1
             if due:
                 self._to_gateway.call(due)
-            if now - self._looks[-1][0] >= 1.0:
-                self._look(pids)
             await asyncio.sleep(TICK_S)
 
     def _answered(self, number: int, message: bytes | None, read_at: float) -> None:
@@ -175,7 +162,6 @@ class _Run:
         if message is not None and _is_unique(message):
             self._waiting -= 1
             self._latencies_ms.append(waited_s * 1e3)
-            self._asked_at.append(answered)
             return
         if waited_s > GIVE_UP_S:
             self._waiting -= 1
@@ -183,21 +169,6 @@ class _Run:
             return
         self._asked_again += 1
         asyncio.get_running_loop().call_later(AGAIN_S, self._ask, question, answered)
-
-    def _undisturbed(self) -> dict[str, Any]:
-        """The look-ups of seconds in which others left us the cores, beside the second before."""
-        calm = [_cores(before, after)[1] <= OTHERS_CORES_OF_SECOND for before, after in pairwise(self._looks)]
-        spans = [
-            (self._looks[number][0], self._looks[number + 1][0])
-            for number in range(1, len(calm))
-            if calm[number] and calm[number - 1]
-        ]
-        kept = [
-            latency
-            for asked, latency in zip(self._asked_at, self._latencies_ms, strict=True)
-            if any(begin <= asked < end for begin, end in spans)
-        ]
-        return {"undisturbed_s": len(spans), **(_figures("undisturbed_lookup", kept) if kept else {})}
 
     def _result(self, sent_s: float) -> dict[str, Any]:
         assert self._latencies_ms, "nothing was looked up"
@@ -211,7 +182,6 @@ class _Run:
             "asked_again": self._asked_again,
             "missing": self._missing,
             **_figures("lookup", self._latencies_ms),
-            **self._undisturbed(),
             **_figures("answer", self._answers_ms),
             **_figures("generator_late", self._late_ms),
             "cores_used": round(ours, 2),
@@ -241,17 +211,8 @@ def _measured(payments: int) -> dict[str, Any]:
 
 
 def run(full: bool) -> dict[str, Any]:
-    disturbed: list[dict[str, Any]] = []
-    while True:
-        measured = _measured(60_000 if full else 10_000)
-        p99_ms = measured["lookup_p99_ms"]
-        # A neighbour's load moves a tail of ten seconds; the minute of the full counts is judged.
-        short = [f"p99 {p99_ms} ms of at most {P99_LIMIT_MS}"] if full and p99_ms > P99_LIMIT_MS else []
-        if not short or measured["cores_used_by_others"] <= OTHERS_CORES or len(disturbed) == RUNS_AGAIN:
-            return {
-                **measured,
-                "limit_p99_ms": P99_LIMIT_MS,
-                "disturbed_runs": disturbed,
-                "shortfalls": short,
-            }
-        disturbed.append({name: measured[name] for name in ("lookup_p99_ms", "cores_used_by_others")})
+    measured = _measured(60_000 if full else 10_000)
+    p99_ms = measured["lookup_p99_ms"]
+    # A neighbour's load moves a tail of ten seconds; the minute of the full counts is judged.
+    short = [f"p99 {p99_ms} ms of at most {P99_LIMIT_MS}"] if full and p99_ms > P99_LIMIT_MS else []
+    return {**measured, "limit_p99_ms": P99_LIMIT_MS, "shortfalls": short}

@@ -1,0 +1,190 @@
+//! The same walk as `ProgramEntry.release_by_twin` (gateway/programs/table.py), over the same dicts and tuples, which
+//! it neither copies nor keeps a reading of. The rules are written down there; here is what they say most often.
+//! Whatever is unusual (another type, a number beyond 64 bits, data below quality) is answered None: ask the twin.
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyInt, PyString, PyTuple, PyType};
+
+/// `Answers(query, release, no_tier, opted_out, withheld)`: the two types, the numbers of two tiers, and the
+/// refusals in the order of the rules. `entry(...)` is an `Entry`, or None for what the engine does not know.
+#[pyclass(frozen, module = "ein_native")]
+pub struct Answers {
+    query: Py<PyType>,
+    release: Py<PyType>,
+    new_tuple: Py<PyAny>,
+    no_tier: i64,
+    opted_out: i64,
+    withheld: Withheld,
+}
+
+#[derive(FromPyObject)]
+struct Withheld(
+    Py<PyAny>, // outside validity
+    Py<PyAny>, // attestation expired
+    Py<PyAny>, // region unknown
+    Py<PyAny>, // region not covered
+    Py<PyAny>, // opted out
+    Py<PyAny>, // no consent
+    Py<PyAny>, // objected
+    Py<PyAny>, // below quality
+);
+
+#[pymethods]
+impl Answers {
+    #[new]
+    fn new(
+        query: Bound<'_, PyType>,
+        release: Bound<'_, PyType>,
+        no_tier: i64,
+        opted_out: i64,
+        withheld: Withheld,
+    ) -> PyResult<Self> {
+        let new_tuple = query.py().get_type::<PyTuple>().getattr("__new__")?.unbind();
+        Ok(Self { query: query.unbind(), release: release.unbind(), new_tuple, no_tier, opted_out, withheld })
+    }
+
+    fn entry(
+        slf: &Bound<'_, Self>,
+        valid_ms: (Bound<'_, PyAny>, Bound<'_, PyAny>),
+        attestation_expires_ms: &Bound<'_, PyAny>,
+        grants: &Bound<'_, PyAny>,
+        merchants: &Bound<'_, PyAny>,
+        platforms: &Bound<'_, PyAny>,
+    ) -> Option<Entry> {
+        let dict = |given: &Bound<'_, PyAny>| Some(given.cast_exact::<PyDict>().ok()?.clone().unbind());
+        Some(Entry {
+            answers: slf.clone().unbind(),
+            valid_from_ms: signed(&valid_ms.0)?,
+            valid_until_ms: signed(&valid_ms.1)?,
+            attestation_expires_ms: signed(attestation_expires_ms)?,
+            grants: dict(grants)?,
+            merchants: dict(merchants)?,
+            platforms: dict(platforms)?,
+        })
+    }
+}
+
+/// One program at one issuer, with no standing refusal and no conditions. The dicts are those of the twin: the
+/// consents of a million merchants are there once.
+#[pyclass(frozen, module = "ein_native")]
+pub struct Entry {
+    answers: Py<Answers>,
+    valid_from_ms: i64,
+    valid_until_ms: i64,
+    attestation_expires_ms: i64,
+    grants: Py<PyDict>,
+    merchants: Py<PyDict>,
+    platforms: Py<PyDict>,
+}
+
+#[pymethods]
+impl Entry {
+    fn release<'py>(&self, query: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+        let py = query.py();
+        let answers = self.answers.get();
+        if !query.get_type().is(&answers.query) {
+            return None;
+        }
+        let [region, merchant_id, platform_id, _, _, _, _, available, below_quality, now_ms, objected] =
+            query.cast::<PyTuple>().ok()?.as_slice()
+        else {
+            return None;
+        };
+        let withhold = |refusal: &Py<PyAny>| Some(refusal.bind(py).clone());
+        let withheld = &answers.withheld;
+        let now_ms = signed(now_ms)?;
+        if !(self.valid_from_ms <= now_ms && now_ms < self.valid_until_ms) {
+            return withhold(&withheld.0);
+        }
+        if now_ms >= self.attestation_expires_ms {
+            return withhold(&withheld.1);
+        }
+        let Some(grants) = look_up(self.grants.bind(py), region)? else {
+            let unknown = region.cast_exact::<PyString>().ok()?.is_empty().ok()?;
+            return withhold(if unknown { &withheld.2 } else { &withheld.3 });
+        };
+        let merchant = look_up(self.merchants.bind(py), merchant_id)?;
+        let platform = look_up(self.platforms.bind(py), platform_id)?;
+        // Who is silent leaves it to the other.
+        let (merchant, platform) = match (&merchant, &platform) {
+            (None, None) => return withhold(&withheld.5),
+            (Some(merchant), None) => (Consent::of(merchant)?, None),
+            (None, Some(platform)) => (Consent::of(platform)?, None),
+            (Some(merchant), Some(platform)) => (Consent::of(merchant)?, Some(Consent::of(platform)?)),
+        };
+        let consent = match &platform {
+            Some(platform) if platform.tier < merchant.tier => platform,
+            _ => &merchant,
+        };
+        if consent.tier <= answers.no_tier {
+            let opted_out = consent.tier == answers.opted_out;
+            return withhold(if opted_out { &withheld.4 } else { &withheld.5 });
+        }
+        if !(merchant.holds(now_ms) && platform.as_ref().is_none_or(|platform| platform.holds(now_ms))) {
+            return withhold(&withheld.5);
+        }
+        let tier = usize::try_from(consent.tier).ok()?;
+        let grant = grants.cast::<PyTuple>().ok()?.as_slice().get(tier)?;
+        let [granted_number, refusals] = grant.cast::<PyTuple>().ok()?.as_slice() else {
+            return None;
+        };
+        let granted = bits(granted_number)?;
+        if granted == 0 {
+            return withhold(&withheld.5);
+        }
+        if objected.cast_exact::<PyBool>().ok()?.is_true() {
+            return withhold(&withheld.6);
+        }
+        let there = granted & bits(available)?;
+        let mask = there & !bits(below_quality)?;
+        if mask == 0 {
+            return withhold(&withheld.7);
+        }
+        if mask != there {
+            return None; // what is below quality adds refusals, which the twin keeps
+        }
+        let mask = match mask == granted {
+            true => granted_number.clone(),
+            false => mask.into_pyobject(py).ok()?.into_any(),
+        };
+        answers.new_tuple.bind(py).call1((&answers.release, (mask, refusals, consent.consent_id))).ok()
+    }
+}
+
+struct Consent<'a, 'py> {
+    tier: i64,
+    valid_from_ms: i64,
+    valid_until_ms: i64,
+    consent_id: &'a Bound<'py, PyAny>,
+}
+
+impl<'a, 'py> Consent<'a, 'py> {
+    fn of(consent: &'a Bound<'py, PyAny>) -> Option<Self> {
+        let [tier, valid_from_ms, valid_until_ms, consent_id] = consent.cast::<PyTuple>().ok()?.as_slice()
+        else {
+            return None;
+        };
+        Some(Self {
+            tier: signed(tier)?,
+            valid_from_ms: signed(valid_from_ms)?,
+            valid_until_ms: signed(valid_until_ms)?,
+            consent_id,
+        })
+    }
+
+    fn holds(&self, now_ms: i64) -> bool {
+        self.valid_from_ms <= now_ms && now_ms < self.valid_until_ms
+    }
+}
+
+/// None for a key that is no plain text; else what stands there, if something does.
+fn look_up<'py>(dict: &Bound<'py, PyDict>, key: &Bound<'py, PyAny>) -> Option<Option<Bound<'py, PyAny>>> {
+    dict.get_item(key.cast_exact::<PyString>().ok()?).ok()
+}
+
+fn signed(value: &Bound<'_, PyAny>) -> Option<i64> {
+    value.cast_exact::<PyInt>().ok()?.extract().ok()
+}
+
+fn bits(value: &Bound<'_, PyAny>) -> Option<u64> {
+    value.cast_exact::<PyInt>().ok()?.extract().ok()
+}
