@@ -8,7 +8,7 @@ import ipaddress
 import math
 from dataclasses import replace
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from enrichment import formats
 from enrichment.card import read_card
@@ -137,26 +137,8 @@ MAX_CHANNEL: Final = 4
 MAX_INITIATION: Final = 2
 MAX_TRANS_STATUS: Final = 8
 
-
-class _Customer(NamedTuple):
-    email: str
-    phone: str
-    name: str
-    billing: Address | None
-    shipping: Address | None
-    history: History | None
-
-
-class _Device(NamedTuple):
-    ip: str
-    device_id: str
-    user_agent: str
-    browser: Browser | None
-    location: tuple[float, float] | None
-
-
-_NO_CUSTOMER: Final = _Customer("", "", "", None, None, None)
-_NO_DEVICE: Final = _Device("", "", "", None, None)
+_NO_CUSTOMER: Final = ("", "", "", None, None, None)
+_NO_DEVICE: Final = ("", "", "", None, None)
 
 
 def check(request: enrichment_pb2.EnrichAuthorizationRequest, now_ms: int) -> Payment | BadRequest:
@@ -195,10 +177,6 @@ def check(request: enrichment_pb2.EnrichAuthorizationRequest, now_ms: int) -> Pa
         # The platform's own setting may forbid sharing and can no longer be found: an unknown region denies.
         region = ""
     has = request.HasField
-    acquirer = _ACQUIRER.read(request.acquirer, issues, refusals)
-    merchant = _MERCHANT.read(request.merchant, issues, refusals)
-    customer = _customer(request.customer, issues) if has("customer") else _NO_CUSTOMER
-    device = _device(request.device, issues) if has("device") else _NO_DEVICE
     values: tuple[Any, ...] = (
         request_id,
         payment_intent_id,
@@ -213,29 +191,17 @@ def check(request: enrichment_pb2.EnrichAuthorizationRequest, now_ms: int) -> Pa
         initiation,
         mit_reason,
         *card,
-        *acquirer,
-        *merchant,
-        customer.history,
-        device.ip,
-        device.device_id,
+        *_ACQUIRER.read(request.acquirer, issues, refusals),
+        *_MERCHANT.read(request.merchant, issues, refusals),
+        *(_customer(request.customer, issues) if has("customer") else _NO_CUSTOMER),
+        *(_device(request.device, issues) if has("device") else _NO_DEVICE),
         *_authentication(request.authentication, issues),
         region,
         assessments(request.caller_assessments, issues) if request.caller_assessments else (),
         validate_only,
         issues,
     )
-    payment = Payment(*values)
-    billing = customer.billing
-    if billing is not None:
-        payment.billing_country = billing.country
-        payment.same_address = billing == customer.shipping
-    payment.set_details(
-        (
-            customer.email, customer.phone, customer.name, billing, customer.shipping, device.user_agent,
-            device.browser, device.location,
-        )
-    )  # fmt: skip
-    return payment
+    return Payment(*values)
 
 
 def _time_refusal(initiated_at_ms: int) -> Issue:
@@ -244,7 +210,8 @@ def _time_refusal(initiated_at_ms: int) -> Issue:
     return "initiated_at_ms", OUT_OF_RANGE, "send UTC epoch milliseconds, at most 60 s ahead of our clock"
 
 
-def _customer(message: Any, issues: list[Issue]) -> _Customer:
+def _customer(message: Any, issues: list[Issue]) -> tuple[Any, ...]:
+    """email, phone, name, billing, shipping, history."""
     email, phone, name = _CUSTOMER.read(message, issues, issues)
     has = message.HasField
     billing = _address(_BILLING, message.billing, issues)
@@ -254,7 +221,7 @@ def _customer(message: Any, issues: list[Issue]) -> _Customer:
         shipping = billing  # found good a moment ago: comparing is a fifth of checking
     else:
         shipping = _address(_SHIPPING, message.shipping, issues)
-    return _Customer(
+    return (
         email,
         phone,
         name,
@@ -286,14 +253,15 @@ def _history(message: Any, issues: list[Issue]) -> History:
     return History._make(values)
 
 
-def _device(message: Any, issues: list[Issue]) -> _Device:
+def _device(message: Any, issues: list[Issue]) -> tuple[Any, ...]:
+    """ip, device_id, user_agent, browser, location."""
     ip, device_id, user_agent = _DEVICE.read(message, issues, issues)
     if ":" in ip:
         ip = _ipv6(ip, issues)
     if not user_agent.isprintable() and formats.has_control(user_agent):
         issues.append(("device.user_agent", CONTROL_CHARACTER, USER_AGENT.mend))
         user_agent = ""
-    return _Device(
+    return (
         ip,
         device_id,
         user_agent,

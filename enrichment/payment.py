@@ -1,7 +1,7 @@
 """A checked payment and what is known about it, as plain values."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -83,12 +83,6 @@ class Assessment(NamedTuple):
     reason_codes: tuple[str, ...]
 
 
-DETAILS: Final = (
-    "email", "phone_e164", "cardholder_name", "billing", "shipping", "user_agent", "browser", "location",
-)  # fmt: skip
-"""Fields of a payment that are made when they are first asked for."""
-
-
 @dataclass(slots=True, repr=False, eq=False)
 class Payment:
     """One checked attempt. Absent strings are "", absent enums 0, absent groups None.
@@ -131,9 +125,17 @@ class Payment:
     mcc: str
     merchant_name: str
     merchant_country: str
+    email: str
+    phone_e164: str
+    cardholder_name: str
+    billing: Address | None
+    shipping: Address | None
     history: History | None
     ip: str
     device_id: str
+    user_agent: str
+    browser: Browser | None
+    location: tuple[float, float] | None
     eci: str
     trans_status: int
     ds_trans_id: str
@@ -146,38 +148,6 @@ class Payment:
     field_issues: list[Issue]
     presence: int = PRESENCE_UNKNOWN
     """Mask of the fields that are there and plainly fit to be shared, where the engine says so."""
-
-    billing_country: str = ""
-    same_address: bool = False
-    """Goods go where the bill goes, letter for letter. Where not, it takes a look at the two."""
-
-    later: tuple[Callable[[bytes], tuple[Any, ...]], bytes] | None = None
-    """What makes the details from the request when one of them is first asked for. Gone with the PAN."""
-
-    # The details: most payments share none of them, so that the engine leaves them until they are asked for.
-    email: str = field(init=False)
-    phone_e164: str = field(init=False)
-    cardholder_name: str = field(init=False)
-    billing: Address | None = field(init=False)
-    shipping: Address | None = field(init=False)
-    user_agent: str = field(init=False)
-    browser: Browser | None = field(init=False)
-    location: tuple[float, float] | None = field(init=False)
-
-    def set_details(self, details: tuple[Any, ...]) -> None:
-        """Fills in the details, in the order of DETAILS."""
-        (
-            self.email, self.phone_e164, self.cardholder_name, self.billing, self.shipping, self.user_agent,
-            self.browser, self.location,
-        ) = details  # fmt: skip
-
-    def __getattr__(self, name: str) -> Any:
-        """Called for what is not set: a detail that was left until now."""
-        if name not in DETAILS or self.later is None:
-            raise AttributeError(name)
-        make, request = self.later
-        self.set_details(make(request))
-        return getattr(self, name)
 
     def __repr__(self) -> str:
         return f"Payment(request_id={self.request_id!r}, {MASK})"
@@ -197,10 +167,9 @@ class Payment:
         return UNIT_NETWORK_TOKEN, self.network_token.digits() if self.network_token is not None else ""
 
     def drop_pan(self) -> None:
-        """Forgets the PAN and the network token as soon as pseudonyms stand for them, and the request too."""
+        """Forgets the PAN and the network token, as soon as pseudonyms stand for them."""
         self.pan = None
         self.network_token = None
-        self.later = None
 
 
 Counts = tuple[int, int, int]

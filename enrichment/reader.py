@@ -4,8 +4,7 @@ The engine (native/src/reader.rs) reads what is as it should be, by a table made
 from the formats that `check` checks by. Everything else it leaves to `check`, which is what it must equal.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from enrichment.card import CARD, MAX_FUNDING
 from enrichment.fields import FIELD_BY_NAME
 from enrichment.formats import StringGroup
 from enrichment.masked import Pan
-from enrichment.payment import DETAILS, Address, BadRequest, Browser, History, Payment
+from enrichment.payment import Address, BadRequest, Browser, History, Payment
 from enrichment.providers import card as card_provider
 from enrichment.providers import identity
 from issuernetwork.v1 import common_pb2, enrichment_pb2
@@ -90,6 +89,8 @@ def _bit(name: str) -> int:
     return 1 << FIELD_BY_NAME[name].number
 
 
+_GROUP_FIELDS: Final = {"customer.billing": "billing_address", "customer.shipping": "shipping_address"}
+
 # What `signals.presence` must come to, by path: a text that is not empty, a number that is not 0, or, with
 # history, a number that was given.
 _TEXTS: Final = {
@@ -158,15 +159,18 @@ _PATHS: Final = {
 }
 
 
-def _columns(slots: dict[str, int], names: Sequence[str]) -> list[tuple[Any, ...]]:
-    """How each of these fields of Payment is had, in order."""
+def _columns(slots: dict[str, int]) -> list[tuple[Any, ...]]:
+    """How each field of Payment is had, in order."""
     by_name = {path.rpartition(".")[2]: path for path in slots if "address" not in path}
 
+    names = list(Payment.__slots__)
     make_address = partial(tuple.__new__, Address)  # one object: by it the engine sees that two are alike
 
     def address(path: str) -> tuple[Any, ...]:
         parts = [("text", slots[f"{path}.{name}"]) for name in Address._fields]
-        return "group", make_address, slots[path], parts, False
+        # As providers/identity.py: of no use without its country and one of the other two.
+        needs = [slots[f"{path}.{name}"] for name in ("country", "postal_code", "line1")]
+        return "group", make_address, slots[path], parts, False, _bit(_GROUP_FIELDS[path]), needs
 
     special: dict[str, tuple[Any, ...]] = {
         "attempt_no": ("int", slots["attempt_no"], 1),
@@ -180,7 +184,7 @@ def _columns(slots: dict[str, int], names: Sequence[str]) -> list[tuple[Any, ...
         "shipping": address("customer.shipping"),
         "history": (
             "group", partial(tuple.__new__, History), slots["customer.history"],
-            [("optional_int", slots[f"customer.history.{name}"]) for name in History._fields], True,
+            [("optional_int", slots[f"customer.history.{name}"]) for name in History._fields], True, 0, [],
         ),
         "ip": ("ip", slots["device.ip"]),
         "browser": (
@@ -189,17 +193,15 @@ def _columns(slots: dict[str, int], names: Sequence[str]) -> list[tuple[Any, ...
                 ("int" if name.startswith("screen") else "text", slots[f"device.browser.{name}"])
                 for name in Browser._fields
             ],
-            False,
+            False, _bit("browser_fp"), [],
         ),
         "location": (
             "location", _location, slots["device.coarse_location.latitude"],
-            slots["device.coarse_location.longitude"], slots["device.coarse_location"],
+            slots["device.coarse_location.longitude"], slots["device.coarse_location"], _bit("geo"),
         ),
         "caller_assessments": ("raws", _assessments, slots["caller_assessments"]),
         "field_issues": ("new_list",),
-        "presence": ("presence",),
-        "billing_country": ("text", slots["customer.billing.country"], False),
-        "same_address": ("same", slots["customer.billing"], slots["customer.shipping"]),
+        "presence": ("presence", names.index("billing"), names.index("shipping"), _bit("ship_bill_match")),
     }  # fmt: skip
     columns = []
     for name in names:
@@ -234,15 +236,11 @@ def make_read(engines: Any) -> Read:
     """How requests are read. `engines` is the native module, or None."""
     if engines is None:
         return read_by_twin
-    reader = native_reader(engines)
-    engine, details = reader.read, reader.details
+    engine = native_reader(engines).read
 
     def read(payload: bytes, now_ms: int) -> Payment | BadRequest:
         payment: Payment | None = engine(payload, now_ms)
-        if payment is None:
-            return check.check(_parse(payload), now_ms)
-        payment.later = details, payload
-        return payment
+        return payment if payment is not None else check.check(_parse(payload), now_ms)
 
     return read
 
@@ -254,31 +252,4 @@ def native_reader(engines: Any) -> Any:
     slots = tables.slots
     card = tuple(slots[f"card.{name}"] for name in ("pan", "network_token", "card_ref", "iin", "last4"))
     verdicts = (_ALWAYS, *_verdicts(slots))
-    # All but `later`, which the reader's caller fills in.
-    names = [field.name for field in fields(Payment) if field.init and field.name != "later"]
-    return engines.Reader(
-        tables.rows, _columns(slots, names), _columns(slots, DETAILS), _wholes(slots), card, len(slots),
-        Payment, verdicts,
-    )  # fmt: skip
-
-
-def _wholes(slots: dict[str, int]) -> tuple[Any, ...]:
-    """Fields that are made of messages: where their parts are, and what they need to be fit."""
-
-    def whole(path: str, names: Sequence[str], field: str, needs: Sequence[str] = ()) -> tuple[Any, ...]:
-        return (
-            slots[path], [slots[f"{path}.{name}"] for name in names], _bit(field),
-            [slots[f"{path}.{name}"] for name in needs],
-        )  # fmt: skip
-
-    # As providers/identity.py: an address is of no use without its country and one of the other two.
-    needs = ("country", "postal_code", "line1")
-    return (
-        [
-            whole("customer.billing", Address._fields, "billing_address", needs),
-            whole("customer.shipping", Address._fields, "shipping_address", needs),
-            whole("device.browser", Browser._fields, "browser_fp"),
-        ],
-        _bit("ship_bill_match"),
-        (*(slots[f"device.coarse_location{part}"] for part in (".latitude", ".longitude", "")), _bit("geo")),
-    )
+    return engines.Reader(tables.rows, _columns(slots), card, len(slots), Payment, verdicts)

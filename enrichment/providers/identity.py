@@ -5,7 +5,7 @@ from typing import Any
 
 from enrichment import quality
 from enrichment.fields import FIELD_BY_NAME
-from enrichment.payment import PRESENCE_UNKNOWN, Address, History, Payment
+from enrichment.payment import Address, History, Payment
 from enrichment.providers import Values, bit
 from enrichment.quality import Poor
 
@@ -98,14 +98,10 @@ _WHOLE_HISTORY = sum(_HISTORY)
 
 def ship_bill_match(payment: Payment) -> bool | None:
     """Whether goods go where the bill goes; None where one of the two is not known."""
-    if payment.same_address:
-        return True
-    if payment.presence != PRESENCE_UNKNOWN and not payment.presence & _SHIP_BILL_MATCH:
-        return None  # without a look at what may not be made yet
     billing, shipping = payment.billing, payment.shipping
     if billing is None or shipping is None:
         return None
-    return addresses_match(billing, shipping)
+    return billing is shipping or addresses_match(billing, shipping)
 
 
 def present(payment: Payment, poor: list[Poor]) -> int:

@@ -236,7 +236,7 @@ def _context(payment: Payment, codes: list[str]) -> None:
         codes.append("merchant_initiated")
     home = payment.cardholder_region
     if home:
-        if payment.billing_country not in ("", home):
+        if payment.billing is not None and payment.billing.country not in ("", home):
             codes.append("billing_abroad")
         if payment.merchant_country not in ("", home):
             codes.append("cross_border")

@@ -52,51 +52,25 @@ enum Column {
     Iin,
     TruncatedIin,
     Last4,
-    Group { make: Py<PyAny>, parts: Vec<Part>, present: usize, optional: bool },
-    Location { make: Py<PyAny>, latitude: usize, longitude: usize, present: usize },
+    Group { make: Py<PyAny>, parts: Vec<Part>, present: usize, optional: bool, bit: u64, needs: Needs },
+    Location { make: Py<PyAny>, latitude: usize, longitude: usize, present: usize, bit: u64 },
     Raws { make: Py<PyAny>, slot: usize },
     NewList,
     /// Mask of the fields that are there and plainly fit to be shared; -1 where that is for Python to say.
-    Presence,
-    /// Whether two messages that are there are the same to the byte.
-    Same { one: usize, other: usize },
+    Presence { both: (usize, usize), bit: u64 },
 }
 
-/// A message whose parts make one field.
-struct Whole {
-    present: usize,
-    parts: Vec<usize>,
-    bit: u64,
-    /// Slots of which the first, and one of the others, must be given for it to be fit.
-    needs: Vec<usize>,
-}
-
-/// What is known of a place on the map.
-struct Place {
-    latitude: usize,
-    longitude: usize,
-    present: usize,
-    bit: u64,
-}
-
-/// Fields that are made of messages: addresses (the first two, with the bit for having both), browser, location.
-struct Wholes {
-    all: Vec<Whole>,
-    both: u64,
-    place: Place,
-}
+/// Of a group: slots of which the first, and one of the others, must be given for it to be fit.
+type Needs = Vec<usize>;
 
 /// Nearer to 0, 0 than this is where failed look-ups end up.
 const NOWHERE_DEGREES: f64 = 0.01;
 
-/// `Reader(tables, columns, details, wholes, card, slots, payment, verdicts)`: `read(payload, now_ms)` is a payment
-/// or None, `details(payload)` the values of such a payment that were left for later.
+/// `Reader(tables, columns, card, slots, payment, verdicts)`; `read(payload, now_ms)` is a payment or None.
 #[pyclass(frozen, module = "ein_native")]
 pub struct Reader {
     tables: Vec<Table>,
     columns: Vec<Column>,
-    details: Vec<Column>,
-    wholes: Wholes,
     card: Card,
     slots: usize,
     payment: Py<PyAny>,
@@ -109,8 +83,6 @@ impl Reader {
     fn new(
         tables: Vec<Vec<Bound<'_, PyTuple>>>,
         columns: Vec<Bound<'_, PyTuple>>,
-        details: Vec<Bound<'_, PyTuple>>,
-        wholes: (Vec<(usize, Vec<usize>, u64, Vec<usize>)>, u64, (usize, usize, usize, u64)),
         card: (usize, usize, usize, usize, usize),
         slots: usize,
         payment: Py<PyAny>,
@@ -119,8 +91,6 @@ impl Reader {
         let reader = Self {
             tables: tables.iter().map(|rows| table_of(rows)).collect::<PyResult<_>>()?,
             columns: columns.iter().map(column_of).collect::<PyResult<_>>()?,
-            details: details.iter().map(column_of).collect::<PyResult<_>>()?,
-            wholes: Wholes::of(wholes),
             card: Card { pan: card.0, network_token: card.1, card_ref: card.2, iin: card.3, last4: card.4 },
             slots,
             payment,
@@ -142,18 +112,8 @@ impl Reader {
         let mut request = Request { slots: vec![Slot::Absent; self.slots], raws: Vec::new() };
         let found = self.walk(payload, 0, 0, &mut request).and_then(|()| request.card(&self.card));
         let Some(digits) = found else { return Ok(None) };
-        let Some(values) = self.values(py, &self.columns, &request, digits, now_ms)? else { return Ok(None) };
+        let Some(values) = self.values(py, &request, digits, now_ms)? else { return Ok(None) };
         self.payment.bind(py).call1(PyTuple::new(py, values)?).map(Some)
-    }
-
-    /// The details of a request that `read` has read.
-    fn details<'py>(&self, py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyTuple>> {
-        let mut request = Request { slots: vec![Slot::Absent; self.slots], raws: Vec::new() };
-        let found = self.walk(payload, 0, 0, &mut request);
-        let unread = || PyValueError::new_err("not a request that was read before");
-        found.ok_or_else(unread)?;
-        let values = self.values(py, &self.details, &request, ("", "", ""), 0)?;
-        PyTuple::new(py, values.ok_or_else(unread)?)
     }
 }
 
@@ -203,14 +163,14 @@ impl Reader {
     fn values<'py>(
         &self,
         py: Python<'py>,
-        columns: &[Column],
         request: &Request<'_>,
         digits: Digits<'_>,
         now_ms: i64,
     ) -> PyResult<Option<Vec<Bound<'py, PyAny>>>> {
-        let mut values: Vec<Bound<'py, PyAny>> = Vec::with_capacity(columns.len());
+        let mut values: Vec<Bound<'py, PyAny>> = Vec::with_capacity(self.columns.len());
+        let mut presence = self.verdicts.mask(request);
         let mut last_group: Option<(&[u8], &Py<PyAny>, usize)> = None;
-        for column in columns {
+        for column in &self.columns {
             let value = match column {
                 Column::Text { slot, required } => {
                     let text = request.text(*slot);
@@ -247,10 +207,10 @@ impl Reader {
                 Column::Iin => string(py, digits.0),
                 Column::TruncatedIin => string(py, digits.1),
                 Column::Last4 => string(py, digits.2),
-                Column::Group { make, parts, present, optional } => {
+                Column::Group { make, parts, present, optional, bit, needs } => {
                     let message = request.message(*present);
                     // Goods mostly go where the bill goes: the same bytes are the same object.
-                    match (message, last_group) {
+                    let made = match (message, last_group) {
                         (Some(bytes), Some((before, same, at)))
                             if bytes == before && make.is(same) && !bytes.is_empty() =>
                         {
@@ -262,9 +222,13 @@ impl Reader {
                             }
                             group(py, request, make, parts, *optional, message.is_some())?
                         }
+                    };
+                    if !made.is_none() {
+                        presence = presence.filter(|_| fit(request, needs)).map(|mask| mask | bit);
                     }
+                    made
                 }
-                Column::Location { make, latitude, longitude, present } => {
+                Column::Location { make, latitude, longitude, present, bit } => {
                     if request.message(*present).is_none() {
                         py.None().into_bound(py)
                     } else {
@@ -273,6 +237,8 @@ impl Reader {
                         if made.is_none() {
                             return Ok(None);
                         }
+                        let nowhere = latitude.abs() < NOWHERE_DEGREES && longitude.abs() < NOWHERE_DEGREES;
+                        presence = presence.filter(|_| !nowhere).map(|mask| mask | bit);
                         made
                     }
                 }
@@ -290,19 +256,12 @@ impl Reader {
                     }
                 }
                 Column::NewList => PyList::empty(py).into_any(),
-                Column::Presence => {
-                    let Ok(wholes) = self.wholes.mask(request) else { return Ok(None) };
-                    match (self.verdicts.mask(request), wholes) {
-                        (Some(mask), Some(wholes)) => (mask | wholes).into_pyobject(py)?.into_any(),
-                        _ => int(py, -1)?,
+                Column::Presence { both, bit } => {
+                    let both = !values[both.0].is_none() && !values[both.1].is_none();
+                    match presence {
+                        Some(mask) => (mask | if both { *bit } else { 0 }).into_pyobject(py)?.into_any(),
+                        None => int(py, -1)?,
                     }
-                }
-                Column::Same { one, other } => {
-                    let same = match (request.message(*one), request.message(*other)) {
-                        (Some(one), Some(other)) => one == other && !one.is_empty(),
-                        _ => false,
-                    };
-                    same.into_pyobject(py)?.to_owned().into_any()
                 }
             };
             values.push(value);
@@ -312,7 +271,7 @@ impl Reader {
 
     fn highest_slot(&self) -> usize {
         let fields = self.tables.iter().flatten().flatten().map(|field| field.slot);
-        let columns = self.columns.iter().chain(&self.details).flat_map(|column| match column {
+        let columns = self.columns.iter().flat_map(|column| match column {
             Column::Text { slot, .. }
             | Column::Int { slot, .. }
             | Column::Bool { slot }
@@ -320,8 +279,9 @@ impl Reader {
             | Column::Ip { slot }
             | Column::Masked { slot, .. }
             | Column::Raws { slot, .. } => vec![*slot],
-            Column::Group { parts, present, .. } => {
+            Column::Group { parts, present, needs, .. } => {
                 let mut slots = vec![*present];
+                slots.extend(needs);
                 slots.extend(parts.iter().map(|part| match part {
                     Part::Text(slot) | Part::Int(slot) | Part::OptionalInt(slot) => *slot,
                 }));
@@ -329,12 +289,11 @@ impl Reader {
             }
             Column::Location { latitude, longitude, present, .. } => vec![*latitude, *longitude, *present],
             Column::Iin | Column::TruncatedIin | Column::Last4 | Column::NewList => Vec::new(),
-            Column::Presence => Vec::new(),
-            Column::Same { one, other } => vec![*one, *other],
+            Column::Presence { .. } => Vec::new(),
         });
         let card = [self.card.pan, self.card.network_token, self.card.card_ref, self.card.iin, self.card.last4];
         let verdicts = [self.verdicts.highest_slot()];
-        fields.chain(columns).chain(card).chain(verdicts).chain(self.wholes.slots()).max().unwrap_or(0)
+        fields.chain(columns).chain(card).chain(verdicts).max().unwrap_or(0)
     }
 }
 
@@ -368,64 +327,12 @@ fn group<'py>(
     make.bind(py).call1((PyTuple::new(py, values)?,))
 }
 
-/// What is known of a location is out of range: the twin names it.
-struct OutOfRange;
-
-impl Wholes {
-    fn of(parts: (Vec<(usize, Vec<usize>, u64, Vec<usize>)>, u64, (usize, usize, usize, u64))) -> Self {
-        let (rows, both, (latitude, longitude, present, bit)) = parts;
-        let all = rows.into_iter().map(|(present, parts, bit, needs)| Whole { present, parts, bit, needs });
-        Self { all: all.collect(), both, place: Place { latitude, longitude, present, bit } }
-    }
-
-    /// Mask of those that are there; None where one is doubtful.
-    fn mask(&self, request: &Request<'_>) -> Result<Option<u64>, OutOfRange> {
-        let mut mask = Some(0);
-        let mut addresses = 0;
-        for (at, whole) in self.all.iter().enumerate() {
-            if whole.is_there(request) {
-                addresses += usize::from(at < 2);
-                mask = mask.filter(|_| whole.is_fit(request)).map(|mask| mask | whole.bit);
-            }
-        }
-        if addresses == 2 {
-            mask = mask.map(|mask| mask | self.both);
-        }
-        if request.message(self.place.present).is_some() {
-            let (latitude, longitude) =
-                (request.double(self.place.latitude), request.double(self.place.longitude));
-            // A comparison with NaN is false.
-            if !(latitude.abs() <= 90.0 && longitude.abs() <= 180.0) {
-                return Err(OutOfRange);
-            }
-            let nowhere = latitude.abs() < NOWHERE_DEGREES && longitude.abs() < NOWHERE_DEGREES;
-            mask = mask.filter(|_| !nowhere).map(|mask| mask | self.place.bit);
-        }
-        Ok(mask)
-    }
-
-    fn slots(&self) -> Vec<usize> {
-        let mut slots = vec![self.place.latitude, self.place.longitude, self.place.present];
-        for whole in &self.all {
-            slots.push(whole.present);
-            slots.extend(whole.parts.iter().chain(&whole.needs));
-        }
-        slots
-    }
-}
-
-impl Whole {
-    fn is_there(&self, request: &Request<'_>) -> bool {
-        let given = |slot: &usize| !request.text(*slot).is_empty() || request.int(*slot) != 0;
-        request.message(self.present).is_some() && self.parts.iter().any(given)
-    }
-
-    fn is_fit(&self, request: &Request<'_>) -> bool {
-        self.needs.split_first().is_none_or(|(first, others)| {
-            let given = |slot: &usize| !request.text(*slot).is_empty();
-            given(first) && others.iter().any(given)
-        })
-    }
+/// Whether a group has what it needs to be of use to its recipient.
+fn fit(request: &Request<'_>, needs: &Needs) -> bool {
+    needs.split_first().is_none_or(|(first, others)| {
+        let given = |slot: &usize| !request.text(*slot).is_empty();
+        given(first) && others.iter().any(given)
+    })
 }
 
 fn string<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyAny> {
@@ -492,6 +399,8 @@ fn column_of(row: &Bound<'_, PyTuple>) -> PyResult<Column> {
                 parts,
                 present: slot(2)?,
                 optional: row.get_item(4)?.extract()?,
+                bit: row.get_item(5)?.extract()?,
+                needs: row.get_item(6)?.extract()?,
             }
         }
         "location" => Column::Location {
@@ -499,11 +408,11 @@ fn column_of(row: &Bound<'_, PyTuple>) -> PyResult<Column> {
             latitude: slot(2)?,
             longitude: slot(3)?,
             present: slot(4)?,
+            bit: row.get_item(5)?.extract()?,
         },
         "raws" => Column::Raws { make: make(1)?, slot: slot(2)? },
         "new_list" => Column::NewList,
-        "presence" => Column::Presence,
-        "same" => Column::Same { one: slot(1)?, other: slot(2)? },
+        "presence" => Column::Presence { both: (slot(1)?, slot(2)?), bit: row.get_item(3)?.extract()? },
         _ => return Err(PyValueError::new_err("a column that this engine does not know")),
     })
 }
