@@ -71,7 +71,7 @@ class _Line(NamedTuple):
 
 @lru_cache(maxsize=LINES_CACHED)
 def _line(salt: bytes, ramp_ppm: int, holdout_ppm: int) -> _Line:
-    # The first place `u` of 2**64 with u / 2**64 >= share is the share of 2**64, rounded up: no float decides.
+    # The first place `u` with u / 2**64 >= share is the share of 2**64, rounded up: no float decides.
     exposed_ppm = PPM - holdout_ppm
     treated_below = -(-(exposed_ppm * ramp_ppm << 64) // (PPM * PPM))
     return _Line(make_salt(salt).place, treated_below, -(-(exposed_ppm << 64) // PPM))
