@@ -73,10 +73,11 @@ class Gateway:
         self._clock = clock
         self._read = read or make_read(engines)
         self._switches = switches
-        self._pseudonyms = pseudonyms
+        self._names, self._digest = pseudonyms.names, pseudonyms.request_digest
         self._recipient_keys = recipient_keys
         self._velocity = velocity
         self._remembered = remembered if remembered is not None else Remembered(reader)
+        self._look = self._remembered.look
         self._encoder = Encoder()
         self._share_sealer = ShareSealer(pseudonyms, sealer)
         self._committer = Committer(journal, self._remembered, self._encoder, switches, on_fault)
@@ -169,10 +170,11 @@ class Gateway:
         if payment.validate_only:
             batch.works.append(work)
             return
-        sender_id, request_id = item.sender_id, payment.request_id
-        digest = self._pseudonyms.request_digest(payload)
-        name = sender_id, request_id
-        original = batch.first.get(name)
+        digest = self._digest(payload)
+        key, work.attempt_key, earlier, seen = self._look(
+            item.sender_id, payment.payment_intent_id, payment.attempt_no, payment.request_id, batch.now_ms
+        )
+        original = batch.first.get(key)
         if original is not None:
             tally.repeated += 1
             if original.digest == digest:
@@ -180,9 +182,6 @@ class Gateway:
             else:
                 batch.results[index] = _CHANGED_BODY
             return
-        work.request_key, work.attempt_key, earlier, seen = self._remembered.look(
-            sender_id, payment.payment_intent_id, payment.attempt_no, request_id, batch.now_ms
-        )
         if earlier is not None:
             tally.repeated += 1
             if earlier.digest == digest:
@@ -190,9 +189,9 @@ class Gateway:
             else:
                 batch.results[index] = _CHANGED_BODY
             return
-        work.digest = digest
+        work.request_key, work.digest = key, digest
         work.duplicate = seen or work.attempt_key in batch.attempts
-        batch.first[name] = work
+        batch.first[key] = work
         batch.attempts.add(work.attempt_key)
         batch.works.append(work)
 
@@ -222,7 +221,7 @@ class Gateway:
         payment = work.payment
         source, unit = payment.unit
         work.unit_source = source
-        work.unit_key, velocity_keys, work.evaluation_id = self._pseudonyms.names(
+        work.unit_key, velocity_keys, work.evaluation_id = self._names(
             work.item.sender_id, source, _UNIT_KINDS[source], unit, payment.merchant_id, payment.ip,
             payment.device_id, payment.payment_intent_id, payment.attempt_no, payment.request_id,
         )  # fmt: skip

@@ -54,7 +54,7 @@ class Batch:
     frame: bytes = b""
     tail: bytes = b""
     works: list[Work] = field(default_factory=list)
-    first: dict[tuple[str, str], Work] = field(default_factory=dict)
+    first: dict[int, Work] = field(default_factory=dict)
     attempts: set[int] = field(default_factory=set)
     repeats: list[tuple[int, Work]] = field(default_factory=list)
     again: list[tuple[int, Item, Payment, bytes]] = field(default_factory=list)
