@@ -228,21 +228,20 @@ class Gateway:
         work.issuer = batch.table.issuer_of(payment.iin)
         if not (work.duplicate or payment.validate_only):
             work.velocity_keys = velocity_keys
+            batch.asked.append(work)
+            batch.touches.append((payment.initiated_at_ms, velocity_keys))
 
     def _fetch(self, batch: Batch) -> None:
         """One round trip for the batch. Without an answer the payments go on without velocity."""
-        asked = [work for work in batch.works if work.velocity_keys]
         counts: list[tuple[Counts | None, ...] | None]
         absent = _WARMING
         try:
-            counts = self._velocity.touch(
-                [(work.payment.initiated_at_ms, work.velocity_keys) for work in asked]
-            )
+            counts = self._velocity.touch(batch.touches)
         except Exception as fault:
             batch.tally.faults += 1
             self._on_fault("fetch", fault)
-            counts, absent = [None] * len(asked), _UNAVAILABLE
-        for work, found in zip(asked, counts, strict=True):
+            counts, absent = [None] * len(batch.asked), _UNAVAILABLE
+        for work, found in zip(batch.asked, counts, strict=True):
             work.facts = absent if found is None else make_facts((found, ()))
 
     def _has_key(self, recipient_id: str) -> bool:

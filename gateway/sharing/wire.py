@@ -103,7 +103,17 @@ class TwinWriter:
 
     def write(self, values: tuple[Any, ...]) -> bytes:
         parts: list[bytes] = []
-        for (field_tag, kind), value in zip(self._fields, values, strict=True):
+        outside: list[bytes] = []
+        given = iter(values)
+        for field_tag, kind in self._fields:
+            if kind == "begin":
+                outside, parts = [*parts, field_tag], []
+                continue
+            if kind == "end":
+                message = b"".join(parts)
+                parts = [*outside, varint(len(message)), message]
+                continue
+            value = next(given)
             if kind == "raw":
                 parts.append(value)
             elif kind == "texts":

@@ -10,6 +10,7 @@ from gateway.programs.switches import SwitchView
 from gateway.programs.table import IssuerEntry, ReleaseTable
 from gateway.sharing.decide import Decided
 from gateway.sharing.items import Item, Result, Tally
+from gateway.sharing.velocity_port import Touch
 
 NO_SIGNALS: Any = None
 """Of an item that has not come to that stage."""
@@ -54,6 +55,10 @@ class Batch:
     frame: bytes = b""
     tail: bytes = b""
     works: list[Work] = field(default_factory=list)
+    asked: list[Work] = field(default_factory=list)
+    touches: list[Touch] = field(default_factory=list)
+    """What the velocity store is asked, and for whom."""
+
     first: dict[int, Work] = field(default_factory=dict)
     attempts: set[int] = field(default_factory=set)
     repeats: list[tuple[int, Work]] = field(default_factory=list)

@@ -17,18 +17,25 @@ enum Kind {
     Chunks,
     /// Fields that are serialized already.
     Raw,
+    /// A message of the fields that follow up to its end. Neither takes a value.
+    Begin,
+    End,
 }
 
 /// `Writer(fields)`; `write(values)` is the message. A value that is 0 or empty is left out, as proto3 has it.
 #[pyclass(frozen, module = "ein_native")]
 pub struct Writer {
     fields: Vec<(u64, Kind)>,
+    values: usize,
     /// The field of another message that this one stands in, if it is written for that.
     within: Option<u64>,
 }
 
 /// Most messages fit: an evaluation with one share has 900 bytes.
 const FIRST_CAPACITY: usize = 1024;
+
+/// Match references have under 200 bytes.
+const INNER_CAPACITY: usize = 256;
 
 #[pymethods]
 impl Writer {
@@ -42,19 +49,49 @@ impl Writer {
             "texts" => Ok(Kind::Texts),
             "chunks" => Ok(Kind::Chunks),
             "raw" => Ok(Kind::Raw),
+            "begin" => Ok(Kind::Begin),
+            "end" => Ok(Kind::End),
             _ => Err(PyValueError::new_err("a kind of field that this engine does not know")),
         };
         let fields = fields.iter().map(|(number, name)| Ok((*number, kind(name)?)));
-        Ok(Self { fields: fields.collect::<PyResult<_>>()?, within })
+        let fields: Vec<(u64, Kind)> = fields.collect::<PyResult<_>>()?;
+        let (mut open, mut values) = (false, 0);
+        for (_, kind) in &fields {
+            match kind {
+                Kind::Begin if !open => open = true,
+                Kind::End if open => open = false,
+                Kind::Begin | Kind::End => return Err(PyValueError::new_err("one message within, and its end")),
+                _ => values += 1,
+            }
+        }
+        if open {
+            return Err(PyValueError::new_err("a message within has its end"));
+        }
+        Ok(Self { fields, values, within })
     }
 
     fn write<'py>(&self, py: Python<'py>, values: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyBytes>> {
-        if values.len() != self.fields.len() {
+        if values.len() != self.values {
             return Err(PyTypeError::new_err("one value for each field"));
         }
         let mut out = Vec::with_capacity(FIRST_CAPACITY);
-        for ((number, kind), value) in self.fields.iter().zip(values.iter_borrowed()) {
+        let mut outside = Vec::new();
+        let mut given = values.iter_borrowed();
+        for (number, kind) in &self.fields {
+            if let Kind::Begin = kind {
+                outside = std::mem::replace(&mut out, Vec::with_capacity(INNER_CAPACITY));
+                chunk_number(&mut outside, *number);
+                continue;
+            }
+            if let Kind::End = kind {
+                let inner = std::mem::replace(&mut out, std::mem::take(&mut outside));
+                put_varint(&mut out, inner.len() as u64);
+                out.extend_from_slice(&inner);
+                continue;
+            }
+            let value = given.next().ok_or_else(|| PyTypeError::new_err("one value for each field"))?;
             match kind {
+                Kind::Begin | Kind::End => {}
                 Kind::Text => {
                     let text = value.cast::<PyString>()?;
                     let text = text.to_str()?;
@@ -70,13 +107,13 @@ impl Writer {
                     }
                 }
                 Kind::Varint => {
-                    let given = match value.extract::<i64>() {
+                    let number_given = match value.extract::<i64>() {
                         Ok(signed) => signed as u64, // negative numbers in two's complement
                         Err(_) => value.extract::<u64>()?,
                     };
-                    if given != 0 {
+                    if number_given != 0 {
                         put_varint(&mut out, number << 3);
-                        put_varint(&mut out, given);
+                        put_varint(&mut out, number_given);
                     }
                 }
                 Kind::Texts => {
@@ -143,8 +180,12 @@ pub fn nested<'py>(
     PyBytes::new(py, &out)
 }
 
-fn chunk(out: &mut Vec<u8>, number: u64, content: &[u8]) {
+fn chunk_number(out: &mut Vec<u8>, number: u64) {
     put_varint(out, number << 3 | 2);
+}
+
+fn chunk(out: &mut Vec<u8>, number: u64, content: &[u8]) {
+    chunk_number(out, number);
     put_varint(out, content.len() as u64);
     out.extend_from_slice(content);
 }

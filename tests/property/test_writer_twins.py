@@ -45,6 +45,25 @@ def test_both_writers_write_the_same_bytes(fields: list[tuple[int, str]], data: 
     assert engines.Writer(fields).write(values) == TwinWriter(fields).write(values)
 
 
+@given(st.lists(FIELD, max_size=3), st.lists(FIELD, max_size=3), st.lists(FIELD, max_size=3), st.data())
+@settings(max_examples=300, deadline=None)
+def test_both_write_a_message_amid_its_fields(
+    before: list[tuple[int, str]],
+    inner: list[tuple[int, str]],
+    after: list[tuple[int, str]],
+    data: st.DataObject,
+) -> None:
+    fields = [*before, (15, "begin"), *inner, (0, "end"), *after]
+    values = tuple(data.draw(VALUES[kind]) for _, kind in fields if kind in VALUES)
+    assert engines.Writer(fields).write(values) == TwinWriter(fields).write(values)
+
+
+@pytest.mark.parametrize("fields", [[(1, "begin")], [(0, "end")], [(1, "begin"), (2, "begin"), (0, "end")]])
+def test_a_message_within_has_one_beginning_and_one_end(fields: list[tuple[int, str]]) -> None:
+    with pytest.raises(ValueError, match="message within"):
+        engines.Writer(fields)
+
+
 @given(st.lists(FIELD, max_size=3), st.integers(1, 2**29 - 1), st.data())
 @settings(max_examples=200, deadline=None)
 def test_both_write_a_message_within_another(
