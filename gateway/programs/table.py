@@ -37,6 +37,7 @@ from gateway.programs.model import (
     Tier,
 )
 from gateway.records.reasons import Reason, Withhold
+from gateway.runtime.native import engines
 
 Refusals = tuple[tuple[int, Reason], ...]
 
@@ -97,6 +98,14 @@ _WITHHOLD_OBJECTED: Final = _WITHHELD[Reason.SUBJECT_OBJECTED]
 _WITHHOLD_CONDITION: Final = _WITHHELD[Reason.CONDITION_NOT_MET]
 _WITHHOLD_BELOW_QUALITY: Final = _WITHHELD[Reason.BELOW_QUALITY]
 
+_IN_ORDER: Final = (
+    *(_WITHHOLD_OUTSIDE_VALIDITY, _WITHHOLD_ATTESTATION_EXPIRED, _WITHHOLD_REGION_UNKNOWN),
+    *(_WITHHOLD_REGION_NOT_COVERED, _WITHHOLD_OPTED_OUT, _WITHHOLD_NO_CONSENT),
+    *(_WITHHOLD_OBJECTED, _WITHHOLD_BELOW_QUALITY),
+)
+_answers: Any = engines and engines.Answers(Query, Release, _NO_TIER, _OPTED_OUT, _IN_ORDER)
+"""What the engine of an entry answers with, or None where everything runs on the twin."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramEntry:
@@ -128,9 +137,30 @@ class ProgramEntry:
     """Region to the grant of each tier, in the order of `Tier`."""
     merchants: Mapping[str, _Consent] = field(default_factory=dict, repr=False)
     platforms: Mapping[str, _Consent] = field(default_factory=dict, repr=False)
+    _engine: Any = field(default=None, init=False, repr=False, compare=False)
+    """Made of the fields above, so that a copy that differs has one of its own. None asks the twin."""
+
+    def __post_init__(self) -> None:
+        # Nothing granted, nothing to hurry: a payment of no issuer makes an entry of its own.
+        if _answers is None or not self.grants:
+            return
+        if self.standing_refusal is not None or self.conditions is not None:
+            return
+        valid_ms, attested_ms = (self.valid_from_ms, self.valid_until_ms), self.attestation_expires_ms
+        made = _answers.entry(valid_ms, attested_ms, self.grants, self.merchants, self.platforms)
+        if made is not None:
+            object.__setattr__(self, "_engine", made.release)
 
     def release(self, query: Query) -> Release | Withhold:
         """Which fields may leave for this payment, or the first reason why none may."""
+        if self._engine is not None:
+            answer: Release | Withhold | None = self._engine(query)
+            if answer is not None:
+                return answer
+        return self.release_by_twin(query)
+
+    def release_by_twin(self, query: Query) -> Release | Withhold:
+        """The same in Python: what the engine (native/src/release.rs) answers, and what it leaves."""
         if self.standing_refusal is not None:
             return self.standing_refusal
         region, merchant_id, platform_id, _, _, _, _, available, below_quality, now_ms, objected = query

@@ -188,6 +188,7 @@ def test_the_table_decides_as_the_documents_say(seed: int) -> None:
             for entry in issuer.programs:
                 expected = reference.decide(documents, issuer.issuer_id, entry.program, query)
                 assert told(entry.release(as_query(query))) == expected
+                assert told(entry.release_by_twin(as_query(query))) == expected
 
 
 def test_the_generated_cases_reach_every_answer() -> None:
