@@ -1,8 +1,23 @@
 """Card numbers are a type whose text is masked: no log, error or f-string can show one by accident."""
 
-from typing import Final
+from typing import Any, Final
+
+from msgspec import Struct
 
 MASK: Final = "<masked>"
+
+
+class MaskedStruct(Struct, eq=False, gc=False):
+    """A record of a payment on its way, made in a third of a dataclass's time. Its text shows no field.
+
+    Untracked by the collector: what is made of it must hold no cycle.
+    """
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({MASK})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
 
 
 class Pan:

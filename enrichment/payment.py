@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from enrichment.masked import MASK, Pan
+from enrichment.masked import MASK, MaskedStruct, Pan
 
 # Numbers of v1.UnitSource: which fact the unit is derived from.
 UNIT_PAR: Final = 1
@@ -83,8 +83,7 @@ class Assessment(NamedTuple):
     reason_codes: tuple[str, ...]
 
 
-@dataclass(slots=True, repr=False, eq=False)
-class Payment:
+class Payment(MaskedStruct):
     """One checked attempt. Absent strings are "", absent enums 0, absent groups None.
 
     Enum numbers are those of the v1 contract. `iin` has the 8 leading digits where they are known (from the

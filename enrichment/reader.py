@@ -163,7 +163,7 @@ def _columns(slots: dict[str, int]) -> list[tuple[Any, ...]]:
     """How each field of Payment is had, in order."""
     by_name = {path.rpartition(".")[2]: path for path in slots if "address" not in path}
 
-    names = list(Payment.__slots__)
+    names = list(Payment.__struct_fields__)
     make_address = partial(tuple.__new__, Address)  # one object: by it the engine sees that two are alike
 
     def address(path: str) -> tuple[Any, ...]:

@@ -1,11 +1,10 @@
 """Signals of a payment: its fields, its velocity, its score, and which of them are fit to be shared."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from enrichment.fields import FIELD_BY_NAME, FIELDS
-from enrichment.masked import MASK
+from enrichment.masked import MASK, MaskedStruct
 from enrichment.payment import PRESENCE_UNKNOWN, Assessment, Facts, JsonValue, Payment
 from enrichment.providers import Values, authentication, bit, card, identity, merchant, network, velocity
 from enrichment.quality import Poor
@@ -53,8 +52,7 @@ def _getters(mask: int) -> _Getters:
     return found
 
 
-@dataclass(slots=True, repr=False, eq=False)
-class Signals:
+class Signals(MaskedStruct):
     """What is known of one payment. `repr` is masked: values are personal data.
 
     Bit n of `mask` says that field n has a value; `below_quality` is the part of it that is not fit to be

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from enrichment.masked import MaskedStruct
 from gateway.programs.arms import GLOBAL_HOLDOUT, PENDING, TREATMENT, draw_own, held_out_of_all
 from gateway.programs.switches import SwitchView
 from gateway.programs.table import IssuerEntry, ProgramEntry, Query, Release, ReleaseTable
@@ -17,8 +18,7 @@ class KeyCheck(Protocol):
     def __call__(self, recipient_id: str) -> bool: ...
 
 
-@dataclass(slots=True)
-class Decided:
+class Decided(MaskedStruct):
     """One program's decision. `reason` is None where the data is released. Sealing fills in the rest."""
 
     entry: ProgramEntry

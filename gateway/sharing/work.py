@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from enrichment.masked import MaskedStruct
 from enrichment.payment import NO_FACTS, Facts, Payment
 from enrichment.signals import Signals
 from gateway.programs.switches import SwitchView
@@ -16,8 +17,7 @@ NO_SIGNALS: Any = None
 """Of an item that has not come to that stage."""
 
 
-@dataclass(slots=True, repr=False, eq=False)
-class Work:
+class Work(MaskedStruct):
     """One item on its way. Never shown: it holds the payment."""
 
     index: int

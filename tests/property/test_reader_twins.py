@@ -57,7 +57,7 @@ def same(engine: Payment | None, twin: Payment | BadRequest) -> None:
     if engine.presence != PRESENCE_UNKNOWN:
         assert engine.presence == mask
         assert not poor, "the engine found well what its twin doubts"
-    for name in Payment.__slots__[:-1]:
+    for name in Payment.__struct_fields__[:-1]:
         ours, theirs = getattr(engine, name), getattr(twin, name)
         assert type(ours) is type(theirs), name
         assert ours == theirs, name

@@ -170,7 +170,7 @@ def test_a_full_request_has_no_issue_and_keeps_every_field() -> None:
     assert payment.field_issues == []
     missing = {
         name
-        for name in Payment.__slots__
+        for name in Payment.__struct_fields__
         if getattr(payment, name) in ("", None, 0, ()) and name != "field_issues"
     }
     assert missing == {"network_token", "card_ref", "commercial", "validate_only"}
