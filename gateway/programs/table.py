@@ -98,14 +98,6 @@ _WITHHOLD_OBJECTED: Final = _WITHHELD[Reason.SUBJECT_OBJECTED]
 _WITHHOLD_CONDITION: Final = _WITHHELD[Reason.CONDITION_NOT_MET]
 _WITHHOLD_BELOW_QUALITY: Final = _WITHHELD[Reason.BELOW_QUALITY]
 
-_IN_ORDER: Final = (
-    *(_WITHHOLD_OUTSIDE_VALIDITY, _WITHHOLD_ATTESTATION_EXPIRED, _WITHHOLD_REGION_UNKNOWN),
-    *(_WITHHOLD_REGION_NOT_COVERED, _WITHHOLD_OPTED_OUT, _WITHHOLD_NO_CONSENT),
-    *(_WITHHOLD_OBJECTED, _WITHHOLD_BELOW_QUALITY),
-)
-_answers: Any = engines and engines.Answers(Query, Release, _NO_TIER, _OPTED_OUT, _IN_ORDER)
-"""What the engine of an entry answers with, or None where everything runs on the twin."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramEntry:
@@ -376,6 +368,17 @@ def _with_below_quality(refusals: Refusals, mask: int) -> Refusals:
             _widened.clear()
         _widened[id(refusals), mask] = kept
     return kept[1]
+
+
+_IN_ORDER: Final = (
+    *(_WITHHOLD_OUTSIDE_VALIDITY, _WITHHOLD_ATTESTATION_EXPIRED, _WITHHOLD_REGION_UNKNOWN),
+    *(_WITHHOLD_REGION_NOT_COVERED, _WITHHOLD_OPTED_OUT, _WITHHOLD_NO_CONSENT),
+    *(_WITHHOLD_OBJECTED, _WITHHOLD_BELOW_QUALITY),
+)
+_answers: Any = engines and engines.Answers(
+    Query, Release, _NO_TIER, _OPTED_OUT, _IN_ORDER, _with_below_quality
+)
+"""What the engine of an entry answers with, or None where everything runs on the twin."""
 
 
 def _refused(mask: int, reason: Reason) -> Refusals:

@@ -1,11 +1,12 @@
 //! The same walk as `ProgramEntry.release_by_twin` (gateway/programs/table.py), over the same dicts and tuples, which
 //! it neither copies nor keeps a reading of. The rules are written down there; here is what they say most often.
-//! Whatever is unusual (another type, a number beyond 64 bits, data below quality) is answered None: ask the twin.
+//! Whatever is unusual (another type, a number beyond 64 bits) is answered None: ask the twin.
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyString, PyTuple, PyType};
 
-/// `Answers(query, release, no_tier, opted_out, withheld)`: the two types, the numbers of two tiers, and the
-/// refusals in the order of the rules. `entry(...)` is an `Entry`, or None for what the engine does not know.
+/// `Answers(query, release, no_tier, opted_out, withheld, widened)`: the two types, the numbers of two tiers, the
+/// refusals in the order of the rules, and what adds those of data below quality. `entry(...)` is an `Entry`, or
+/// None for what the engine does not know.
 #[pyclass(frozen, module = "ein_native")]
 pub struct Answers {
     query: Py<PyType>,
@@ -14,6 +15,7 @@ pub struct Answers {
     no_tier: i64,
     opted_out: i64,
     withheld: Withheld,
+    widened: Py<PyAny>,
 }
 
 #[derive(FromPyObject)]
@@ -37,9 +39,11 @@ impl Answers {
         no_tier: i64,
         opted_out: i64,
         withheld: Withheld,
+        widened: Py<PyAny>,
     ) -> PyResult<Self> {
         let new_tuple = query.py().get_type::<PyTuple>().getattr("__new__")?.unbind();
-        Ok(Self { query: query.unbind(), release: release.unbind(), new_tuple, no_tier, opted_out, withheld })
+        let (query, release) = (query.unbind(), release.unbind());
+        Ok(Self { query, release, new_tuple, no_tier, opted_out, withheld, widened })
     }
 
     fn entry(
@@ -78,7 +82,13 @@ pub struct Entry {
 
 #[pymethods]
 impl Entry {
-    fn release<'py>(&self, query: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    fn release<'py>(&self, query: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.walk(query).transpose()
+    }
+}
+
+impl Entry {
+    fn walk<'py>(&self, query: &Bound<'py, PyAny>) -> Option<PyResult<Bound<'py, PyAny>>> {
         let py = query.py();
         let answers = self.answers.get();
         if !query.get_type().is(&answers.query) {
@@ -89,7 +99,7 @@ impl Entry {
         else {
             return None;
         };
-        let withhold = |refusal: &Py<PyAny>| Some(refusal.bind(py).clone());
+        let withhold = |refusal: &Py<PyAny>| Some(Ok(refusal.bind(py).clone()));
         let withheld = &answers.withheld;
         let now_ms = signed(now_ms)?;
         if !(self.valid_from_ms <= now_ms && now_ms < self.valid_until_ms) {
@@ -139,14 +149,18 @@ impl Entry {
         if mask == 0 {
             return withhold(&withheld.7);
         }
-        if mask != there {
-            return None; // what is below quality adds refusals, which the twin keeps
-        }
+        let refusals = match mask == there {
+            true => refusals.clone(),
+            false => match answers.widened.bind(py).call1((refusals, there & !mask)) {
+                Ok(widened) => widened,
+                Err(error) => return Some(Err(error)),
+            },
+        };
         let mask = match mask == granted {
             true => granted_number.clone(),
             false => mask.into_pyobject(py).ok()?.into_any(),
         };
-        answers.new_tuple.bind(py).call1((&answers.release, (mask, refusals, consent.consent_id))).ok()
+        Some(answers.new_tuple.bind(py).call1((&answers.release, (mask, refusals, consent.consent_id))))
     }
 }
 
