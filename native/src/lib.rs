@@ -1,4 +1,4 @@
-//! Engines of the hot path. Rules stay in Python: nothing here knows of programs, consent or points.
+//! Engines of the hot path. Rules are written and compiled in Python; at most their table is walked here.
 //! Each engine has a twin in Python that it must equal; the twins' tests run on both.
 use pyo3::prelude::*;
 

@@ -4,6 +4,8 @@ import ast
 import subprocess
 from pathlib import Path
 
+from gateway.runtime import native
+
 ROOT = Path(__file__).resolve().parents[3]
 MAX_FUNCTION_LINES = 70
 MAX_FILE_LINES = 420
@@ -71,3 +73,8 @@ def test_no_file_carries_an_address_to_download_from() -> None:
         check=False,
     ).stdout.split()
     assert [name for name in found if name not in ("scripts/lock", "tests/unit/house/test_tidy.py")] == []
+
+
+def test_the_engines_and_the_code_that_loads_them_name_one_version() -> None:
+    manifest = (ROOT / "native" / "Cargo.toml").read_text()
+    assert f'\nversion = "{native.VERSION}"\n' in manifest
