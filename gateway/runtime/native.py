@@ -23,3 +23,8 @@ def _load() -> Any:
 
 engines: Any = _load()
 """The module `ein_native`, or None."""
+
+FAULTS: Final[tuple[type[BaseException], ...]] = (
+    (Exception,) if engines is None else (Exception, engines.PanicException)
+)
+"""What may go wrong with one item. A panic of an engine is no `Exception` by itself."""

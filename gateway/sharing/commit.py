@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from gateway.programs.switches import SwitchRunner
 from gateway.records.journal import EVALUATIONS, JournalUnavailable, JournalWriter
 from gateway.records.reasons import Reason
+from gateway.runtime.native import FAULTS
 from gateway.sharing.encode import Encoder
 from gateway.sharing.items import Tally
 from gateway.sharing.remembered import Earlier, Remembered
@@ -41,7 +42,7 @@ class Committer:
             self._on_fault("append", fault)
             self._not_recorded(batch, works, instead=Reason.JOURNAL_UNAVAILABLE)
             return
-        except Exception as fault:
+        except FAULTS as fault:
             self._on_fault("append", fault)
             self._not_recorded(batch, works)
             return

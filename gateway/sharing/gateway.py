@@ -16,7 +16,7 @@ from gateway.programs.table import IssuerEntry, ReleaseTable, make_query
 from gateway.records.journal import JournalReader, JournalWriter
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import Clock
-from gateway.runtime.native import engines
+from gateway.runtime.native import FAULTS, engines
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.keys import KeyUnavailable, RecipientKeys
 from gateway.sealing.pseudonyms import Pseudonyms
@@ -105,7 +105,7 @@ class Gateway:
         for index, item in enumerate(items):
             try:
                 self._admit(batch, index, item)
-            except Exception as fault:
+            except FAULTS as fault:
                 self._faulted(batch, index, item, "plan", fault)
         # Stage by stage over the batch: what one stage needs stays in the processor's caches.
         self._stage(batch, "plan", self._plan)
@@ -123,7 +123,7 @@ class Gateway:
         for index, item, payment, answer in batch.again:
             try:
                 batch.results[index] = self._again(batch, payment, answer)
-            except Exception as fault:
+            except FAULTS as fault:
                 self._faulted(batch, index, item, "repeat", fault)
         return [
             result if result is not None else unevaluated(request_id_of(items[index].payload), "internal")
@@ -136,13 +136,13 @@ class Gateway:
         for work in batch.works:
             try:
                 step(batch, work)
-            except Exception as fault:
+            except FAULTS as fault:
                 self._faulted(batch, work.index, work.item, name, fault)
                 faulted.add(work.index)
         if faulted:
             batch.works = [work for work in batch.works if work.index not in faulted]
 
-    def _faulted(self, batch: Batch, index: int, item: Item, stage: str, fault: Exception) -> None:
+    def _faulted(self, batch: Batch, index: int, item: Item, stage: str, fault: BaseException) -> None:
         """Fail open for the payment: an answer without anything shared, and no word of the fault in it."""
         batch.tally.faults += 1
         batch.tally.degraded += 1
@@ -237,7 +237,7 @@ class Gateway:
         absent = _WARMING
         try:
             counts = self._velocity.touch(batch.touches)
-        except Exception as fault:
+        except FAULTS as fault:
             batch.tally.faults += 1
             self._on_fault("fetch", fault)
             counts, absent = [None] * len(batch.asked), _UNAVAILABLE

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import MS, Clock
+from gateway.runtime.native import FAULTS
 from gateway.runtime.tasks import Stop
 from gateway.sharing.gateway import Gateway
 from gateway.sharing.items import (
@@ -256,7 +257,7 @@ class HotLoop:
     def _enrich(self, items: list[Item], tally: Tally) -> list[Result]:
         try:
             return self._gateway.enrich(items, tally)
-        except Exception as fault:
+        except FAULTS as fault:
             tally.faults += 1
             self._on_fault("enrich", fault)
             return [unevaluated(request_id_of(item.payload), "internal") for item in items]

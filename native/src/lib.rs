@@ -1,5 +1,6 @@
 //! Engines of the hot path. Rules are written and compiled in Python; at most their table is walked here.
 //! Each engine has a twin in Python that it must equal; the twins' tests run on both.
+use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 
 mod arms;
@@ -25,6 +26,7 @@ mod writer;
 
 #[pymodule]
 fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("PanicException", module.py().get_type::<PanicException>())?;
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<arms::Salt>()?;
     module.add_class::<reader::Reader>()?;

@@ -31,6 +31,9 @@ struct Field {
     kind: Kind,
 }
 
+/// Bits that are always set, rows of presence, rows of doubts.
+type VerdictRows<'py> = (u64, Vec<(String, usize, u64)>, Vec<Bound<'py, PyTuple>>);
+
 /// By field number.
 type Table = Vec<Option<Field>>;
 
@@ -86,7 +89,7 @@ impl Reader {
         card: (usize, usize, usize, usize, usize),
         slots: usize,
         payment: Py<PyAny>,
-        verdicts: (u64, Vec<(String, usize, u64)>, Vec<Bound<'_, PyTuple>>),
+        verdicts: VerdictRows<'_>,
     ) -> PyResult<Self> {
         let reader = Self {
             tables: tables.iter().map(|rows| table_of(rows)).collect::<PyResult<_>>()?,

@@ -11,6 +11,7 @@ from joserfc.jwk import ECKey
 
 from gateway.records.journal import JournalUnavailable, JournalUndetermined
 from gateway.records.reasons import Reason
+from gateway.runtime.native import FAULTS
 from gateway.sharing import gateway as gateway_module
 from gateway.sharing.gateway import Gateway
 from gateway.sharing.items import ALREADY_EXISTS, INVALID_ARGUMENT, Refusal, Tally
@@ -226,14 +227,17 @@ def test_validate_only_leaves_no_trace() -> None:
     assert kit.velocity.attempts == 0
 
 
+@pytest.mark.parametrize("raised", FAULTS, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("stage", ["_plan", "_decide", "_seal", "_write"])
-def test_a_fault_in_one_item_degrades_that_answer_alone(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_in_one_item_degrades_that_answer_alone(
+    stage: str, raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
     kit = Kit()
     run = getattr(Gateway, stage)
 
     def failing(self: Gateway, batch: Any, work: Any, **more: Any) -> None:
         if work.payment.request_id == "p-r-1":
-            raise ValueError(f"bad pan {work.payment.card_ref}")
+            raise raised(f"bad pan {work.payment.card_ref}")
         run(self, batch, work, **more)
 
     monkeypatch.setattr(Gateway, stage, failing)
