@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from enrichment.codes import MINOR_DIGITS
-from enrichment.payment import Assessment, Facts, History, Payment
+from enrichment.payment import Assessment, Counts, Facts, History, Payment
 
 MODEL_ID: Final = "points-1"
 ASSESSOR: Final = "ein"
@@ -107,10 +107,42 @@ _ECOM, _APP, _MOTO, _POS = 1, 2, 3, 4  # v1.Channel
 _MIT = 2  # v1.Initiation
 _AUTHENTICATED, _NOT_AUTHENTICATED, _ATTEMPTED, _REJECTED = 1, 2, 4, 7  # v1.TransStatus Y, N, A, R
 
-# Results of address verification as networks publish them, national and international codes together.
-_AVS_NONE: Final = frozenset("NC")
-_AVS_PARTIAL: Final = frozenset("AZWPBKLOT")
 _NO_COUNTS: Final = (0, 0, 0)
+
+# Rules that apply are kept as a mask: bit n is the nth of `RULES`.
+_BIT: Final[dict[str, int]] = {rule.code: 1 << at for at, rule in enumerate(RULES)}
+_CARD_BURST, _CARD_REPEAT, _CARD_DAY = _BIT["card_burst"], _BIT["card_repeat"], _BIT["card_day"]
+_IP_BURST, _IP_REPEAT = _BIT["ip_burst"], _BIT["ip_repeat"]
+_DEVICE_BURST, _DEVICE_REPEAT = _BIT["device_burst"], _BIT["device_repeat"]
+_CARD_TESTING, _CVV_MISMATCH = _BIT["card_testing"], _BIT["cvv_mismatch"]
+_SHIP_BILL_MISMATCH = _BIT["ship_bill_mismatch"]
+_ACCOUNT_TODAY, _ACCOUNT_NEW, _ACCOUNT_YOUNG = (
+    _BIT["account_today"],
+    _BIT["account_new"],
+    _BIT["account_young"],
+)
+_ACCOUNT_OLD, _ACCOUNT_CHANGED = _BIT["account_old"], _BIT["account_changed"]
+_CARDS_ADDED, _REGULAR_CUSTOMER = _BIT["cards_added"], _BIT["regular_customer"]
+_CARD_ON_FILE = _BIT["card_on_file"]
+_AMOUNT_VERY_HIGH, _AMOUNT_HIGH = _BIT["amount_very_high"], _BIT["amount_high"]
+_DEVICE_MISSING, _BILLING_ABROAD, _CROSS_BORDER = (
+    _BIT["device_missing"], _BIT["billing_abroad"], _BIT["cross_border"]
+)  # fmt: skip
+_MAIL_OR_TELEPHONE, _CARD_PRESENT = _BIT["mail_or_telephone"], _BIT["card_present"]
+_MERCHANT_INITIATED, _RETRY = _BIT["merchant_initiated"], _BIT["retry"]
+_CALLER_VERY_HIGH, _CALLER_HIGH = _BIT["caller_score_very_high"], _BIT["caller_score_high"]
+
+# Results of address verification as networks publish them, national and international codes together.
+_AVS: Final[dict[str, int]] = {
+    **dict.fromkeys("NCnc", _BIT["avs_mismatch"]),
+    **dict.fromkeys("AZWPBKLOTazwpbklot", _BIT["avs_partial"]),
+}
+_TRANS_STATUS: Final[dict[int, int]] = {
+    _AUTHENTICATED: _BIT["authenticated"],
+    _NOT_AUTHENTICATED: _BIT["authentication_failed"],
+    _REJECTED: _BIT["authentication_failed"],
+    _ATTEMPTED: _BIT["authentication_attempted"],
+}
 
 
 def dollars(amount_minor: int, currency: str) -> int:
@@ -124,39 +156,62 @@ def dollars(amount_minor: int, currency: str) -> int:
 
 def score(payment: Payment, facts: Facts, *, ship_bill_match: bool | None) -> Assessment:
     """The assessment of ours: raw 0 to 100, normalised 0 to 999, up to 4 reasons, strongest first."""
-    codes: list[str] = []
-    amount = dollars(payment.amount_minor, payment.currency)
-    if facts.velocity is not None:
-        _velocity(facts, amount, codes)
-    _authentication(payment, codes)
-    if ship_bill_match is False:
-        codes.append("ship_bill_mismatch")
-    if payment.history is not None:
-        _history(payment.history, codes)
+    # One straight line, since it runs for every payment: what is absent costs one look.
+    rules = 0
+    velocity, _ = facts
+    amount = payment.amount_minor // _MINOR_TO_DOLLAR.get(payment.currency, 100)
     if amount >= 500:
-        codes.append("amount_very_high" if amount >= 2000 else "amount_high")
-    _context(payment, codes)
+        rules = _AMOUNT_VERY_HIGH if amount >= 2000 else _AMOUNT_HIGH
+    if velocity is not None:
+        rules |= _velocity(velocity, amount)
+    if payment.cvv_result in ("N", "n"):
+        rules |= _CVV_MISMATCH
+    if payment.avs_result:
+        rules |= _AVS.get(payment.avs_result, 0)
+    if payment.trans_status:
+        rules |= _TRANS_STATUS.get(payment.trans_status, 0)
+    if ship_bill_match is False:
+        rules |= _SHIP_BILL_MISMATCH
+    if payment.history is not None:
+        rules |= _history(payment.history)
 
-    found = tuple(codes)
-    kept = _by_codes.get(found)
-    if kept is None:
-        kept = _assessment(found)
-        if len(_by_codes) >= ASSESSMENTS_CACHED:
-            _by_codes.clear()
-        _by_codes[found] = kept
-    return kept
+    channel, initiation = payment.channel, payment.initiation
+    if initiation == _MIT:
+        rules |= _MERCHANT_INITIATED
+    elif not (payment.device_id or payment.ip) and channel in (_ECOM, _APP):
+        rules |= _DEVICE_MISSING
+    if channel == _MOTO:
+        rules |= _MAIL_OR_TELEPHONE
+    elif channel == _POS:
+        rules |= _CARD_PRESENT
+    home = payment.cardholder_region
+    if home:
+        billing = payment.billing
+        if billing is not None and billing.country != home and billing.country:
+            rules |= _BILLING_ABROAD
+        country = payment.merchant_country
+        if country != home and country:
+            rules |= _CROSS_BORDER
+    if payment.attempt_no >= 3:
+        rules |= _RETRY
+    if payment.caller_assessments:
+        highest = max([assessment.normalised for assessment in payment.caller_assessments])
+        if highest >= 700:
+            rules |= _CALLER_VERY_HIGH if highest >= 900 else _CALLER_HIGH
+    return _by_rules.get(rules) or _assessment(rules)
 
 
-_by_codes: dict[tuple[str, ...], Assessment] = {}
+_by_rules: dict[int, Assessment] = {}
 
 
-def _assessment(codes: tuple[str, ...]) -> Assessment:
-    """What the rules that apply come to, and nothing else: the same codes give the same object."""
-    total = BASE_POINTS + sum(RULE_BY_CODE[code].points for code in codes)
-    against = [code for code in codes if RULE_BY_CODE[code].points > 0]
+def _assessment(rules: int) -> Assessment:
+    """What the rules that apply come to, and nothing else: the same rules give the same object."""
+    apply = [rule for at, rule in enumerate(RULES) if rules >> at & 1]
+    total = BASE_POINTS + sum([rule.points for rule in apply])
+    against = [rule for rule in apply if rule.points > 0]
     raw = min(max(total, SCALE_MIN), SCALE_MAX)
     against.sort(key=_strength)  # stable: equal points keep the order of the rules above
-    return Assessment(
+    made = Assessment(
         ASSESSOR,
         "points",
         MODEL_ID,
@@ -165,84 +220,53 @@ def _assessment(codes: tuple[str, ...]) -> Assessment:
         SCALE_MAX,
         True,
         raw * MAX_NORMALISED // SCALE_MAX,
-        tuple(against[:MAX_REASONS]),
+        tuple([rule.code for rule in against[:MAX_REASONS]]),
     )
+    if len(_by_rules) >= ASSESSMENTS_CACHED:
+        _by_rules.clear()
+    _by_rules[rules] = made
+    return made
 
 
-def _strength(code: str) -> int:
-    return -RULE_BY_CODE[code].points
+def _strength(rule: Rule) -> int:
+    return -rule.points
 
 
-def _velocity(facts: Facts, amount_dollars: int, codes: list[str]) -> None:
-    card, _, ip, device = facts.velocity or (None,) * 4
-    card, ip, device = card or _NO_COUNTS, ip or _NO_COUNTS, device or _NO_COUNTS
-    if card[0] >= 3:
-        codes.append("card_burst" if card[0] >= 6 else "card_repeat")
-    if card[2] >= 12:
-        codes.append("card_day")
-    if ip[1] >= 5:
-        codes.append("ip_burst" if ip[1] >= 12 else "ip_repeat")
-    if device[1] >= 4:
-        codes.append("device_burst" if device[1] >= 10 else "device_repeat")
-    if amount_dollars < 5 and (ip[1] >= 5 or device[1] >= 4):
-        codes.append("card_testing")
+def _velocity(velocity: tuple[Counts | None, ...], amount_dollars: int) -> int:
+    card, _, ip, device = velocity
+    card_10m, _, card_24h = card or _NO_COUNTS
+    rules = 0
+    if card_10m >= 3:
+        rules = _CARD_BURST if card_10m >= 6 else _CARD_REPEAT
+    if card_24h >= 12:
+        rules |= _CARD_DAY
+    ip_1h = 0 if ip is None else ip[1]
+    device_1h = 0 if device is None else device[1]
+    if ip_1h >= 5 or device_1h >= 4:
+        if ip_1h >= 5:
+            rules |= _IP_BURST if ip_1h >= 12 else _IP_REPEAT
+        if device_1h >= 4:
+            rules |= _DEVICE_BURST if device_1h >= 10 else _DEVICE_REPEAT
+        if amount_dollars < 5:
+            rules |= _CARD_TESTING
+    return rules
 
 
-def _authentication(payment: Payment, codes: list[str]) -> None:
-    if payment.cvv_result in ("N", "n"):
-        codes.append("cvv_mismatch")
-    avs = payment.avs_result.upper()
-    if avs in _AVS_NONE:
-        codes.append("avs_mismatch")
-    elif avs in _AVS_PARTIAL:
-        codes.append("avs_partial")
-    status = payment.trans_status
-    if status == _AUTHENTICATED:
-        codes.append("authenticated")
-    elif status in (_NOT_AUTHENTICATED, _REJECTED):
-        codes.append("authentication_failed")
-    elif status == _ATTEMPTED:
-        codes.append("authentication_attempted")
-
-
-def _history(history: History, codes: list[str]) -> None:
-    age = history.account_age_days
+def _history(history: History) -> int:
+    age, account_change, password_change, _, _, purchases, cards_added, card_on_file = history
+    rules = 0
     if age is not None:
         if age < 30:
-            codes.append("account_today" if age < 1 else "account_new" if age < 7 else "account_young")
+            rules = _ACCOUNT_TODAY if age < 1 else _ACCOUNT_NEW if age < 7 else _ACCOUNT_YOUNG
         elif age >= 365:
-            codes.append("account_old")
+            rules = _ACCOUNT_OLD
     # An account of today has changed today by being opened: counted once.
-    if age != 0 and (history.account_change_age_days == 0 or history.password_change_age_days == 0):
-        codes.append("account_changed")
-    if (history.add_card_attempts_24h or 0) >= 3:
-        codes.append("cards_added")
-    if (history.purchases_6m or 0) >= 10:
-        codes.append("regular_customer")
-    if (history.card_on_file_age_days or 0) >= 180:
-        codes.append("card_on_file")
-
-
-def _context(payment: Payment, codes: list[str]) -> None:
-    channel = payment.channel
-    if channel in (_ECOM, _APP):
-        if not (payment.device_id or payment.ip) and payment.initiation != _MIT:
-            codes.append("device_missing")
-    elif channel == _MOTO:
-        codes.append("mail_or_telephone")
-    elif channel == _POS:
-        codes.append("card_present")
-    if payment.initiation == _MIT:
-        codes.append("merchant_initiated")
-    home = payment.cardholder_region
-    if home:
-        if payment.billing is not None and payment.billing.country not in ("", home):
-            codes.append("billing_abroad")
-        if payment.merchant_country not in ("", home):
-            codes.append("cross_border")
-    if payment.attempt_no >= 3:
-        codes.append("retry")
-    if payment.caller_assessments:
-        highest = max([assessment.normalised for assessment in payment.caller_assessments])
-        if highest >= 700:
-            codes.append("caller_score_very_high" if highest >= 900 else "caller_score_high")
+    if (account_change == 0 or password_change == 0) and age != 0:
+        rules |= _ACCOUNT_CHANGED
+    if cards_added is not None and cards_added >= 3:
+        rules |= _CARDS_ADDED
+    if purchases is not None and purchases >= 10:
+        rules |= _REGULAR_CUSTOMER
+    if card_on_file is not None and card_on_file >= 180:
+        rules |= _CARD_ON_FILE
+    return rules
