@@ -1,6 +1,7 @@
 """Signals of a payment: its fields, its velocity, its score, and which of them are fit to be shared."""
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, Final
 
 from enrichment.fields import FIELD_BY_NAME, FIELDS
@@ -26,8 +27,9 @@ _SCORE: Final[Values] = {
     FIELD_BY_NAME["reason_codes"].number: lambda known: list(known.assessment.reason_codes),
     FIELD_BY_NAME["model_id"].number: lambda known: known.assessment.model_id,
 }
-_SCORE_MASK: Final = sum(map(bit, _SCORE))
-_ALL: Final[Values] = (
+SCORE_MASK: Final = sum(map(bit, _SCORE))
+"""Fields that the assessment alone decides: the same assessment, the same values."""
+_SOURCES: Final[Values] = (
     card.VALUES
     | merchant.VALUES
     | identity.VALUES
@@ -37,18 +39,34 @@ _ALL: Final[Values] = (
     | _SCORE
 )
 
-_Getters = tuple[tuple[str, Callable[[Any], JsonValue]], ...]
+_ALL: Final[dict[int, Callable[[Any], JsonValue]]] = {
+    number: attrgetter(f"payment.{source}") if isinstance(source, str) else source
+    for number, source in _SOURCES.items()
+}
+
+_Getters = tuple[
+    dict[str, JsonValue],
+    tuple[str, ...],
+    Callable[[Payment], tuple[JsonValue, ...]],
+    tuple[tuple[str, Callable[[Any], JsonValue]], ...],
+]
+"""All names in order; those that are attributes of a payment, and how to read them at once; the others."""
+
 _getters_by_mask: dict[int, _Getters] = {}
 
 
 def _getters(mask: int) -> _Getters:
-    """(name, how to read it) of each field in a mask."""
-    found = _getters_by_mask.get(mask)
-    if found is None:
-        found = tuple((one.name, _ALL[one.number]) for one in FIELDS if mask >> one.number & 1)
-        if len(_getters_by_mask) >= MASKS_CACHED:
-            _getters_by_mask.clear()
-        _getters_by_mask[mask] = found
+    """How to read the fields of a mask."""
+    fields = [one for one in FIELDS if mask >> one.number & 1]
+    sources = [(one.name, _SOURCES[one.number]) for one in fields]
+    plain = [(name, source) for name, source in sources if isinstance(source, str)]
+    # Two more than there are names, which `zip` leaves: of a single path `attrgetter` would give no tuple.
+    read = attrgetter(*[source for _, source in plain], "attempt_no", "attempt_no")
+    others = tuple([(name, source) for name, source in sources if not isinstance(source, str)])
+    found = dict.fromkeys([one.name for one in fields]), tuple([name for name, _ in plain]), read, others
+    if len(_getters_by_mask) >= MASKS_CACHED:
+        _getters_by_mask.clear()
+    _getters_by_mask[mask] = found
     return found
 
 
@@ -84,7 +102,12 @@ class Signals(MaskedStruct):
 
     def named(self, mask: int) -> dict[str, JsonValue]:
         """The values of the fields of a part of `mask`, by name."""
-        return {name: read(self) for name, read in _getters(mask)}
+        names, plain, read_plain, others = _getters_by_mask.get(mask) or _getters(mask)
+        values = names.copy()
+        values.update(zip(plain, read_plain(self.payment), strict=False))
+        for name, read in others:
+            values[name] = read(self)
+        return values
 
     def __repr__(self) -> str:
         return f"Signals(mask={self.mask:#x}, {MASK})"
@@ -106,15 +129,17 @@ def signals(payment: Payment, facts: Facts) -> Signals:
 
     A provider without an answer is in `omissions`, its fields are absent and its rules have no say.
     """
-    poor: list[Poor] = []
-    mask = _SCORE_MASK | velocity.present(facts)
-    below_quality = 0
-    if payment.presence == PRESENCE_UNKNOWN:
-        mask |= presence(payment, poor)
-        for number, _ in poor:
-            below_quality |= 1 << number
-    else:
-        mask |= payment.presence
-    match = identity.ship_bill_match(payment)
+    billing, shipping = payment.billing, payment.shipping
+    match = None
+    if billing is not None and shipping is not None:
+        match = billing is shipping or identity.addresses_match(billing, shipping)
     assessment = points.score(payment, facts, ship_bill_match=match)
+    mask = SCORE_MASK | velocity.present(facts)
+    if payment.presence != PRESENCE_UNKNOWN:
+        return Signals(payment, facts, mask | payment.presence, 0, (), assessment, match)
+    poor: list[Poor] = []
+    mask |= presence(payment, poor)
+    below_quality = 0
+    for number, _ in poor:
+        below_quality |= 1 << number
     return Signals(payment, facts, mask, below_quality, tuple(poor), assessment, match)

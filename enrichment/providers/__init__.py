@@ -9,8 +9,8 @@ from typing import Any
 
 from enrichment.payment import JsonValue
 
-Values = dict[int, Callable[[Any], JsonValue]]
-"""Field number to a function that takes `Signals`."""
+Values = dict[int, str | Callable[[Any], JsonValue]]
+"""Field number to the attribute of the payment that is its value, or to a function that takes `Signals`."""
 
 
 def bit(number: int) -> int:

@@ -1,7 +1,5 @@
 """Results of checks that were made of the cardholder. The values that were checked never reach us."""
 
-from operator import attrgetter
-
 from enrichment import quality
 from enrichment.fields import FIELD_BY_NAME
 from enrichment.payment import Payment
@@ -20,10 +18,10 @@ TRANS_STATUSES = ("", "Y", "N", "U", "A", "C", "D", "R", "I")
 
 
 VALUES: Values = {
-    ECI: attrgetter("payment.eci"),
+    ECI: "eci",
     TRANS_STATUS: lambda known: TRANS_STATUSES[known.payment.trans_status],
     DS_TRANS_ID: lambda known: known.payment.ds_trans_id.lower(),
-    EXEMPTION: attrgetter("payment.exemption"),
+    EXEMPTION: "exemption",
     AVS: lambda known: known.payment.avs_result.upper(),
     CVV: lambda known: known.payment.cvv_result.upper(),
 }

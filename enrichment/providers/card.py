@@ -1,6 +1,5 @@
 """The payment, its references and its card."""
 
-from operator import attrgetter
 from typing import Any
 
 from enrichment.fields import FIELD_BY_NAME
@@ -32,20 +31,20 @@ def _funding(known: Any) -> str:
 
 
 VALUES: Values = {
-    MATCH_KEY: attrgetter("payment.network_match_key"),
-    STAN: attrgetter("payment.stan"),
-    RRN: attrgetter("payment.retrieval_reference_number"),
-    TRANSMISSION: attrgetter("payment.transmission_date_time"),
-    AMOUNT: attrgetter("payment.amount_minor"),
-    CURRENCY: attrgetter("payment.currency"),
-    INITIATED_AT: attrgetter("payment.initiated_at_ms"),
+    MATCH_KEY: "network_match_key",
+    STAN: "stan",
+    RRN: "retrieval_reference_number",
+    TRANSMISSION: "transmission_date_time",
+    AMOUNT: "amount_minor",
+    CURRENCY: "currency",
+    INITIATED_AT: "initiated_at_ms",
     CHANNEL: lambda known: CHANNELS[known.payment.channel],
     INITIATION: _initiation,
-    ATTEMPT_NO: attrgetter("payment.attempt_no"),
-    BIN8: attrgetter("payment.truncated_iin"),
-    LAST4: attrgetter("payment.last4"),
+    ATTEMPT_NO: "attempt_no",
+    BIN8: "truncated_iin",
+    LAST4: "last4",
     PAN: lambda known: known.payment.pan.digits(),
-    PAR: attrgetter("payment.par"),
+    PAR: "par",
     IS_NETWORK_TOKEN: lambda known: known.payment.network_token is not None,
     FUNDING: _funding,
 }

@@ -1,6 +1,5 @@
 """Who the customer is, and what history they have."""
 
-from operator import attrgetter
 from typing import Any
 
 from enrichment import quality
@@ -68,40 +67,24 @@ def addresses_match(billing: Address, shipping: Address) -> bool:
 
 
 def _json(address: Any) -> dict[str, str]:
-    return {
-        "line1": address.line1,
-        "city": address.city,
-        "region": address.region,
-        "postal_code": address.postal_code,
-        "country": address.country,
-    }
+    line1, city, region, postal_code, country = address
+    return {"line1": line1, "city": city, "region": region, "postal_code": postal_code, "country": country}
 
 
 VALUES: Values = {
     EMAIL: lambda known: normalise_email(known.payment.email),
     PHONE: lambda known: normalise_phone(known.payment.phone_e164),
-    NAME: attrgetter("payment.cardholder_name"),
+    NAME: "cardholder_name",
     BILLING: lambda known: _json(known.payment.billing),
     SHIPPING: lambda known: _json(known.payment.shipping),
-    SHIP_BILL_MATCH: attrgetter("ship_bill_match"),
-    **{
-        number: attrgetter(f"payment.history.{name}")
-        for number, name in zip(HISTORY, History._fields, strict=True)
-    },
+    SHIP_BILL_MATCH: lambda known: known.ship_bill_match,
+    **{number: f"history.{name}" for number, name in zip(HISTORY, History._fields, strict=True)},
 }
 
 _EMAIL, _PHONE, _NAME = bit(EMAIL), bit(PHONE), bit(NAME)
 _BILLING, _SHIPPING, _SHIP_BILL_MATCH = bit(BILLING), bit(SHIPPING), bit(SHIP_BILL_MATCH)
 _HISTORY = tuple(bit(number) for number in HISTORY)
 _WHOLE_HISTORY = sum(_HISTORY)
-
-
-def ship_bill_match(payment: Payment) -> bool | None:
-    """Whether goods go where the bill goes; None where one of the two is not known."""
-    billing, shipping = payment.billing, payment.shipping
-    if billing is None or shipping is None:
-        return None
-    return billing is shipping or addresses_match(billing, shipping)
 
 
 def present(payment: Payment, poor: list[Poor]) -> int:

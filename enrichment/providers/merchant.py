@@ -1,7 +1,5 @@
 """The merchant, as the authorization message will name it."""
 
-from operator import attrgetter
-
 from enrichment import quality
 from enrichment.fields import FIELD_BY_NAME
 from enrichment.payment import Payment
@@ -15,10 +13,10 @@ COUNTRY = FIELD_BY_NAME["merchant_country"].number
 
 
 VALUES: Values = {
-    MCC: attrgetter("payment.mcc"),
-    NAME: attrgetter("payment.merchant_name"),
-    ACCEPTOR_ID: attrgetter("payment.card_acceptor_id"),
-    COUNTRY: attrgetter("payment.merchant_country"),
+    MCC: "mcc",
+    NAME: "merchant_name",
+    ACCEPTOR_ID: "card_acceptor_id",
+    COUNTRY: "merchant_country",
 }
 
 _MCC, _NAME, _ACCEPTOR_ID, _COUNTRY = bit(MCC), bit(NAME), bit(ACCEPTOR_ID), bit(COUNTRY)

@@ -1,6 +1,5 @@
 """Where the customer is on the network, and with which device."""
 
-from operator import attrgetter
 from typing import Any
 
 from enrichment import quality
@@ -17,13 +16,8 @@ GEO = FIELD_BY_NAME["geo"].number
 
 
 def _browser(known: Any) -> dict[str, object]:
-    browser = known.payment.browser
-    return {
-        "time_zone": browser.time_zone,
-        "language": browser.language,
-        "screen_width": browser.screen_width,
-        "screen_height": browser.screen_height,
-    }
+    time_zone, language, width, height = known.payment.browser
+    return {"time_zone": time_zone, "language": language, "screen_width": width, "screen_height": height}
 
 
 def _geo(known: Any) -> dict[str, float]:
@@ -32,9 +26,9 @@ def _geo(known: Any) -> dict[str, float]:
 
 
 VALUES: Values = {
-    IP: attrgetter("payment.ip"),
-    DEVICE_ID: attrgetter("payment.device_id"),
-    USER_AGENT: attrgetter("payment.user_agent"),
+    IP: "ip",
+    DEVICE_ID: "device_id",
+    USER_AGENT: "user_agent",
     BROWSER: _browser,
     GEO: _geo,
 }

@@ -15,13 +15,16 @@ VALUES: Values = {
 }
 
 _CARD_10M, _IP_10M, _DEVICE_10M = bit(CARD_10M), bit(IP_10M), bit(DEVICE_10M)
+_WHOLE = _CARD_10M | _IP_10M | _DEVICE_10M
 
 
 def present(facts: Facts) -> int:
     """Mask of the group velocity; 0 while the store has no answer."""
-    velocity = facts.velocity
+    velocity, _ = facts
     if velocity is None:
         return 0
+    if None not in velocity:
+        return _WHOLE
     card, _, ip, device = velocity  # in the order of VelocityKind
     return (
         (0 if card is None else _CARD_10M)

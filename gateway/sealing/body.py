@@ -1,8 +1,9 @@
 """The sealed body: what only the recipient reads. It repeats the routing claims, so that a swap is seen."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from json import JSONEncoder
+from typing import Protocol
 
 from gateway.runtime.native import engines
 
@@ -28,17 +29,43 @@ def body_by_twin(
     card_token: str,
     token_epoch: int,
     matching: Mapping[str, object],
-    fields: Mapping[str, object],
+    fields: dict[str, object],
+    more: bytes = b"",
 ) -> bytes:
-    """The body around `routing`, by the standard library. The members in one order: recipients see it."""
+    """The body around `routing`, by the standard library. The members in one order: recipients see it.
+
+    `more` follows the fields in their object: members that were written before, as JSON without braces.
+    """
     changing = {"card_token": card_token, "token_epoch": token_epoch, "match": matching, "fields": fields}
-    return b'{"share_id":%b,%b,%b' % (json_by_twin(share_id), routing, json_by_twin(changing)[1:])
+    written = json_by_twin(changing)[1:-2]
+    if more:
+        written += b",%b" % more if fields else more
+    return b'{"share_id":%b,%b,%b}}' % (json_by_twin(share_id), routing, written)
 
 
-write_body: Callable[[str, bytes, str, int, Mapping[str, object], Mapping[str, object]], bytes] = getattr(
-    engines, "sealed_body", body_by_twin
-)
+class WriteBody(Protocol):
+    """As `body_by_twin`."""
+
+    def __call__(
+        self,
+        share_id: str,
+        routing: bytes,
+        card_token: str,
+        token_epoch: int,
+        matching: Mapping[str, object],
+        fields: dict[str, object],
+        more: bytes = b"",
+        /,
+    ) -> bytes: ...
+
+
+write_body: WriteBody = getattr(engines, "sealed_body", body_by_twin)
 """By the engine where it is built (native/src/seal_body.rs)."""
+
+
+def members_of(fields: Mapping[str, object]) -> bytes:
+    """JSON of members without braces, for `more`."""
+    return json_by_twin(fields)[1:-1]
 
 
 @lru_cache(maxsize=ROUTINGS_CACHED)
@@ -66,7 +93,7 @@ def sealed_body(
     card_token: str,
     token_epoch: int,
     match: Mapping[str, object],
-    fields: Mapping[str, object],
+    fields: dict[str, object],
     schema_version: int = SCHEMA_VERSION,
 ) -> bytes:
     """JSON of CONTRACT's SealedBody. `purpose` is a number of v1.Purpose; `card_token` may be empty."""

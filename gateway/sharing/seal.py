@@ -1,9 +1,13 @@
 """What is released is encrypted to its recipient at once: no clear personal datum reaches our own disk."""
 
+from typing import Any, Final, NamedTuple
+
 from enrichment.fields import FIELDS
-from enrichment.signals import Signals
+from enrichment.payment import Assessment
+from enrichment.signals import SCORE_MASK, Signals
+from gateway.programs.table import ProgramEntry
 from gateway.records.reasons import Reason
-from gateway.sealing.body import routing_of, write_body
+from gateway.sealing.body import members_of, routing_of, write_body
 from gateway.sealing.jwe import Held, Sealer
 from gateway.sealing.keys import KeyUnavailable
 from gateway.sealing.pseudonyms import Pseudonyms
@@ -11,19 +15,36 @@ from gateway.sharing.encode import TOKEN_EPOCH, element_value
 from gateway.sharing.work import Work
 from issuernetwork.v1 import common_pb2
 
+SCORES_CACHED: Final = 4096
+"""Written scores kept: as many as the assessments that `enrichment.scoring.points` keeps."""
+
+ENTRIES_CACHED: Final = 4096
+"""What entries have for all their shares: programs times issuers."""
+
 _MESSAGE = int(common_pb2.TRANSPORT_MESSAGE)
 _CLEAR_OK = frozenset(one.number for one in FIELDS if one.clear_ok)
+
+
+class _Standing(NamedTuple):
+    """What an entry has for all its shares."""
+
+    entry: ProgramEntry
+    routing: bytes
+    elements: tuple[tuple[str, int], ...]
+    """(target, field number) of what may stand in the authorization message."""
 
 
 class ShareSealer:
     """Seals the released decisions of one payment."""
 
-    __slots__ = ("_held", "_pseudonyms", "_sealer")
+    __slots__ = ("_held", "_pseudonyms", "_scores", "_sealer", "_standing")
 
     def __init__(self, pseudonyms: Pseudonyms, sealer: Sealer) -> None:
         self._pseudonyms = pseudonyms
         self._sealer = sealer
         self._held: dict[str, Held] = {}
+        self._scores: dict[tuple[int, int], tuple[Assessment, bytes]] = {}
+        self._standing: dict[int, _Standing] = {}
 
     def begin(self) -> None:
         """Recipients' keys are looked at anew for each batch."""
@@ -36,35 +57,65 @@ class ShareSealer:
         for one in work.decided:
             if one.reason is not None or one.release is None:
                 continue
-            entry = one.entry
-            if token_of != entry.recipient_id and payment.pan is not None:
-                token_of = entry.recipient_id
+            entry, mask = one.entry, one.release.mask
+            recipient_id = entry.recipient_id
+            if token_of != recipient_id and payment.pan is not None:
+                token_of = recipient_id
                 token = self._pseudonyms.card_token(token_of, TOKEN_EPOCH, payment.pan.digits())
             share_id = self._pseudonyms.share_id(
                 work.item.sender_id, payment.payment_intent_id, payment.attempt_no, entry.program
             )
+            # By identity, here and below: what is kept is alive, so that no other takes its number.
+            _, routing, elements = self._standing.get(id(entry)) or self._stand(entry)
+            scored = mask & SCORE_MASK
+            _, score = self._scores.get((id(seen.assessment), scored)) or self._score(seen, scored)
             body = write_body(
                 share_id,
-                routing_of(entry.issuer_id, entry.recipient_id, entry.program, entry.purpose),
+                routing,
                 token,
                 TOKEN_EPOCH if token else 0,
                 {"keys": work.match_keys, "attempted_at_ms": payment.initiated_at_ms},
-                seen.named(one.release.mask),
+                seen.named(mask ^ scored),
+                score,
             )
-            held = self._held.get(entry.recipient_id)
+            held = self._held.get(recipient_id)
             if held is None or held.messages_left <= 0:
                 try:
-                    held = self._held[entry.recipient_id] = self._sealer.held(entry.recipient_id)
+                    held = self._held[recipient_id] = self._sealer.held(recipient_id)
                 except KeyUnavailable:
                     one.reason = Reason.KEY_UNAVAILABLE  # after the draw: it stays in its arm
                     continue
             one.sealed, one.payload_sha256 = held.seal_hashed(body)
             one.recipient_kid = held.recipient_key.kid
             one.share_id, one.card_token = share_id, token
-            if entry.message_elements and _MESSAGE in entry.transports:
-                mask = one.release.mask
+            if elements:
                 one.elements = tuple(
-                    (target, element_value(seen.value(number)))
-                    for target, number in entry.message_elements
-                    if mask >> number & 1 and number in _CLEAR_OK
+                    [
+                        (target, element_value(seen.value(number)))
+                        for target, number in elements
+                        if mask >> number & 1
+                    ]
                 )
+
+    def _stand(self, entry: ProgramEntry) -> _Standing:
+        in_message = entry.message_elements if _MESSAGE in entry.transports else ()
+        made = _Standing(
+            entry,
+            routing_of(entry.issuer_id, entry.recipient_id, entry.program, entry.purpose),
+            tuple([element for element in in_message if element[1] in _CLEAR_OK]),
+        )
+        _bound(self._standing, ENTRIES_CACHED)
+        self._standing[id(entry)] = made
+        return made
+
+    def _score(self, seen: Signals, mask: int) -> tuple[Assessment, bytes]:
+        """Fields of the assessment, which come last in the body: their numbers are the highest of a share."""
+        made = (seen.assessment, members_of(seen.named(mask)))
+        _bound(self._scores, SCORES_CACHED)
+        self._scores[id(seen.assessment), mask] = made
+        return made
+
+
+def _bound(cache: dict[Any, Any], most: int) -> None:
+    if len(cache) >= most:
+        cache.clear()

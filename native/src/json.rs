@@ -9,6 +9,10 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyT
 /// Deepest nesting: fields are small dicts and lists.
 const MOST_LEVELS: usize = 8;
 
+/// Numbers that Python writes without an exponent, and Rust as well.
+const LEAST_PLAIN: f64 = 1e-4;
+const MOST_PLAIN: f64 = 1e16;
+
 /// UTF-8 JSON of texts, whole numbers, finite numbers, booleans, None, and lists and dicts of them.
 #[pyfunction]
 pub fn json<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
@@ -36,7 +40,12 @@ pub fn write(out: &mut Vec<u8>, value: &Bound<'_, PyAny>, level: usize) -> PyRes
         if !number.value().is_finite() {
             return Err(PyValueError::new_err("JSON has finite numbers only"));
         }
-        out.extend_from_slice(number.repr()?.to_str()?.as_bytes()); // as Python writes them
+        let size = number.value().abs();
+        if size == 0.0 || (LEAST_PLAIN..MOST_PLAIN).contains(&size) {
+            let _ = write!(out, "{:?}", number.value()); // the shortest that reads the same, as Python's
+        } else {
+            out.extend_from_slice(number.repr()?.to_str()?.as_bytes()); // Python has exponents of its own
+        }
     } else if let Ok(members) = value.cast::<PyDict>() {
         out.push(b'{');
         for (at, (name, member)) in members.iter().enumerate() {

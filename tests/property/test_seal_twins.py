@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.runtime.native import engines
-from gateway.sealing.body import body_by_twin, routing_of
+from gateway.sealing.body import body_by_twin, members_of, routing_of
 from gateway.sealing.content_key import ContentKey
 
 if not hasattr(engines, "ContentKey"):
@@ -81,6 +81,27 @@ def test_both_write_the_same_body_and_it_says_what_was_put_in(
         "match": {"keys": list(keys), "attempted_at_ms": attempted_at_ms},
         "fields": fields,
     }
+
+
+@given(fields=st.dictionaries(TEXTS, VALUES, max_size=3), more=st.dictionaries(TEXTS, VALUES, max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_members_written_before_make_the_body_that_they_make_amid_the_others(
+    fields: dict[str, Any], more: dict[str, Any]
+) -> None:
+    more = {name: value for name, value in more.items() if name not in fields}
+    whole = body_by_twin("s", b'"a":1', "t", 1, {}, fields | more)
+    for write in (engines.sealed_body, body_by_twin):
+        assert write("s", b'"a":1', "t", 1, {}, fields, members_of(more)) == whole
+
+
+@given(number=st.floats(allow_nan=False, allow_infinity=False))
+@settings(max_examples=1000, deadline=None)
+@example(0.0001)
+@example(1e16)
+@example(-0.0)
+@example(9999999999999998.0)
+def test_both_write_a_number_as_python_does(number: float) -> None:
+    assert engines.json(number).decode() == repr(number)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])

@@ -1,6 +1,8 @@
 """Signals and the points score."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -39,6 +41,15 @@ def test_every_value_has_its_bit_and_can_be_written_as_json() -> None:
     assert "account_change_age_days" not in written
     assert written["pan"] == PAN
     assert PAN not in repr(known)
+
+
+@pytest.mark.parametrize("request_of", [full_request, least_request])
+def test_values_by_name_are_those_by_number_in_the_order_of_numbers(request_of: Callable[[], Any]) -> None:
+    known = signals(payment(request_of()), QUIET)
+    by_number = [(names_of(1 << number)[0], known.value(number)) for number in sorted(known.values)]
+    assert list(known.named(known.mask).items()) == by_number
+    for name, value in by_number:
+        assert known.named(1 << FIELD_BY_NAME[name].number) == {name: value}
 
 
 def test_everything_but_labels_and_what_was_not_given_is_filled_by_a_full_request() -> None:
