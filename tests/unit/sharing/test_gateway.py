@@ -74,6 +74,25 @@ def test_the_recipient_opens_what_was_sealed_and_finds_the_binding_in_it() -> No
     assert hashlib.sha256(decision.sealed).digest() == decision.payload_sha256
 
 
+def test_each_share_holds_the_score_of_its_own_payment() -> None:
+    kit = Kit()
+    asked = requests(60, iin=HARBOR)
+    for number, request in enumerate(asked):
+        request.amount_minor = 250_000 if number % 2 else 2_000
+    told = {answer.evaluation_id: answer.assessments[0] for answer in kit.answers(*asked)}
+    private = ECKey.import_key(sample_pairs()["harbor-federal"][1])
+    scores = set()
+    for record in kit.journal.records():
+        for decision in [one for one in record.decisions if one.outcome == RELEASED]:
+            sealed = decision.sealed.decode()
+            opened = jwe.decrypt_compact(sealed, private, algorithms=["ECDH-ES+A256KW", "A256GCM"])
+            fields = json.loads(opened.plaintext or b"")["fields"]
+            own = told[record.evaluation_id]
+            assert fields["score_norm"] == own.normalised
+            scores.add(own.normalised)
+    assert len(scores) > 1
+
+
 def test_no_personal_datum_stands_outside_the_sealed_bytes() -> None:
     kit = Kit()
     asked = requests(30, iin=HARBOR) + [payment(100 + n, iin=MERIDIAN, now_ms=NOW_MS) for n in range(30)]
