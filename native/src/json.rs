@@ -9,9 +9,8 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyT
 /// Deepest nesting: fields are small dicts and lists.
 const MOST_LEVELS: usize = 8;
 
-/// Numbers that Python writes without an exponent, and Rust as well.
-const LEAST_PLAIN: f64 = 1e-4;
-const MOST_PLAIN: f64 = 1e16;
+/// Whole numbers below this have one shortest text. Of others there may be two, and Python takes the nearer one.
+const MOST_PLAIN: f64 = 1e15;
 
 /// UTF-8 JSON of texts, whole numbers, finite numbers, booleans, None, and lists and dicts of them.
 #[pyfunction]
@@ -40,11 +39,11 @@ pub fn write(out: &mut Vec<u8>, value: &Bound<'_, PyAny>, level: usize) -> PyRes
         if !number.value().is_finite() {
             return Err(PyValueError::new_err("JSON has finite numbers only"));
         }
-        let size = number.value().abs();
-        if size == 0.0 || (LEAST_PLAIN..MOST_PLAIN).contains(&size) {
-            let _ = write!(out, "{:?}", number.value()); // the shortest that reads the same, as Python's
+        let plain = number.value();
+        if plain.fract() == 0.0 && plain.abs() < MOST_PLAIN {
+            let _ = write!(out, "{plain:?}");
         } else {
-            out.extend_from_slice(number.repr()?.to_str()?.as_bytes()); // Python has exponents of its own
+            out.extend_from_slice(number.repr()?.to_str()?.as_bytes());
         }
     } else if let Ok(members) = value.cast::<PyDict>() {
         out.push(b'{');
