@@ -61,7 +61,7 @@ class TwinSalt:
 make_salt: Callable[[bytes], Any] = TwinSalt if engines is None else engines.Salt
 
 
-class _Line(NamedTuple):
+class Line(NamedTuple):
     """The places [0, 2**64) of a salt, cut in two: below `treated_below`, and from `held_out_from` on."""
 
     place: Callable[[bytes], int]
@@ -70,24 +70,22 @@ class _Line(NamedTuple):
 
 
 @lru_cache(maxsize=LINES_CACHED)
-def _line(salt: bytes, ramp_ppm: int, holdout_ppm: int) -> _Line:
-    # The first place `u` with u / 2**64 >= share is the share of 2**64, rounded up: no float decides.
+def line_of(salt: bytes, ramp_ppm: int, holdout_ppm: int) -> Line:
+    """The line of an experiment. No float decides: shares are whole parts per million of 2**64, rounded up,
+    since the first place `u` with u / 2**64 >= share is there."""
     exposed_ppm = PPM - holdout_ppm
     treated_below = -(-(exposed_ppm * ramp_ppm << 64) // (PPM * PPM))
-    return _Line(make_salt(salt).place, treated_below, -(-(exposed_ppm << 64) // PPM))
+    return Line(make_salt(salt).place, treated_below, -(-(exposed_ppm << 64) // PPM))
 
 
-def held_out_of_all(unit_key: bytes, global_salt: bytes, global_holdout_ppm: int) -> bool:
-    """Whether the unit is in the holdout that all programs share: once a payment."""
-    if not global_holdout_ppm:
-        return False
-    place, _, held_out_from = _line(global_salt, PPM, global_holdout_ppm)
-    return place(unit_key) >= held_out_from
+def global_line(global_salt: bytes, global_holdout_ppm: int) -> Line | None:
+    """The line of the holdout that all programs share; None where nothing is held out of all."""
+    return line_of(global_salt, PPM, global_holdout_ppm) if global_holdout_ppm else None
 
 
-def draw_own(entry: Experimental, unit_key: bytes) -> Arm:
+def draw_on(line: Line, unit_key: bytes) -> Arm:
     """The arm of a unit that is not held out of everything."""
-    place, treated_below, held_out_from = _line(entry.salt, entry.ramp_ppm, entry.holdout_ppm)
+    place, treated_below, held_out_from = line
     unit_place = place(unit_key)
     if unit_place >= held_out_from:
         return HOLDOUT
@@ -100,6 +98,7 @@ def draw(entry: Experimental, unit_key: bytes, global_salt: bytes, global_holdou
     `u >= 1 - holdout` is HOLDOUT, `u < ramp * (1 - holdout)` TREATMENT, else PENDING: a ramp that rises only
     turns PENDING into TREATMENT. The global holdout has a salt of its own and wins.
     """
-    if held_out_of_all(unit_key, global_salt, global_holdout_ppm):
+    shared = global_line(global_salt, global_holdout_ppm)
+    if shared is not None and draw_on(shared, unit_key) is HOLDOUT:
         return GLOBAL_HOLDOUT
-    return draw_own(entry, unit_key)
+    return draw_on(line_of(entry.salt, entry.ramp_ppm, entry.holdout_ppm), unit_key)

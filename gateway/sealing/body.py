@@ -96,6 +96,6 @@ def sealed_body(
     fields: dict[str, object],
     schema_version: int = SCHEMA_VERSION,
 ) -> bytes:
-    """JSON of CONTRACT's SealedBody. `purpose` is a number of v1.Purpose; `card_token` may be empty."""
+    """The sealed body of docs/reference/feed.md. `purpose` is of v1.Purpose; `card_token` may be empty."""
     routing = routing_of(issuer_id, recipient_id, program, purpose, schema_version)
     return write_body(share_id, routing, card_token, token_epoch, match, fields)

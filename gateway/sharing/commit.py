@@ -66,7 +66,7 @@ class Committer:
     ) -> None:
         """Nothing of them leaves: withheld where surely no record exists, undetermined where one may."""
         for work in works:
-            answer = self._encoder.answer_unshared(work.head, work.decided, instead)
+            answer = self._unshared(work, instead)
             batch.results[work.index] = answer
             if instead is None:
                 batch.tally.undetermined += sum(1 for one in work.decided if one.reason is None)
@@ -80,6 +80,10 @@ class Committer:
             for work in works:
                 for one in work.decided:
                     batch.tally.withhold(instead if one.reason is None else one.reason)
+
+    def _unshared(self, work: Work, instead: Reason | None) -> bytes:
+        told = self._encoder.unshared(work.decided, instead)
+        return self._encoder.answer(work.payment, work.signals, work.evaluation_id, work.tail, told)
 
     def _last_look(self, batch: Batch, works: list[Work]) -> None:
         """A stop or a lost lease while the batch was on its way: nothing of it leaves in the answer."""
@@ -98,7 +102,7 @@ class Committer:
             ):
                 continue
             batch.tally.undetermined += len(released)
-            batch.results[work.index] = self._encoder.answer_unshared(work.head, work.decided, None)
+            batch.results[work.index] = self._unshared(work, None)
 
 
 def _count(tally: Tally, works: Sequence[Work]) -> None:

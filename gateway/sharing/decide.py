@@ -1,15 +1,28 @@
 """Per program: what decides whether data may leave, in the order that arms need. Pure."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from enrichment.masked import MaskedStruct
-from gateway.programs.arms import GLOBAL_HOLDOUT, PENDING, TREATMENT, draw_own, held_out_of_all
+from gateway.programs.arms import (
+    GLOBAL_HOLDOUT,
+    HOLDOUT,
+    PENDING,
+    TREATMENT,
+    Line,
+    draw_on,
+    line_of,
+)
 from gateway.programs.switches import SwitchView
-from gateway.programs.table import IssuerEntry, ProgramEntry, Query, Release, ReleaseTable
+from gateway.programs.table import IssuerEntry, ProgramEntry, Query, Release
 from gateway.records.reasons import Reason, Withhold
 
 _SHADOW, _RAMP, _HOLDOUT = Reason.SHADOW, Reason.RAMP, Reason.HOLDOUT
+
+
+ISSUERS_CACHED = 4096
+"""Issuers without a program, kept: each is named by a policy."""
 
 
 class KeyCheck(Protocol):
@@ -38,20 +51,29 @@ class Decided(MaskedStruct):
 class Rules:
     """What holds for all decisions of one batch. `view` is None, or `fresh` false: policy is stale."""
 
-    table: ReleaseTable
+    shared: Line | None
+    """Of the holdout that all programs share."""
+
     view: SwitchView | None
     fresh: bool
     has_key: KeyCheck
     keys: dict[str, bool] = field(default_factory=dict)
     """What `has_key` said, by recipient."""
 
+    lines: dict[int, Line] = field(default_factory=dict)
     refused: dict[int, Decided] = field(default_factory=dict)
     """What stands refused whatever the payment, by the id of its entry: the table outlives the batch."""
 
 
 def no_program(reason: Reason, issuer_id: str = "") -> Decided:
     """The decision where there is no program to decide about."""
-    return Decided(ProgramEntry(program="", issuer_id=issuer_id, ahead=True, purpose=0), reason)
+    return Decided(_no_entry(issuer_id), reason)
+
+
+@lru_cache(maxsize=ISSUERS_CACHED)
+def _no_entry(issuer_id: str) -> ProgramEntry:
+    """The same object each time: what is written of it is kept by its identity."""
+    return ProgramEntry(program="", issuer_id=issuer_id, ahead=True, purpose=0)
 
 
 def decide(
@@ -66,10 +88,10 @@ def decide(
     """One decision for each program of the issuer that runs ahead of the authorization."""
     if duplicate:
         return [Decided(entry, Reason.DUPLICATE_REQUEST) for entry in issuer.programs]
-    view, table = rules.view, rules.table
+    view = rules.view
     if view is None or not rules.fresh:
         return [Decided(entry, Reason.POLICY_STALE) for entry in issuer.programs]
-    stops, keys, refused = view.stops, rules.keys, rules.refused
+    stops, keys, refused, lines = view.stops, rules.keys, rules.refused, rules.lines
     held_out: bool | None = None
     decided = []
     for entry in issuer.programs:
@@ -96,8 +118,13 @@ def decide(
             continue
         # Consent, key and quality allow it: from here on the arm is drawn and kept, whatever fails.
         if held_out is None:
-            held_out = held_out_of_all(unit_key, table.global_salt, table.global_holdout_ppm)
-        arm = GLOBAL_HOLDOUT if held_out else draw_own(entry, unit_key)
+            held_out = rules.shared is not None and draw_on(rules.shared, unit_key) is HOLDOUT
+        arm = GLOBAL_HOLDOUT
+        if not held_out:
+            line = lines.get(id(entry))
+            if line is None:
+                line = lines[id(entry)] = line_of(entry.salt, entry.ramp_ppm, entry.holdout_ppm)
+            arm = draw_on(line, unit_key)
         if entry.shadow:
             reason: Reason | None = _SHADOW
         elif arm is TREATMENT:

@@ -42,15 +42,13 @@ _DEGRADED = enrichment_pb2.COMPLETENESS_DEGRADED
 class Encoder:
     """Joins answers and records. Keeps the parts that stay the same. One thread: the hot loop's."""
 
-    __slots__ = ("_assessments", "_refusals", "_refused", "_static", "_tails", "_withheld")
+    __slots__ = ("_assessments", "_standing", "_tails", "_withheld")
 
     def __init__(self) -> None:
         self._assessments: dict[int, tuple[Assessment, bytes]] = {}
         self._tails: dict[tuple[int, str], bytes] = {}
-        self._static: dict[int, tuple[ProgramEntry, bytes]] = {}
-        self._refusals: dict[int, tuple[Refusals, bytes]] = {}
-        self._withheld: dict[tuple[str, Reason], bytes] = {}
-        self._refused: dict[tuple[int, Reason], tuple[ProgramEntry, bytes]] = {}
+        self._standing: dict[tuple[int, int], tuple[ProgramEntry, Refusals, bytes]] = {}
+        self._withheld: dict[tuple[int, Reason], tuple[ProgramEntry, bytes, bytes]] = {}
 
     def tail(self, policy_version: int, degraded_reason: str) -> bytes:
         """What answers of a policy version have in common."""
@@ -65,15 +63,16 @@ class Encoder:
             self._tails[policy_version, degraded_reason] = tail
         return tail
 
-    def head(self, payment: Payment, signals: Signals, evaluation_id: str, tail: bytes) -> bytes:
-        """Everything of the answer but its decisions. Only our own assessment: the caller's may hold
-        anything."""
+    def answer(
+        self, payment: Payment, signals: Signals, evaluation_id: str, tail: bytes, decisions: bytes
+    ) -> bytes:
+        """The serialized answer. Only our own assessment: the caller's may hold anything."""
         kept = self._assessments.get(id(signals.assessment))
         assessment = self._assessment(signals.assessment) if kept is None else kept[1]
         issues = b""
         if payment.field_issues or signals.facts.omissions:
             issues = _issues(payment, signals)
-        return _HEAD.write((payment.request_id, evaluation_id, tail, assessment, issues))
+        return _ANSWER.write((payment.request_id, evaluation_id, tail, assessment, decisions, issues))
 
     def _assessment(self, assessment: Assessment) -> bytes:
         part = enrichment_pb2.EnrichAuthorizationResponse(
@@ -84,70 +83,65 @@ class Encoder:
         self._assessments[id(assessment)] = (assessment, part)
         return part
 
-    def answer(self, head: bytes, decided: Sequence[Decided], match_key: str, expires_at_ms: int) -> bytes:
-        """The serialized answer."""
-        parts = [head]
+    def decisions(
+        self, decided: Sequence[Decided], match_keys: tuple[str, ...], expires_at_ms: int
+    ) -> tuple[bytes, bytes]:
+        """The decisions as fields of the answer, and as fields of the record."""
+        told, recorded = [], []
+        match_key = match_keys[0] if match_keys else ""
         for one in decided:
-            program, reason = one.entry.program, one.reason
+            entry, reason, release = one.entry, one.reason, one.release
             if reason is None:
                 elements = _elements(one) if one.elements else b""
-                parts.append(
-                    _DECISION.write((program, _SHARED, one.share_id, match_key, expires_at_ms, elements))
+                told.append(
+                    _DECISION.write(
+                        (entry.program, _SHARED, one.share_id, match_key, expires_at_ms, elements)
+                    )
                 )
+                recorded.append(self._released_record(one, match_keys, expires_at_ms))
+                continue
+            kept = self._withheld.get((id(entry), reason)) or self._keep(entry, reason)
+            told.append(kept[1])
+            if release is None:
+                recorded.append(kept[2])
             else:
-                parts.append(self._withheld.get((program, reason)) or self._withheld_part(program, reason))
-        return b"".join(parts)
+                recorded.append(self._withheld_record(one, release.consent_id, release.refusals))
+        return b"".join(told), b"".join(recorded)
 
-    def answer_unshared(self, head: bytes, decided: Sequence[Decided], instead: Reason | None) -> bytes:
-        """The same where what was released may not leave: withheld for the reason `instead`, or, without
-        one, undetermined."""
-        parts = [head]
+    def unshared(self, decided: Sequence[Decided], instead: Reason | None) -> bytes:
+        """The decisions as fields of an answer with which nothing may leave: what was released is withheld
+        for the reason `instead`, or, without one, undetermined."""
+        told = []
         for one in decided:
-            program, reason = one.entry.program, one.reason or instead
+            reason = one.reason or instead
             if reason is None:
-                parts.append(_DECISION.write((program, _UNDETERMINED, one.share_id, "", 0, b"")))
+                told.append(_DECISION.write((one.entry.program, _UNDETERMINED, one.share_id, "", 0, b"")))
             else:
-                parts.append(self._withheld.get((program, reason)) or self._withheld_part(program, reason))
-        return b"".join(parts)
+                kept = self._withheld.get((id(one.entry), reason)) or self._keep(one.entry, reason)
+                told.append(kept[1])
+        return b"".join(told)
 
-    def _withheld_part(self, program: str, reason: Reason) -> bytes:
+    def _keep(self, entry: ProgramEntry, reason: Reason) -> tuple[ProgramEntry, bytes, bytes]:
+        """What an answer says of a withheld program, and a record where no field of it was looked at."""
         decision = enrichment_pb2.ProgramDecision(
-            program=program,
+            program=entry.program,
             status=_WITHHELD,
             public_reason=PUBLIC[reason],  # type: ignore[arg-type]
         )
-        part = delimited(tag(_DECISIONS_OF_ANSWER), decision.SerializeToString())
+        told = delimited(tag(_DECISIONS_OF_ANSWER), decision.SerializeToString())
         _bound(self._withheld)
-        self._withheld[program, reason] = part
-        return part
-
-    def decisions(self, decided: Sequence[Decided], match_keys: tuple[str, ...], expires_at_ms: int) -> bytes:
-        """The decisions of a record, as fields of it."""
-        parts = []
-        for one in decided:
-            if one.reason is None:
-                parts.append(self._released_record(one, match_keys, expires_at_ms))
-                continue
-            release, entry = one.release, one.entry
-            if release is not None:
-                parts.append(self._withheld_record(one, release.consent_id, release.refusals))
-                continue
-            # By identity: an entry lives as long as it is kept here, so that no other takes its number.
-            kept = self._refused.get((id(entry), one.reason))
-            if kept is None:
-                kept = (entry, self._withheld_record(one, "", ()))
-                _bound(self._refused)
-                self._refused[id(entry), one.reason] = kept
-            parts.append(kept[1])
-        return b"".join(parts)
+        # By identity: an entry lives as long as it is kept here, so that no other takes its number.
+        kept = self._withheld[id(entry), reason] = (
+            entry, told, self._withheld_record(Decided(entry, reason), "", ()),
+        )  # fmt: skip
+        return kept
 
     def _withheld_record(self, one: Decided, consent_id: str, refusals: Refusals) -> bytes:
         reason = one.reason
         assert reason is not None, "what is released has another record"
         return _WITHHELD_DECISION.write(
             (
-                self._static_part(one.entry),
-                self._refusals_part(refusals),
+                self._standing_part(one.entry, refusals),
                 consent_id,
                 _IN_SHADOW if reason is Reason.SHADOW else _NOT_RELEASED,
                 reason,
@@ -161,8 +155,7 @@ class Encoder:
         assert release is not None, "what is released has its fields"
         return _RELEASED_DECISION.write(
             (
-                self._static_part(one.entry),
-                self._refusals_part(release.refusals),
+                self._standing_part(one.entry, release.refusals),
                 one.share_id,
                 release.consent_id,
                 _RELEASED,
@@ -179,48 +172,45 @@ class Encoder:
             )
         )
 
-    def _static_part(self, entry: ProgramEntry) -> bytes:
-        # By identity: an entry is alive as long as it is kept here, so no other can take its number.
-        kept = self._static.get(id(entry))
-        if kept is not None:
-            return kept[1]
-        part = journal_pb2.Decision(
-            program=entry.program,
-            enrolment_id=entry.enrolment_id,
-            contract_id=entry.contract_id,
-            purpose=entry.purpose,  # type: ignore[arg-type]
-            variant=entry.variant,
-            experiment_id=entry.experiment_id,
-            ramp_ppm=entry.ramp_ppm,
-            holdout_ppm=entry.holdout_ppm,
-            dictionary_version=DICTIONARY_VERSION,
-            recipient_id=entry.recipient_id,
-            profile=entry.profile if entry.enrolment_id else "",
-            transports=entry.transports,  # type: ignore[arg-type]
-        ).SerializeToString()
-        _bound(self._static)
-        self._static[id(entry)] = (entry, part)
-        return part
-
-    def _refusals_part(self, refusals: Refusals) -> bytes:
-        if not refusals:
-            return b""
-        kept = self._refusals.get(id(refusals))
-        if kept is not None:
-            return kept[1]
-        part = journal_pb2.Decision(
-            refusals=[
-                journal_pb2.FieldRefusal(field=number, reason=int(reason))  # type: ignore[arg-type]
-                for number, reason in refusals
-            ]
-        ).SerializeToString()
-        _bound(self._refusals)
-        self._refusals[id(refusals)] = (refusals, part)
-        return part
+    def _standing_part(self, entry: ProgramEntry, refusals: Refusals) -> bytes:
+        """What an entry's decisions have in common, and why fields are refused."""
+        # By identity: both are alive as long as they are kept here, so no others can take their numbers.
+        kept = self._standing.get((id(entry), id(refusals)))
+        if kept is None:
+            part = _static_part(entry) + _refusals_part(refusals)
+            _bound(self._standing)
+            kept = self._standing[id(entry), id(refusals)] = (entry, refusals, part)
+        return kept[2]
 
 
-_HEAD = make_writer([(1, "text"), (2, "text"), (0, "raw"), (0, "raw"), (0, "raw")])
-"""v1.EnrichAuthorizationResponse: ids, completeness, assessment, issues."""
+def _static_part(entry: ProgramEntry) -> bytes:
+    return journal_pb2.Decision(
+        program=entry.program,
+        enrolment_id=entry.enrolment_id,
+        contract_id=entry.contract_id,
+        purpose=entry.purpose,  # type: ignore[arg-type]
+        variant=entry.variant,
+        experiment_id=entry.experiment_id,
+        ramp_ppm=entry.ramp_ppm,
+        holdout_ppm=entry.holdout_ppm,
+        dictionary_version=DICTIONARY_VERSION,
+        recipient_id=entry.recipient_id,
+        profile=entry.profile if entry.enrolment_id else "",
+        transports=entry.transports,  # type: ignore[arg-type]
+    ).SerializeToString()
+
+
+def _refusals_part(refusals: Refusals) -> bytes:
+    return journal_pb2.Decision(
+        refusals=[
+            journal_pb2.FieldRefusal(field=number, reason=int(reason))  # type: ignore[arg-type]
+            for number, reason in refusals
+        ]
+    ).SerializeToString()
+
+
+_ANSWER = make_writer([(1, "text"), (2, "text"), (0, "raw"), (0, "raw"), (0, "raw"), (0, "raw")])
+"""v1.EnrichAuthorizationResponse: ids, completeness, assessment, decisions, issues."""
 
 _DECISION = make_writer(
     [(1, "text"), (2, "varint"), (4, "text"), (6, "text"), (7, "varint"), (0, "raw")], _DECISIONS_OF_ANSWER
@@ -228,7 +218,7 @@ _DECISION = make_writer(
 """v1.ProgramDecision of what is shared, in its answer."""
 
 _RELEASED_DECISION = make_writer(
-    [(0, "raw"), (0, "raw"), (2, "text"), (5, "text"), (7, "varint"), (10, "varint"), (15, "varint"),
+    [(0, "raw"), (2, "text"), (5, "text"), (7, "varint"), (10, "varint"), (15, "varint"),
      (16, "varint"), (19, "text"), (20, "varint"), (22, "text"), (23, "bytes"), (24, "bytes"), (26, "varint"),
      (27, "texts")],
     _DECISIONS_OF_RECORD,
@@ -241,7 +231,7 @@ _ELEMENT = make_writer([(1, "text"), (2, "text")], 5)
 
 
 _WITHHELD_DECISION = make_writer(
-    [(0, "raw"), (0, "raw"), (5, "text"), (7, "varint"), (8, "varint"), (10, "varint"), (15, "varint")],
+    [(0, "raw"), (5, "text"), (7, "varint"), (8, "varint"), (10, "varint"), (15, "varint")],
     _DECISIONS_OF_RECORD,
 )
 """storage.v1.Decision of what is withheld, in its record: its static part, its refusals, what changes."""

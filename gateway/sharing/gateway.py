@@ -5,12 +5,12 @@ velocity store is asked once and the journal synced once. What goes wrong with o
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from enrichment.payment import BadRequest, Facts, Payment, make_facts
 from enrichment.reader import Read, make_read
 from enrichment.signals import signals
 from gateway.outcomes.matching import match_keys
+from gateway.programs.arms import global_line
 from gateway.programs.switches import SwitchRunner
 from gateway.programs.table import IssuerEntry, ReleaseTable, make_query
 from gateway.records.journal import JournalReader, JournalWriter
@@ -111,8 +111,9 @@ class Gateway:
         self._stage(batch, "plan", self._plan)
         self._fetch(batch)
         self._stage(batch, "signals", _signals)
-        rules = Rules(batch.table, view, batch.fresh, self._has_key)
-        self._stage(batch, "decide", partial(self._decide, rules=rules))
+        shared = global_line(batch.table.global_salt, batch.table.global_holdout_ppm)
+        batch.rules = Rules(shared, view, batch.fresh, self._has_key)
+        self._stage(batch, "decide", self._decide)
         self._share_sealer.begin()
         self._stage(batch, "seal", self._seal)
         self._stage(batch, "write", self._write)
@@ -251,7 +252,7 @@ class Gateway:
             return False
         return True
 
-    def _decide(self, batch: Batch, work: Work, *, rules: Rules) -> None:
+    def _decide(self, batch: Batch, work: Work) -> None:
         """What may leave, by program. Nothing is decided where the request only asks whether it is well."""
         payment, seen, issuer = work.payment, work.signals, work.issuer
         if payment.validate_only:
@@ -269,7 +270,12 @@ class Gateway:
                 )
             )  # fmt: skip
             work.decided = decide(
-                rules, issuer, query, work.unit_key, duplicate=work.duplicate, withhold=work.item.withhold
+                batch.rules,
+                issuer,
+                query,
+                work.unit_key,
+                duplicate=work.duplicate,
+                withhold=work.item.withhold,
             )
 
     def _seal(self, batch: Batch, work: Work) -> None:
@@ -286,18 +292,15 @@ class Gateway:
 
     def _write(self, batch: Batch, work: Work) -> None:
         """The answer, and the record that has to be durable before it is given."""
-        payment, seen = work.payment, work.signals
+        payment, seen, encoder = work.payment, work.signals, self._encoder
         withhold = work.item.withhold
-        tail = batch.tail if withhold is None else self._tail(batch, withhold)
-        evaluation_id = "" if payment.validate_only else work.evaluation_id
-        work.head = self._encoder.head(payment, seen, evaluation_id, tail)
+        tail = work.tail = batch.tail if withhold is None else self._tail(batch, withhold)
         if payment.validate_only:
-            batch.results[work.index] = work.head
+            batch.results[work.index] = encoder.answer(payment, seen, "", tail, b"")
             return
-        match_key = work.match_keys[0] if work.match_keys else ""
-        work.answer = self._encoder.answer(work.head, work.decided, match_key, batch.expires_at_ms)
-        decisions = self._encoder.decisions(work.decided, work.match_keys, batch.expires_at_ms)
-        work.record = record_of(batch, work, seen, decisions)
+        told, recorded = encoder.decisions(work.decided, work.match_keys, batch.expires_at_ms)
+        work.answer = encoder.answer(payment, seen, work.evaluation_id, tail, told)
+        work.record = record_of(batch, work, seen, recorded)
 
 
 def _signals(batch: Batch, work: Work) -> None:

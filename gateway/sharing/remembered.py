@@ -16,7 +16,7 @@ from gateway.runtime.native import engines
 from issuernetwork.storage.v1 import journal_pb2
 
 WINDOW_MS = 10 * 60 * 1000
-"""How long a repeated request gets the same answer (CONTRACT, idempotency)."""
+"""How long a repeated request gets the same answer."""
 
 SLOTS = 1 << 21
 """Two a request: 10 minutes at 1,700 requests/s, in 48 MiB that never grow. Beyond, the oldest go first."""

@@ -9,12 +9,15 @@ from enrichment.payment import NO_FACTS, Facts, Payment
 from enrichment.signals import Signals
 from gateway.programs.switches import SwitchView
 from gateway.programs.table import IssuerEntry, ReleaseTable
-from gateway.sharing.decide import Decided
+from gateway.sharing.decide import Decided, Rules
 from gateway.sharing.items import Item, Result, Tally
 from gateway.sharing.velocity_port import Touch
 
 NO_SIGNALS: Any = None
 """Of an item that has not come to that stage."""
+
+NO_RULES: Any = None
+"""Of a batch that has not come to that stage."""
 
 
 class Work(MaskedStruct):
@@ -36,7 +39,7 @@ class Work(MaskedStruct):
     match_keys: tuple[str, ...] = ()
     decided: Sequence[Decided] = ()
     evaluation_id: str = ""
-    head: bytes = b""
+    tail: bytes = b""
     answer: bytes = b""
     record: bytes = b""
 
@@ -52,6 +55,7 @@ class Batch:
     tally: Tally
     expires_at_ms: int
     results: list[Result | None]
+    rules: Rules = NO_RULES
     frame: bytes = b""
     tail: bytes = b""
     works: list[Work] = field(default_factory=list)

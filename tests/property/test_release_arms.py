@@ -88,7 +88,7 @@ def test_the_engine_and_its_twin_give_a_unit_the_same_place(salt: bytes, unit_ke
 def test_an_arm_is_its_unit_s_place_against_the_shares_as_fractions(
     unit_place: int, ramp_ppm: int, holdout_ppm: int
 ) -> None:
-    line: Any = arms._line.__wrapped__(b"salt", ramp_ppm, holdout_ppm)
+    line: Any = arms.line_of.__wrapped__(b"salt", ramp_ppm, holdout_ppm)
     part, exposed = Fraction(unit_place, 2**64), 1 - Fraction(holdout_ppm, PPM)
     assert (unit_place >= line.held_out_from) == (part >= exposed)
     assert (unit_place < line.treated_below) == (part < exposed * Fraction(ramp_ppm, PPM))
