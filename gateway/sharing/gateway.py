@@ -110,7 +110,6 @@ class Gateway:
         # Stage by stage over the batch: what one stage needs stays in the processor's caches.
         self._stage(batch, "plan", self._plan)
         self._fetch(batch)
-        self._stage(batch, "signals", _signals)
         shared = global_line(batch.table.global_salt, batch.table.global_holdout_ppm)
         batch.rules = Rules(shared, view, batch.fresh, self._has_key)
         self._stage(batch, "decide", self._decide)
@@ -127,7 +126,7 @@ class Gateway:
             except FAULTS as fault:
                 self._faulted(batch, index, item, "repeat", fault)
         return [
-            result if result is not None else unevaluated(request_id_of(items[index].payload), "internal")
+            result or unevaluated(request_id_of(items[index].payload), "internal")
             for index, result in enumerate(batch.results)
         ]
 
@@ -253,8 +252,10 @@ class Gateway:
         return True
 
     def _decide(self, batch: Batch, work: Work) -> None:
-        """What may leave, by program. Nothing is decided where the request only asks whether it is well."""
-        payment, seen, issuer = work.payment, work.signals, work.issuer
+        """Signals, and by them what may leave, by program. Nothing is decided where the request only asks
+        whether it is well."""
+        payment, issuer = work.payment, work.issuer
+        seen = work.signals = signals(payment, work.facts)
         if payment.validate_only:
             return
         if issuer is None:
@@ -301,10 +302,6 @@ class Gateway:
         told, recorded = encoder.decisions(work.decided, work.match_keys, batch.expires_at_ms)
         work.answer = encoder.answer(payment, seen, work.evaluation_id, tail, told)
         work.record = record_of(batch, work, seen, recorded)
-
-
-def _signals(batch: Batch, work: Work) -> None:
-    work.signals = signals(work.payment, work.facts)
 
 
 def _refusal(bad: BadRequest) -> Refusal:

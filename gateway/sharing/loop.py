@@ -308,9 +308,8 @@ def _items_of(payload: bytes) -> list[bytes]:
 
 
 def _batch_answer(results: list[Result]) -> bytes:
-    answered = [result for result in results if isinstance(result, bytes)]
-    if len(answered) == len(results):
-        return nested(_ITEMS, _RESPONSE_OF_ITEM, answered)
+    if Refusal not in map(type, results):
+        return nested(_ITEMS, _RESPONSE_OF_ITEM, results)  # type: ignore[arg-type]
     return b"".join(
         [
             nested(_ITEMS, _RESPONSE_OF_ITEM, [result])
