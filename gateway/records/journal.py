@@ -15,7 +15,6 @@ FINDINGS = "findings"
 
 GATEWAY_TOPICS = (EVALUATIONS, OUTCOMES)
 FEEDS_TOPICS = (DELIVERIES, RECEIPTS, LABELS)
-MEASURE_TOPICS = (FINDINGS,)
 
 FIRST = -1
 """Position before the first record: `read(..., after=FIRST)` starts at the oldest kept."""

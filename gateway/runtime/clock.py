@@ -3,9 +3,6 @@
 import time
 from typing import NewType, Protocol
 
-PaymentTimeMs = NewType("PaymentTimeMs", int)
-"""UTC epoch milliseconds at which a payment happened, as its sender says: replays make it old."""
-
 WallTimeMs = NewType("WallTimeMs", int)
 """UTC epoch milliseconds of this machine's clock. May jump: never measure a duration with it."""
 

@@ -34,10 +34,6 @@ class _Cursor:
     ready: list[Entry] = field(default_factory=list)
     used: int = 0
 
-    @property
-    def next_to_read(self) -> int:
-        return self.position + len(self.ready) - self.used
-
 
 class FileJournalReader:
     """Implements `JournalReader`. Not for several threads at once: make one each, they cost nothing."""
