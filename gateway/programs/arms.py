@@ -1,10 +1,9 @@
 """Arms of experiments: a unit's place is a keyed hash, so that it is the same on every worker, for good."""
 
-from collections.abc import Callable
 from enum import IntEnum
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from gateway.programs.model import PPM
 from gateway.runtime.native import engines
@@ -40,16 +39,26 @@ class Experimental(Protocol):
     def holdout_ppm(self) -> int: ...
 
 
-class TwinSalt:
-    """A salt taken in, in Python."""
+class Line(Protocol):
+    """The places [0, 2**64) of a salt, cut in two: below `treated_below`, and from `held_out_from` on."""
 
-    __slots__ = ("_state",)
+    def draw(self, unit_key: bytes) -> Arm:
+        """The arm of a unit that is not held out of everything."""
+        ...
 
-    def __init__(self, secret: bytes) -> None:
-        self._state = blake2b(digest_size=8, key=secret)
+
+class TwinLine:
+    """`Line` in Python; the salt is taken in once."""
+
+    __slots__ = ("_state", "held_out_from", "treated_below")
+
+    def __init__(self, salt: bytes, treated_below: int, held_out_from: int) -> None:
+        self._state = blake2b(digest_size=8, key=salt)
+        self.treated_below = treated_below
+        self.held_out_from = held_out_from
 
     def __repr__(self) -> str:
-        return "TwinSalt(****)"
+        return "TwinLine(****)"
 
     def place(self, unit_key: bytes) -> int:
         """64 bits of keyed BLAKE2b (RFC 7693 2.9)."""
@@ -57,39 +66,33 @@ class TwinSalt:
         state.update(unit_key)
         return int.from_bytes(state.digest(), "big")
 
+    def draw(self, unit_key: bytes) -> Arm:
+        unit_place = self.place(unit_key)
+        if unit_place >= self.held_out_from:
+            return HOLDOUT
+        return TREATMENT if unit_place < self.treated_below else PENDING
 
-make_salt: Callable[[bytes], Any] = TwinSalt if engines is None else engines.Salt
 
-
-class Line(NamedTuple):
-    """The places [0, 2**64) of a salt, cut in two: below `treated_below`, and from `held_out_from` on."""
-
-    place: Callable[[bytes], int]
-    treated_below: int
-    held_out_from: int
+def cuts(ramp_ppm: int, holdout_ppm: int) -> tuple[int, int]:
+    """Where a line is cut. No float decides: shares are whole parts per million of 2**64, rounded up, since
+    the first place `u` with u / 2**64 >= share is there."""
+    exposed_ppm = PPM - holdout_ppm
+    return -(-(exposed_ppm * ramp_ppm << 64) // (PPM * PPM)), -(-(exposed_ppm << 64) // PPM)
 
 
 @lru_cache(maxsize=LINES_CACHED)
 def line_of(salt: bytes, ramp_ppm: int, holdout_ppm: int) -> Line:
-    """The line of an experiment. No float decides: shares are whole parts per million of 2**64, rounded up,
-    since the first place `u` with u / 2**64 >= share is there."""
-    exposed_ppm = PPM - holdout_ppm
-    treated_below = -(-(exposed_ppm * ramp_ppm << 64) // (PPM * PPM))
-    return Line(make_salt(salt).place, treated_below, -(-(exposed_ppm << 64) // PPM))
+    """The line of an experiment, by the engine where it is built (native/src/arms.rs)."""
+    treated_below, held_out_from = cuts(ramp_ppm, holdout_ppm)
+    if engines is None:
+        return TwinLine(salt, treated_below, held_out_from)
+    line: Line = engines.Line(salt, treated_below, held_out_from, (TREATMENT, HOLDOUT, PENDING))
+    return line
 
 
 def global_line(global_salt: bytes, global_holdout_ppm: int) -> Line | None:
     """The line of the holdout that all programs share; None where nothing is held out of all."""
     return line_of(global_salt, PPM, global_holdout_ppm) if global_holdout_ppm else None
-
-
-def draw_on(line: Line, unit_key: bytes) -> Arm:
-    """The arm of a unit that is not held out of everything."""
-    place, treated_below, held_out_from = line
-    unit_place = place(unit_key)
-    if unit_place >= held_out_from:
-        return HOLDOUT
-    return TREATMENT if unit_place < treated_below else PENDING
 
 
 def draw(entry: Experimental, unit_key: bytes, global_salt: bytes, global_holdout_ppm: int) -> Arm:
@@ -99,6 +102,6 @@ def draw(entry: Experimental, unit_key: bytes, global_salt: bytes, global_holdou
     turns PENDING into TREATMENT. The global holdout has a salt of its own and wins.
     """
     shared = global_line(global_salt, global_holdout_ppm)
-    if shared is not None and draw_on(shared, unit_key) is HOLDOUT:
+    if shared is not None and shared.draw(unit_key) is HOLDOUT:
         return GLOBAL_HOLDOUT
-    return draw_on(line_of(entry.salt, entry.ramp_ppm, entry.holdout_ppm), unit_key)
+    return line_of(entry.salt, entry.ramp_ppm, entry.holdout_ppm).draw(unit_key)

@@ -145,11 +145,8 @@ class ProgramEntry:
 
     def release(self, query: Query) -> Release | Withhold:
         """Which fields may leave for this payment, or the first reason why none may."""
-        if self._engine is not None:
-            answer: Release | Withhold | None = self._engine(query)
-            if answer is not None:
-                return answer
-        return self.release_by_twin(query)
+        answer: Release | Withhold | None = None if self._engine is None else self._engine(query)
+        return self.release_by_twin(query) if answer is None else answer
 
     def release_by_twin(self, query: Query) -> Release | Withhold:
         """The same in Python: what the engine (native/src/release.rs) answers, and what it leaves."""

@@ -1,8 +1,9 @@
 """Per program: what decides whether data may leave, in the order that arms need. Pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from enrichment.masked import MaskedStruct
 from gateway.programs.arms import (
@@ -10,8 +11,8 @@ from gateway.programs.arms import (
     HOLDOUT,
     PENDING,
     TREATMENT,
+    Arm,
     Line,
-    draw_on,
     line_of,
 )
 from gateway.programs.switches import SwitchView
@@ -47,6 +48,19 @@ class Decided(MaskedStruct):
     elements: tuple[tuple[str, str], ...] = ()
 
 
+class _Standing(NamedTuple):
+    """What stands for an entry as long as a batch is under way."""
+
+    entry: ProgramEntry
+    refused: Decided | None
+    """The decision, where it is the same whatever the payment."""
+
+    release: Callable[[Query], Release | Withhold]
+    has_key: bool
+    draw: Callable[[bytes], Arm]
+    shadow: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What holds for all decisions of one batch. `view` is None, or `fresh` false: policy is stale."""
@@ -57,12 +71,34 @@ class Rules:
     view: SwitchView | None
     fresh: bool
     has_key: KeyCheck
-    keys: dict[str, bool] = field(default_factory=dict)
+    _keys: dict[str, bool] = field(default_factory=dict)
     """What `has_key` said, by recipient."""
 
-    lines: dict[int, Line] = field(default_factory=dict)
-    refused: dict[int, Decided] = field(default_factory=dict)
-    """What stands refused whatever the payment, by the id of its entry: the table outlives the batch."""
+    _standing: dict[int, list[_Standing]] = field(default_factory=dict)
+    """By the id of an issuer's entry: the table outlives the batch."""
+
+    def of(self, issuer: IssuerEntry, view: SwitchView) -> list[_Standing]:
+        """What stands for each program of an issuer."""
+        found = self._standing.get(id(issuer))
+        if found is None:
+            found = self._standing[id(issuer)] = [self._stand(entry, view) for entry in issuer.programs]
+        return found
+
+    def _stand(self, entry: ProgramEntry, view: SwitchView) -> _Standing:
+        reason = view.stopped(entry.program, entry.issuer_id)
+        if reason is None and entry.standing_refusal is not None:
+            reason = entry.standing_refusal.reason
+        if reason is not None:
+            return _Standing(entry, Decided(entry, reason), entry.release, False, _no_arm, False)
+        has_key = self._keys.get(entry.recipient_id)
+        if has_key is None:
+            has_key = self._keys[entry.recipient_id] = self.has_key(entry.recipient_id)
+        line = line_of(entry.salt, entry.ramp_ppm, entry.holdout_ppm)
+        return _Standing(entry, None, entry.release, has_key, line.draw, entry.shadow)
+
+
+def _no_arm(unit_key: bytes) -> Arm:
+    raise AssertionError("what is refused whatever the payment has no arm")
 
 
 def no_program(reason: Reason, issuer_id: str = "") -> Decided:
@@ -91,41 +127,24 @@ def decide(
     view = rules.view
     if view is None or not rules.fresh:
         return [Decided(entry, Reason.POLICY_STALE) for entry in issuer.programs]
-    stops, keys, refused, lines = view.stops, rules.keys, rules.refused, rules.lines
     held_out: bool | None = None
     decided = []
-    for entry in issuer.programs:
-        stopped = view.stopped(entry.program, entry.issuer_id) if stops else None
-        if stopped is not None:
-            decided.append(Decided(entry, stopped))
+    for entry, refused, release_of, has_key, draw, shadow in rules.of(issuer, view):
+        if refused is not None:
+            decided.append(refused)
             continue
-        standing = refused.get(id(entry))
-        if standing is not None:
-            decided.append(standing)
-            continue
-        release = entry.release(query)
+        release = release_of(query)
         if isinstance(release, Withhold):
-            one = Decided(entry, release.reason)
-            if release is entry.standing_refusal:
-                refused[id(entry)] = one
-            decided.append(one)
+            decided.append(Decided(entry, release.reason))
             continue
-        has_key = keys.get(entry.recipient_id)
-        if has_key is None:
-            has_key = keys[entry.recipient_id] = rules.has_key(entry.recipient_id)
         if not has_key:
             decided.append(Decided(entry, Reason.KEY_UNAVAILABLE, release=release))
             continue
         # Consent, key and quality allow it: from here on the arm is drawn and kept, whatever fails.
         if held_out is None:
-            held_out = rules.shared is not None and draw_on(rules.shared, unit_key) is HOLDOUT
-        arm = GLOBAL_HOLDOUT
-        if not held_out:
-            line = lines.get(id(entry))
-            if line is None:
-                line = lines[id(entry)] = line_of(entry.salt, entry.ramp_ppm, entry.holdout_ppm)
-            arm = draw_on(line, unit_key)
-        if entry.shadow:
+            held_out = rules.shared is not None and rules.shared.draw(unit_key) is HOLDOUT
+        arm = GLOBAL_HOLDOUT if held_out else draw(unit_key)
+        if shadow:
             reason: Reason | None = _SHADOW
         elif arm is TREATMENT:
             reason = withhold

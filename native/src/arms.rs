@@ -1,26 +1,53 @@
-//! A unit's place under a salt: what `place` of gateway/programs/arms.py gives.
+//! A unit's arm by its place under a salt: the twin of `TwinLine` in gateway/programs/arms.py.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::mac_keyed::Keyed;
 
-/// `Salt(secret)`, taken in once; `place(unit_key)` is a number of 64 bits.
+/// `Line(salt, treated_below, held_out_from, (treatment, holdout, pending))`; `draw(unit_key)` is one of the three.
 #[pyclass(frozen, module = "ein_native")]
-pub struct Salt(Keyed<8>);
+pub struct Line {
+    salt: Keyed<8>,
+    /// Wider than a place: behind the last one is a cut too.
+    treated_below: u128,
+    held_out_from: u128,
+    treatment: Py<PyAny>,
+    holdout: Py<PyAny>,
+    pending: Py<PyAny>,
+}
 
 #[pymethods]
-impl Salt {
+impl Line {
     #[new]
-    fn new(secret: &[u8]) -> PyResult<Self> {
-        Keyed::new(secret, &[]).map(Self).map_err(|_| PyValueError::new_err("a salt is not empty"))
+    fn new(
+        salt: &[u8],
+        treated_below: u128,
+        held_out_from: u128,
+        arms: (Py<PyAny>, Py<PyAny>, Py<PyAny>),
+    ) -> PyResult<Self> {
+        let salt = Keyed::new(salt, &[]).map_err(|_| PyValueError::new_err("a salt is not empty"))?;
+        let (treatment, holdout, pending) = arms;
+        Ok(Self { salt, treated_below, held_out_from, treatment, holdout, pending })
     }
 
     fn place(&self, unit_key: &[u8]) -> u64 {
-        u64::from_be_bytes(self.0.digest(&[unit_key]))
+        u64::from_be_bytes(self.salt.digest(&[unit_key]))
+    }
+
+    fn draw(&self, py: Python<'_>, unit_key: &[u8]) -> Py<PyAny> {
+        let place = u128::from(self.place(unit_key));
+        let arm = if place >= self.held_out_from {
+            &self.holdout
+        } else if place < self.treated_below {
+            &self.treatment
+        } else {
+            &self.pending
+        };
+        arm.clone_ref(py)
     }
 
     fn __repr__(&self) -> &'static str {
-        "Salt(****)"
+        "Line(****)"
     }
 }

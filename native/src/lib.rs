@@ -28,7 +28,7 @@ mod writer;
 fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PanicException", module.py().get_type::<PanicException>())?;
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
-    module.add_class::<arms::Salt>()?;
+    module.add_class::<arms::Line>()?;
     module.add_class::<reader::Reader>()?;
     module.add_class::<writer::Writer>()?;
     module.add_function(wrap_pyfunction!(json::json, module)?)?;

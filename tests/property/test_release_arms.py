@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.programs import arms
-from gateway.programs.arms import Arm, TwinSalt, draw
+from gateway.programs.arms import Arm, TwinLine, draw
 from gateway.programs.model import PPM
 from gateway.programs.table import program_salt
 from gateway.runtime.native import engines
@@ -81,14 +81,33 @@ def test_two_programs_with_one_salt_version_draw_independently() -> None:
 @pytest.mark.skipif(engines is None, reason="the engines of native/ are not built here")
 @given(st.binary(min_size=1, max_size=64), st.binary(max_size=300))
 def test_the_engine_and_its_twin_give_a_unit_the_same_place(salt: bytes, unit_key: bytes) -> None:
-    assert engines.Salt(salt).place(unit_key) == TwinSalt(salt).place(unit_key)
+    line = engines.Line(salt, 0, 0, tuple(Arm)[:3])
+    assert line.place(unit_key) == TwinLine(salt, 0, 0).place(unit_key)
+
+
+@pytest.mark.skipif(engines is None, reason="the engines of native/ are not built here")
+@given(st.binary(min_size=1, max_size=8), PARTS, PARTS)
+def test_the_engine_and_its_twin_draw_the_same_arms(salt: bytes, ramp_ppm: int, holdout_ppm: int) -> None:
+    twin = TwinLine(salt, *arms.cuts(ramp_ppm, holdout_ppm))
+    engine = arms.line_of.__wrapped__(salt, ramp_ppm, holdout_ppm)
+    for unit_key in units(50, "card"):
+        assert engine.draw(unit_key) is twin.draw(unit_key)
+
+
+@pytest.mark.skipif(engines is None, reason="the engines of native/ are not built here")
+@given(st.binary(max_size=20), st.sampled_from([-1, 0, 1]), st.sampled_from([-1, 0, 1]))
+def test_both_cut_a_line_at_the_same_place(unit_key: bytes, treated: int, held_out: int) -> None:
+    place = TwinLine(b"salt", 0, 0).place(unit_key)
+    ends = min(max(place + treated, 0), 2**64), min(max(place + held_out, 0), 2**64)
+    engine = engines.Line(b"salt", *ends, (Arm.TREATMENT, Arm.HOLDOUT, Arm.PENDING))
+    assert engine.draw(unit_key) is TwinLine(b"salt", *ends).draw(unit_key)
 
 
 @given(st.integers(0, 2**64 - 1), PARTS, PARTS)
 def test_an_arm_is_its_unit_s_place_against_the_shares_as_fractions(
     unit_place: int, ramp_ppm: int, holdout_ppm: int
 ) -> None:
-    line: Any = arms.line_of.__wrapped__(b"salt", ramp_ppm, holdout_ppm)
+    treated_below, held_out_from = arms.cuts(ramp_ppm, holdout_ppm)
     part, exposed = Fraction(unit_place, 2**64), 1 - Fraction(holdout_ppm, PPM)
-    assert (unit_place >= line.held_out_from) == (part >= exposed)
-    assert (unit_place < line.treated_below) == (part < exposed * Fraction(ramp_ppm, PPM))
+    assert (unit_place >= held_out_from) == (part >= exposed)
+    assert (unit_place < treated_below) == (part < exposed * Fraction(ramp_ppm, PPM))
