@@ -4,7 +4,9 @@ plan -> fetch -> signals -> release -> draw -> seal -> append -> answer, in stag
 velocity store is asked once and the journal synced once. What goes wrong with one item stays with it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import length_hint
+from typing import TypeVar
 
 from enrichment.payment import BadRequest, Facts, Payment, make_facts
 from enrichment.reader import Read, make_read
@@ -39,6 +41,8 @@ from gateway.sharing.seal import ShareSealer
 from gateway.sharing.velocity_port import Counts, VelocityStore
 from gateway.sharing.work import Batch, Work
 from issuernetwork.v1 import common_pb2, enrichment_pb2
+
+_Entry = TypeVar("_Entry")
 
 _UNIT_KINDS = {1: "par", 2: "pan", 3: "card_ref", 4: "network_token"}
 _CHANGED_BODY = Refusal(
@@ -102,11 +106,7 @@ class Gateway:
         batch.frame = frame_of(batch)
         batch.tail = self._tail(batch, None)
         tally.items += len(items)
-        for index, item in enumerate(items):
-            try:
-                self._admit(batch, index, item)
-            except FAULTS as fault:
-                self._faulted(batch, index, item, "plan", fault)
+        self._admit_all(batch, items)
         # Stage by stage over the batch: what one stage needs stays in the processor's caches.
         self._stage(batch, "plan", self._plan)
         self._fetch(batch)
@@ -130,17 +130,15 @@ class Gateway:
             for index, result in enumerate(batch.results)
         ]
 
-    def _stage(self, batch: Batch, name: str, step: Callable[[Batch, Work], None]) -> None:
-        """One step for each item. A fault stays with its item, which leaves the batch with it."""
-        faulted = set()
-        for work in batch.works:
-            try:
-                step(batch, work)
-            except FAULTS as fault:
-                self._faulted(batch, work.index, work.item, name, fault)
-                faulted.add(work.index)
+    def _stage(self, batch: Batch, name: str, step: Callable[[Batch, Iterator[Work]], None]) -> None:
+        """One step over all works. A fault stays with its work, which leaves the batch with it."""
+        works, faulted = batch.works, set()
+        for at, fault in _faults(works, lambda rest: step(batch, rest)):
+            work = works[at]
+            self._faulted(batch, work.index, work.item, name, fault)
+            faulted.add(at)
         if faulted:
-            batch.works = [work for work in batch.works if work.index not in faulted]
+            batch.works = [work for at, work in enumerate(works) if at not in faulted]
 
     def _faulted(self, batch: Batch, index: int, item: Item, stage: str, fault: BaseException) -> None:
         """Fail open for the payment: an answer without anything shared, and no word of the fault in it."""
@@ -149,51 +147,57 @@ class Gateway:
         batch.results[index] = unevaluated(request_id_of(item.payload), "internal")
         self._on_fault(stage, fault)
 
-    def _admit(self, batch: Batch, index: int, item: Item) -> None:
-        """Checks one item, and finds repeats of earlier ones."""
-        payload, tally = item.payload, batch.tally
-        if item.withhold is Reason.OVERLOADED:
-            tally.degraded += 1
-            batch.results[index] = unevaluated(request_id_of(payload), "overloaded")
-            return
-        try:
-            payment = self._read(payload, batch.now_ms)
-        except Exception:  # the parser's own text could hold what was sent
-            tally.refused += 1
-            batch.results[index] = _NO_MESSAGE
-            return
-        if isinstance(payment, BadRequest):
-            tally.refused += 1
-            batch.results[index] = _refusal(payment)
-            return
-        work = Work(index, item, payment)
-        if payment.validate_only:
-            batch.works.append(work)
-            return
-        digest = self._digest(payload)
-        key, work.attempt_key, earlier, seen = self._look(
-            item.sender_id, payment.payment_intent_id, payment.attempt_no, payment.request_id, batch.now_ms
-        )
-        original = batch.first.get(key)
-        if original is not None:
-            tally.repeated += 1
-            if original.digest == digest:
-                batch.repeats.append((index, original))
-            else:
-                batch.results[index] = _CHANGED_BODY
-            return
-        if earlier is not None:
-            tally.repeated += 1
-            if earlier.digest == digest:
-                batch.again.append((index, item, payment, earlier.answer))
-            else:
-                batch.results[index] = _CHANGED_BODY
-            return
-        work.request_key, work.digest = key, digest
-        work.duplicate = seen or work.attempt_key in batch.attempts
-        batch.first[key] = work
-        batch.attempts.add(work.attempt_key)
-        batch.works.append(work)
+    def _admit_all(self, batch: Batch, items: Sequence[Item]) -> None:
+        for index, fault in _faults(items, lambda rest: self._admit(batch, items, rest)):
+            self._faulted(batch, index, items[index], "plan", fault)
+
+    def _admit(self, batch: Batch, items: Sequence[Item], rest: Iterator[Item]) -> None:
+        """Checks items, and finds repeats of earlier ones."""
+        tally, results, works, now_ms = batch.tally, batch.results, batch.works, batch.now_ms
+        first, attempts = batch.first, batch.attempts
+        read, digest_of, look = self._read, self._digest, self._look
+        for index, item in enumerate(rest, len(items) - length_hint(rest)):
+            sender_id, payload, withhold = item
+            if withhold is Reason.OVERLOADED:
+                tally.degraded += 1
+                results[index] = unevaluated(request_id_of(payload), "overloaded")
+                continue
+            try:
+                payment = read(payload, now_ms)
+            except Exception:  # the parser's own text could hold what was sent
+                tally.refused += 1
+                results[index] = _NO_MESSAGE
+                continue
+            if isinstance(payment, BadRequest):
+                tally.refused += 1
+                results[index] = _refusal(payment)
+                continue
+            if payment.validate_only:
+                works.append(Work(index, item, payment))
+                continue
+            digest = digest_of(payload)
+            key, attempt_key, earlier, seen = look(
+                sender_id, payment.payment_intent_id, payment.attempt_no, payment.request_id, now_ms
+            )
+            original = first.get(key)
+            if original is not None:
+                tally.repeated += 1
+                if original.digest == digest:
+                    batch.repeats.append((index, original))
+                else:
+                    results[index] = _CHANGED_BODY
+                continue
+            if earlier is not None:
+                tally.repeated += 1
+                if earlier.digest == digest:
+                    batch.again.append((index, item, payment, earlier.answer))
+                else:
+                    results[index] = _CHANGED_BODY
+                continue
+            duplicate = seen or attempt_key in attempts
+            work = first[key] = Work(index, item, payment, digest, key, attempt_key, duplicate)
+            attempts.add(attempt_key)
+            works.append(work)
 
     def _again(self, batch: Batch, payment: Payment, answer: bytes) -> bytes:
         """The answer of the earlier request. What was stopped since does not leave a second time."""
@@ -216,20 +220,22 @@ class Gateway:
             or view.stopped(program, issuer.issuer_id) is not None
         )
 
-    def _plan(self, batch: Batch, work: Work) -> None:
+    def _plan(self, batch: Batch, works: Iterator[Work]) -> None:
         """Pseudonyms stand for what is counted and clustered by, and the issuer is found."""
-        payment = work.payment
-        source, unit = payment.unit
-        work.unit_source = source
-        work.unit_key, velocity_keys, work.evaluation_id = self._names(
-            work.item.sender_id, source, _UNIT_KINDS[source], unit, payment.merchant_id, payment.ip,
-            payment.device_id, payment.payment_intent_id, payment.attempt_no, payment.request_id,
-        )  # fmt: skip
-        work.issuer = batch.table.issuer_of(payment.iin)
-        if not (work.duplicate or payment.validate_only):
-            work.velocity_keys = velocity_keys
-            batch.asked.append(work)
-            batch.touches.append((payment.initiated_at_ms, velocity_keys))
+        names, issuer_of, asked, touches = self._names, batch.table.issuer_of, batch.asked, batch.touches
+        for work in works:
+            payment = work.payment
+            source, unit = payment.unit
+            work.unit_source = source
+            work.unit_key, velocity_keys, work.evaluation_id = names(
+                work.item.sender_id, source, _UNIT_KINDS[source], unit, payment.merchant_id, payment.ip,
+                payment.device_id, payment.payment_intent_id, payment.attempt_no, payment.request_id,
+            )  # fmt: skip
+            work.issuer = issuer_of(payment.iin)
+            if not (work.duplicate or payment.validate_only):
+                work.velocity_keys = velocity_keys
+                asked.append(work)
+                touches.append((payment.initiated_at_ms, velocity_keys))
 
     def _fetch(self, batch: Batch) -> None:
         """One round trip for the batch. Without an answer the payments go on without velocity."""
@@ -251,57 +257,82 @@ class Gateway:
             return False
         return True
 
-    def _decide(self, batch: Batch, work: Work) -> None:
+    def _decide(self, batch: Batch, works: Iterator[Work]) -> None:
         """Signals, and by them what may leave, by program. Nothing is decided where the request only asks
         whether it is well."""
-        payment, issuer = work.payment, work.issuer
-        seen = work.signals = signals(payment, work.facts)
-        if payment.validate_only:
-            return
-        if issuer is None:
-            work.decided = [no_program(Reason.UNKNOWN_ISSUER)]
-        elif not issuer.programs:
-            work.decided = [no_program(Reason.NOT_ENROLLED, issuer.issuer_id)]
-        else:
-            query = make_query(
-                (
-                    payment.cardholder_region, payment.merchant_id, payment.platform_id, payment.channel,
-                    payment.mcc, payment.amount_minor, payment.merchant_country, seen.mask,
-                    seen.below_quality, batch.now_ms, False,
+        rules, now_ms = batch.rules, batch.now_ms
+        for work in works:
+            payment, issuer = work.payment, work.issuer
+            seen = work.signals = signals(payment, work.facts)
+            if payment.validate_only:
+                continue
+            if issuer is None:
+                work.decided = [no_program(Reason.UNKNOWN_ISSUER)]
+            elif not issuer.programs:
+                work.decided = [no_program(Reason.NOT_ENROLLED, issuer.issuer_id)]
+            else:
+                query = make_query(
+                    (
+                        payment.cardholder_region, payment.merchant_id, payment.platform_id, payment.channel,
+                        payment.mcc, payment.amount_minor, payment.merchant_country, seen.mask,
+                        seen.below_quality, now_ms, False,
+                    )
+                )  # fmt: skip
+                work.decided = decide(
+                    rules,
+                    issuer,
+                    query,
+                    work.unit_key,
+                    duplicate=work.duplicate,
+                    withhold=work.item.withhold,
                 )
-            )  # fmt: skip
-            work.decided = decide(
-                batch.rules,
-                issuer,
-                query,
-                work.unit_key,
-                duplicate=work.duplicate,
-                withhold=work.item.withhold,
-            )
 
-    def _seal(self, batch: Batch, work: Work) -> None:
+    def _seal(self, batch: Batch, works: Iterator[Work]) -> None:
         """Seals what is released, with the keys that its recipient finds it by; then the PAN is dropped."""
-        for one in work.decided:
-            if one.reason is None:
-                work.match_keys = match_keys(work.payment)
-                self._share_sealer.seal(work, work.signals)
-                break
-        work.payment.drop_pan()
+        seal = self._share_sealer.seal
+        for work in works:
+            for one in work.decided:
+                if one.reason is None:
+                    work.match_keys = match_keys(work.payment)
+                    seal(work, work.signals)
+                    break
+            work.payment.drop_pan()
 
     def _tail(self, batch: Batch, withhold: Reason | None) -> bytes:
         return self._encoder.tail(batch.table.version, "" if withhold is None else _DEGRADED_TEXT[withhold])
 
-    def _write(self, batch: Batch, work: Work) -> None:
-        """The answer, and the record that has to be durable before it is given."""
-        payment, seen, encoder = work.payment, work.signals, self._encoder
-        withhold = work.item.withhold
-        tail = work.tail = batch.tail if withhold is None else self._tail(batch, withhold)
-        if payment.validate_only:
-            batch.results[work.index] = encoder.answer(payment, seen, "", tail, b"")
+    def _write(self, batch: Batch, works: Iterator[Work]) -> None:
+        """Answers, and the records that have to be durable before they are given."""
+        encoder = self._encoder
+        decisions, answer, expires_at_ms = encoder.decisions, encoder.answer, batch.expires_at_ms
+        for work in works:
+            payment, seen, withhold = work.payment, work.signals, work.item.withhold
+            tail = work.tail = batch.tail if withhold is None else self._tail(batch, withhold)
+            if payment.validate_only:
+                batch.results[work.index] = answer(payment, seen, "", tail, b"")
+                continue
+            told, recorded = decisions(work.decided, work.match_keys, expires_at_ms)
+            work.answer = answer(payment, seen, work.evaluation_id, tail, told)
+            work.record = record_of(batch, work, seen, recorded)
+
+
+def _faults(
+    entries: Sequence[_Entry], step: Callable[[Iterator[_Entry]], None]
+) -> Iterator[tuple[int, BaseException]]:
+    """Runs a step that loops over entries. Where it fails with one in hand, says which, and goes on behind it."""
+    rest = iter(entries)
+    failed = -1
+    while True:
+        try:
+            step(rest)
+        except FAULTS as fault:
+            in_hand = len(entries) - length_hint(rest) - 1
+            if in_hand <= failed:
+                raise  # it took none: it would fail for ever
+            failed, found = in_hand, fault
+        else:
             return
-        told, recorded = encoder.decisions(work.decided, work.match_keys, batch.expires_at_ms)
-        work.answer = encoder.answer(payment, seen, work.evaluation_id, tail, told)
-        work.record = record_of(batch, work, seen, recorded)
+        yield failed, found
 
 
 def _refusal(bad: BadRequest) -> Refusal:

@@ -9,6 +9,7 @@ import pytest
 from joserfc import jwe
 from joserfc.jwk import ECKey
 
+from enrichment.payment import Payment
 from gateway.records.journal import JournalUnavailable, JournalUndetermined
 from gateway.records.reasons import Reason
 from gateway.runtime.native import FAULTS
@@ -16,6 +17,8 @@ from gateway.sharing import gateway as gateway_module
 from gateway.sharing.gateway import Gateway
 from gateway.sharing.items import ALREADY_EXISTS, INVALID_ARGUMENT, Refusal, Tally
 from gateway.sharing.record import record_of
+from gateway.sharing.remembered import Remembered
+from gateway.sharing.work import Work
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import common_pb2
 from tests.kit.payments import HARBOR, LAKESIDE, MERIDIAN, NORTHGATE, payment
@@ -246,27 +249,54 @@ def test_validate_only_leaves_no_trace() -> None:
     assert kit.velocity.attempts == 0
 
 
+def fail_at(stage: str, bad: set[str], raised: type[BaseException], patch: pytest.MonkeyPatch) -> None:
+    """Makes what a stage calls fail with the payments of these request ids."""
+    owner, name = {
+        "admit": (Remembered, "look"),
+        "plan": (Payment, "unit"),
+        "decide": (gateway_module, "signals"),
+        "seal": (Payment, "drop_pan"),
+        "write": (gateway_module, "record_of"),
+    }[stage]
+    run = getattr(owner, name)
+
+    def failing(*args: Any) -> Any:
+        ids = {arg for arg in args if isinstance(arg, str)} | {
+            getattr(arg, "payment", arg).request_id for arg in args if isinstance(arg, Payment | Work)
+        }
+        if ids & bad:
+            raise raised(f"bad pan {args}")
+        return run.fget(*args) if isinstance(run, property) else run(*args)
+
+    patch.setattr(owner, name, property(failing) if isinstance(run, property) else failing)
+
+
 @pytest.mark.parametrize("raised", FAULTS, ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("stage", ["_plan", "_decide", "_seal", "_write"])
-def test_a_fault_in_one_item_degrades_that_answer_alone(
-    stage: str, raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("bad", [{1}, {0, 1}, {3}, {0, 2}, {0, 1, 2, 3}], ids=str)
+@pytest.mark.parametrize("stage", ["admit", "plan", "decide", "seal", "write"])
+def test_faults_in_items_degrade_their_answers_alone(
+    stage: str, bad: set[int], raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fail_at(stage, {f"p-r-{n}" for n in bad}, raised, monkeypatch)
     kit = Kit()
-    run = getattr(Gateway, stage)
-
-    def failing(self: Gateway, batch: Any, work: Any, **more: Any) -> None:
-        if work.payment.request_id == "p-r-1":
-            raise raised(f"bad pan {work.payment.card_ref}")
-        run(self, batch, work, **more)
-
-    monkeypatch.setattr(Gateway, stage, failing)
     tally = Tally()
-    results = kit.results(*requests(3), tally=tally)
-    bad = parsed(results[1])
-    assert (bad.request_id, bad.degraded_reason, len(bad.decisions)) == ("p-r-1", "internal", 0)
+    results = kit.results(*requests(4), tally=tally)
+    for n, result in enumerate(results):
+        answer = parsed(result)
+        assert answer.request_id == f"p-r-{n}"
+        assert (answer.degraded_reason, len(answer.decisions) == 0) == (
+            ("internal", True) if n in bad else ("", False)
+        )
     assert b"bad pan" not in b"".join(r for r in results if isinstance(r, bytes))
-    assert len(kit.journal.payloads) == 2
-    assert tally.faults == 1
+    assert len(kit.journal.payloads) == 4 - len(bad)
+    assert tally.faults == len(bad)
+
+
+def test_a_stage_that_fails_without_an_item_in_hand_ends_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    kit = Kit()
+    monkeypatch.setattr(Gateway, "_plan", lambda self, batch, works: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        kit.results(*requests(2))
 
 
 def test_without_the_velocity_store_the_payments_go_on_and_say_what_is_missing() -> None:
