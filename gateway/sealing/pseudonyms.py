@@ -54,6 +54,10 @@ class Pseudonyms:
     def __repr__(self) -> str:
         return "Pseudonyms(****)"
 
+    def card_tokens(self, recipient_id: str, epoch: int) -> Callable[[str], str]:
+        """Makes the tokens of one recipient and epoch, as `card_token` does."""
+        return self._tokens(recipient_id, epoch).card_token
+
     def card_token(self, recipient_id: str, epoch: int, pan: str) -> str:
         """The recipient's own pseudonym of the whole PAN for one epoch; 26 letters."""
         return self._tokens(recipient_id, epoch).card_token(pan)

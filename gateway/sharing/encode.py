@@ -35,6 +35,7 @@ _UNDETERMINED = common_pb2.SHARE_STATUS_UNDETERMINED
 _RELEASED = journal_pb2.DECISION_OUTCOME_RELEASED
 _NOT_RELEASED = journal_pb2.DECISION_OUTCOME_WITHHELD
 _IN_SHADOW = journal_pb2.DECISION_OUTCOME_SHADOW
+_SHADOW = Reason.SHADOW
 _FULL = enrichment_pb2.COMPLETENESS_FULL
 _DEGRADED = enrichment_pb2.COMPLETENESS_DEGRADED
 
@@ -89,23 +90,38 @@ class Encoder:
         """The decisions as fields of the answer, and as fields of the record."""
         told, recorded = [], []
         match_key = match_keys[0] if match_keys else ""
+        standing, withheld = self._standing, self._withheld
         for one in decided:
-            entry, reason, release = one.entry, one.reason, one.release
-            if reason is None:
-                elements = _elements(one) if one.elements else b""
-                told.append(
-                    _DECISION.write(
-                        (entry.program, _SHARED, one.share_id, match_key, expires_at_ms, elements)
+            entry, reason = one.entry, one.reason
+            if reason is not None:
+                kept = withheld.get((id(entry), reason)) or self._keep(entry, reason)
+                told.append(kept[1])
+                if one.release is None:
+                    recorded.append(kept[2])
+                    continue
+            assert one.release is not None, "what is released has its fields"
+            mask, refusals, consent_id = one.release
+            _, _, part = standing.get((id(entry), id(refusals))) or self._stand(entry, refusals)
+            if reason is not None:
+                outcome = _IN_SHADOW if reason is _SHADOW else _NOT_RELEASED
+                recorded.append(
+                    _WITHHELD_DECISION.write((part, consent_id, outcome, reason, one.arm, one.eligible))
+                )
+                continue
+            share_id, card_token = one.share_id, one.card_token
+            elements = _elements(one) if one.elements else b""
+            told.append(
+                _DECISION.write((entry.program, _SHARED, share_id, match_key, expires_at_ms, elements))
+            )
+            recorded.append(
+                _RELEASED_DECISION.write(
+                    (
+                        part, share_id, consent_id, _RELEASED, one.arm, True, mask, card_token,
+                        TOKEN_EPOCH if card_token else 0, one.recipient_kid, one.payload_sha256, one.sealed,
+                        expires_at_ms, match_keys,
                     )
                 )
-                recorded.append(self._released_record(one, match_keys, expires_at_ms))
-                continue
-            kept = self._withheld.get((id(entry), reason)) or self._keep(entry, reason)
-            told.append(kept[1])
-            if release is None:
-                recorded.append(kept[2])
-            else:
-                recorded.append(self._withheld_record(one, release.consent_id, release.refusals))
+            )  # fmt: skip
         return b"".join(told), b"".join(recorded)
 
     def unshared(self, decided: Sequence[Decided], instead: Reason | None) -> bytes:
@@ -129,58 +145,21 @@ class Encoder:
             public_reason=PUBLIC[reason],  # type: ignore[arg-type]
         )
         told = delimited(tag(_DECISIONS_OF_ANSWER), decision.SerializeToString())
+        _, _, part = self._stand(entry, ())
+        recorded = _WITHHELD_DECISION.write((part, "", _IN_SHADOW if reason is _SHADOW else _NOT_RELEASED, reason, 0, False))
         _bound(self._withheld)
         # By identity: an entry lives as long as it is kept here, so that no other takes its number.
-        kept = self._withheld[id(entry), reason] = (
-            entry, told, self._withheld_record(Decided(entry, reason), "", ()),
-        )  # fmt: skip
+        kept = self._withheld[id(entry), reason] = entry, told, recorded
         return kept
 
-    def _withheld_record(self, one: Decided, consent_id: str, refusals: Refusals) -> bytes:
-        reason = one.reason
-        assert reason is not None, "what is released has another record"
-        return _WITHHELD_DECISION.write(
-            (
-                self._standing_part(one.entry, refusals),
-                consent_id,
-                _IN_SHADOW if reason is Reason.SHADOW else _NOT_RELEASED,
-                reason,
-                one.arm,
-                one.eligible,
-            )
-        )
-
-    def _released_record(self, one: Decided, match_keys: tuple[str, ...], expires_at_ms: int) -> bytes:
-        release = one.release
-        assert release is not None, "what is released has its fields"
-        return _RELEASED_DECISION.write(
-            (
-                self._standing_part(one.entry, release.refusals),
-                one.share_id,
-                release.consent_id,
-                _RELEASED,
-                one.arm,
-                True,
-                release.mask,
-                one.card_token,
-                TOKEN_EPOCH if one.card_token else 0,
-                one.recipient_kid,
-                one.payload_sha256,
-                one.sealed,
-                expires_at_ms,
-                match_keys,
-            )
-        )
-
-    def _standing_part(self, entry: ProgramEntry, refusals: Refusals) -> bytes:
+    def _stand(self, entry: ProgramEntry, refusals: Refusals) -> tuple[ProgramEntry, Refusals, bytes]:
         """What an entry's decisions have in common, and why fields are refused."""
+        _bound(self._standing)
         # By identity: both are alive as long as they are kept here, so no others can take their numbers.
-        kept = self._standing.get((id(entry), id(refusals)))
-        if kept is None:
-            part = _static_part(entry) + _refusals_part(refusals)
-            _bound(self._standing)
-            kept = self._standing[id(entry), id(refusals)] = (entry, refusals, part)
-        return kept[2]
+        kept = self._standing[id(entry), id(refusals)] = (
+            entry, refusals, _static_part(entry) + _refusals_part(refusals),
+        )  # fmt: skip
+        return kept
 
 
 def _static_part(entry: ProgramEntry) -> bytes:

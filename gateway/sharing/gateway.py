@@ -294,7 +294,7 @@ class Gateway:
             for one in work.decided:
                 if one.reason is None:
                     work.match_keys = match_keys(work.payment)
-                    seal(work, work.signals)
+                    seal(work)
                     break
             work.payment.drop_pan()
 

@@ -1,5 +1,6 @@
 """What is released is encrypted to its recipient at once: no clear personal datum reaches our own disk."""
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from enrichment.fields import FIELDS
@@ -34,34 +35,51 @@ class _Standing(NamedTuple):
     """(target, field number) of what may stand in the authorization message."""
 
 
+class _Recipient(NamedTuple):
+    """What a batch has for one recipient: a content key, and how its tokens are made."""
+
+    held: Held
+    card_token: Callable[[str], str]
+
+
 class ShareSealer:
     """Seals the released decisions of one payment."""
 
-    __slots__ = ("_held", "_pseudonyms", "_scores", "_sealer", "_standing")
+    __slots__ = ("_pseudonyms", "_recipients", "_scores", "_sealer", "_standing")
 
     def __init__(self, pseudonyms: Pseudonyms, sealer: Sealer) -> None:
         self._pseudonyms = pseudonyms
         self._sealer = sealer
-        self._held: dict[str, Held] = {}
+        self._recipients: dict[str, _Recipient] = {}
         self._scores: dict[tuple[int, int], tuple[Assessment, bytes]] = {}
         self._standing: dict[int, _Standing] = {}
 
     def begin(self) -> None:
         """Recipients' keys are looked at anew for each batch."""
-        self._held.clear()
+        self._recipients.clear()
 
-    def seal(self, work: Work, seen: Signals) -> None:
-        payment = work.payment
-        token = ""
-        token_of = ""
+    def seal(self, work: Work) -> None:
+        """Fills in what is released. What has no key any more is withheld."""
+        payment, seen = work.payment, work.signals
+        digits = "" if payment.pan is None else payment.pan.digits()
+        matching = {"keys": work.match_keys, "attempted_at_ms": payment.initiated_at_ms}
+        token = token_of = ""
         for one in work.decided:
-            if one.reason is not None or one.release is None:
+            if one.reason is not None:
                 continue
-            entry, mask = one.entry, one.release.mask
+            assert one.release is not None, "what is released has its fields"
+            entry, (mask, _, _) = one.entry, one.release
             recipient_id = entry.recipient_id
-            if token_of != recipient_id and payment.pan is not None:
-                token_of = recipient_id
-                token = self._pseudonyms.card_token(token_of, TOKEN_EPOCH, payment.pan.digits())
+            recipient = self._recipients.get(recipient_id)
+            if recipient is None or recipient.held.messages_left <= 0:
+                try:
+                    recipient = self._recipient(recipient_id)
+                except KeyUnavailable:
+                    one.reason = Reason.KEY_UNAVAILABLE  # after the draw: it stays in its arm
+                    continue
+            held, card_token = recipient
+            if digits and token_of != recipient_id:
+                token, token_of = card_token(digits), recipient_id
             share_id = self._pseudonyms.share_id(
                 work.item.sender_id, payment.payment_intent_id, payment.attempt_no, entry.program
             )
@@ -74,17 +92,10 @@ class ShareSealer:
                 routing,
                 token,
                 TOKEN_EPOCH if token else 0,
-                {"keys": work.match_keys, "attempted_at_ms": payment.initiated_at_ms},
+                matching,
                 seen.named(mask ^ scored),
                 score,
             )
-            held = self._held.get(recipient_id)
-            if held is None or held.messages_left <= 0:
-                try:
-                    held = self._held[recipient_id] = self._sealer.held(recipient_id)
-                except KeyUnavailable:
-                    one.reason = Reason.KEY_UNAVAILABLE  # after the draw: it stays in its arm
-                    continue
             one.sealed, one.payload_sha256 = held.seal_hashed(body)
             one.recipient_kid = held.recipient_key.kid
             one.share_id, one.card_token = share_id, token
@@ -96,6 +107,12 @@ class ShareSealer:
                         if mask >> number & 1
                     ]
                 )
+
+    def _recipient(self, recipient_id: str) -> _Recipient:
+        made = self._recipients[recipient_id] = _Recipient(
+            self._sealer.held(recipient_id), self._pseudonyms.card_tokens(recipient_id, TOKEN_EPOCH)
+        )
+        return made
 
     def _stand(self, entry: ProgramEntry) -> _Standing:
         in_message = entry.message_elements if _MESSAGE in entry.transports else ()
