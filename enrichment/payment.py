@@ -148,6 +148,9 @@ class Payment(MaskedStruct):
     presence: int = PRESENCE_UNKNOWN
     """Mask of the fields that are there and plainly fit to be shared, where the engine says so."""
 
+    written: bytes = b""
+    """A message of the fields that the reader was asked to write, where the engine has read the request."""
+
     def __repr__(self) -> str:
         return f"Payment(request_id={self.request_id!r}, {MASK})"
 

@@ -4,7 +4,7 @@ The engine (native/src/reader.rs) reads what is as it should be, by a table made
 from the formats that `check` checks by. Everything else it leaves to `check`, which is what it must equal.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -159,7 +159,14 @@ _PATHS: Final = {
 }
 
 
-def _columns(slots: dict[str, int]) -> list[tuple[Any, ...]]:
+Written = Sequence[tuple[int, str]]
+"""(field number, field of Payment) of a message to write; BEGIN to END is a message within, without END's number."""
+
+BEGIN: Final = "begin"
+END: Final = "end"
+
+
+def _columns(slots: dict[str, int], written: Written) -> list[tuple[Any, ...]]:
     """How each field of Payment is had, in order."""
     by_name = {path.rpartition(".")[2]: path for path in slots if "address" not in path}
 
@@ -203,19 +210,18 @@ def _columns(slots: dict[str, int]) -> list[tuple[Any, ...]]:
         "field_issues": ("new_list",),
         "presence": ("presence", names.index("billing"), names.index("shipping"), _bit("ship_bill_match")),
     }  # fmt: skip
-    columns = []
-    for name in names:
-        column = special.get(name)
-        if column is None:
-            path = _PATHS.get(name) or by_name[name]
-            if path in _FORMATS:
-                column = ("text", slots[path], path in _REQUIRED)
-            elif _RANGES[path] == (0, 1):
-                column = ("bool", slots[path])
-            else:
-                column = ("int", slots[path], 0)
-        columns.append(column)
-    return columns
+
+    def column_of(name: str) -> tuple[Any, ...]:
+        if name in special:
+            return special[name]
+        path = _PATHS.get(name) or by_name[name]
+        if path in _FORMATS:
+            return "text", slots[path], path in _REQUIRED
+        return ("bool", slots[path]) if _RANGES[path] == (0, 1) else ("int", slots[path], 0)
+
+    sources = [(number, (name,) if name in (BEGIN, END) else column_of(name)) for number, name in written]
+    special["written"] = ("written", sources)
+    return [column_of(name) for name in names]
 
 
 Read = Callable[[bytes, int], Payment | BadRequest]
@@ -232,11 +238,11 @@ def read_by_twin(payload: bytes, now_ms: int) -> Payment | BadRequest:
     return check.check(_parse(payload), now_ms)
 
 
-def make_read(engines: Any) -> Read:
-    """How requests are read. `engines` is the native module, or None."""
+def make_read(engines: Any, written: Written = ()) -> Read:
+    """How requests are read. `engines` is the native module, or None. `written` is for `Payment.written`."""
     if engines is None:
         return read_by_twin
-    engine = native_reader(engines).read
+    engine = native_reader(engines, written).read
 
     def read(payload: bytes, now_ms: int) -> Payment | BadRequest:
         payment: Payment | None = engine(payload, now_ms)
@@ -245,11 +251,11 @@ def make_read(engines: Any) -> Read:
     return read
 
 
-def native_reader(engines: Any) -> Any:
+def native_reader(engines: Any, written: Written = ()) -> Any:
     """An engine whose `read(payload, now_ms)` is the payment, or None where `check` has to look."""
     tables = _Tables()
     tables.add(enrichment_pb2.EnrichAuthorizationRequest.DESCRIPTOR, "")
     slots = tables.slots
     card = tuple(slots[f"card.{name}"] for name in ("pan", "network_token", "card_ref", "iin", "last4"))
     verdicts = (_ALWAYS, *_verdicts(slots))
-    return engines.Reader(tables.rows, _columns(slots), card, len(slots), Payment, verdicts)
+    return engines.Reader(tables.rows, _columns(slots, written), card, len(slots), Payment, verdicts)

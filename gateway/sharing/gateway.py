@@ -35,7 +35,7 @@ from gateway.sharing.items import (
     request_id_of,
     unevaluated,
 )
-from gateway.sharing.record import frame_of, record_of
+from gateway.sharing.record import PAYMENT, frame_of, record_of
 from gateway.sharing.remembered import Remembered
 from gateway.sharing.seal import ShareSealer
 from gateway.sharing.velocity_port import Counts, VelocityStore
@@ -75,7 +75,7 @@ class Gateway:
     ) -> None:
         self.table = table
         self._clock = clock
-        self._read = read or make_read(engines)
+        self._read = read or make_read(engines, PAYMENT)
         self._switches = switches
         self._names, self._digest = pseudonyms.names, pseudonyms.request_digest
         self._recipient_keys = recipient_keys

@@ -1,20 +1,42 @@
 """The journal's record of one authorization."""
 
+from operator import attrgetter
+from typing import Final
+
+from enrichment.payment import Payment
+from enrichment.reader import BEGIN, END
 from enrichment.signals import Signals
 from gateway.sharing.encode import SCHEMA_VERSION
 from gateway.sharing.wire import make_writer
 from gateway.sharing.work import Batch, Work
 from issuernetwork.storage.v1 import journal_pb2
 
-_EVALUATION = make_writer(
-    [(1, "text"), (2, "text"), (3, "bytes"), (4, "text"), (5, "text"), (6, "text"), (7, "text"),
-     (8, "varint"), (9, "text"), (10, "varint"), (13, "bytes"), (14, "varint"),
-     (15, "begin"), (1, "text"), (2, "text"), (3, "text"), (4, "text"), (5, "text"), (6, "varint"),
-     (7, "text"), (8, "text"), (9, "text"), (10, "text"), (11, "varint"), (0, "end"),
-     (16, "varint"), (17, "varint"), (18, "text"), (19, "varint"), (20, "text"), (21, "chunks"),
-     (26, "bytes"), (27, "varint"), (28, "text"), (29, "text"), (0, "raw"), (0, "raw")]
+# Of storage.v1.Evaluation: what is the payment's own (v1.MatchReferences within), and by which field of it.
+PAYMENT: Final = (
+    (2, "request_id"), (5, "merchant_id"), (6, "platform_id"), (7, "payment_intent_id"), (8, "attempt_no"),
+    (10, "initiated_at_ms"),
+    (15, BEGIN), (1, "network_match_key"), (2, "acquiring_institution_id"), (3, "stan"),
+    (4, "transmission_date_time"), (5, "retrieval_reference_number"), (6, "amount_minor"), (7, "currency"),
+    (8, "truncated_iin"), (9, "last4"), (10, "card_acceptor_id"), (11, "initiated_at_ms"), (0, END),
+    (17, "amount_minor"), (18, "currency"), (19, "channel"), (20, "mcc"), (28, "cardholder_region"),
+    (29, "merchant_country"),
 )  # fmt: skip
-"""storage.v1.Evaluation: fields of a payment (v1.MatchReferences within), of the batch, and decisions."""
+
+_NUMBERS = {"attempt_no", "initiated_at_ms", "amount_minor", "channel"}
+_OWN = make_writer(
+    [
+        (number, name if name in (BEGIN, END) else "varint" if name in _NUMBERS else "text")
+        for number, name in PAYMENT
+    ]
+)
+_own_values = attrgetter(*[name for _, name in PAYMENT if name not in (BEGIN, END)])
+
+_EVALUATION = make_writer(
+    [(1, "text"), (3, "bytes"), (4, "text"), (9, "text"), (13, "bytes"), (14, "varint"), (16, "varint"),
+     (21, "chunks"), (26, "bytes"), (27, "varint"), (0, "raw"), (0, "raw"), (0, "raw")]
+)  # fmt: skip
+"""storage.v1.Evaluation: what came of the request, and, written before, fields of the payment, of the batch, and
+decisions."""
 
 
 def frame_of(batch: Batch) -> bytes:
@@ -31,43 +53,26 @@ def frame_of(batch: Batch) -> bytes:
 
 def record_of(batch: Batch, work: Work, seen: Signals, decisions: bytes) -> bytes:
     """The record with its decisions. Nothing in it is a clear personal datum."""
-    payment = work.payment
+    sender_id, _, withhold = work.item
     return _EVALUATION.write(
         (
             work.evaluation_id,
-            payment.request_id,
             work.digest,
-            work.item.sender_id,
-            payment.merchant_id,
-            payment.platform_id,
-            payment.payment_intent_id,
-            payment.attempt_no,
+            sender_id,
             "" if work.issuer is None else work.issuer.issuer_id,
-            payment.initiated_at_ms,
             work.unit_key,
             work.unit_source,
-            payment.network_match_key,
-            payment.acquiring_institution_id,
-            payment.stan,
-            payment.transmission_date_time,
-            payment.retrieval_reference_number,
-            payment.amount_minor,
-            payment.currency,
-            payment.truncated_iin,
-            payment.last4,
-            payment.card_acceptor_id,
-            payment.initiated_at_ms,
             seen.assessment.normalised,
-            payment.amount_minor,
-            payment.currency,
-            payment.channel,
-            payment.mcc,
             work.velocity_keys,
             work.answer,
-            work.item.withhold is not None,
-            payment.cardholder_region,
-            payment.merchant_country,
+            withhold is not None,
+            work.payment.written or payment_part(work.payment),
             batch.frame,
             decisions,
         )
     )
+
+
+def payment_part(payment: Payment) -> bytes:
+    """The fields of a payment in its record, where its reader has not written them."""
+    return _OWN.write(_own_values(payment))

@@ -12,7 +12,7 @@ use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use crate::shapes::{Shape, canonical_ipv6};
 use crate::slots::{Card, Digits, Request, Slot};
 use crate::verdicts::Verdicts;
-use crate::wire::{Fields, Value};
+use crate::wire::{Fields, Value, put_chunk, put_chunk_number, put_length_before, put_number};
 
 /// Deepest nesting of messages: the contract has three levels.
 const MOST_LEVELS: usize = 4;
@@ -59,8 +59,22 @@ enum Column {
     Location { make: Py<PyAny>, latitude: usize, longitude: usize, present: usize, bit: u64 },
     Raws { make: Py<PyAny>, slot: usize },
     NewList,
+    /// The fields that were asked for, as a message: numbers and what stands there.
+    Written { fields: Vec<(u64, Source)> },
     /// Mask of the fields that are there and plainly fit to be shared; -1 where that is for Python to say.
     Presence { both: (usize, usize), bit: u64 },
+}
+
+/// Of a field that is written.
+#[derive(Clone, Copy)]
+enum Source {
+    Text(usize),
+    Int { slot: usize, instead_of_zero: i64 },
+    TruncatedIin,
+    Last4,
+    /// A message of the fields that follow up to its end.
+    Begin,
+    End,
 }
 
 /// Of a group: slots of which the first, and one of the others, must be given for it to be fit.
@@ -258,6 +272,7 @@ impl Reader {
                         made
                     }
                 }
+                Column::Written { fields } => written(py, request, &digits, fields).into_any(),
                 Column::NewList => PyList::empty(py).into_any(),
                 Column::Presence { both, bit } => {
                     let both = !values[both.0].is_none() && !values[both.1].is_none();
@@ -291,6 +306,13 @@ impl Reader {
                 slots
             }
             Column::Location { latitude, longitude, present, .. } => vec![*latitude, *longitude, *present],
+            Column::Written { fields } => {
+                let slots = fields.iter().filter_map(|(_, source)| match source {
+                    Source::Text(slot) | Source::Int { slot, .. } => Some(*slot),
+                    _ => None,
+                });
+                slots.collect()
+            }
             Column::Iin | Column::TruncatedIin | Column::Last4 | Column::NewList => Vec::new(),
             Column::Presence { .. } => Vec::new(),
         });
@@ -328,6 +350,42 @@ fn group<'py>(
         });
     }
     make.bind(py).call1((PyTuple::new(py, values)?,))
+}
+
+/// The message of some fields. Room for most, which have 300 bytes.
+fn written<'py>(
+    py: Python<'py>,
+    request: &Request<'_>,
+    digits: &Digits<'_>,
+    fields: &[(u64, Source)],
+) -> Bound<'py, PyBytes> {
+    let mut out = Vec::with_capacity(512);
+    let mut inside_from = 0;
+    for (number, source) in fields {
+        let text = match source {
+            Source::Text(slot) => request.text(*slot),
+            Source::TruncatedIin => digits.1,
+            Source::Last4 => digits.2,
+            Source::Int { slot, instead_of_zero } => {
+                let given = request.int(*slot);
+                put_number(&mut out, *number, if given == 0 { *instead_of_zero } else { given } as u64);
+                continue;
+            }
+            Source::Begin => {
+                put_chunk_number(&mut out, *number);
+                inside_from = out.len();
+                continue;
+            }
+            Source::End => {
+                put_length_before(&mut out, inside_from);
+                continue;
+            }
+        };
+        if !text.is_empty() {
+            put_chunk(&mut out, *number, text.as_bytes());
+        }
+    }
+    PyBytes::new(py, &out)
 }
 
 /// Whether a group has what it needs to be of use to its recipient.
@@ -414,8 +472,33 @@ fn column_of(row: &Bound<'_, PyTuple>) -> PyResult<Column> {
             bit: row.get_item(5)?.extract()?,
         },
         "raws" => Column::Raws { make: make(1)?, slot: slot(2)? },
+        "written" => Column::Written { fields: sources_of(&row.get_item(1)?)? },
         "new_list" => Column::NewList,
         "presence" => Column::Presence { both: (slot(1)?, slot(2)?), bit: row.get_item(3)?.extract()? },
         _ => return Err(PyValueError::new_err("a column that this engine does not know")),
     })
+}
+
+/// Rows of (number, column), or of (number, "begin") and (0, "end").
+fn sources_of(rows: &Bound<'_, PyAny>) -> PyResult<Vec<(u64, Source)>> {
+    let mut fields = Vec::new();
+    for row in rows.try_iter()? {
+        let (number, column): (u64, Bound<'_, PyTuple>) = row?.extract()?;
+        let kind: String = column.get_item(0)?.extract()?;
+        let source = match kind.as_str() {
+            "text" => Source::Text(column.get_item(1)?.extract()?),
+            "time" => Source::Int { slot: column.get_item(1)?.extract()?, instead_of_zero: 0 },
+            "int" => Source::Int {
+                slot: column.get_item(1)?.extract()?,
+                instead_of_zero: column.get_item(2)?.extract()?,
+            },
+            "truncated_iin" => Source::TruncatedIin,
+            "last4" => Source::Last4,
+            "begin" => Source::Begin,
+            "end" => Source::End,
+            _ => return Err(PyValueError::new_err("a column that is not written")),
+        };
+        fields.push((number, source));
+    }
+    Ok(fields)
 }

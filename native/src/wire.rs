@@ -1,5 +1,8 @@
 //! Protobuf on the wire: just enough to walk a message. What is unusual is left to the library in Python.
 
+/// Of a number of 64 bits.
+const MOST_VARINT_BYTES: usize = 10;
+
 /// One field of a message.
 pub enum Value<'a> {
     Varint(u64),
@@ -54,10 +57,10 @@ impl<'a> Fields<'a> {
 
 fn varint(rest: &mut &[u8]) -> Option<u64> {
     let mut number = 0u64;
-    for at in 0..10 {
+    for at in 0..MOST_VARINT_BYTES {
         let byte = *rest.get(at)?;
         // The tenth byte holds one bit.
-        if at == 9 && byte > 1 {
+        if at == MOST_VARINT_BYTES - 1 && byte > 1 {
             return None;
         }
         number |= u64::from(byte & 0x7f) << (7 * at);
@@ -75,4 +78,35 @@ pub fn put_varint(out: &mut Vec<u8>, mut number: u64) {
         number >>= 7;
     }
     out.push(number as u8);
+}
+
+/// A field of bytes.
+pub fn put_chunk(out: &mut Vec<u8>, number: u64, content: &[u8]) {
+    put_chunk_number(out, number);
+    put_varint(out, content.len() as u64);
+    out.extend_from_slice(content);
+}
+
+/// What stands before the length of such a field.
+pub fn put_chunk_number(out: &mut Vec<u8>, number: u64) {
+    put_varint(out, number << 3 | 2);
+}
+
+/// A field of a number; 0 is left out, as proto3 has it.
+pub fn put_number(out: &mut Vec<u8>, number: u64, value: u64) {
+    if value != 0 {
+        put_varint(out, number << 3);
+        put_varint(out, value);
+    }
+}
+
+/// The length of all that is behind `from`, put before it.
+pub fn put_length_before(out: &mut Vec<u8>, from: usize) {
+    let end = out.len();
+    put_varint(out, (end - from) as u64);
+    let mut length = [0; MOST_VARINT_BYTES];
+    let size = out.len() - end;
+    length[..size].copy_from_slice(&out[end..]);
+    out.copy_within(from..end, from + size);
+    out[from..from + size].copy_from_slice(&length[..size]);
 }

@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
-use crate::wire::{Fields, Value, put_varint};
+use crate::wire::{Fields, Value, put_chunk, put_chunk_number, put_length_before, put_number};
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -33,9 +33,6 @@ pub struct Writer {
 
 /// Most messages fit: an evaluation with one share has 900 bytes.
 const FIRST_CAPACITY: usize = 1024;
-
-/// Match references have under 200 bytes.
-const INNER_CAPACITY: usize = 256;
 
 #[pymethods]
 impl Writer {
@@ -75,18 +72,19 @@ impl Writer {
             return Err(PyTypeError::new_err("one value for each field"));
         }
         let mut out = Vec::with_capacity(FIRST_CAPACITY);
-        let mut outside = Vec::new();
+        if let Some(number) = self.within {
+            put_chunk_number(&mut out, number);
+        }
+        let (content_from, mut inside_from) = (out.len(), 0);
         let mut given = values.iter_borrowed();
         for (number, kind) in &self.fields {
             if let Kind::Begin = kind {
-                outside = std::mem::replace(&mut out, Vec::with_capacity(INNER_CAPACITY));
-                chunk_number(&mut outside, *number);
+                put_chunk_number(&mut out, *number);
+                inside_from = out.len();
                 continue;
             }
             if let Kind::End = kind {
-                let inner = std::mem::replace(&mut out, std::mem::take(&mut outside));
-                put_varint(&mut out, inner.len() as u64);
-                out.extend_from_slice(&inner);
+                put_length_before(&mut out, inside_from);
                 continue;
             }
             let value = given.next().ok_or_else(|| PyTypeError::new_err("one value for each field"))?;
@@ -96,14 +94,14 @@ impl Writer {
                     let text = value.cast::<PyString>()?;
                     let text = text.to_str()?;
                     if !text.is_empty() {
-                        chunk(&mut out, *number, text.as_bytes());
+                        put_chunk(&mut out, *number, text.as_bytes());
                     }
                 }
                 Kind::Bytes => {
                     let bytes = value.cast::<PyBytes>()?;
                     let bytes = bytes.as_bytes();
                     if !bytes.is_empty() {
-                        chunk(&mut out, *number, bytes);
+                        put_chunk(&mut out, *number, bytes);
                     }
                 }
                 Kind::Varint => {
@@ -111,38 +109,29 @@ impl Writer {
                         Ok(signed) => signed as u64, // negative numbers in two's complement
                         Err(_) => value.extract::<u64>()?,
                     };
-                    if number_given != 0 {
-                        put_varint(&mut out, number << 3);
-                        put_varint(&mut out, number_given);
-                    }
+                    put_number(&mut out, *number, number_given);
                 }
                 Kind::Texts => {
                     for text in value.try_iter()? {
-                        chunk(&mut out, *number, text?.cast::<PyString>()?.to_str()?.as_bytes());
+                        put_chunk(&mut out, *number, text?.cast::<PyString>()?.to_str()?.as_bytes());
                     }
                 }
                 Kind::Chunks => {
                     for bytes in value.try_iter()? {
                         let bytes = bytes?;
                         let content = if bytes.is_none() { &[] } else { bytes.cast::<PyBytes>()?.as_bytes() };
-                        chunk(&mut out, *number, content);
+                        put_chunk(&mut out, *number, content);
                     }
                 }
                 Kind::Raw => out.extend_from_slice(value.cast::<PyBytes>()?.as_bytes()),
             }
         }
-        match self.within {
-            None => Ok(PyBytes::new(py, &out)),
-            Some(number) => {
-                let mut whole = Vec::with_capacity(out.len() + 2 * MOST_VARINT_BYTES);
-                chunk(&mut whole, number, &out);
-                Ok(PyBytes::new(py, &whole))
-            }
+        if self.within.is_some() {
+            put_length_before(&mut out, content_from);
         }
+        Ok(PyBytes::new(py, &out))
     }
 }
-
-const MOST_VARINT_BYTES: usize = 10;
 
 /// Contents of a repeated field, where the message has no other field; else None: the library then reads it.
 #[pyfunction]
@@ -161,6 +150,9 @@ pub fn occurrences<'py>(
     Ok(Some(found))
 }
 
+/// Two numbers and two lengths.
+const MOST_BYTES_AROUND: usize = 40;
+
 /// Each content as field `inner` of a message that is a field `outer`, one after the other.
 #[pyfunction]
 pub fn nested<'py>(
@@ -169,23 +161,13 @@ pub fn nested<'py>(
     inner: u64,
     contents: Vec<Bound<'py, PyBytes>>,
 ) -> Bound<'py, PyBytes> {
-    let size: usize = contents.iter().map(|content| content.as_bytes().len() + 4 * MOST_VARINT_BYTES).sum();
+    let size: usize = contents.iter().map(|content| content.as_bytes().len() + MOST_BYTES_AROUND).sum();
     let mut out = Vec::with_capacity(size);
-    let mut item = Vec::with_capacity(FIRST_CAPACITY);
     for content in contents {
-        item.clear();
-        chunk(&mut item, inner, content.as_bytes());
-        chunk(&mut out, outer, &item);
+        put_chunk_number(&mut out, outer);
+        let from = out.len();
+        put_chunk(&mut out, inner, content.as_bytes());
+        put_length_before(&mut out, from);
     }
     PyBytes::new(py, &out)
-}
-
-fn chunk_number(out: &mut Vec<u8>, number: u64) {
-    put_varint(out, number << 3 | 2);
-}
-
-fn chunk(out: &mut Vec<u8>, number: u64, content: &[u8]) {
-    chunk_number(out, number);
-    put_varint(out, content.len() as u64);
-    out.extend_from_slice(content);
 }

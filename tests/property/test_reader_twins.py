@@ -12,6 +12,7 @@ from enrichment.payment import PRESENCE_UNKNOWN, BadRequest, Payment
 from enrichment.reader import native_reader, read_by_twin
 from enrichment.signals import presence
 from gateway.runtime.native import engines
+from gateway.sharing.record import PAYMENT, payment_part
 from issuernetwork.v1 import enrichment_pb2
 from tests.bad_input import OPTIONAL, PASSED, REQUIRED, Case, good_request
 from tests.unit.enrichment.requests import NOW_MS, full_request, least_request
@@ -19,7 +20,7 @@ from tests.unit.enrichment.requests import NOW_MS, full_request, least_request
 if engines is None:
     pytest.skip("the engines of native/ are not built here", allow_module_level=True)
 
-ENGINE = native_reader(engines)
+ENGINE = native_reader(engines, PAYMENT)
 
 # What fields are about, good and nearly so: edges of every format, and text that is not ASCII.
 WORDS = [
@@ -57,7 +58,8 @@ def same(engine: Payment | None, twin: Payment | BadRequest) -> None:
     if engine.presence != PRESENCE_UNKNOWN:
         assert engine.presence == mask
         assert not poor, "the engine found well what its twin doubts"
-    for name in Payment.__struct_fields__[:-1]:
+    assert engine.written == payment_part(twin)
+    for name in set(Payment.__struct_fields__) - {"presence", "written"}:
         ours, theirs = getattr(engine, name), getattr(twin, name)
         assert type(ours) is type(theirs), name
         assert ours == theirs, name

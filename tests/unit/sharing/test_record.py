@@ -6,6 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.records.reasons import Reason
+from gateway.sharing.items import Item
 from gateway.sharing.record import frame_of, record_of
 from gateway.sharing.wire import varint
 from issuernetwork.storage.v1 import journal_pb2
@@ -64,6 +66,7 @@ def test_a_record_written_by_hand_is_the_message_that_protobuf_makes(
         initiated_at_ms=at_ms,
         attempt_no=attempt,
         channel=4,
+        written=b"",
     )
     work: Any = SimpleNamespace(
         payment=payment,
@@ -74,7 +77,7 @@ def test_a_record_written_by_hand_is_the_message_that_protobuf_makes(
         evaluation_id=names["evaluation_id"],
         issuer=SimpleNamespace(issuer_id=names["issuer_id"]),
         answer=answer,
-        item=SimpleNamespace(sender_id=names["sender_id"], withhold=1 if degraded else None),
+        item=Item(names["sender_id"], b"", Reason.OVER_DEADLINE if degraded else None),
     )
     batch: Any = SimpleNamespace(
         now_ms=at_ms + 5, table=SimpleNamespace(version=7), view=SimpleNamespace(epoch=300)
