@@ -1,10 +1,8 @@
 //! Every keyed name that the product gives: the twin of `Macs` and `CardTokens` in
 //! gateway/sealing/pseudonyms_macs.py. Nothing here shows a value or a secret, in an error either.
-use std::fmt::Write;
-
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 
 use crate::mac_keyed::{Keyed, Labelled, NoKey};
 
@@ -21,6 +19,7 @@ impl From<NoKey> for PyErr {
     }
 }
 
+type Letters<'py> = Bound<'py, PyString>;
 type Key<'py> = Bound<'py, PyBytes>;
 type VelocityKeys<'py> = (Option<Key<'py>>, Key<'py>, Option<Key<'py>>, Option<Key<'py>>);
 
@@ -64,18 +63,26 @@ impl Macs {
         Ok(PyBytes::new(py, &keyed.digest(&[value.as_bytes()])))
     }
 
-    fn share_id(&self, sender_id: &str, payment_intent_id: &str, attempt_no: i64, program: &str) -> String {
-        id(&self.share, sender_id, payment_intent_id, attempt_no, program)
+    fn share_id<'py>(
+        &self,
+        py: Python<'py>,
+        sender_id: &str,
+        payment_intent_id: &str,
+        attempt_no: i64,
+        program: &str,
+    ) -> Letters<'py> {
+        id(py, &self.share, sender_id, payment_intent_id, attempt_no, program)
     }
 
-    fn evaluation_id(
+    fn evaluation_id<'py>(
         &self,
+        py: Python<'py>,
         sender_id: &str,
         payment_intent_id: &str,
         attempt_no: i64,
         request_id: &str,
-    ) -> String {
-        id(&self.evaluation, sender_id, payment_intent_id, attempt_no, request_id)
+    ) -> Letters<'py> {
+        id(py, &self.evaluation, sender_id, payment_intent_id, attempt_no, request_id)
     }
 
     fn request_digest<'py>(&self, py: Python<'py>, request: &[u8]) -> Key<'py> {
@@ -97,12 +104,12 @@ impl Macs {
         payment_intent_id: &str,
         attempt_no: i64,
         request_id: &str,
-    ) -> (Key<'py>, VelocityKeys<'py>, String) {
+    ) -> (Key<'py>, VelocityKeys<'py>, Letters<'py>) {
         let (kind, sender, unit) = (kind_text.as_bytes(), sender_id.as_bytes(), unit.as_bytes());
         let mut number = Text::default();
         // Equal references of two senders are two cards.
         let unit_key = if source == CARD_REF {
-            number.put(sender_id.chars().count());
+            number.put(sender_id.chars().count() as i64);
             self.unit.digest(&[&[kind], &[number.bytes(), b":", sender, b":", unit]])
         } else {
             self.unit.digest(&[&[kind], &[unit]])
@@ -118,7 +125,7 @@ impl Macs {
             (!ip.is_empty()).then(|| key(address, &[ip.as_bytes()])),
             (!device_id.is_empty()).then(|| key(device, &[sender, b":", device_id.as_bytes()])),
         );
-        let evaluation_id = id(&self.evaluation, sender_id, payment_intent_id, attempt_no, request_id);
+        let evaluation_id = id(py, &self.evaluation, sender_id, payment_intent_id, attempt_no, request_id);
         (PyBytes::new(py, &unit_key), keys, evaluation_id)
     }
 }
@@ -138,23 +145,24 @@ impl CardTokens {
         "CardTokens(****)"
     }
 
-    fn card_token(&self, pan: &str) -> String {
-        base32(self.0.digest(&[&[pan.as_bytes()]]))
+    fn card_token<'py>(&self, py: Python<'py>, pan: &str) -> Letters<'py> {
+        base32(py, self.0.digest(&[&[pan.as_bytes()]]))
     }
 }
 
 /// 130 bits, five bits of each byte as a letter. Lengths first, in characters as the twin has them, so that no
 /// part reaches over its border; what is behind the second is the last.
-fn id(
+fn id<'py>(
+    py: Python<'py>,
     keyed: &Keyed<ID_BYTES>,
     sender_id: &str,
     payment_intent_id: &str,
     attempt_no: i64,
     last: &str,
-) -> String {
+) -> Letters<'py> {
     let (mut sender, mut intent, mut attempt) = (Text::default(), Text::default(), Text::default());
-    sender.put(sender_id.chars().count());
-    intent.put(payment_intent_id.chars().count());
+    sender.put(sender_id.chars().count() as i64);
+    intent.put(payment_intent_id.chars().count() as i64);
     attempt.put(attempt_no);
     let parts: [&[u8]; 9] = [
         sender.bytes(),
@@ -167,18 +175,26 @@ fn id(
         b":",
         last.as_bytes(),
     ];
-    keyed.digest(&parts).iter().map(|byte| letter(*byte)).collect()
+    letters(py, keyed.digest(&parts).map(letter))
 }
 
-fn letter(five_bits: u8) -> char {
-    char::from(LETTERS[usize::from(five_bits & 31)])
+fn letter(five_bits: u8) -> u8 {
+    LETTERS[usize::from(five_bits & 31)]
+}
+
+fn letters<'py>(py: Python<'py>, text: [u8; ID_BYTES]) -> Letters<'py> {
+    // Of the alphabet alone, so that it is never empty for want of UTF-8.
+    PyString::new(py, str::from_utf8(&text).unwrap_or_default())
 }
 
 /// 26 letters for 16 bytes, without padding.
-fn base32(bytes: [u8; 16]) -> String {
+fn base32<'py>(py: Python<'py>, bytes: [u8; 16]) -> Letters<'py> {
     let bits = u128::from_be_bytes(bytes);
-    let all_but_last = (0..25).map(|number| letter((bits >> (123 - 5 * number)) as u8));
-    all_but_last.chain([letter((bits << 2) as u8)]).collect()
+    let at = |number: usize| match number {
+        25 => bits << 2,
+        _ => bits >> (123 - 5 * number),
+    };
+    letters(py, std::array::from_fn(|number| letter(at(number) as u8)))
 }
 
 /// A number as text, of at most 20 characters, without an allocation.
@@ -189,22 +205,27 @@ struct Text {
 }
 
 impl Text {
-    fn put(&mut self, number: impl std::fmt::Display) {
-        // Only a number of more than 64 bits would not fit, and there is none.
-        let _ = write!(self, "{number}");
+    /// By hand: the library's way to write a number takes nearly as long as a hash.
+    fn put(&mut self, number: i64) {
+        let (mut digits, mut left) = ([0; 20], number.unsigned_abs());
+        let mut from = digits.len();
+        loop {
+            from -= 1;
+            digits[from] = b'0' + (left % 10) as u8;
+            left /= 10;
+            if left == 0 {
+                break;
+            }
+        }
+        if number < 0 {
+            from -= 1;
+            digits[from] = b'-';
+        }
+        self.length = digits.len() - from;
+        self.bytes[..self.length].copy_from_slice(&digits[from..]);
     }
 
     fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
-    }
-}
-
-impl Write for Text {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let end = self.length + text.len();
-        let place = self.bytes.get_mut(self.length..end).ok_or(std::fmt::Error)?;
-        place.copy_from_slice(text.as_bytes());
-        self.length = end;
-        Ok(())
     }
 }
