@@ -5,7 +5,6 @@ from the formats that `check` checks by. Everything else it leaves to `check`, w
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -171,13 +170,12 @@ def _columns(slots: dict[str, int], written: Written) -> list[tuple[Any, ...]]:
     by_name = {path.rpartition(".")[2]: path for path in slots if "address" not in path}
 
     names = list(Payment.__struct_fields__)
-    make_address = partial(tuple.__new__, Address)  # one object: by it the engine sees that two are alike
 
     def address(path: str) -> tuple[Any, ...]:
         parts = [("text", slots[f"{path}.{name}"]) for name in Address._fields]
         # As providers/identity.py: of no use without its country and one of the other two.
         needs = [slots[f"{path}.{name}"] for name in ("country", "postal_code", "line1")]
-        return "group", make_address, slots[path], parts, False, _bit(_GROUP_FIELDS[path]), needs
+        return "group", Address, slots[path], parts, False, _bit(_GROUP_FIELDS[path]), needs
 
     special: dict[str, tuple[Any, ...]] = {
         "attempt_no": ("int", slots["attempt_no"], 1),
@@ -190,12 +188,12 @@ def _columns(slots: dict[str, int], written: Written) -> list[tuple[Any, ...]]:
         "billing": address("customer.billing"),
         "shipping": address("customer.shipping"),
         "history": (
-            "group", partial(tuple.__new__, History), slots["customer.history"],
+            "group", History, slots["customer.history"],
             [("optional_int", slots[f"customer.history.{name}"]) for name in History._fields], True, 0, [],
         ),
         "ip": ("ip", slots["device.ip"]),
         "browser": (
-            "group", partial(tuple.__new__, Browser), slots["device.browser"],
+            "group", Browser, slots["device.browser"],
             [
                 ("int" if name.startswith("screen") else "text", slots[f"device.browser.{name}"])
                 for name in Browser._fields

@@ -7,6 +7,7 @@ mod arms;
 mod json;
 mod mac;
 mod mac_keyed;
+mod made;
 mod pack;
 mod reader;
 mod release;

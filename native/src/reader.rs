@@ -9,6 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
+use crate::made::{NamedTuple, call};
 use crate::shapes::{Shape, canonical_ipv6};
 use crate::slots::{Card, Digits, Request, Slot};
 use crate::verdicts::Verdicts;
@@ -55,7 +56,7 @@ enum Column {
     Iin,
     TruncatedIin,
     Last4,
-    Group { make: Py<PyAny>, parts: Vec<Part>, present: usize, optional: bool, bit: u64, needs: Needs },
+    Group { make: NamedTuple, parts: Vec<Part>, present: usize, optional: bool, bit: u64, needs: Needs },
     Location { make: Py<PyAny>, latitude: usize, longitude: usize, present: usize, bit: u64 },
     Raws { make: Py<PyAny>, slot: usize },
     NewList,
@@ -130,7 +131,7 @@ impl Reader {
         let found = self.walk(payload, 0, 0, &mut request).and_then(|()| request.card(&self.card));
         let Some(digits) = found else { return Ok(None) };
         let Some(values) = self.values(py, &request, digits, now_ms)? else { return Ok(None) };
-        self.payment.bind(py).call1(PyTuple::new(py, values)?).map(Some)
+        call(self.payment.bind(py), &values).map(Some)
     }
 }
 
@@ -186,7 +187,7 @@ impl Reader {
     ) -> PyResult<Option<Vec<Bound<'py, PyAny>>>> {
         let mut values: Vec<Bound<'py, PyAny>> = Vec::with_capacity(self.columns.len());
         let mut presence = self.verdicts.mask(request);
-        let mut last_group: Option<(&[u8], &Py<PyAny>, usize)> = None;
+        let mut last_group: Option<(&[u8], &NamedTuple, usize)> = None;
         for column in &self.columns {
             let value = match column {
                 Column::Text { slot, required } => {
@@ -326,7 +327,7 @@ impl Reader {
 fn group<'py>(
     py: Python<'py>,
     request: &Request<'_>,
-    make: &Py<PyAny>,
+    make: &NamedTuple,
     parts: &[Part],
     optional: bool,
     present: bool,
@@ -349,7 +350,7 @@ fn group<'py>(
             },
         });
     }
-    make.bind(py).call1((PyTuple::new(py, values)?,))
+    make.make(py, values)
 }
 
 /// The message of some fields. Room for most, which have 300 bytes.
@@ -456,7 +457,7 @@ fn column_of(row: &Bound<'_, PyTuple>) -> PyResult<Column> {
                 });
             }
             Column::Group {
-                make: make(1)?,
+                make: NamedTuple::of(&row.get_item(1)?)?,
                 parts,
                 present: slot(2)?,
                 optional: row.get_item(4)?.extract()?,
