@@ -158,11 +158,11 @@ _PATHS: Final = {
 }
 
 
-Written = Sequence[tuple[int, str]]
-"""(field number, field of Payment) of a message to write; BEGIN to END is a message within, without END's number."""
-
 BEGIN: Final = "begin"
 END: Final = "end"
+
+Written = Sequence[tuple[int, str]]
+"""(field number, field of Payment) of a message to write; from BEGIN to END, a message within it."""
 
 
 def _columns(slots: dict[str, int], written: Written) -> list[tuple[Any, ...]]:

@@ -146,7 +146,9 @@ class Encoder:
         )
         told = delimited(tag(_DECISIONS_OF_ANSWER), decision.SerializeToString())
         _, _, part = self._stand(entry, ())
-        recorded = _WITHHELD_DECISION.write((part, "", _IN_SHADOW if reason is _SHADOW else _NOT_RELEASED, reason, 0, False))
+        recorded = _WITHHELD_DECISION.write(
+            (part, "", _IN_SHADOW if reason is _SHADOW else _NOT_RELEASED, reason, 0, False)
+        )
         _bound(self._withheld)
         # By identity: an entry lives as long as it is kept here, so that no other takes its number.
         kept = self._withheld[id(entry), reason] = entry, told, recorded

@@ -319,7 +319,7 @@ class Gateway:
 def _faults(
     entries: Sequence[_Entry], step: Callable[[Iterator[_Entry]], None]
 ) -> Iterator[tuple[int, BaseException]]:
-    """Runs a step that loops over entries. Where it fails with one in hand, says which, and goes on behind it."""
+    """Runs a step that loops over entries. Where it fails, says with which in hand, and goes on behind it."""
     rest = iter(entries)
     failed = -1
     while True:

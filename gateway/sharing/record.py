@@ -35,8 +35,8 @@ _EVALUATION = make_writer(
     [(1, "text"), (3, "bytes"), (4, "text"), (9, "text"), (13, "bytes"), (14, "varint"), (16, "varint"),
      (21, "chunks"), (26, "bytes"), (27, "varint"), (0, "raw"), (0, "raw"), (0, "raw")]
 )  # fmt: skip
-"""storage.v1.Evaluation: what came of the request, and, written before, fields of the payment, of the batch, and
-decisions."""
+"""storage.v1.Evaluation: what came of the request; then, written before, the payment's own fields, the
+batch's and the decisions."""
 
 
 def frame_of(batch: Batch) -> bytes:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import blake2b
-from typing import Any
 
 import pytest
 from hypothesis import given

@@ -22,10 +22,15 @@ from gateway.sharing.gateway import Gateway
 from gateway.sharing.items import Item, Refusal, Result, Tally
 from gateway.sharing.remembered import Remembered
 from issuernetwork.storage.v1 import journal_pb2
-from issuernetwork.v1 import enrichment_pb2
+from issuernetwork.v1 import common_pb2, enrichment_pb2
 from simulator.recipient_keys import ec_pair
 from tests.kit.installation import RECIPIENTS, SAMPLE_POLICY
+from tests.kit.payments import payment
 
+SHARED = common_pb2.SHARE_STATUS_SHARED
+WITHHELD = common_pb2.SHARE_STATUS_WITHHELD
+UNDETERMINED = common_pb2.SHARE_STATUS_UNDETERMINED
+RELEASED = journal_pb2.DECISION_OUTCOME_RELEASED
 NOW_MS = 1_790_000_000_000
 
 
@@ -208,3 +213,17 @@ class Kit:
 def parsed(result: Result) -> enrichment_pb2.EnrichAuthorizationResponse:
     assert not isinstance(result, Refusal), result
     return enrichment_pb2.EnrichAuthorizationResponse.FromString(result)
+
+
+def requests(count: int, **options: Any) -> list[Any]:
+    options = {"now_ms": NOW_MS, **options}
+    return [payment(number, **options) for number in range(count)]
+
+
+def shared_one(kit: Kit, **options: Any) -> Any:
+    """A request whose data is shared, not asked yet: arms come from the card, so a twin kit tells."""
+    for request in requests(40, **options):
+        (answer,) = Kit().answers(request)
+        if any(decision.status == SHARED for decision in answer.decisions):
+            return request
+    raise AssertionError("none of 40 cards is in treatment")
