@@ -153,8 +153,12 @@ def authorized(authenticator: Authenticator, header: str | bytes | None, *roles:
     """Who calls, where that may call this. Raises Unauthenticated, PermissionDenied."""
     principal = authenticator.principal(header)
     if principal is None:
-        raise Unauthenticated("authorization: send `Bearer <token>` with a token that `ein token` issued")
-    if principal.role not in roles:
+        raise Unauthenticated(
+            "authorization: send `Bearer <token>` with a token of `ein token` or `ein operator token`"
+        )
+    # An approver may do what operators do.
+    role = "operator" if principal.role == "approver" and "approver" not in roles else principal.role
+    if role not in roles:
         raise PermissionDenied(f"authorization: this needs the role {' or '.join(roles)}")
     return principal
 

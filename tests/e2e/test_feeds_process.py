@@ -30,6 +30,7 @@ from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1 import feed_pb2 as v1
 from issuernetwork.v1 import feed_pb2_grpc
 from tests.kit.installation import Installation
+from tests.kit.operators import register, token_of
 from tests.unit.feeds.records import LOOKUP, SSF, decision, evaluation, references
 
 BANK = "northgate-bank"
@@ -191,6 +192,8 @@ def test_a_share_is_polled_verified_looked_up_and_receipted(feeds: Feeds) -> Non
 
 
 def test_callers_without_a_right_to_it_learn_nothing(feeds: Feeds) -> None:
+    register(feeds.installation.settings, "ops")
+    feeds.installation.tokens["ops"] = token_of(feeds.installation.settings, "ops")
     for token, stream in ((BANK, "harbor-federal"), ("payments", BANK), ("ops", BANK)):
         with pytest.raises(urllib.error.HTTPError) as refused:
             feeds.poll(stream, token=token)

@@ -24,6 +24,7 @@ from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.server.identity import Authenticator
+from gateway.server.operators import Operators
 from gateway.server.policy import policy_in_force
 from gateway.server.state import StateDir
 from gateway.sharing.gateway import Gateway
@@ -66,7 +67,7 @@ class GatewayParts:
 
 
 def build_gateway(
-    state: StateDir, worker_id: str, *, on_fault: Callable[[str, BaseException], None]
+    state: StateDir, worker_id: str, audience: str, *, on_fault: Callable[[str, BaseException], None]
 ) -> GatewayParts:
     """Opens everything and catches up. Raises GatewayError: no policy, bad keys, a held journal."""
     clock, disk, entropy = SystemClock(), RealDisk(), SystemEntropy()
@@ -107,7 +108,7 @@ def build_gateway(
         switches,
         velocity,
         gateway,
-        Authenticator(state),
+        Authenticator(state, Operators(state, audience, clock)),
         outcomes,
         wake,
     )

@@ -11,8 +11,9 @@ from gateway.programs.switches import SwitchView
 from gateway.programs.table import ProgramEntry, compile_table
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import SystemClock
-from gateway.server.cli.kill import actor_name
+from gateway.runtime.entropy import SystemEntropy
 from gateway.server.cli.options import config_option, json_option
+from gateway.server.operators import acting
 from gateway.server.policy import NoPolicy, apply_policy, policy_in_force, read_policy
 from gateway.server.settings import load_settings
 
@@ -24,10 +25,12 @@ from gateway.server.settings import load_settings
 @json_option
 def apply_command(directory: Path, reason: str, config_path: Path, as_json: bool) -> None:
     """Put the policy documents in DIRECTORY in force, as a new numbered snapshot."""
-    state = load_settings(config_path).state
+    settings = load_settings(config_path)
+    state, clock = settings.state, SystemClock()
     state.make()
+    actor = acting(state, settings.issuer_url, clock, SystemEntropy())
     files = read_policy(directory)
-    snapshot = apply_policy(state.policy_db, files, reason=reason, actor=actor_name(), clock=SystemClock())
+    snapshot = apply_policy(state.policy_db, files, reason=reason, actor=actor, clock=clock)
     counts = {
         "policy_version": snapshot.version,
         "issuers": len(snapshot.issuers),

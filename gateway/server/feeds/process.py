@@ -33,6 +33,7 @@ from gateway.server.feeds.ssf_http import SsfApp
 from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Authenticator
 from gateway.server.logs import configure_logs
+from gateway.server.operators import Operators
 from gateway.server.settings import Settings
 from issuernetwork.v1 import feed_pb2_grpc
 
@@ -128,7 +129,7 @@ def run(settings: Settings) -> int:
 
 def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
     state, metrics = settings.state, FeedsMetrics()
-    authenticator = Authenticator(state)
+    authenticator = Authenticator(state, Operators(state, settings.issuer_url, parts.clock))
     engine = FeedsEngine(parts, metrics, _Policy(parts).load)
     failed: list[str] = []
 

@@ -168,7 +168,7 @@ def run(settings: Settings) -> int:
         _log.error("fault", stage=stage, code=code, fault=type(fault).__name__)
 
     try:
-        parts = build_gateway(state, f"gateway-{os.getpid()}", on_fault=on_fault)
+        parts = build_gateway(state, f"gateway-{os.getpid()}", settings.issuer_url, on_fault=on_fault)
     except GatewayError as refused:
         _log.error(refused.code, public=refused.public)
         return exit_codes.of(refused)
