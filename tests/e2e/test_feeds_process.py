@@ -117,6 +117,8 @@ def feeds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feeds]:
     installation = Installation(tmp_path_factory.mktemp("feeds"), processes=("feeds",))
     for recipient_id in (SHARED, WAITING, KILLED, CRASHED, ACKING, ASKED, SLOW, COUNTED):
         installation.token(recipient_id, "issuer")
+    register(installation.settings, "ops")
+    installation.tokens["ops"] = token_of(installation.settings, "ops")
     with installation:
         running = Feeds(installation)
         yield running
@@ -192,8 +194,6 @@ def test_a_share_is_polled_verified_looked_up_and_receipted(feeds: Feeds) -> Non
 
 
 def test_callers_without_a_right_to_it_learn_nothing(feeds: Feeds) -> None:
-    register(feeds.installation.settings, "ops")
-    feeds.installation.tokens["ops"] = token_of(feeds.installation.settings, "ops")
     for token, stream in ((BANK, "harbor-federal"), ("payments", BANK), ("ops", BANK)):
         with pytest.raises(urllib.error.HTTPError) as refused:
             feeds.poll(stream, token=token)
