@@ -20,6 +20,7 @@ COMMANDS = {
     "kill": ("gateway.server.cli.kill", "kill_command"),
     "measure": ("gateway.server.cli.processes", "measure_command"),
     "operator": ("gateway.server.cli.operator", "operator_command"),
+    "participants": ("gateway.server.cli.participants", "participants_command"),
     "pause": ("gateway.server.cli.kill", "pause_command"),
     "programs": ("gateway.server.cli.programs", "programs_command"),
     "refuse": ("gateway.server.cli.approve", "refuse_command"),
