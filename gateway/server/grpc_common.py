@@ -217,6 +217,12 @@ class ServerThread:
         for service in ("", *self._services):
             await self._health.set(service, value)
 
+    def set_health(self, service: str, *, serving: bool) -> None:
+        """Health of one part by name, beside the process's own; from any thread, without waiting."""
+        status = health_pb2.HealthCheckResponse
+        value = status.SERVING if serving else status.NOT_SERVING
+        asyncio.run_coroutine_threadsafe(self._health.set(service, value), self.loop)
+
     def set_serving(self, serving: bool) -> None:
         self.call(self._report(serving=serving), START_TIMEOUT_S)
 

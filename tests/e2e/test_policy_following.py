@@ -27,11 +27,11 @@ from gateway.server.cli.main import main
 
 folder, load = pathlib.Path(sys.argv.pop()), gateway_process.policy_in_force
 
-def slow(store):
+def slow(store, known):
     (folder / "loading").touch()
     while not (folder / "go-on").exists():
         time.sleep(0.01)
-    return load(store)
+    return load(store, known)
 
 gateway_process.policy_in_force = slow
 main()

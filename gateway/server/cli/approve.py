@@ -20,6 +20,7 @@ from gateway.server.cli.kill import check_names
 from gateway.server.cli.operator import carry_out
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.operators import OperatorRefused, acting, read_operators
+from gateway.server.policy import killed_in_documents
 from gateway.server.settings import Settings, load_settings
 from gateway.server.state import StateDir
 
@@ -39,7 +40,8 @@ def revive_command(program: str, issuer_id: str, reason: str, config_path: Path)
     policy = SqlitePolicyStore(str(settings.state.policy_db), clock)
     try:
         check_names(policy, program, issuer_id)
-        if policy.view().stops.get((program, issuer_id)) is not Reason.KILLED:
+        killed = policy.view().stops.get((program, issuer_id)) is Reason.KILLED
+        if not killed and (issuer_id or not killed_in_documents(policy, program)):
             raise OperatorRefused("program: it is not killed in this scope; `ein programs` shows what is")
     finally:
         policy.close()

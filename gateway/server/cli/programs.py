@@ -13,8 +13,9 @@ from gateway.records.reasons import Reason
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.cli.options import config_option, json_option
+from gateway.server.cli.plan_text import summary_lines, summary_of
 from gateway.server.operators import acting
-from gateway.server.policy import NoPolicy, apply_policy, policy_in_force, read_policy
+from gateway.server.policy import Applied, NoPolicy, change_policy, policy_in_force, read_policy
 from gateway.server.settings import load_settings
 
 
@@ -30,7 +31,17 @@ def apply_command(directory: Path, reason: str, config_path: Path, as_json: bool
     state.make()
     actor = acting(state, settings.issuer_url, clock, SystemEntropy())
     files = read_policy(directory)
-    snapshot = apply_policy(state.policy_db, files, reason=reason, actor=actor, clock=clock)
+    store = SqlitePolicyStore(str(state.policy_db), clock)
+    try:
+        applied = change_policy(store, files, reason=reason, actor=actor, clock=clock)
+    finally:
+        store.close()
+    tell_applied(applied, as_json=as_json)
+
+
+def tell_applied(applied: Applied, *, as_json: bool) -> None:
+    """What is in force now, and in one line each what changed and what deserves a look."""
+    snapshot, change = applied.snapshot, applied.plan
     counts = {
         "policy_version": snapshot.version,
         "issuers": len(snapshot.issuers),
@@ -38,8 +49,12 @@ def apply_command(directory: Path, reason: str, config_path: Path, as_json: bool
         "enrolments": len(snapshot.enrolments),
     }
     if as_json:
-        click.echo(json.dumps(counts))
+        click.echo(json.dumps(counts if change is None else {**counts, "change": summary_of(change)}))
         return
+    # Against nothing everything is new: that it is in force says as much.
+    if change is not None and change.before_version:
+        for line in summary_lines(change):
+            click.echo(line)
     click.echo(
         f"policy {snapshot.version} in force: "
         + ", ".join(f"{counts[name]} {name}" for name in ("issuers", "programs", "enrolments"))
