@@ -31,6 +31,9 @@ KILL_TIMEOUT_MS: Final = 1_000
 ACKNOWLEDGE_POLL_MS: Final = 5
 """Between two looks at the leases while a kill waits."""
 
+MAX_EPOCH: Final = (1 << 63) - 1
+"""Beyond any: of who has nothing to catch up with."""
+
 EVERY_ISSUER: Final = ""
 """In place of an issuer id: the switch holds for all issuers of the program."""
 
@@ -94,7 +97,10 @@ class WriteStop(Protocol):
 
 
 class Lease(NamedTuple):
-    """A worker's word: it acts on `epoch` or later, and from `expires_ns` (monotonic) on, on nothing."""
+    """A worker's word: it acts on `epoch` or later, and from `expires_ns` (monotonic) on, on nothing.
+
+    `consent_epoch` is the same of the registry of consents; MAX_EPOCH of a worker that decides by none.
+    """
 
     worker_id: str
     epoch: int
@@ -102,11 +108,15 @@ class Lease(NamedTuple):
     legible: bool = True
     """False where the record could not be read: it counts as unexpired until a whole lease has passed."""
 
+    consent_epoch: int = MAX_EPOCH
+
 
 class LeaseBoard(Protocol):
     """Where workers publish their leases. No locks: a stopped worker must not hold up a kill."""
 
-    def renew(self, worker_id: str, epoch: int, expires_monotonic_ns: int) -> None: ...
+    def renew(
+        self, worker_id: str, epoch: int, expires_monotonic_ns: int, consent_epoch: int = MAX_EPOCH
+    ) -> None: ...
 
     def release(self, worker_id: str) -> None:
         """Takes a worker's lease away, when it ends."""
@@ -130,12 +140,20 @@ class SwitchWatcher:
     `applied` the one that shares, all else the one that polls.
     """
 
-    __slots__ = ("_applied_epoch", "_confirmed_until_ns", "_lease", "_view", "worker_id")
+    __slots__ = (
+        "_applied_consents",
+        "_applied_epoch",
+        "_confirmed_until_ns",
+        "_lease",
+        "_view",
+        "worker_id",
+    )
 
     def __init__(self, worker_id: str) -> None:
         self.worker_id = worker_id
         self._view: SwitchView | None = None
         self._applied_epoch = -1
+        self._applied_consents = MAX_EPOCH
         self._lease: Lease | None = None
         self._confirmed_until_ns = 0
 
@@ -151,8 +169,9 @@ class SwitchWatcher:
         if lease is not None and lease.epoch == view.epoch:
             self._confirmed_until_ns = lease.expires_ns
 
-    def applied(self, epoch: int) -> None:
-        """The thread that shares says: nothing that was decided under an older epoch is in its hands."""
+    def applied(self, epoch: int, consent_epoch: int = MAX_EPOCH) -> None:
+        """The thread that shares says: nothing that was decided under older epochs is in its hands."""
+        self._applied_consents = consent_epoch
         self._applied_epoch = epoch
 
     def renewal(self, now_ns: int) -> Lease | None:
@@ -160,7 +179,8 @@ class SwitchWatcher:
         view = self._view
         if view is None or self._applied_epoch != view.epoch:
             return None
-        return Lease(self.worker_id, view.epoch, now_ns + (LEASE_MS + LEASE_GRACE_MS) * MS)
+        expires_ns = now_ns + (LEASE_MS + LEASE_GRACE_MS) * MS
+        return Lease(self.worker_id, view.epoch, expires_ns, consent_epoch=self._applied_consents)
 
     def published(self, lease: Lease, now_ns: int) -> bool:
         """The lease is on the board. True where a poll must confirm it first, since the last had run out."""
@@ -183,7 +203,7 @@ class SwitchRunner:
     for new work no longer than POLL_MS at a time, so that it reports in time.
     """
 
-    __slots__ = ("_board", "_clock", "_reports_applied", "_store", "watcher")
+    __slots__ = ("_board", "_clock", "_consent_epoch", "_reports_applied", "_store", "watcher")
 
     def __init__(
         self,
@@ -193,7 +213,9 @@ class SwitchRunner:
         worker_id: str,
         *,
         reports_applied: bool = False,
+        consent_epoch: Callable[[], int] = lambda: MAX_EPOCH,
     ) -> None:
+        self._consent_epoch = consent_epoch
         self._store = store
         self._board = board
         self._clock = clock
@@ -208,7 +230,7 @@ class SwitchRunner:
                 self._apply()
             lease = self.watcher.renewal(self._clock.monotonic_ns())
             if lease is not None:
-                self._board.renew(lease.worker_id, lease.epoch, lease.expires_ns)
+                self._board.renew(lease.worker_id, lease.epoch, lease.expires_ns, lease.consent_epoch)
                 if self.watcher.published(lease, self._clock.monotonic_ns()):
                     self.watcher.polled(self._store.view())
         except (SwitchStoreUnavailable, OSError):
@@ -230,7 +252,7 @@ class SwitchRunner:
     def _apply(self) -> SwitchView | None:
         view = self.watcher.view
         if view is not None:
-            self.watcher.applied(view.epoch)
+            self.watcher.applied(view.epoch, self._consent_epoch())
         return view
 
 
@@ -257,8 +279,12 @@ def await_epoch(
     *,
     since_ns: int,
     timeout_ms: int = KILL_TIMEOUT_MS,
+    of_consents: bool = False,
 ) -> Stopped:
-    """Returns when each worker has reached `epoch` or its lease has run out, or the time is over."""
+    """Returns when each worker has reached `epoch` or its lease has run out, or the time is over.
+
+    `of_consents`: the epoch is one of the registry of consents, else of the switches.
+    """
     longest_ns = (LEASE_MS + LEASE_GRACE_MS) * MS
     first_look_ns = clock.monotonic_ns()
     while True:
@@ -270,7 +296,7 @@ def await_epoch(
         for lease in leases:
             if not lease.legible:
                 (waiting if now_ns - first_look_ns < longest_ns else expired).append(lease.worker_id)
-            elif lease.epoch >= epoch:
+            elif (lease.consent_epoch if of_consents else lease.epoch) >= epoch:
                 acknowledged.append(lease.worker_id)
             # No lease reaches further than its length: one that does is of an earlier start of this machine.
             elif now_ns < lease.expires_ns <= now_ns + longest_ns:

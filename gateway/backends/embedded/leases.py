@@ -13,13 +13,13 @@ import zlib
 from pathlib import Path
 from typing import Final
 
-from gateway.programs.switches import LEASE_GRACE_MS, LEASE_MS, Lease, SwitchStoreUnavailable
+from gateway.programs.switches import LEASE_GRACE_MS, LEASE_MS, MAX_EPOCH, Lease, SwitchStoreUnavailable
 from gateway.runtime.clock import MS, Clock
 from gateway.runtime.disk import Disk
 
-# Magic, epoch, expiry in monotonic ns, CRC-32 of what comes before.
-_RECORD: Final = struct.Struct("<4sqqI")
-_MAGIC: Final = b"EINL"
+# Magic, epoch, expiry in monotonic ns, epoch of consents, CRC-32 of what comes before.
+_RECORD: Final = struct.Struct("<4sqqqI")
+_MAGIC: Final = b"EINM"
 
 MAX_FILES: Final = 4_096
 """Read in one look, which takes under 100 ms; more are not of one machine's workers of the last hour."""
@@ -46,8 +46,10 @@ class FileLeaseBoard:
         self._directory = directory
         disk.make_dirs(directory)
 
-    def renew(self, worker_id: str, epoch: int, expires_monotonic_ns: int) -> None:
-        head = struct.pack("<4sqq", _MAGIC, epoch, expires_monotonic_ns)
+    def renew(
+        self, worker_id: str, epoch: int, expires_monotonic_ns: int, consent_epoch: int = MAX_EPOCH
+    ) -> None:
+        head = struct.pack("<4sqqq", _MAGIC, epoch, expires_monotonic_ns, consent_epoch)
         self._disk.publish(self._path(worker_id), head + struct.pack("<I", zlib.crc32(head)))
 
     def release(self, worker_id: str) -> None:
@@ -139,7 +141,7 @@ def _state(process: Path) -> str:
 
 def _lease(name: str, raw: bytes) -> Lease:
     if len(raw) == _RECORD.size:
-        magic, epoch, expires_ns, crc = _RECORD.unpack(raw)
+        magic, epoch, expires_ns, consent_epoch, crc = _RECORD.unpack(raw)
         if magic == _MAGIC and crc == zlib.crc32(raw[:-4]):
-            return Lease(name, epoch, expires_ns)
+            return Lease(name, epoch, expires_ns, consent_epoch=consent_epoch)
     return Lease(name, -1, 0, legible=False)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway.programs.switches import (
     LEASE_GRACE_MS,
     LEASE_MS,
+    MAX_EPOCH,
     Lease,
     LeaseBoard,
     SwitchRunner,
@@ -50,8 +51,10 @@ class Board:
     def __init__(self) -> None:
         self.leases: dict[str, Lease] = {}
 
-    def renew(self, worker_id: str, epoch: int, expires_monotonic_ns: int) -> None:
-        self.leases[worker_id] = Lease(worker_id, epoch, expires_monotonic_ns)
+    def renew(
+        self, worker_id: str, epoch: int, expires_monotonic_ns: int, consent_epoch: int = MAX_EPOCH
+    ) -> None:
+        self.leases[worker_id] = Lease(worker_id, epoch, expires_monotonic_ns, consent_epoch=consent_epoch)
 
     def release(self, worker_id: str) -> None:
         self.leases.pop(worker_id, None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.backends.embedded.velocity import EmbeddedVelocity
 from gateway.programs.documents import load_policy
-from gateway.programs.switches import Lease, SwitchRunner, SwitchView
+from gateway.programs.switches import MAX_EPOCH, Lease, SwitchRunner, SwitchView
 from gateway.programs.table import ReleaseTable, compile_table
 from gateway.records.journal import EVALUATIONS, Entry, JournalReader
 from gateway.records.reasons import Reason
@@ -83,8 +83,10 @@ class Switchboard:
     def stop(self, program: str, issuer_id: str = "", reason: Reason = Reason.KILLED) -> None:
         self.now = SwitchView(self.now.epoch + 1, {**self.now.stops, (program, issuer_id): reason})
 
-    def renew(self, worker_id: str, epoch: int, expires_monotonic_ns: int) -> None:
-        self.leases[worker_id] = Lease(worker_id, epoch, expires_monotonic_ns)
+    def renew(
+        self, worker_id: str, epoch: int, expires_monotonic_ns: int, consent_epoch: int = MAX_EPOCH
+    ) -> None:
+        self.leases[worker_id] = Lease(worker_id, epoch, expires_monotonic_ns, consent_epoch=consent_epoch)
 
     def release(self, worker_id: str) -> None:
         self.leases.pop(worker_id, None)
