@@ -133,6 +133,28 @@ class LeaseBoard(Protocol):
         ...
 
 
+class ConsentsInForce(Protocol):
+    """What a worker knows of the registry of consents."""
+
+    def epoch(self) -> int:
+        """Every act up to here holds in what is decided from now on."""
+        ...
+
+    def fresh(self) -> bool:
+        """False where the registry has not answered for too long: then the lease runs out."""
+        ...
+
+
+class NoConsents:
+    """Of a worker that decides by no consent."""
+
+    def epoch(self) -> int:
+        return MAX_EPOCH
+
+    def fresh(self) -> bool:
+        return True
+
+
 class SwitchWatcher:
     """What one worker knows of the switches. Pure: it is told of polls and publications.
 
@@ -203,7 +225,7 @@ class SwitchRunner:
     for new work no longer than POLL_MS at a time, so that it reports in time.
     """
 
-    __slots__ = ("_board", "_clock", "_consent_epoch", "_reports_applied", "_store", "watcher")
+    __slots__ = ("_board", "_clock", "_consents", "_reports_applied", "_store", "watcher")
 
     def __init__(
         self,
@@ -213,9 +235,9 @@ class SwitchRunner:
         worker_id: str,
         *,
         reports_applied: bool = False,
-        consent_epoch: Callable[[], int] = lambda: MAX_EPOCH,
+        consents: ConsentsInForce | None = None,
     ) -> None:
-        self._consent_epoch = consent_epoch
+        self._consents = NoConsents() if consents is None else consents
         self._store = store
         self._board = board
         self._clock = clock
@@ -224,6 +246,8 @@ class SwitchRunner:
 
     def step(self) -> bool:
         """Polls, renews. False where the store or the board did not answer: then the lease runs out."""
+        if not self._consents.fresh():
+            return False
         try:
             self.watcher.polled(self._store.view())
             if not self._reports_applied:
@@ -252,7 +276,7 @@ class SwitchRunner:
     def _apply(self) -> SwitchView | None:
         view = self.watcher.view
         if view is not None:
-            self.watcher.applied(view.epoch, self._consent_epoch())
+            self.watcher.applied(view.epoch, self._consents.epoch())
         return view
 
 

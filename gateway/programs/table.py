@@ -205,7 +205,11 @@ class IssuerEntry:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseTable:
-    """A compiled snapshot. Immutable, so that a worker changes policy by changing one reference."""
+    """A compiled snapshot. A worker changes policy by changing one reference to it.
+
+    `merchants` and `platforms` are what its entries ask, and the one part that changes in place: what the
+    registry knows of a party takes the place of what the documents say.
+    """
 
     version: int
     issuers: Mapping[str, IssuerEntry]
@@ -213,6 +217,8 @@ class ReleaseTable:
     global_holdout_ppm: int
     _starts: list[str] = field(repr=False)
     _owners: list[IssuerEntry | None] = field(repr=False)
+    merchants: dict[str, _Consent] = field(default_factory=dict, repr=False)
+    platforms: dict[str, _Consent] = field(default_factory=dict, repr=False)
 
     def issuer_of(self, iin: str) -> IssuerEntry | None:
         """The issuer of the most specific range that holds an IIN of 6 or 8 digits, or None.
@@ -257,8 +263,9 @@ def compile_table(snapshot: PolicySnapshot) -> ReleaseTable:
     starts, owners = _flatten(snapshot, issuers)
     experiment = snapshot.experiment
     return ReleaseTable(
-        snapshot.version, issuers, experiment.global_salt, experiment.global_holdout_ppm, starts, owners
-    )
+        snapshot.version, issuers, experiment.global_salt, experiment.global_holdout_ppm, starts, owners,
+        merchants, platforms,
+    )  # fmt: skip
 
 
 def _entry(

@@ -27,6 +27,10 @@ class StateDir:
         return self.root / "policy.sqlite3"
 
     @property
+    def consents_db(self) -> Path:
+        return self.root / "consents.sqlite3"
+
+    @property
     def identities(self) -> Path:
         return self.root / "identities.json"
 

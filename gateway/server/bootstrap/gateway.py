@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
 from gateway.backends.embedded.keyfiles import FileRecipientKeys, load_keys
 from gateway.backends.embedded.leases import FileLeaseBoard
@@ -24,6 +25,7 @@ from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.server.consent_follower import ConsentFollower
 from gateway.server.identity import Authenticator
 from gateway.server.operators import Operators
 from gateway.server.policy import usable_policy
@@ -59,6 +61,8 @@ class GatewayParts:
     authenticator: Authenticator
     outcomes: OutcomeRecorder
     wake: WakeSender
+    registry: SqliteConsents
+    consents: ConsentFollower
 
     def close(self) -> None:
         """After the hot loop has ended: what it held is given back."""
@@ -66,6 +70,7 @@ class GatewayParts:
             self.switches.stop()
         self.journal.close()
         self.store.close()
+        self.registry.close()
         self.wake.close()
 
 
@@ -88,11 +93,15 @@ def build_gateway(
     outcomes.replay(FileJournalReader(disk, state.gateway_journal))
     board = FileLeaseBoard(disk, str(state.leases))
     board.sweep(clock)
-    switches = SwitchRunner(store, board, clock, worker_id, reports_applied=True)
+    registry = SqliteConsents(str(state.consents_db), clock)
+    consents = ConsentFollower(registry, clock)
+    table = consents.use(compile_table(policy))
+    consents.step()
+    switches = SwitchRunner(store, board, clock, worker_id, reports_applied=True, consents=consents)
     recipient_keys = FileRecipientKeys(state.keys, clock)
     gateway = Gateway(
         clock=clock,
-        table=compile_table(policy),
+        table=table,
         switches=switches,
         pseudonyms=Pseudonyms(keys.mac_keys),
         sealer=Sealer(entropy, clock, recipient_keys),
@@ -116,6 +125,8 @@ def build_gateway(
         Authenticator(state, Operators(state, audience, clock)),
         outcomes,
         wake,
+        registry,
+        consents,
     )
 
 

@@ -146,7 +146,7 @@ def _follow_policy(
 
     def take(policy: PolicySnapshot, table: ReleaseTable) -> None:
         # The hot loop takes it once a batch: one batch is decided by one policy.
-        parts.gateway.table, parts.policy = table, policy
+        parts.gateway.table, parts.policy = parts.consents.use(table), policy
 
     follower = PolicyFollower(
         parts.store,
@@ -224,6 +224,7 @@ def _serve(
     hot, beside = ThreadTasks(on_failure), ThreadTasks(on_failure)
     parts.switches.step()
     beside.start("lease", _Lease(parts, metrics).run)
+    beside.start("consents", parts.consents.follow)
     beside.start("policy", _follow_policy(parts, state, metrics, host, closing))
     beside.start("identities", _follow_identities(parts))
     beside.start("snapshots", snapshots.run)

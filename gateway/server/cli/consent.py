@@ -1,0 +1,226 @@
+"""`ein consent`: what merchants and platforms agreed to, in force while everything runs."""
+
+import csv
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Final, TextIO
+
+import click
+
+from gateway.backends.embedded.consents import SqliteConsents
+from gateway.backends.embedded.leases import FileLeaseBoard
+from gateway.programs.consents import (
+    FOREVER_MS,
+    SETTINGS_A_CALL_MAX,
+    ConsentRefused,
+    Party,
+    Setting,
+    check_setting,
+)
+from gateway.programs.model import Tier
+from gateway.programs.switches import Stopped, await_epoch
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.disk import RealDisk
+from gateway.runtime.entropy import SystemEntropy
+from gateway.server import exit_codes
+from gateway.server.cli.options import config_option, json_option
+from gateway.server.operators import acting
+from gateway.server.settings import Settings, load_settings
+
+COLUMNS: Final = ("party", "party_id", "tier", "terms_version", "evidence", "valid_from", "valid_until")
+ERRORS_TOLD: Final = 20
+"""Of a file with mistakes: enough to see the pattern."""
+
+_TIERS: Final = {
+    "opted-out": Tier.OPTED_OUT,
+    "none": Tier.NONE,
+    "basic": Tier.BASIC,
+    "enhanced": Tier.ENHANCED,
+}
+_party_id = click.argument("party_id")
+_party = click.option(
+    "--party", type=click.Choice([str(one) for one in Party]), default=str(Party.MERCHANT), show_default=True
+)
+_reason = click.option("--reason", required=True, help="Why, for the audit; at most 256 characters.")
+
+
+@click.group("consent")
+def consent_command() -> None:
+    """Set, revoke, show and import what merchants and platforms agreed to."""
+
+
+@consent_command.command("set")
+@_party_id
+@_party
+@click.option("--tier", type=click.Choice(list(_TIERS)), required=True)
+@click.option("--terms", "terms_version", required=True, help="Version of the terms that were agreed to.")
+@click.option("--evidence", required=True, help="Reference to the proof, for example a contract's number.")
+@click.option("--from", "valid_from", default="", help="First day, YYYY-MM-DD; now where it is left out.")
+@click.option("--until", "valid_until", default="", help="First day on which it holds no more.")
+@_reason
+@config_option
+@json_option
+def set_command(
+    party_id: str, party: str, tier: str, terms_version: str, evidence: str, valid_from: str,
+    valid_until: str, reason: str, config_path: Path, as_json: bool,
+) -> None:  # fmt: skip
+    """Write down what PARTY_ID said. Returns when every worker acts on it."""
+    now_ms = SystemClock().wall_ms()
+    setting = Setting(
+        Party(party), party_id, _TIERS[tier], terms_version, evidence,
+        _start_ms(valid_from, "from") if valid_from else now_ms,
+        _start_ms(valid_until, "until") if valid_until else FOREVER_MS,
+    )  # fmt: skip
+    _put(load_settings(config_path), setting, reason, as_json=as_json)
+
+
+@consent_command.command("revoke")
+@_party_id
+@_party
+@_reason
+@config_option
+@json_option
+def revoke_command(party_id: str, party: str, reason: str, config_path: Path, as_json: bool) -> None:
+    """Take back what PARTY_ID said. Returns when no worker shares under it any more."""
+    settings, now_ms = load_settings(config_path), SystemClock().wall_ms()
+    with _store(settings) as store:
+        said = store.said(Party(party), party_id)
+    terms_version = said[-1].setting.terms_version if said else "revoked"
+    setting = Setting(Party(party), party_id, Tier.NONE, terms_version, "revocation", now_ms)
+    _put(settings, setting, reason, as_json=as_json)
+
+
+@consent_command.command("show")
+@_party_id
+@_party
+@config_option
+@json_option
+def show_command(party_id: str, party: str, config_path: Path, as_json: bool) -> None:
+    """Show all that PARTY_ID ever said, with who wrote it down, when and why."""
+    with _store(load_settings(config_path)) as store:
+        said = store.said(Party(party), party_id)
+    rows = [
+        {
+            "tier": one.setting.tier.name.lower(), "terms_version": one.setting.terms_version,
+            "evidence": one.setting.evidence, "valid_from_ms": one.setting.valid_from_ms,
+            "valid_until_ms": one.setting.valid_until_ms, "epoch": one.epoch, "actor": one.actor,
+            "reason": one.reason, "at_ms": one.at_ms,
+        }
+        for one in said
+    ]  # fmt: skip
+    if as_json:
+        click.echo(json.dumps({"party": party, "party_id": party_id, "said": rows}))
+        return
+    for row in rows:
+        click.echo("{epoch:>6} {tier:<10} {terms_version} by {actor}: {reason}".format(**row))
+    if not rows:
+        click.echo(f"{party} {party_id}: the registry knows nothing of it; the policy's documents may")
+
+
+@consent_command.command("import")
+@click.argument("file", type=click.File("r", encoding="utf-8"))
+@_reason
+@config_option
+def import_command(file: TextIO, reason: str, config_path: Path) -> None:
+    """Import settings from a CSV FILE, all or none. Its first line names the columns."""
+    settings = load_settings(config_path)
+    actor = acting(settings.state, settings.issuer_url, SystemClock(), SystemEntropy())
+    with _store(settings) as store:
+        import_id = store.start_import(actor=actor, reason=reason)
+        try:
+            count = _stage(store, import_id, file)
+        except BaseException:
+            store.abandon_import(import_id)
+            raise
+        epoch = store.finish_import(import_id)
+    _tell(f"{count} settings", _in_effect(settings, epoch, SystemClock().monotonic_ns()), as_json=False)
+
+
+def _stage(store: SqliteConsents, import_id: int, file: TextIO) -> int:
+    """How many were staged. Raises ConsentRefused with the first mistakes, by line."""
+    reader = csv.DictReader(file)
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        raise ConsentRefused(f"the first line has to be {','.join(COLUMNS)}")
+    count, page, mistakes = 0, list[Setting](), list[str]()
+    with click.progressbar(reader, label="staging", show_pos=True, update_min_steps=10_000) as rows:
+        for line, row in enumerate(rows, 2):
+            try:
+                page.append(_setting(row))
+            except ConsentRefused as mistake:
+                mistakes.append(f"line {line}: {mistake.public}")
+            if len(page) == SETTINGS_A_CALL_MAX and not mistakes:
+                store.stage(import_id, page)
+                count, page = count + len(page), []
+            if len(mistakes) == ERRORS_TOLD:
+                break
+    if mistakes:
+        raise ConsentRefused("nothing was imported:\n  " + "\n  ".join(mistakes))
+    store.stage(import_id, page)
+    return count + len(page)
+
+
+def _setting(row: dict[str, str]) -> Setting:
+    if None in row or None in row.values():
+        raise ConsentRefused(f"it takes {len(COLUMNS)} columns")
+    if row["party"] not in set(Party) or row["tier"] not in _TIERS:
+        raise ConsentRefused(f"party is merchant or platform, and tier one of {', '.join(_TIERS)}")
+    return check_setting(
+        Setting(
+            Party(row["party"]), row["party_id"], _TIERS[row["tier"]], row["terms_version"], row["evidence"],
+            _start_ms(row["valid_from"], "valid_from"),
+            _start_ms(row["valid_until"], "valid_until") if row["valid_until"] else FOREVER_MS,
+        )
+    )  # fmt: skip
+
+
+def _start_ms(text: str, member: str) -> int:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise ConsentRefused(f"{member}: a day is expected, YYYY-MM-DD") from None
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
+
+
+def _put(settings: Settings, setting: Setting, reason: str, *, as_json: bool) -> None:
+    clock = SystemClock()
+    stops = setting.tier <= Tier.NONE
+    actor = acting(settings.state, settings.issuer_url, clock, SystemEntropy(), stops=stops)
+    since_ns = clock.monotonic_ns()
+    with _store(settings) as store:
+        epoch = store.put([setting], actor=actor, reason=reason)
+    _tell(f"{setting.party} {setting.party_id}", _in_effect(settings, epoch, since_ns), as_json=as_json)
+
+
+def _in_effect(settings: Settings, epoch: int, since_ns: int) -> Stopped:
+    board = FileLeaseBoard(RealDisk(), str(settings.state.leases))
+    return await_epoch(board, SystemClock(), time.sleep, epoch, since_ns=since_ns, of_consents=True)
+
+
+def _tell(what: str, effect: Stopped, *, as_json: bool) -> None:
+    if as_json:
+        told = {
+            "consent_epoch": effect.epoch, "effective_after_ms": effect.effective_after_ms,
+            "workers_acknowledged": list(effect.workers_acknowledged),
+            "workers_waiting": list(effect.workers_waiting),
+        }  # fmt: skip
+        click.echo(json.dumps(told))
+    else:
+        click.echo(f"{what}: in effect after {effect.effective_after_ms} ms (epoch {effect.epoch})")
+    if effect.workers_waiting:
+        if not as_json:
+            click.echo(f"  NOT YET IN EFFECT at: {', '.join(effect.workers_waiting)}. End these workers.")
+        raise click.exceptions.Exit(exit_codes.CHECK_FAILED)
+
+
+@contextmanager
+def _store(settings: Settings) -> Iterator[SqliteConsents]:
+    settings.state.make()
+    store = SqliteConsents(str(settings.state.consents_db), SystemClock())
+    try:
+        yield store
+    finally:
+        store.close()
