@@ -71,7 +71,7 @@ def _generation(directory: Path) -> str:
 
 def _read_once(directory: Path) -> dict[str, str]:
     files: dict[str, str] = {}
-    for path in sorted(_documents_in(directory)):
+    for path in sorted(documents_in(directory)):
         name = path.relative_to(directory).as_posix()
         if len(files) == MAX_FILES:
             raise PolicyInvalid([PolicyIssue(name, "", "too many files", f"Keep to {MAX_FILES}")])
@@ -82,7 +82,8 @@ def _read_once(directory: Path) -> dict[str, str]:
     return files
 
 
-def _documents_in(directory: Path) -> Iterator[Path]:
+def documents_in(directory: Path) -> Iterator[Path]:
+    """Every YAML file below, links followed, hidden ones left out."""
     for folder, inner, names in os.walk(directory, followlinks=True):
         here = Path(folder)
         if len(here.relative_to(directory).parts) == MAX_DEPTH:
@@ -197,6 +198,12 @@ def _last_readable(store: SqlitePolicyStore, version: int) -> tuple[int, Mapping
         except (NoSuchSnapshot, PolicyInvalid):
             version -= 1
     return 0, {}
+
+
+def files_in_force(store: SqlitePolicyStore) -> Mapping[str, str]:
+    """The documents of the policy in force as they were applied; none where there is none to be read."""
+    version, files = _last_readable(store, store.version())
+    return files if version == store.version() else {}
 
 
 def killed_in_documents(store: SqlitePolicyStore, program: str) -> bool:

@@ -6,6 +6,7 @@ What it holds, and what it could not take, stands in a metric, in the health of 
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ from gateway.server.state import StateDir
 
 FOLLOW_INTERVAL_S: Final = 0.1
 """Between two looks, each a pragma of SQLite: leaves nine tenths of a second to load and compile."""
+
+BUSY_SWITCH_INTERVAL_S: Final = 0.0005
+"""How long the thread that compiles may keep the others waiting; the default of 5 ms is felt by payments."""
 
 HEALTH_SERVICE: Final = "policy"
 """Name in gRPC health: NOT_SERVING while a newer policy cannot be taken. Payments go on being served."""
@@ -82,8 +86,7 @@ class PolicyFollower:
                 return
             if wanted == self._told.refused_version:
                 return
-            policy = self._load(self._store, self._known)
-            table = compile_table(policy)
+            policy, table = self._made()
         except NoPolicy:
             return
         except Exception as fault:
@@ -98,6 +101,16 @@ class PolicyFollower:
         """On a thread of its own, until told to stop."""
         while not stop.wait(FOLLOW_INTERVAL_S):
             self.step()
+
+    def _made(self) -> tuple[PolicySnapshot, ReleaseTable]:
+        """Loads and compiles, which is busy Python: what runs beside is let in more often meanwhile."""
+        before_s = sys.getswitchinterval()
+        sys.setswitchinterval(min(before_s, BUSY_SWITCH_INTERVAL_S))
+        try:
+            policy = self._load(self._store, self._known)
+            return policy, compile_table(policy)
+        finally:
+            sys.setswitchinterval(before_s)
 
     def _tell(self, following: Following) -> None:
         if following == self._told:

@@ -1,42 +1,77 @@
 """`ein programs` and `ein apply`: what is in force, and how it changes."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from gateway.backends.embedded.policy import SqlitePolicyStore
+from gateway.backends.embedded.policy import PolicyMoved, SqlitePolicyStore
 from gateway.programs.model import PPM, PolicySnapshot, State
-from gateway.programs.switches import SwitchView
+from gateway.programs.switches import SwitchStoreUnavailable, SwitchView
 from gateway.programs.table import ProgramEntry, compile_table
+from gateway.records.errors import GatewayError
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.cli.plan_text import summary_lines, summary_of
 from gateway.server.operators import acting
-from gateway.server.policy import Applied, NoPolicy, change_policy, policy_in_force, read_policy
-from gateway.server.settings import load_settings
+from gateway.server.policy import (
+    Applied,
+    NoPolicy,
+    change_policy,
+    files_in_force,
+    policy_in_force,
+    read_policy,
+)
+from gateway.server.policy_watch import WATCH_INTERVAL_S, FolderWatch
+from gateway.server.process import stop_on_signals
+from gateway.server.settings import Settings, load_settings
 
 
 @click.command("apply")
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--reason", required=True, help="Why, for the audit; at most 256 characters.")
+@click.option("--watch", is_flag=True, help="Go on, and apply each change of the directory, until SIGTERM.")
 @config_option
 @json_option
-def apply_command(directory: Path, reason: str, config_path: Path, as_json: bool) -> None:
+def apply_command(directory: Path, reason: str, watch: bool, config_path: Path, as_json: bool) -> None:
     """Put the policy documents in DIRECTORY in force, as a new numbered snapshot."""
     settings = load_settings(config_path)
-    state, clock = settings.state, SystemClock()
-    state.make()
-    actor = acting(state, settings.issuer_url, clock, SystemEntropy())
-    files = read_policy(directory)
-    store = SqlitePolicyStore(str(state.policy_db), clock)
+    settings.state.make()
+    store = SqlitePolicyStore(str(settings.state.policy_db), SystemClock())
     try:
-        applied = change_policy(store, files, reason=reason, actor=actor, clock=clock)
+        if watch:
+            _watch(settings, store, directory, reason, as_json=as_json)
+        else:
+            tell_applied(_apply(settings, store, read_policy(directory), reason), as_json=as_json)
     finally:
         store.close()
-    tell_applied(applied, as_json=as_json)
+
+
+def _apply(settings: Settings, store: SqlitePolicyStore, files: Mapping[str, str], reason: str) -> Applied:
+    clock = SystemClock()
+    actor = acting(settings.state, settings.issuer_url, clock, SystemEntropy())
+    return change_policy(store, files, reason=reason, actor=actor, clock=clock)
+
+
+def _watch(
+    settings: Settings, store: SqlitePolicyStore, directory: Path, reason: str, *, as_json: bool
+) -> None:
+    """Applies what the directory has now and each change of it. What is refused is said, and left behind."""
+    stop, folder = stop_on_signals(), FolderWatch(directory)
+    while not stop.wait(WATCH_INTERVAL_S):
+        try:
+            files = folder.look()
+            # What is in force already is no change: another watcher may have been first.
+            if files is None or files == files_in_force(store):
+                continue
+            tell_applied(_apply(settings, store, files, reason), as_json=as_json)
+        except (PolicyMoved, SwitchStoreUnavailable):
+            folder.again()
+        except GatewayError as refused:
+            click.echo(f"ein: {refused.code}: {refused.public}", err=True)
 
 
 def tell_applied(applied: Applied, *, as_json: bool) -> None:

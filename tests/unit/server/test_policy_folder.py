@@ -9,6 +9,7 @@ from gateway.programs.documents import load_policy
 from gateway.programs.issues import PolicyInvalid
 from gateway.server import policy
 from gateway.server.policy import read_policy
+from gateway.server.policy_watch import FolderWatch
 from tests.kit.installation import SAMPLE_POLICY
 
 SAMPLE = read_policy(SAMPLE_POLICY)
@@ -68,3 +69,26 @@ def test_links_that_go_round_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
     (tmp_path / "regions.yaml").write_text("x: 1\n")
     os.symlink(tmp_path, tmp_path / "again")
     assert len(read_policy(tmp_path)) == policy.MAX_DEPTH + 1
+
+
+def test_a_folder_is_taken_once_it_stands_still_and_again_when_it_changes(tmp_path: Path) -> None:
+    mount(tmp_path, "1", SAMPLE)
+    watch = FolderWatch(tmp_path)
+    assert [watch.look(), watch.look(), watch.look()] == [None, SAMPLE, None]
+    changed = {**SAMPLE, "regions.yaml": SAMPLE["regions.yaml"].replace("  DE:", "  AT:")}
+    mount(tmp_path, "2", changed)
+    assert [watch.look(), watch.look(), watch.look()] == [None, changed, None]
+    watch.again()
+    assert [watch.look(), watch.look()] == [changed, None]
+
+
+def test_a_folder_that_is_being_written_is_not_taken(tmp_path: Path) -> None:
+    watch = FolderWatch(tmp_path)
+    for number in range(4):
+        (tmp_path / f"{number}.yaml").write_text("x: 1\n")
+        assert watch.look() is None
+    (tmp_path / "gone.yaml").symlink_to("nowhere")
+    assert [watch.look(), watch.look()] == [None, None]
+    (tmp_path / "gone.yaml").unlink()
+    assert watch.look() is None
+    assert len(watch.look() or ()) == 4

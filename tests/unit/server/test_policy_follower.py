@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,13 @@ from gateway.programs.table import ReleaseTable
 from gateway.runtime.clock import SimClock
 from gateway.server import logs
 from gateway.server.policy import policy_in_force, read_policy
-from gateway.server.policy_follower import Following, PolicyBoard, PolicyFollower, read_board
+from gateway.server.policy_follower import (
+    BUSY_SWITCH_INTERVAL_S,
+    Following,
+    PolicyBoard,
+    PolicyFollower,
+    read_board,
+)
 from gateway.server.state import StateDir
 from tests.kit.installation import SAMPLE_POLICY
 
@@ -142,3 +149,22 @@ def test_a_board_reads_back_what_was_shown_until_it_is_cleared(tmp_path: Path) -
 
 def test_a_board_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     PolicyBoard(StateDir(tmp_path / "gone"), "gateway").show(Following(1))
+
+
+def test_while_it_compiles_other_threads_get_in_more_often_and_then_as_before(
+    store: SqlitePolicyStore,
+) -> None:
+    before_s, seen_s = sys.getswitchinterval(), []
+
+    def load(asked: SqlitePolicyStore, known: Known) -> PolicySnapshot:
+        seen_s.append(sys.getswitchinterval())
+        return policy_in_force(asked, known)
+
+    store.apply(SAMPLE, **WHO)
+    store.apply(BROKEN, **WHO)
+    worker = Worker(store, load=load)
+    assert [event.code for event in worker.step()] == ["policy_invalid"]
+    store.apply(SAMPLE, **WHO)
+    assert worker.step() == [3, Following(3)]
+    assert seen_s == pytest.approx([BUSY_SWITCH_INTERVAL_S] * 2)
+    assert sys.getswitchinterval() == before_s
