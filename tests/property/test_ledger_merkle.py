@@ -1,4 +1,4 @@
-"""Trees and proofs equal the recursive definitions of RFC 6962, section 2.1, written out as they stand there."""
+"""Trees and proofs equal the recursive definitions of RFC 6962, section 2.1, as they stand there."""
 
 from hashlib import sha256
 

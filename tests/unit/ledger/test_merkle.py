@@ -75,7 +75,13 @@ def test_a_path_of_which_any_hash_is_changed_proves_nothing(place: int) -> None:
 def test_a_proof_for_another_index_size_or_length_is_refused() -> None:
     tree = Tree(HASHES[:7])
     path, root = tree.inclusion(2), tree.root()
-    for index, size, given in ((3, 7, path), (2, 2, path), (7, 7, path), (2, 7, path[:-1]), (2, 7, [*path, root])):
+    for index, size, given in (
+        (3, 7, path),
+        (2, 2, path),
+        (7, 7, path),
+        (2, 7, path[:-1]),
+        (2, 7, [*path, root]),
+    ):
         with pytest.raises(ProofInvalid):
             verify_inclusion(HASHES[2], index, size, given, root)
 
