@@ -140,7 +140,7 @@ class Namer:
         if end < self.size:
             self._add(TRUNCATED, end, self.size - 1, "the rest was signed or counted, and is not there")
         elif end > self.size and self.counted:
-            self._add(INSERTED, self.size, end - 1, "more than were ever counted")
+            self._add(INSERTED, self.size, end - 1, "more than were ever counted, or the count was set back")
         self.findings.sort(key=lambda one: (one.first, one.last))
         return self.findings
 

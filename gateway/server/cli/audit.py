@@ -12,7 +12,7 @@ import click
 from gateway.backends.embedded.ledger import SqliteLedgerReader
 from gateway.ledger.entry import PREFIX
 from gateway.ledger.heads import HEAD_TYPE, HeadInvalid, parse_claims, parse_line
-from gateway.ledger.merkle import Tree, verify_inclusion
+from gateway.ledger.merkle import Tree, leaf_hash, verify_inclusion
 from gateway.ledger.verify import CheckSignature, Report, verify_ledger
 from gateway.records.errors import GatewayError
 from gateway.sealing import base64url
@@ -157,8 +157,10 @@ def _proof(reader: SqliteLedgerReader, line: bytes, chain: str, seq: int) -> dic
     signed = head.chains[at]
     hashes = reader.hashes(chain, signed.size)
     data = reader.entry(chain, seq)
+    if len(hashes) != signed.size:
+        raise NotProven("entries that were signed are not there: see `ein audit verify`")
     path = Tree(hashes).inclusion(seq)
-    verify_inclusion(hashes[seq], seq, signed.size, path, signed.root)
+    verify_inclusion(leaf_hash(data), seq, signed.size, path, signed.root)
     leaves = [one.leaf() for one in head.chains]
     head_path = Tree(leaves).inclusion(at)
     verify_inclusion(leaves[at], at, len(leaves), head_path, head.root)
