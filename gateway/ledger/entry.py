@@ -43,7 +43,7 @@ def chain_of(topic: str, partition: int) -> str:
 
 def chain_start(chain: str) -> bytes:
     """Stands for the entry before the first: entries of one chain fit into no other."""
-    return sha256(b"ein ledger chain v1\n" + chain.encode()).digest()
+    return sha256(b"ein-ledger-chain-v1\n" + chain.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

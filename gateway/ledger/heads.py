@@ -18,7 +18,7 @@ from gateway.sealing.keys import Signer
 HEAD_TYPE: Final = "ein-ledger-head+jwt"
 """Header `typ` (RFC 8725 3.11): no other token of ours passes for a head, and no head for another token."""
 
-FIRST_PREVIOUS: Final = sha256(b"ein ledger heads v1\n").digest()
+FIRST_PREVIOUS: Final = sha256(b"ein-ledger-heads-v1\n").digest()
 """Stands for the head before the first."""
 
 

@@ -38,7 +38,8 @@ def test_an_entry_says_under_what_the_share_left_and_how(ledger: Ledger) -> None
     [body] = bodies(ledger)
     assert body.pop("share") == {
         "card_token": "ct_1", "consent_id": "consent-1", "contract_id": "contract-1",
-        "decided_at_ms": BASE_MS, "dictionary_version": 1, "enrolment_id": "enrolment-1", "evaluation_id": "evaluation-1",
+        "decided_at_ms": BASE_MS, "dictionary_version": 1,
+        "enrolment_id": "enrolment-1", "evaluation_id": "evaluation-1",
         "field_mask": "000000000000000b", "issuer_id": "northgate-bank", "payload_sha256": "70" * 32,
         "policy_version": 7, "profile": "", "program": "risk-score", "purpose": "fraud_authorization",
         "recipient_id": "northgate-bank", "recipient_kid": "", "sender_id": "payments", "share_id": "share-1",
