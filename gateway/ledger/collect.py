@@ -26,8 +26,8 @@ from gateway.records.journal import DELIVERIES, EVALUATIONS, LABELS, Entry
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1.common_pb2 import TRANSPORT_MESSAGE
 
-BATCH_MAX_ENTRIES = 256
-"""Records of one transaction: some 10 ms of work, which others of the process may interrupt."""
+BATCH_MAX_ENTRIES = 64
+"""Records of one transaction: some 3 ms of work, and deliveries wait for the interpreter no longer."""
 
 
 @dataclass(slots=True)

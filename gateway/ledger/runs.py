@@ -180,10 +180,10 @@ class Namer:
         return walked, number
 
     def _fits(self, before: bytes | None, run: Run) -> tuple[int, bool, int, int]:
-        """How well a run goes on: by hash, by what was signed, by length, by place."""
+        """How well a run goes on: by hash, by not being other than what was signed, by length, by place."""
         # Two: it does. One: that is not known.
         linked = 1 if None in (before, run.previous) else 2 * (run.previous == before)
-        signed = run.last in self.hash_at and self.hash_at[run.last] == run.last_hash
+        signed = self.hash_at.get(run.last, run.last_hash) == run.last_hash
         return linked, signed, run.rows, -run.row
 
     def _links(self, walked: Sequence[Run]) -> None:

@@ -145,7 +145,9 @@ def _name(chain: str, passed: _Passed, signed: Sequence[Signed], tail: Tail | No
         hash_at.setdefault(tail.size - 1, tail.last_hash)
     namer = Namer(chain, chain_start(chain), hash_at, size)
     findings = namer.name(passed.runs)
-    first = min((one.first for one in findings), default=passed.tree.size)
+    # What was found before a head explains that its root is another one.
+    rows = [run.row for run in passed.runs if run.row or run.changed or run.first]
+    first = min([*rows, *(one.first for one in findings)], default=passed.tree.size)
     if passed.differs is not None and passed.differs.size <= first:
         one = passed.differs
         anew = Finding(
