@@ -1,6 +1,5 @@
 """Administrative acts as the policy store keeps them: switches by their epoch, snapshots by their number."""
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from hashlib import sha256
@@ -19,8 +18,9 @@ SNAPSHOTS: Final = "snapshots"
 _VERBS: Final = {"killed": "kill", "paused": "pause", "resumed": "resume", "revived": "revive"}
 _SWITCH_EVENTS = """select epoch, program, issuer_id, verb, actor, reason, at_ms from switch_events
     where epoch > ? order by epoch limit ?"""
-_SNAPSHOTS = """select version, files, actor, reason, at_ms from snapshots
-    where version > ? order by version limit ?"""
+_SNAPSHOTS = """select s.version, s.files, s.actor, s.reason, s.at_ms, coalesce(o.restored_from, 0)
+    from snapshots s left join snapshot_origins o using (version)
+    where s.version > ? order by s.version limit ?"""
 
 
 class PolicyActs:
@@ -71,12 +71,12 @@ def _switched(
     )  # fmt: skip
 
 
-def _applied(version: int, files: str, actor: str, reason: str, at_ms: int) -> Act:
-    contents = json.loads(files)
+def _applied(version: int, files: str, actor: str, reason: str, at_ms: int, restored_from: int) -> Act:
     return Act(
-        source=SNAPSHOTS, position=version, verb="apply", at_ms=at_ms, policy_version=version,
+        source=SNAPSHOTS, position=version, verb="rollback" if restored_from else "apply", at_ms=at_ms,
+        policy_version=version,
         row={
             "version": version, "actor": actor, "reason": reason, "at_ms": at_ms,
-            "files": {name: sha256(str(text).encode()).hexdigest() for name, text in contents.items()},
+            "restored_from": restored_from, "files_sha256": sha256(files.encode()).hexdigest(),
         },
     )  # fmt: skip
