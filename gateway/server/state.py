@@ -63,6 +63,14 @@ class StateDir:
         return self.root / "feeds" / "feeds.sqlite3"
 
     @property
+    def ledger_db(self) -> Path:
+        return self.root / "ledger" / "ledger.sqlite3"
+
+    @property
+    def ledger_heads(self) -> Path:
+        return self.root / "ledger" / "heads.jsonl"
+
+    @property
     def lake(self) -> Path:
         return self.root / "measure" / "lake"
 
@@ -88,6 +96,7 @@ class StateDir:
             self.gateway_journal,
             self.feeds_journal.parent,
             self.feeds_journal,
+            self.ledger_db.parent,
             self.measure_db.parent,
             self.lake,
             self.run,

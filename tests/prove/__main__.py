@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHECKS = (
     "power_cuts",
     "bad_input",
+    "ledger",
     "lookup_latency",
     "kill_under_load",
     "sigkill",

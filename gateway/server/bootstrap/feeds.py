@@ -7,6 +7,9 @@ from gateway.backends.embedded.delivery import SqliteDeliveryReader, SqliteDeliv
 from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
 from gateway.backends.embedded.keyfiles import FileRecipientKeys, OwnKeys, load_keys
 from gateway.backends.embedded.leases import FileLeaseBoard
+from gateway.backends.embedded.ledger import SqliteLedgerStore
+from gateway.backends.embedded.ledger_acts import PolicyActs
+from gateway.backends.embedded.ledger_heads import AppendedHeads
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.backends.embedded.wake import WakeListener, WakeSender
 from gateway.feeds.delivery import DeliveryCore
@@ -15,11 +18,12 @@ from gateway.outcomes.labels import LabelDesk
 from gateway.programs.switches import SwitchRunner
 from gateway.records.journal import FEEDS_TOPICS, JournalReader
 from gateway.runtime.clock import Clock, SystemClock
-from gateway.runtime.disk import RealDisk
+from gateway.runtime.disk import Disk, RealDisk
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.keys import Signer
 from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.server.feeds.ledger import LedgerKeeper, LedgerParts
 from gateway.server.settings import Settings
 
 FAN_OUT_CHUNK_BYTES = 64 * 1024
@@ -49,6 +53,7 @@ class FeedsParts:
     policy: SqlitePolicyStore
     switches: SwitchRunner
     keys: OwnKeys
+    ledger: LedgerKeeper
 
     def close(self) -> None:
         """The lease last: it says that nothing is shared any more."""
@@ -56,6 +61,7 @@ class FeedsParts:
         self.wake_watchers.close()
         for reader in (self.lookup_reader, self.report_reader, self.fan_out_reader):
             reader.close()
+        self.ledger.close()
         self.journal.close()
         self.store.close()
         self.lookup_switches.stop()
@@ -104,4 +110,23 @@ def build_feeds(settings: Settings) -> FeedsParts:
         # The loop says itself when nothing of an older epoch waits in a transport.
         switches=SwitchRunner(policy, board, clock, f"feeds-{os.getpid()}", reports_applied=True),
         keys=keys,
+        ledger=_ledger(settings, keys, clock, disk),
+    )
+
+
+def _ledger(settings: Settings, keys: OwnKeys, clock: Clock, disk: Disk) -> LedgerKeeper:
+    state = settings.state
+    return LedgerKeeper(
+        LedgerParts(
+            store=SqliteLedgerStore(state.ledger_db),
+            gateway_journal=FileJournalReader(
+                disk, str(state.gateway_journal), chunk_bytes=FAN_OUT_CHUNK_BYTES
+            ),
+            own_journal=FileJournalReader(disk, str(state.feeds_journal), chunk_bytes=FAN_OUT_CHUNK_BYTES),
+            acts=PolicyActs(state.policy_db),
+            heads=AppendedHeads(disk, state.ledger_heads),
+            signer=keys.signer,
+            iss=settings.issuer_url,
+            clock=clock,
+        )
     )

@@ -13,6 +13,7 @@ COMMANDS = {
     "apply": ("gateway.server.cli.programs", "apply_command"),
     "approvals": ("gateway.server.cli.approve", "approvals_command"),
     "approve": ("gateway.server.cli.approve", "approve_command"),
+    "audit": ("gateway.server.cli.audit", "audit_command"),
     "consent": ("gateway.server.cli.consent", "consent_command"),
     "demo": ("gateway.server.cli.demo", "demo_command"),
     "feeds": ("gateway.server.cli.processes", "feeds_command"),

@@ -37,3 +37,13 @@ class FeedsMetrics:
         self.stale = Gauge(
             "ein_feeds_policy_stale", "1 while the switches are stale.", registry=self.registry
         )
+        self.ledger_entries = Counter(
+            "ein_feeds_ledger_entries", "Entries added to the ledger.", registry=self.registry
+        )
+        self.ledger_lag_seconds = Gauge(
+            "ein_feeds_ledger_lag_seconds", "Since the ledger held all that was durable.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.ledger_faults = Counter(
+            "ein_feeds_ledger_faults", "Rounds of the ledger put off.", registry=self.registry
+        )
