@@ -15,8 +15,9 @@ from gateway.programs.checks import snapshot_of
 from gateway.programs.issues import PolicyInvalid, PolicyIssue, Report, near
 from gateway.programs.model import PolicySnapshot
 from gateway.programs.schema import Documents
+from gateway.programs.standing import check_attestations
 
-__all__ = ["PolicyInvalid", "PolicyIssue", "load_policy"]
+__all__ = ["PolicyInvalid", "PolicyIssue", "examine_policy", "load_policy"]
 
 MAX_DOCUMENT_CHARACTERS: Final = 16_000_000
 """A merchants file of 100,000 ids takes 3 MB."""
@@ -36,8 +37,23 @@ SINGLES: Final[Mapping[str, type[schema.Document]]] = {
 }
 
 
-def load_policy(files: Mapping[str, str], *, version: int = 0) -> PolicySnapshot:
-    """File name (relative, with `/`) to text in, the checked policy out. Raises PolicyInvalid."""
+def load_policy(
+    files: Mapping[str, str], *, version: int = 0, applied_at_ms: int | None = None
+) -> PolicySnapshot:
+    """File name (relative, with `/`) to text in, the checked policy out. Raises PolicyInvalid.
+
+    `applied_at_ms`: wall time at which it is put in force, to ask for what must hold on that day too.
+    """
+    snapshot, issues = examine_policy(files, version=version, applied_at_ms=applied_at_ms)
+    if snapshot is None or issues:
+        raise PolicyInvalid(issues)
+    return snapshot
+
+
+def examine_policy(
+    files: Mapping[str, str], *, version: int = 0, applied_at_ms: int | None = None
+) -> tuple[PolicySnapshot | None, tuple[PolicyIssue, ...]]:
+    """All that is wrong with the documents, and what could be made of them: for no use where there is any."""
     report = Report()
     documents = Documents()
     for name in sorted(files):
@@ -46,9 +62,9 @@ def load_policy(files: Mapping[str, str], *, version: int = 0) -> PolicySnapshot
         if name not in files:
             report.add(name, "", "the file is missing", "Add it, see deploy/sample/policy")
     snapshot = snapshot_of(documents, version, report)
-    if snapshot is None or report.issues:
-        raise PolicyInvalid(report.issues)
-    return snapshot
+    if applied_at_ms is not None:
+        check_attestations(documents, applied_at_ms, report)
+    return snapshot, tuple(report.issues)
 
 
 def _read(name: str, text: str, documents: Documents, report: Report) -> None:

@@ -42,7 +42,7 @@ def apply_policy(
 
     Raises PolicyInvalid; what was in force then stays.
     """
-    compile_table(load_policy(files))
+    compile_table(load_policy(files, applied_at_ms=clock.wall_ms()))
     store = SqlitePolicyStore(str(policy_db), clock)
     try:
         version = store.apply(files, actor=actor, reason=reason)

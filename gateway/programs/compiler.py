@@ -1,0 +1,131 @@
+"""One program at one issuer, compiled from the checked policy: masks by region and tier, refusals."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import blake2b
+
+from gateway.programs.mcc_groups import mccs_of
+from gateway.programs.model import (
+    Conditions,
+    ConsentSetting,
+    Enrolment,
+    Issuer,
+    PolicySnapshot,
+    Program,
+    State,
+    Tier,
+)
+from gateway.programs.purposes import purpose_mask
+from gateway.programs.release import WITHHELD, Consent, Grant, ProgramEntry, When, refused
+from gateway.records.reasons import Reason, Withhold
+
+
+def entry_of(
+    snapshot: PolicySnapshot,
+    issuer: Issuer,
+    program: Program,
+    enrolment: Enrolment | None,
+    merchants: Mapping[str, Consent],
+    platforms: Mapping[str, Consent],
+) -> ProgramEntry:
+    """The entry of a program at an issuer; one that only refuses where the issuer has no enrolment in it."""
+    purpose = int(program.purpose)
+    if enrolment is None:
+        return ProgramEntry(
+            program=program.program,
+            issuer_id=issuer.issuer_id,
+            ahead=program.ahead,
+            purpose=purpose,
+            standing_refusal=WITHHELD[Reason.NOT_ENROLLED],
+        )
+    state = max(program.state, enrolment.state)
+    granted = set(enrolment.transports)
+    return ProgramEntry(
+        program=program.program,
+        issuer_id=issuer.issuer_id,
+        ahead=program.ahead,
+        purpose=purpose,
+        enrolment_id=enrolment.enrolment_id,
+        contract_id=enrolment.contract_id,
+        recipient_id=issuer.recipient_id,
+        transports=tuple(int(one) for one in program.transports if one in granted),
+        message_elements=enrolment.message_elements if enrolment.clear_elements_allowed else (),
+        salt=program_salt(snapshot.experiment.salts[program.salt_version], program.program),
+        ramp_ppm=program.ramp_ppm if enrolment.ramp_ppm is None else enrolment.ramp_ppm,
+        holdout_ppm=program.holdout_ppm if enrolment.holdout_ppm is None else enrolment.holdout_ppm,
+        experiment_id=f"{program.program}@{program.salt_version}",
+        variant=enrolment.variant,
+        profile=enrolment.profile,
+        state=state,
+        shadow=state is State.SHADOW,
+        valid_from_ms=enrolment.valid_from_ms,
+        valid_until_ms=enrolment.valid_until_ms,
+        attestation_expires_ms=enrolment.attestation_expires_ms,
+        when=_when(enrolment.conditions),
+        standing_refusal=_standing_refusal(snapshot, issuer, program, state),
+        grants=_grants(snapshot, program, enrolment),
+        merchants=merchants,
+        platforms=platforms,
+    )
+
+
+def program_salt(salt: bytes, program: str) -> bytes:
+    """The program's own salt, so that programs that share a salt version draw independently."""
+    return blake2b(program.encode(), key=salt, digest_size=32, person=b"ein-program-salt").digest()
+
+
+def _standing_refusal(
+    snapshot: PolicySnapshot, issuer: Issuer, program: Program, state: State
+) -> Withhold | None:
+    if state is State.KILLED:
+        return WITHHELD[Reason.KILLED]
+    if state not in (State.ACTIVE, State.SHADOW):
+        return WITHHELD[Reason.PROGRAM_NOT_ACTIVE]
+    if not snapshot.recipients[issuer.recipient_id].enabled:
+        return WITHHELD[Reason.RECIPIENT_DISABLED]
+    if not program.field_mask & purpose_mask(program.purpose):
+        return WITHHELD[Reason.PURPOSE_MISMATCH]
+    return None
+
+
+def _grants(snapshot: PolicySnapshot, program: Program, enrolment: Enrolment) -> dict[str, tuple[Grant, ...]]:
+    tier_masks = {Tier.BASIC: program.basic_mask, Tier.ENHANCED: program.enhanced_mask}
+    # The documents' check refuses such fields already; what it might miss must not leave either.
+    allowed = program.field_mask & purpose_mask(program.purpose)
+    granted = allowed & enrolment.field_mask
+    no_purpose = refused(program.field_mask & ~allowed, Reason.PURPOSE_MISMATCH)
+    not_enrolled = refused(allowed & ~granted, Reason.NOT_ENROLLED)
+    grants: dict[str, tuple[Grant, ...]] = {}
+    for region in enrolment.regions:
+        in_region = granted & snapshot.regions.get(region, 0)
+        if not in_region:
+            continue  # a region that leaves nothing is not covered
+        not_in_region = refused(granted & ~in_region, Reason.REGION_NOT_COVERED)
+        by_tier: list[Grant] = []
+        for tier in Tier:
+            mask = in_region & tier_masks.get(tier, 0)
+            no_consent = refused(in_region & ~mask, Reason.MERCHANT_CONSENT_MISSING)
+            by_tier.append(Grant(mask, no_purpose + not_enrolled + not_in_region + no_consent))
+        grants[region] = tuple(by_tier)
+    return grants
+
+
+def consents_of(settings: Mapping[str, ConsentSetting]) -> dict[str, Consent]:
+    """Settings by party, as every entry of a table shares them."""
+    return {
+        party: (int(one.tier), one.valid_from_ms, one.valid_until_ms, one.consent_id)
+        for party, one in settings.items()
+    }
+
+
+@lru_cache(maxsize=256)  # sets of conditions that differ: a policy has a few, however many its enrolments
+def _when(conditions: Conditions) -> When | None:
+    """None where nothing is asked for."""
+    compiled = When(
+        conditions.channels or None,
+        mccs_of(conditions.mccs, conditions.mcc_groups),
+        conditions.merchant_countries or None,
+        conditions.amount_minor_from or 0,
+        conditions.amount_minor_below,
+    )
+    return None if compiled == When() else compiled
