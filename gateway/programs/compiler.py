@@ -19,6 +19,12 @@ from gateway.programs.purposes import purpose_mask
 from gateway.programs.release import WITHHELD, Consent, Grant, ProgramEntry, When, refused
 from gateway.records.reasons import Reason, Withhold
 
+GRANTS_CACHED = 4096
+"""Grants kept: what programs, enrolments and regions leave, where it differs."""
+
+CONDITIONS_CACHED = 256
+"""Sets of conditions kept: a policy has a few, however many its enrolments."""
+
 
 def entry_of(
     snapshot: PolicySnapshot,
@@ -89,25 +95,39 @@ def _standing_refusal(
 
 
 def _grants(snapshot: PolicySnapshot, program: Program, enrolment: Enrolment) -> dict[str, tuple[Grant, ...]]:
-    tier_masks = {Tier.BASIC: program.basic_mask, Tier.ENHANCED: program.enhanced_mask}
-    # The documents' check refuses such fields already; what it might miss must not leave either.
-    allowed = program.field_mask & purpose_mask(program.purpose)
-    granted = allowed & enrolment.field_mask
-    no_purpose = refused(program.field_mask & ~allowed, Reason.PURPOSE_MISMATCH)
-    not_enrolled = refused(allowed & ~granted, Reason.NOT_ENROLLED)
     grants: dict[str, tuple[Grant, ...]] = {}
     for region in enrolment.regions:
-        in_region = granted & snapshot.regions.get(region, 0)
-        if not in_region:
-            continue  # a region that leaves nothing is not covered
-        not_in_region = refused(granted & ~in_region, Reason.REGION_NOT_COVERED)
-        by_tier: list[Grant] = []
-        for tier in Tier:
-            mask = in_region & tier_masks.get(tier, 0)
-            no_consent = refused(in_region & ~mask, Reason.MERCHANT_CONSENT_MISSING)
-            by_tier.append(Grant(mask, no_purpose + not_enrolled + not_in_region + no_consent))
-        grants[region] = tuple(by_tier)
+        in_region = program.field_mask & enrolment.field_mask & snapshot.regions.get(region, 0)
+        by_tier = _by_tier(program, enrolment.field_mask, in_region)
+        if by_tier is not None:
+            grants[region] = by_tier
     return grants
+
+
+@lru_cache(maxsize=GRANTS_CACHED)
+def _by_tier(program: Program, enrolled: int, in_region: int) -> tuple[Grant, ...] | None:
+    """The grants of one region, in the order of `Tier`; None where it leaves nothing: it is not covered.
+
+    The same object for regions and issuers alike, so that what is made of its refusals is kept too.
+    """
+    # The documents' check refuses what the purpose does not allow; what it might miss must not leave either.
+    allowed = program.field_mask & purpose_mask(program.purpose)
+    granted = allowed & enrolled
+    in_region &= granted
+    if not in_region:
+        return None
+    refusals = (
+        refused(program.field_mask & ~allowed, Reason.PURPOSE_MISMATCH)
+        + refused(allowed & ~granted, Reason.NOT_ENROLLED)
+        + refused(granted & ~in_region, Reason.REGION_NOT_COVERED)
+    )
+    tier_masks = {Tier.BASIC: program.basic_mask, Tier.ENHANCED: program.enhanced_mask}
+    by_tier: list[Grant] = []
+    for tier in Tier:
+        mask = in_region & tier_masks.get(tier, 0)
+        no_consent = refused(in_region & ~mask, Reason.MERCHANT_CONSENT_MISSING)
+        by_tier.append(Grant(mask, refusals + no_consent))
+    return tuple(by_tier)
 
 
 def consents_of(settings: Mapping[str, ConsentSetting]) -> dict[str, Consent]:
@@ -118,7 +138,7 @@ def consents_of(settings: Mapping[str, ConsentSetting]) -> dict[str, Consent]:
     }
 
 
-@lru_cache(maxsize=256)  # sets of conditions that differ: a policy has a few, however many its enrolments
+@lru_cache(maxsize=CONDITIONS_CACHED)
 def _when(conditions: Conditions) -> When | None:
     """None where nothing is asked for."""
     compiled = When(

@@ -235,4 +235,5 @@ _answers: Any = engines and engines.Answers(
 
 
 def refused(mask: int, reason: Reason) -> Refusals:
+    """One reason for each field of a mask."""
     return tuple((number, reason) for number in range(mask.bit_length()) if mask >> number & 1)
