@@ -35,6 +35,7 @@ from gateway.programs.schema import (
     start_ms,
 )
 
+_EVERY_FIELD: Final = (1 << len(FIELDS)) - 1
 FOREVER_MS: Final = 253_402_300_800_000  # end of the year 9999
 
 
@@ -100,6 +101,7 @@ def _inside(file: str, path: str, mask: int, outer: int, of: str, report: Report
 
 def _check_issuers(documents: Documents, report: Report) -> None:
     recipients = {one.recipient_id for one in documents.recipients.values()}
+    recipients |= documents.names.get("recipients", set())
     for file, issuer in documents.issuers.items():
         if issuer.recipient_id is not None and issuer.recipient_id not in recipients:
             report.unknown(
@@ -112,7 +114,9 @@ def _program(file: str, one: ProgramDocument, documents: Documents, report: Repo
     field_mask = _mask(file, "fields", one.fields, report)
     basic = _mask(file, "tiers.basic", one.tiers.basic, report)
     enhanced = _mask(file, "tiers.enhanced", one.tiers.enhanced, report)
-    _inside(file, "tiers.enhanced", enhanced, field_mask, "the program's fields", report)
+    # Where a name is no field, what was meant to lie within it cannot be told.
+    outer = field_mask if FIELD_BY_NAME.keys() >= set(one.fields) else _EVERY_FIELD
+    _inside(file, "tiers.enhanced", enhanced, outer, "the program's fields", report)
     _inside(file, "tiers.basic", basic, enhanced, "tiers.enhanced", report)
     purpose = Purpose[one.purpose.upper()]
     _check_purpose(file, one, field_mask & ~purpose_mask(purpose), report)
@@ -130,7 +134,7 @@ def _program(file: str, one: ProgramDocument, documents: Documents, report: Repo
         program=one.program,
         ahead=one.kind == "ahead",
         purpose=purpose,
-        field_mask=field_mask,
+        field_mask=outer,
         basic_mask=basic,
         enhanced_mask=enhanced,
         transports=_transports(one.transports),
@@ -171,9 +175,9 @@ def _transports(names: Iterable[str]) -> tuple[Transport, ...]:
 
 
 def _enrolments(documents: Documents, programs: dict[str, Program], report: Report) -> tuple[Enrolment, ...]:
-    issuers = {one.issuer_id for one in documents.issuers.values()}
+    issuers = {one.issuer_id for one in documents.issuers.values()} | documents.names.get("issuers", set())
     without_recipient = {one.issuer_id for one in documents.issuers.values() if one.recipient_id is None}
-    named = {one.program for one in documents.programs.values()}
+    named = {one.program for one in documents.programs.values()} | documents.names.get("programs", set())
     files: dict[tuple[str, str], str] = {}
     enrolments: list[Enrolment] = []
     for file, one in documents.enrolments.items():

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from gateway.programs import schema
 from gateway.programs.checks import snapshot_of
@@ -16,6 +16,7 @@ from gateway.programs.issues import PolicyInvalid, PolicyIssue, Report, near
 from gateway.programs.model import PolicySnapshot
 from gateway.programs.schema import Documents
 from gateway.programs.standing import check_attestations
+from gateway.programs.wording import explain
 
 __all__ = ["PolicyInvalid", "PolicyIssue", "examine_policy", "load_policy"]
 
@@ -71,9 +72,12 @@ def _read(name: str, text: str, documents: Documents, report: Report) -> None:
     directory, _, base = name.rpartition("/")
     model = SINGLES.get(name) or (KINDS[directory][0] if directory in KINDS else None)
     if model is None or not base.endswith(".yaml"):
-        known = [*SINGLES, *(f"{kind}/{base}" for kind in KINDS)]
+        known = [*SINGLES, *(f"{kind}/{base.partition('.')[0]}.yaml" for kind in KINDS)]
         report.add(name, "", "no document has this place", near(name, known) or "Move or remove the file")
         return
+    if directory in KINDS:
+        # Whether it can be read or not: who names it is not wrong about that.
+        documents.names.setdefault(directory, set()).add(base.removesuffix(".yaml"))
     raw = _parse(name, text, report)
     if raw is None:
         return
@@ -81,7 +85,7 @@ def _read(name: str, text: str, documents: Documents, report: Report) -> None:
         document: Any = model.model_validate(raw)
     except ValidationError as fault:
         for error in fault.errors(include_input=False, include_url=False, include_context=True):
-            _explain(name, error, raw, model, report)
+            explain(name, error, raw, model, report)
         return
     if directory not in KINDS:
         setattr(documents, base.removesuffix(".yaml"), document)
@@ -111,12 +115,21 @@ class _Loader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise _Hidden(
-                    problem="a key that is not text, put it in quotes", problem_mark=key_node.start_mark
+                    problem="a key that is not text, which quotes make it,", problem_mark=key_node.start_mark
                 )
             if key in seen:
                 raise _Hidden(problem="a repeated key", problem_mark=key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_yaml_timestamp(self, node: Any) -> Any:
+        try:
+            return super().construct_yaml_timestamp(node)
+        except ValueError:
+            raise _Hidden(problem="a day that is in no calendar", problem_mark=node.start_mark) from None
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)
 
 
 def _parse(name: str, text: str, report: Report) -> dict[str, Any] | None:
@@ -138,53 +151,3 @@ def _parse(name: str, text: str, report: Report) -> dict[str, Any] | None:
         report.add(name, "", "no mapping of keys to values", "See deploy/sample/policy for its form")
         return None
     return raw
-
-
-def _explain(name: str, error: Any, raw: Any, model: type[schema.Document], report: Report) -> None:
-    """One pydantic error in our words: place, what, how to mend; the input is not in it."""
-    place = tuple(part for part in error["loc"] if part != "[key]")
-    path = ".".join(map(str, place))
-    kind = error["type"]
-    not_yet = schema.NOT_YET.get(model, {})
-    if kind == "extra_forbidden" and path in not_yet:
-        report.add(name, path, "not supported yet", not_yet[path])
-    elif kind == "extra_forbidden":
-        key = str(place[-1])
-        report.add(name, path, "unknown key", near(key, _keys(model)) or "Remove it")
-    elif kind == "missing":
-        report.add(name, path, "it is missing", "Add it")
-    elif kind == "literal_error":
-        expected = error["ctx"]["expected"]
-        choices = [one.strip("'") for one in expected.replace(" or ", ", ").split(", ")]
-        closest = near(str(_at(raw, place)), choices)
-        report.add(name, path, "not one of the closed list", f"{closest or 'Use'} ({expected})")
-    elif kind == "value_error":
-        report.add(name, path, "not usable", str(error["ctx"]["error"]).capitalize())
-    elif kind in ("string_type", "string_pattern_mismatch"):
-        quotes = "Put it in quotes" if kind == "string_type" else error["msg"]
-        report.add(name, path, "not text of the expected form", quotes)
-    else:
-        report.add(name, path, "not usable", str(error["msg"]))
-
-
-def _at(raw: Any, place: tuple[int | str, ...]) -> Any:
-    for part in place:
-        try:
-            raw = raw[part]
-        except (KeyError, IndexError, TypeError):
-            return ""
-    return raw
-
-
-_NESTED: Final[Mapping[type[BaseModel], type[BaseModel]]] = {
-    schema.ProgramDocument: schema.TiersDocument,
-    schema.EnrolmentDocument: schema.ConditionsDocument,
-    schema.RegionsDocument: schema.RegionDocument,
-    schema.MerchantsDocument: schema.ConsentDocument,
-}
-
-
-def _keys(model: type[BaseModel]) -> set[str]:
-    """All keys of a document, nested ones included."""
-    nested = _NESTED.get(model)
-    return set(model.model_fields) | (set(nested.model_fields) if nested is not None else set())

@@ -14,17 +14,27 @@ from gateway.programs.model import PPM, IinRange
 MAX_ITEMS = 100_000
 """Longest list in a document: a merchants file of a large acquirer."""
 
+A_DAY = "Write a day as year-month-day, 2026-01-31"
+
+ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
+REGION_PATTERN = r"^[A-Z]{2}$"
+MCC_PATTERN = r"^[0-9]{4}$"
+TARGET_PATTERN = r"^[A-Za-z0-9._-]{1,32}$"
+
 _MS_A_DAY = 86_400_000
 _PERCENT_PPM = PPM // 100
 
 
 def _date(value: object) -> object:
     """YAML reads an unquoted date by itself; a quoted one is the same date."""
-    if isinstance(value, str):
-        return date.fromisoformat(value)
     if isinstance(value, datetime):
         raise ValueError("a day is expected, without a time")
-    return value
+    if not isinstance(value, str):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(A_DAY) from None
 
 
 def _whole_ppm(value: float) -> float:
@@ -70,10 +80,10 @@ def start_ms(day: date) -> int:
     return (day - date(1970, 1, 1)).days * _MS_A_DAY
 
 
-Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 OpaqueId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Region = Annotated[str, StringConstraints(pattern=REGION_PATTERN)]
 Day = Annotated[date, BeforeValidator(_date)]
 Percent = Annotated[float, Field(ge=0, le=100), AfterValidator(_whole_ppm)]
 IinRangeText = Annotated[
@@ -89,7 +99,7 @@ Member = TypeVar("Member", bound=str)
 Once = Annotated[list[Member], AfterValidator(_once), Field(json_schema_extra={"uniqueItems": True})]
 TransportName = Literal["message", "lookup", "ssf"]
 PurposeName = Literal["fraud_authorization", "fraud_reporting"]
-Target = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,32}$")]
+Target = Annotated[str, StringConstraints(pattern=TARGET_PATTERN)]
 
 
 class Document(BaseModel):
@@ -131,7 +141,7 @@ class ProgramDocument(Document):
 
 class ConditionsDocument(Document):
     channel: Once[Literal["ecom", "app", "moto", "pos"]] = []
-    mcc: Once[Annotated[str, StringConstraints(pattern=r"^[0-9]{4}$")]] = []
+    mcc: Once[Annotated[str, StringConstraints(pattern=MCC_PATTERN)]] = []
     mcc_group: Once[MccGroupName] = []
     merchant_country: Once[Region] = []
     amount_minor_from: Annotated[int, Field(ge=0)] | None = None
@@ -211,6 +221,9 @@ NOT_YET: Mapping[type[Document], Mapping[str, str]] = {
 @dataclass(slots=True)
 class Documents:
     """What the files say, each checked for itself. Keys of the mappings are file names."""
+
+    names: dict[str, set[str]] = field(default_factory=dict)
+    """Directory to the names of its files, without `.yaml`, those that could not be read included."""
 
     issuers: dict[str, IssuerDocument] = field(default_factory=dict)
     recipients: dict[str, RecipientDocument] = field(default_factory=dict)

@@ -14,7 +14,10 @@ from gateway.programs.schema import Documents, start_ms
 def check_attestations(documents: Documents, now_ms: int, report: Report) -> None:
     """Names each enrolment that is to share under an attestation that has expired. `now_ms` is wall time."""
     for file, one in documents.enrolments.items():
-        if one.state != "paused" and start_ms(one.attestation_expires) <= now_ms < start_ms(one.valid_until):
+        expires_ms = start_ms(one.attestation_expires)
+        if one.state == "paused" or one.attestation_expires <= one.valid_from:
+            continue  # the second is wrong whatever the day
+        if expires_ms <= now_ms < start_ms(one.valid_until):
             report.add(
                 file,
                 "attestation_expires",
