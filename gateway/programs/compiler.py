@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
+from typing import Final
 
 from gateway.programs.mcc_groups import mccs_of
 from gateway.programs.model import (
@@ -13,17 +14,16 @@ from gateway.programs.model import (
     PolicySnapshot,
     Program,
     State,
-    Tier,
 )
 from gateway.programs.purposes import purpose_mask
-from gateway.programs.release import WITHHELD, Consent, Grant, ProgramEntry, When, refused
+from gateway.programs.release import WITHHELD, Consent, Grant, ProgramEntry, Refusals, When, refused
 from gateway.records.reasons import Reason, Withhold
-
-GRANTS_CACHED = 4096
-"""Grants kept: what programs, enrolments and regions leave, where it differs."""
 
 CONDITIONS_CACHED = 256
 """Sets of conditions kept: a policy has a few, however many its enrolments."""
+
+_NOTHING: Final = Grant(0, ())
+"""Of a tier that says no: it is refused before it is looked up."""
 
 
 def entry_of(
@@ -95,36 +95,31 @@ def _standing_refusal(
 
 
 def _grants(snapshot: PolicySnapshot, program: Program, enrolment: Enrolment) -> dict[str, tuple[Grant, ...]]:
+    # The documents' check refuses what the purpose does not allow; what it might miss must not leave either.
+    allowed = program.field_mask & purpose_mask(program.purpose)
+    granted = allowed & enrolment.field_mask
+    refusals = refused(program.field_mask & ~allowed, Reason.PURPOSE_MISMATCH)
+    refusals += refused(allowed & ~granted, Reason.NOT_ENROLLED)
     grants: dict[str, tuple[Grant, ...]] = {}
+    # Regions that leave the same share one object, so that what is made of its refusals is kept too.
+    alike: dict[int, tuple[Grant, ...]] = {}
     for region in enrolment.regions:
-        in_region = program.field_mask & enrolment.field_mask & snapshot.regions.get(region, 0)
-        by_tier = _by_tier(program, enrolment.field_mask, in_region)
-        if by_tier is not None:
-            grants[region] = by_tier
+        in_region = granted & snapshot.regions.get(region, 0)
+        if not in_region:
+            continue  # a region that leaves nothing is not covered
+        by_tier = alike.get(in_region)
+        if by_tier is None:
+            by_tier = alike[in_region] = _by_tier(program, granted, in_region, refusals)
+        grants[region] = by_tier
     return grants
 
 
-@lru_cache(maxsize=GRANTS_CACHED)
-def _by_tier(program: Program, enrolled: int, in_region: int) -> tuple[Grant, ...] | None:
-    """The grants of one region, in the order of `Tier`; None where it leaves nothing: it is not covered.
-
-    The same object for regions and issuers alike, so that what is made of its refusals is kept too.
-    """
-    # The documents' check refuses what the purpose does not allow; what it might miss must not leave either.
-    allowed = program.field_mask & purpose_mask(program.purpose)
-    granted = allowed & enrolled
-    in_region &= granted
-    if not in_region:
-        return None
-    refusals = (
-        refused(program.field_mask & ~allowed, Reason.PURPOSE_MISMATCH)
-        + refused(allowed & ~granted, Reason.NOT_ENROLLED)
-        + refused(granted & ~in_region, Reason.REGION_NOT_COVERED)
-    )
-    tier_masks = {Tier.BASIC: program.basic_mask, Tier.ENHANCED: program.enhanced_mask}
-    by_tier: list[Grant] = []
-    for tier in Tier:
-        mask = in_region & tier_masks.get(tier, 0)
+def _by_tier(program: Program, granted: int, in_region: int, refusals: Refusals) -> tuple[Grant, ...]:
+    """The grants of one region, in the order of `Tier`. `refusals` hold in every region."""
+    refusals += refused(granted & ~in_region, Reason.REGION_NOT_COVERED)
+    by_tier = [_NOTHING, _NOTHING]
+    for tier_mask in (program.basic_mask, program.enhanced_mask):
+        mask = in_region & tier_mask
         no_consent = refused(in_region & ~mask, Reason.MERCHANT_CONSENT_MISSING)
         by_tier.append(Grant(mask, refusals + no_consent))
     return tuple(by_tier)

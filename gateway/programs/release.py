@@ -22,7 +22,7 @@ is no refusal.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 from gateway.programs.model import State, Tier
@@ -236,4 +236,16 @@ _answers: Any = engines and engines.Answers(
 
 def refused(mask: int, reason: Reason) -> Refusals:
     """One reason for each field of a mask."""
-    return tuple((number, reason) for number in range(mask.bit_length()) if mask >> number & 1)
+    refusals: Refusals = ()
+    first = 0
+    while mask:
+        refusals += _of_byte(mask & 255, first, reason)
+        mask >>= 8
+        first += 8
+    return refusals
+
+
+# All there are: 256 bytes in 8 places, under each reason that a field can be refused for.
+@lru_cache(maxsize=256 * 8 * 5)
+def _of_byte(byte: int, first: int, reason: Reason) -> Refusals:
+    return tuple((first + bit, reason) for bit in range(8) if byte >> bit & 1)

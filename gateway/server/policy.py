@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from gateway.backends.embedded.keyfiles import FileRecipientKeys
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.programs.documents import load_policy
 from gateway.programs.issues import PolicyInvalid, PolicyIssue
 from gateway.programs.model import PolicySnapshot
+from gateway.programs.standing import recipients_without_key
 from gateway.programs.table import compile_table
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
+from gateway.sealing.keys import KeyUnavailable
 
 MAX_FILES = 10_000
 """Documents of one policy: 2,000 issuers with a few enrolments each."""
@@ -49,6 +52,20 @@ def apply_policy(
     finally:
         store.close()
     return load_policy(files, version=version)
+
+
+def keys_missing(keys: Path, snapshot: PolicySnapshot, clock: Clock) -> tuple[PolicyIssue, ...]:
+    """What is withheld until a recipient's key is there: no mistake, and said when a policy is applied."""
+    held, now_ms = FileRecipientKeys(keys, clock), clock.wall_ms()
+
+    def has_key(recipient_id: str) -> bool:
+        try:
+            held.current(recipient_id, now_ms=now_ms)
+        except KeyUnavailable:
+            return False
+        return True
+
+    return recipients_without_key(snapshot, now_ms, has_key)
 
 
 def policy_in_force(store: SqlitePolicyStore) -> PolicySnapshot:

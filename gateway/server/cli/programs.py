@@ -13,7 +13,7 @@ from gateway.records.reasons import Reason
 from gateway.runtime.clock import SystemClock
 from gateway.server.cli.kill import actor_name
 from gateway.server.cli.options import config_option, json_option
-from gateway.server.policy import NoPolicy, apply_policy, policy_in_force, read_policy
+from gateway.server.policy import NoPolicy, apply_policy, keys_missing, policy_in_force, read_policy
 from gateway.server.settings import load_settings
 
 
@@ -27,7 +27,10 @@ def apply_command(directory: Path, reason: str, config_path: Path, as_json: bool
     state = load_settings(config_path).state
     state.make()
     files = read_policy(directory)
-    snapshot = apply_policy(state.policy_db, files, reason=reason, actor=actor_name(), clock=SystemClock())
+    clock = SystemClock()
+    snapshot = apply_policy(state.policy_db, files, reason=reason, actor=actor_name(), clock=clock)
+    for issue in keys_missing(state.keys, snapshot, clock):
+        click.echo(f"warning: {issue}", err=True)
     counts = {
         "policy_version": snapshot.version,
         "issuers": len(snapshot.issuers),
