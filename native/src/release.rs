@@ -1,6 +1,7 @@
-//! The same walk as `ProgramEntry.release_by_twin` (gateway/programs/table.py), over the same dicts and tuples, which
+//! The same walk as `ProgramEntry.release_by_twin` (gateway/programs/release.py), over the same dicts and tuples, which
 //! it neither copies nor keeps a reading of. The rules are written down there; here is what they say most often.
 //! Whatever is unusual (another type, a number beyond 64 bits) is answered None: ask the twin.
+use crate::made::NamedTuple;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyString, PyTuple, PyType};
 
@@ -10,8 +11,7 @@ use pyo3::types::{PyBool, PyDict, PyInt, PyString, PyTuple, PyType};
 #[pyclass(frozen, module = "ein_native")]
 pub struct Answers {
     query: Py<PyType>,
-    release: Py<PyType>,
-    new_tuple: Py<PyAny>,
+    release: NamedTuple,
     no_tier: i64,
     opted_out: i64,
     withheld: Withheld,
@@ -35,15 +35,14 @@ impl Answers {
     #[new]
     fn new(
         query: Bound<'_, PyType>,
-        release: Bound<'_, PyType>,
+        release: Bound<'_, PyAny>,
         no_tier: i64,
         opted_out: i64,
         withheld: Withheld,
         widened: Py<PyAny>,
     ) -> PyResult<Self> {
-        let new_tuple = query.py().get_type::<PyTuple>().getattr("__new__")?.unbind();
-        let (query, release) = (query.unbind(), release.unbind());
-        Ok(Self { query, release, new_tuple, no_tier, opted_out, withheld, widened })
+        let (query, release) = (query.unbind(), NamedTuple::of(&release)?);
+        Ok(Self { query, release, no_tier, opted_out, withheld, widened })
     }
 
     fn entry(
@@ -160,7 +159,7 @@ impl Entry {
             true => granted_number.clone(),
             false => mask.into_pyobject(py).ok()?.into_any(),
         };
-        Some(answers.new_tuple.bind(py).call1((&answers.release, (mask, refusals, consent.consent_id))))
+        Some(answers.release.make(py, vec![mask, refusals, consent.consent_id.clone()]))
     }
 }
 

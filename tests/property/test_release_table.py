@@ -18,7 +18,7 @@ from tests.property.release_cases import (
     snapshot_of,
 )
 
-POLICIES, PAYMENTS = 60, 200
+POLICIES, PAYMENTS = 1_000, 200
 
 
 # What is drawn from a seed does not shrink.
