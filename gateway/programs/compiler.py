@@ -1,6 +1,7 @@
 """One program at one issuer, compiled from the checked policy: masks by region and tier, refusals."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
@@ -26,14 +27,26 @@ _NOTHING: Final = Grant(0, ())
 """Of a tier that says no: it is refused before it is looked up."""
 
 
-def entry_of(
-    snapshot: PolicySnapshot,
-    issuer: Issuer,
-    program: Program,
-    enrolment: Enrolment | None,
-    merchants: Mapping[str, Consent],
-    platforms: Mapping[str, Consent],
-) -> ProgramEntry:
+_Grants = dict[str, tuple[Grant, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the entries of one table have in common: what is alike is one object, and stays near."""
+
+    snapshot: PolicySnapshot
+    merchants: Mapping[str, Consent]
+    platforms: Mapping[str, Consent]
+    grants: dict[tuple[str, int, tuple[str, ...]], _Grants] = field(default_factory=dict)
+    """By program, fields and regions of an enrolment."""
+
+    @classmethod
+    def of(cls, snapshot: PolicySnapshot) -> "Shared":
+        merchants, platforms = consents_of(snapshot.merchants), consents_of(snapshot.platforms)
+        return cls(snapshot, merchants, platforms)
+
+
+def entry_of(shared: Shared, issuer: Issuer, program: Program, enrolment: Enrolment | None) -> ProgramEntry:
     """The entry of a program at an issuer; one that only refuses where the issuer has no enrolment in it."""
     purpose = int(program.purpose)
     if enrolment is None:
@@ -44,6 +57,7 @@ def entry_of(
             purpose=purpose,
             standing_refusal=WITHHELD[Reason.NOT_ENROLLED],
         )
+    snapshot = shared.snapshot
     state = max(program.state, enrolment.state)
     granted = set(enrolment.transports)
     return ProgramEntry(
@@ -69,9 +83,9 @@ def entry_of(
         attestation_expires_ms=enrolment.attestation_expires_ms,
         when=_when(enrolment.conditions),
         standing_refusal=_standing_refusal(snapshot, issuer, program, state),
-        grants=_grants(snapshot, program, enrolment),
-        merchants=merchants,
-        platforms=platforms,
+        grants=_grants(shared, program, enrolment),
+        merchants=shared.merchants,
+        platforms=shared.platforms,
     )
 
 
@@ -94,13 +108,21 @@ def _standing_refusal(
     return None
 
 
-def _grants(snapshot: PolicySnapshot, program: Program, enrolment: Enrolment) -> dict[str, tuple[Grant, ...]]:
+def _grants(shared: Shared, program: Program, enrolment: Enrolment) -> _Grants:
+    like = program.program, enrolment.field_mask, enrolment.regions
+    grants = shared.grants.get(like)
+    if grants is None:
+        grants = shared.grants[like] = _new_grants(shared.snapshot, program, enrolment)
+    return grants
+
+
+def _new_grants(snapshot: PolicySnapshot, program: Program, enrolment: Enrolment) -> _Grants:
     # The documents' check refuses what the purpose does not allow; what it might miss must not leave either.
     allowed = program.field_mask & purpose_mask(program.purpose)
     granted = allowed & enrolment.field_mask
     refusals = refused(program.field_mask & ~allowed, Reason.PURPOSE_MISMATCH)
     refusals += refused(allowed & ~granted, Reason.NOT_ENROLLED)
-    grants: dict[str, tuple[Grant, ...]] = {}
+    grants: _Grants = {}
     # Regions that leave the same share one object, so that what is made of its refusals is kept too.
     alike: dict[int, tuple[Grant, ...]] = {}
     for region in enrolment.regions:

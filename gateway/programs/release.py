@@ -150,19 +150,19 @@ class ProgramEntry:
         if _answers is None or not self.grants or self.standing_refusal is not None:
             return
         valid_ms, attested_ms = (self.valid_from_ms, self.valid_until_ms), self.attestation_expires_ms
-        made = _answers.entry(valid_ms, attested_ms, self.grants, self.merchants, self.platforms)
+        made = _answers.entry(valid_ms, attested_ms, self.grants, self.merchants, self.platforms, self.when)
         if made is not None:
             object.__setattr__(self, "_engine", made.release)
 
     def release(self, query: Query) -> Release | Withhold:
         """Which fields may leave for this payment, or the first reason why none may."""
         answer: Release | Withhold | None = None if self._engine is None else self._engine(query)
-        if answer is None:
-            return self.release_by_twin(query)
-        if self.when is None or (answer.__class__ is Withhold and answer is not _WITHHOLD_BELOW_QUALITY):
-            return answer
-        # The engine knows no conditions: they stand after all other rules but quality.
-        return answer if self.when.holds(query) else _WITHHOLD_CONDITION
+        return self.release_by_twin(query) if answer is None else answer
+
+    @property
+    def quick_release(self) -> Callable[[Query], Release | Withhold | None]:
+        """`release` without the call around it. Where it says None, ask `release_by_twin`."""
+        return self.release_by_twin if self._engine is None else self._engine
 
     def release_by_twin(self, query: Query) -> Release | Withhold:
         """The same in Python: what the engine (native/src/release.rs) answers, and what it leaves to us."""
@@ -226,7 +226,7 @@ def _with_below_quality(refusals: Refusals, mask: int) -> Refusals:
 _IN_ORDER: Final = (
     *(_WITHHOLD_OUTSIDE_VALIDITY, _WITHHOLD_ATTESTATION_EXPIRED, _WITHHOLD_REGION_UNKNOWN),
     *(_WITHHOLD_REGION_NOT_COVERED, _WITHHOLD_OPTED_OUT, _WITHHOLD_NO_CONSENT),
-    *(_WITHHOLD_OBJECTED, _WITHHOLD_BELOW_QUALITY),
+    *(_WITHHOLD_OBJECTED, _WITHHOLD_CONDITION, _WITHHOLD_BELOW_QUALITY),
 )
 _answers: Any = engines and engines.Answers(
     Query, Release, _NO_TIER, _OPTED_OUT, _IN_ORDER, _with_below_quality

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.programs.compiler import consents_of, entry_of, program_salt
+from gateway.programs.compiler import Shared, entry_of, program_salt
 from gateway.programs.model import PolicySnapshot
 from gateway.programs.release import ProgramEntry, Query, Refusals, Release, make_query
 
@@ -63,20 +63,13 @@ class ReleaseTable:
 
 def compile_table(snapshot: PolicySnapshot) -> ReleaseTable:
     """Compiles a checked snapshot. What it does not grant is refused."""
-    merchants, platforms = consents_of(snapshot.merchants), consents_of(snapshot.platforms)
+    shared = Shared.of(snapshot)
     enrolments = {(one.issuer_id, one.program): one for one in snapshot.enrolments}
     programs = [snapshot.programs[name] for name in sorted(snapshot.programs)]
     issuers: dict[str, IssuerEntry] = {}
     for issuer in snapshot.issuers.values():
         entries = [
-            entry_of(
-                snapshot,
-                issuer,
-                program,
-                enrolments.get((issuer.issuer_id, program.program)),
-                merchants,
-                platforms,
-            )
+            entry_of(shared, issuer, program, enrolments.get((issuer.issuer_id, program.program)))
             for program in programs
         ]
         issuers[issuer.issuer_id] = IssuerEntry(

@@ -43,6 +43,10 @@ COMPILER = [
     Mutant("compiler", "for region in enrolment.regions:", "for region in snapshot.regions:"),
     Mutant("compiler", "for region in enrolment.regions:", "for region in enrolment.regions[1:]:"),
     Mutant("compiler", "if not in_region:", "if False:"),
+    Mutant("compiler", "program.program, enrolment.field_mask, enrolment.regions", "program.program, 0, ()"),
+    Mutant(
+        "compiler", "program.program, enrolment.field_mask, enrolment.regions", '"", enrolment.field_mask, ()'
+    ),
     Mutant("compiler", "alike.get(in_region)", "alike.get(next(iter(alike), 0))"),
     Mutant(
         "compiler", "program.basic_mask, program.enhanced_mask", "program.enhanced_mask, program.basic_mask"
@@ -80,8 +84,8 @@ COMPILER = [
     Mutant("compiler", "for one in program.transports if one in granted", "for one in program.transports"),
     Mutant("compiler", "variant=enrolment.variant", 'variant="default"'),
     Mutant("compiler", "shadow=state is State.SHADOW", "shadow=enrolment.state is State.SHADOW"),
-    Mutant("table", "merchants, platforms = consents_of", "platforms, merchants = consents_of"),
-    Mutant("table", "consents_of(snapshot.platforms)", "consents_of(snapshot.merchants)"),
+    Mutant("compiler", "merchants, platforms = consents_of", "platforms, merchants = consents_of"),
+    Mutant("compiler", "consents_of(snapshot.platforms)", "consents_of(snapshot.merchants)"),
     Mutant("table", "one[0] - one[1], one[0]", "one[1] - one[0], one[0]"),
     Mutant("table", "[bisect_right(self._starts, iin)]", "[bisect_right(self._starts, iin) - 1]"),
     Mutant("table", "if not entry.ahead", "if entry.ahead"),
@@ -110,16 +114,9 @@ RULES = [
     Mutant("release", "mask = there & ~below_quality", "mask = there"),
     Mutant("release", "there = granted & available", "there = granted"),
     Mutant("release", "there & below_quality)", "below_quality)"),
-    Mutant("release", "answer if self.when.holds(query) else", "answer if True else"),
-    Mutant(
-        "release",
-        "(answer.__class__ is Withhold and answer is not _WITHHOLD_BELOW_QUALITY)",
-        "answer.__class__ is Withhold",
-    ),
+    Mutant("release", "if self.when is not None and not self.when.holds(query):", "if False:"),
 ]
-"""Of what the table answers with: Python alone, so that the last two are seen only where an engine runs."""
-
-ENGINE_ONLY = RULES[-2:]
+"""Of what the table answers with, in Python: the engine is held to it."""
 
 
 @contextmanager

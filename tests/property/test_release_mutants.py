@@ -5,9 +5,8 @@ from random import Random
 import pytest
 
 from gateway.programs.model import PolicySnapshot
-from gateway.runtime.native import engines
 from tests.property.release_cases import Document, differences, policy_of, snapshot_of
-from tests.property.release_mutants import COMPILER, ENGINE_ONLY, RULES, Mutant, loaded
+from tests.property.release_mutants import COMPILER, RULES, Mutant, loaded
 
 SEEDS = range(200)
 PAYMENTS = 100
@@ -37,7 +36,7 @@ def caught(mutant: Mutant, cases: list[Case]) -> str | None:
 
 
 def test_every_mutant_is_caught_by_the_property(cases: list[Case]) -> None:
-    mutants = [one for one in COMPILER + RULES if engines is not None or one not in ENGINE_ONLY]
+    mutants = COMPILER + RULES
     survived = [one for one in mutants if caught(one, cases) is None]
     assert not survived, f"{len(survived)} of {len(mutants)} survived: {survived}"
 

@@ -5,10 +5,9 @@ from collections import Counter
 from random import Random
 from typing import Any
 
-from gateway.runtime.native import engines
 from tests.property import release_reference as reference
 from tests.property.release_cases import bounds_of, differences, policy_of, query_of, snapshot_of
-from tests.property.release_mutants import COMPILER, ENGINE_ONLY, RULES
+from tests.property.release_mutants import COMPILER, RULES
 from tests.property.test_release_mutants import SEEDS, caught
 
 PAYMENTS = 200
@@ -20,7 +19,7 @@ def _mutants() -> dict[str, Any]:
     cases = [
         (seed, documents, snapshot_of(documents)) for seed in SEEDS for documents in [policy_of(Random(seed))]
     ]
-    mutants = [one for one in COMPILER + RULES if engines is not None or one not in ENGINE_ONLY]
+    mutants = COMPILER + RULES
     survived = [one for one in mutants if caught(one, cases) is None]
     assert not survived, f"survived: {survived}"
     return {"mutants": len(mutants), "caught": len(mutants), "of_the_compiler": len(COMPILER)}
