@@ -85,6 +85,11 @@ def _recipient_key(recipient_id: str, jwk: Mapping[str, object]) -> RecipientKey
     )
 
 
+def public_ec_numbers(jwk: Mapping[str, object]) -> ec.EllipticCurvePublicNumbers:
+    """The point of a P-256 key. Raises BadKey where it is none."""
+    return _ec_public(jwk).public_numbers()
+
+
 def _ec_public(jwk: Mapping[str, object]) -> ec.EllipticCurvePublicKey:
     if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
         raise BadKey("a key for this alg needs kty EC and crv P-256")

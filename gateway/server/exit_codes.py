@@ -19,6 +19,8 @@ _OF_SETTINGS = frozenset(
         "no_policy",
         "no_such_snapshot",
         "policy_invalid",
+        "policy_moved",
+        "rollback_refused",
         "settings_invalid",
         "simulation_failed",
         "switch_refused",

@@ -1,4 +1,7 @@
-"""Who calls: bearer tokens, kept as SHA-256 alone. Identity comes from credentials, never from a field."""
+"""Who calls: machines by bearer tokens, kept as SHA-256 alone; people by short-lived tokens that they sign.
+
+Identity comes from credentials, never from a field.
+"""
 
 import base64
 import hashlib
@@ -14,9 +17,14 @@ from gateway.programs.issues import near
 from gateway.records.errors import GatewayError
 from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import Entropy
+from gateway.sealing.operator_token import OperatorTokenRefused
+from gateway.server.operators import Operators
 from gateway.server.state import StateDir
 
-Role = Literal["caller", "issuer", "operator", "auditor"]
+MachineRole = Literal["caller", "issuer"]
+"""Who may have a bearer token without an end."""
+
+Role = Literal["caller", "issuer", "operator", "approver", "auditor"]
 TOKEN_BYTES = 32
 """256 bits: beyond guessing, so that a fast hash suffices to keep it."""
 
@@ -46,8 +54,9 @@ def _digest(token: bytes) -> str:
 class Authenticator:
     """Finds the principal of an Authorization header. Follows the identities file as it changes."""
 
-    def __init__(self, state: StateDir) -> None:
+    def __init__(self, state: StateDir, operators: Operators | None = None) -> None:
         self._path = state.identities
+        self._operators = operators
         self._stamp: tuple[int, ...] = ()
         # Assigned together: a header that was looked up in the old file must not get into the new cache.
         self._known: tuple[dict[str, Principal], dict[bytes, Principal]] = ({}, {})
@@ -55,6 +64,8 @@ class Authenticator:
 
     def refresh(self) -> None:
         """Reads the file again if it changed; without the file nobody is known. Called from a poll."""
+        if self._operators is not None:
+            self._operators.refresh()
         try:
             stat = self._path.stat()
             stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
@@ -76,12 +87,26 @@ class Authenticator:
         found = cache.get(raw)
         if found is not None:
             return found
-        if len(raw) > MAX_HEADER_BYTES or raw[:7].lower() != b"bearer ":
+        if raw[:7].lower() != b"bearer ":
+            return None
+        if b"." in raw:
+            return self._operator(raw[7:].strip())
+        if len(raw) > MAX_HEADER_BYTES:
             return None
         found = by_digest.get(_digest(raw[7:].strip()))
         if found is not None and len(cache) < CACHE_MAX_ENTRIES:
             cache[raw] = found
         return found
+
+    def _operator(self, token: bytes) -> Principal | None:
+        """Not kept at hand: such a token runs out."""
+        if self._operators is None:
+            return None
+        try:
+            operator = self._operators.verified(token.decode("ascii"))
+        except (OperatorTokenRefused, UnicodeDecodeError):
+            return None
+        return Principal(operator.principal_id, operator.role)
 
 
 def _read(content: bytes) -> dict[str, Principal]:
@@ -90,8 +115,10 @@ def _read(content: bytes) -> dict[str, Principal]:
         principals = {row["token_sha256"]: Principal(row["principal_id"], row["role"]) for row in rows}
     except (ValueError, KeyError, TypeError, RecursionError):
         raise IdentityInvalid("identities.json: expected a list of principals; issue tokens anew") from None
-    if any(principal.role not in get_args(Role) for principal in principals.values()):
-        raise IdentityInvalid("identities.json: unknown role; use caller, issuer, operator or auditor")
+    if any(principal.role not in get_args(MachineRole) for principal in principals.values()):
+        raise IdentityInvalid(
+            "identities.json: a role that is neither caller nor issuer; people have keys: `ein operator add`"
+        )
     return principals
 
 
@@ -129,7 +156,7 @@ def _changing(state: StateDir) -> Iterator[list[dict[str, str]]]:
         lock.close()
 
 
-def issue_token(state: StateDir, *, principal_id: str, role: Role, entropy: Entropy) -> str:
+def issue_token(state: StateDir, *, principal_id: str, role: MachineRole, entropy: Entropy) -> str:
     """Makes a token for `principal_id`, stores its hash and returns it: it cannot be shown again.
 
     Raises IdentityInvalid where the file that is there cannot be used.

@@ -4,6 +4,10 @@ import logging
 import sys
 
 import structlog
+from structlog.typing import EventDict
+
+policy_version = 0
+"""Of the policy in force in this process, in each line from the first on; 0 where it follows none."""
 
 
 def configure_logs(level: str) -> None:
@@ -14,6 +18,7 @@ def configure_logs(level: str) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            _with_policy_version,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(),
         ],
@@ -21,3 +26,9 @@ def configure_logs(level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _with_policy_version(logger: object, method: str, event: EventDict) -> EventDict:
+    if policy_version:
+        event.setdefault("policy_version", policy_version)
+    return event

@@ -31,6 +31,10 @@ class StateDir:
         return self.root / "identities.json"
 
     @property
+    def operators(self) -> Path:
+        return self.root / "operators.json"
+
+    @property
     def leases(self) -> Path:
         return self.root / "leases"
 

@@ -30,6 +30,7 @@ from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1 import feed_pb2 as v1
 from issuernetwork.v1 import feed_pb2_grpc
 from tests.kit.installation import Installation
+from tests.kit.operators import register, token_of
 from tests.unit.feeds.records import LOOKUP, SSF, decision, evaluation, references
 
 BANK = "northgate-bank"
@@ -116,6 +117,8 @@ def feeds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feeds]:
     installation = Installation(tmp_path_factory.mktemp("feeds"), processes=("feeds",))
     for recipient_id in (SHARED, WAITING, KILLED, CRASHED, ACKING, ASKED, SLOW, COUNTED):
         installation.token(recipient_id, "issuer")
+    register(installation.settings, "ops")
+    installation.tokens["ops"] = token_of(installation.settings, "ops")
     with installation:
         running = Feeds(installation)
         yield running

@@ -20,10 +20,12 @@ from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.identity import issue_token
+from gateway.server.operators import OperatorRole
 from gateway.server.settings import Settings, load_settings
 from gateway.server.supervisor import Supervisor
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1 import feed_pb2, measurement_pb2, measurement_pb2_grpc
+from tests.kit.operators import register, token_of
 from tests.unit.measurement.lake_records import HOLDOUT, TREATMENT, decision, evaluation, outcome, receipt
 
 EIN = [sys.executable, "-m", "gateway.server.cli.main"]
@@ -129,9 +131,11 @@ def _uplift(address: str, token: str | None) -> measurement_pb2.GetUpliftRespons
 def test_measure_fills_the_lake_answers_over_grpc_and_ends_gracefully(
     settings: Settings, journals: Journals, tmp_path: Path
 ) -> None:
-    tokens = {
-        role: issue_token(settings.state, principal_id=role, role=role, entropy=SystemEntropy())
-        for role in ("operator", "auditor", "caller")
+    roles: tuple[OperatorRole, ...] = ("operator", "approver", "auditor")
+    for role in roles:
+        register(settings, role, role)
+    tokens = {role: token_of(settings, role) for role in roles} | {
+        "caller": issue_token(settings.state, principal_id="caller", role="caller", entropy=SystemEntropy())
     }
     journals.pay(1_200)
     truth = tmp_path / "truth.json"
@@ -142,7 +146,7 @@ def test_measure_fills_the_lake_answers_over_grpc_and_ends_gracefully(
         with grpc.insecure_channel(ready["grpc"]) as channel:
             health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=20)
         assert health.status == health_pb2.HealthCheckResponse.SERVING
-        for role in ("operator", "auditor"):
+        for role in roles:
             first, final = _uplift(ready["grpc"], tokens[role]).estimates
         for token, code in ((None, "UNAUTHENTICATED"), (tokens["caller"], "PERMISSION_DENIED")):
             with pytest.raises(grpc.RpcError) as refused:

@@ -12,12 +12,11 @@ from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
-from gateway.runtime.entropy import SystemEntropy
-from gateway.server.identity import issue_token
 from gateway.server.policy import read_policy
 from issuernetwork.v1 import programs_pb2 as v1
 from issuernetwork.v1 import programs_pb2_grpc as rpc
 from tests.kit.installation import ROOT, SAMPLE_POLICY, Installation
+from tests.kit.operators import register, token_of
 
 DEADLINE_S = 20.0
 
@@ -28,11 +27,11 @@ from gateway.server.cli.main import main
 
 folder, load = pathlib.Path(sys.argv.pop()), gateway_process.policy_in_force
 
-def slow(store):
+def slow(store, known):
     (folder / "loading").touch()
     while not (folder / "go-on").exists():
         time.sleep(0.01)
-    return load(store)
+    return load(store, known)
 
 gateway_process.policy_in_force = slow
 main()
@@ -59,7 +58,8 @@ def _kill(address: str, token: str) -> v1.KillProgramResponse:
 def test_while_a_new_policy_loads_the_lease_is_renewed_and_a_kill_goes_through(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     state, config = installation.settings.state, str(installation.settings.source)
-    token = issue_token(state, principal_id="ops", role="operator", entropy=SystemEntropy())
+    register(installation.settings, "ops")
+    token = token_of(installation.settings, "ops")
     with (state.logs / "gateway.log").open("ab") as log:
         command = [sys.executable, "-c", SLOW_GATEWAY, "gateway", "--config", config, str(tmp_path)]
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)

@@ -9,13 +9,15 @@ import pytest
 from issuernetwork.v1 import programs_pb2 as v1
 from issuernetwork.v1 import programs_pb2_grpc as rpc
 from tests.kit.installation import Installation
+from tests.kit.operators import register
 
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     folder: Path = tmp_path_factory.mktemp("programs")
     installation = Installation(folder, processes=("gateway",))
-    installation.token("auditor", "auditor")
+    for name, role in (("auditor", "auditor"), ("ops", "operator"), ("boss", "approver")):
+        register(installation.settings, name, role)  # type: ignore[arg-type]
     with installation:
         yield installation
 
@@ -27,7 +29,7 @@ def stub(installation: Installation) -> Iterator[rpc.ProgramServiceStub]:
 
 
 def _states(installation: Installation, stub: rpc.ProgramServiceStub) -> dict[tuple[str, str], int]:
-    listed = stub.ListPrograms(v1.ListProgramsRequest(), metadata=installation.metadata("auditor"))
+    listed = stub.ListPrograms(v1.ListProgramsRequest(), metadata=installation.signed("auditor"))
     return {(p.program, e.issuer_id): e.state for p in listed.programs for e in p.enrolments}
 
 
@@ -37,7 +39,7 @@ def test_a_kill_for_one_issuer_is_in_effect_when_it_returns_and_leaves_the_other
     assert _states(installation, stub)["risk-score", "meridian-cards"] == v1.PROGRAM_STATE_ACTIVE
     killed = stub.KillProgram(
         v1.KillProgramRequest(program="risk-score", issuer_id="meridian-cards", reason="drill"),
-        metadata=installation.metadata("ops"),
+        metadata=installation.signed("ops"),
     )
     assert killed.workers_acknowledged == 1
     assert killed.effective_after_ms <= 1_000
@@ -53,7 +55,7 @@ def test_nobody_but_an_operator_kills(
     with pytest.raises(grpc.RpcError) as refused:
         stub.KillProgram(
             v1.KillProgramRequest(program="risk-score", reason="no"),
-            metadata=installation.metadata(principal),
+            metadata=(installation.signed if principal == "auditor" else installation.metadata)(principal),
         )
     assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
     assert _states(installation, stub)["risk-score", "northgate-bank"] == v1.PROGRAM_STATE_ACTIVE
@@ -66,7 +68,7 @@ def test_a_kill_of_nothing_names_the_field_and_stops_nothing(
     request = v1.KillProgramRequest(program="risk-score", issuer_id="northgate-bank", reason="drill")
     setattr(request, field, "" if field == "reason" else "no-such-7731")
     with pytest.raises(grpc.RpcError) as refused:
-        stub.KillProgram(request, metadata=installation.metadata("ops"))
+        stub.KillProgram(request, metadata=installation.signed("ops"))
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert field in (refused.value.details() or "")
     assert "7731" not in (refused.value.details() or "")

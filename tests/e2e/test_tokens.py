@@ -1,5 +1,6 @@
 """Tokens taken back while the processes run."""
 
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import grpc
 import pytest
 
 from gateway.server import exit_codes
+from gateway.server.operators import KEY_ENV
 from issuernetwork.v1 import (
     enrichment_pb2,
     enrichment_pb2_grpc,
@@ -26,6 +28,7 @@ from issuernetwork.v1 import (
     programs_pb2_grpc,
 )
 from tests.kit.installation import Installation
+from tests.kit.operators import key_of, register
 
 REFUSED_WITHIN_S = 1.0
 """What docs/reference/cli.md promises."""
@@ -38,14 +41,15 @@ BANK = "northgate-bank"
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     installation = Installation(tmp_path_factory.mktemp("t"))
     installation.token("watcher", "caller")
+    register(installation.settings, "ops")
     with installation:
         yield installation
 
 
-def ein(running: Installation, *arguments: str) -> str:
+def ein(running: Installation, *arguments: str, key: str = "") -> str:
     done = subprocess.run(
         [sys.executable, "-m", "gateway.server.cli.main", *arguments, "--config", str(running.config)],
-        capture_output=True, text=True, check=True, timeout=60,
+        capture_output=True, text=True, check=True, timeout=60, env={**os.environ, KEY_ENV: key},
     )  # fmt: skip
     return done.stdout
 
@@ -61,7 +65,8 @@ def calls(running: Installation) -> dict[str, tuple[str, Callable[[], bool]]]:
         with grpc.insecure_channel(running.address(process, "grpc")) as channel:
             try:
                 answer = getattr(stub(channel), method)
-                answer(request, metadata=running.metadata(who), timeout=CALL_TIMEOUT_S)
+                metadata = running.signed(who) if who == "ops" else running.metadata(who)
+                answer(request, metadata=metadata, timeout=CALL_TIMEOUT_S)
             except grpc.RpcError as refused:
                 assert isinstance(refused, grpc.Call)
                 return refused.code() is not grpc.StatusCode.UNAUTHENTICATED
@@ -112,7 +117,12 @@ def test_a_revoked_token_is_refused_by_every_process_within_a_second(running: In
     principals = {who for who, _ in ways.values()}
     assert {name for name, (_, let_in) in ways.items() if not let_in()} == set()
     for principal in sorted(principals):
-        assert ein(running, "token", "revoke", principal) == f"{principal}: 1 token revoked\n"
+        if principal == "ops":
+            key = str(key_of(running.settings, "ops"))
+            removed = ein(running, "operator", "remove", "ops", "--reason", "drill", key=key)
+            assert removed == "ops: removed\n"
+        else:
+            assert ein(running, "token", "revoke", principal) == f"{principal}: 1 token revoked\n"
         since_s = time.monotonic()
         waiting = {name: let_in for name, (who, let_in) in ways.items() if who == principal}
         while waiting and time.monotonic() - since_s < REFUSED_WITHIN_S:

@@ -7,12 +7,13 @@ from types import TracebackType
 from typing import Self
 
 from gateway.runtime.entropy import SystemEntropy
-from gateway.server.identity import Role, issue_token
+from gateway.server.identity import MachineRole, issue_token
 from gateway.server.install import install
 from gateway.server.policy import read_policy
 from gateway.server.state import StateDir
 from gateway.server.supervisor import PROCESSES, Supervisor
 from simulator.recipient_keys import ec_pair
+from tests.kit.operators import token_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE_POLICY = ROOT / "deploy" / "sample" / "policy"
@@ -48,7 +49,6 @@ class Installation:
         self.token("payments", "caller")
         for recipient_id in RECIPIENTS:
             self.token(recipient_id, "issuer")
-        self.token("ops", "operator")
 
     def __enter__(self) -> Self:
         self.supervisor.__enter__()
@@ -59,7 +59,11 @@ class Installation:
     ) -> None:
         self.supervisor.stop()
 
-    def token(self, principal_id: str, role: Role) -> str:
+    def signed(self, principal_id: str) -> list[tuple[str, str]]:
+        """Metadata of an operator (tests/kit/operators.py), with a fresh token."""
+        return [("authorization", f"Bearer {token_of(self.settings, principal_id)}")]
+
+    def token(self, principal_id: str, role: MachineRole) -> str:
         if principal_id not in self.tokens:
             self.tokens[principal_id] = issue_token(
                 self.state, principal_id=principal_id, role=role, entropy=SystemEntropy()

@@ -21,6 +21,7 @@ CLEAR = ["score_norm", "reason_codes", "avs_result"]
 GROUPS = ["contact", "device", "score", "merchant", "fraud"]
 DAYS = ["2026-01-01", "2026-02-01", "2026-03-01", "2026-04-01", "2026-05-01"]
 MID_FEBRUARY_MS = reference.day_ms("2026-02-15")
+NOWS = sorted({reference.day_ms(day) + shift for day in DAYS for shift in (-1, 0, 86_400_000)})
 REGIONS = ["US", "GB", "DE"]
 CHANNELS = {"ecom": 1, "app": 2, "moto": 3, "pos": 4}
 TRANSPORTS = {"message": 1, "lookup": 2, "ssf": 3}

@@ -1,4 +1,4 @@
-"""Policy store in one SQLite file: numbered snapshots, and the switches with their rising epoch.
+"""Policy store in one SQLite file: numbered snapshots, the switches with their rising epoch, their history.
 
 Any process opens it by itself, so that a kill needs no other process. WAL and short transactions: a reader
 never waits for a writer, and a writer waits for another at most BUSY_TIMEOUT_MS.
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.programs.issues import PolicyInvalid, PolicyIssue
 from gateway.programs.switches import EVERY_ISSUER, SwitchRefused, SwitchStoreUnavailable, SwitchView
 from gateway.records.errors import GatewayError
 from gateway.records.reasons import Reason
@@ -39,6 +40,19 @@ create table if not exists switch_events (
 ) strict;
 """
 
+# Beside the snapshots, so that a file of an earlier version needs no change.
+_ORIGINS: Final = """
+create table if not exists snapshot_origins (
+    version integer primary key, switch_epoch integer not null, restored_from integer not null
+) strict;
+"""
+
+_SNAPSHOT_EVENTS: Final = """
+select s.version, s.actor, s.reason, s.at_ms, coalesce(o.restored_from, 0), coalesce(o.switch_epoch,
+    (select max(epoch) from switch_events where at_ms <= s.at_ms), 0)
+from snapshots s left join snapshot_origins o using (version) order by s.version desc limit ?
+"""
+
 _REASON_OF: Final = {"killed": Reason.KILLED, "paused": Reason.PROGRAM_NOT_ACTIVE}
 
 
@@ -52,6 +66,12 @@ class NoSuchSnapshot(GatewayError):
     """No snapshot has this number."""
 
     code = "no_such_snapshot"
+
+
+class PolicyMoved(GatewayError):
+    """Another snapshot was applied since the one that this one was checked against."""
+
+    code = "policy_moved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +98,22 @@ class Switch:
     at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyEvent:
+    """One line of the history: a snapshot that was applied, or a switch; what it has not is 0 or empty."""
+
+    what: str
+    """applied, rolled back; killed, paused, resumed, or the store's own words for a revival."""
+    actor: str
+    reason: str
+    at_ms: int
+    policy_version: int = 0
+    restored_from: int = 0
+    switch_epoch: int = 0
+    program: str = ""
+    issuer_id: str = ""
+
+
 class SqlitePolicyStore:
     """Implements `SwitchStore`, and keeps the snapshots. Threads may share one; calls take turns."""
 
@@ -94,8 +130,8 @@ class SqlitePolicyStore:
             self._db.execute("pragma journal_mode = wal")
             # A switch that was told to be in effect has to outlive a power cut.
             self._db.execute("pragma synchronous = full")
-            if not self._db.execute("select 1 from sqlite_master where name = 'switch_events'").fetchone():
-                self._db.executescript(f"begin immediate; {_SCHEMA} commit;")
+            if not self._db.execute("select 1 from sqlite_master where name = 'snapshot_origins'").fetchone():
+                self._db.executescript(f"begin immediate; {_SCHEMA} {_ORIGINS} commit;")
 
     def close(self) -> None:
         with self._lock:
@@ -103,15 +139,36 @@ class SqlitePolicyStore:
 
     # Snapshots.
 
-    def apply(self, files: Mapping[str, str], *, actor: str, reason: str) -> int:
-        """Stores checked documents as the next snapshot, which is the one in force; its number."""
+    def apply(
+        self,
+        files: Mapping[str, str],
+        *,
+        actor: str,
+        reason: str,
+        over: int | None = None,
+        restored_from: int = 0,
+    ) -> int:
+        """Stores checked documents as the next snapshot, which is the one in force; its number.
+
+        `over`: number of the snapshot that they were checked against. Raises PolicyMoved where it is no
+        longer the one in force.
+        """
         _check(actor, reason)
         text = json.dumps(dict(files), sort_keys=True)
         with self._write() as db:
-            (version,) = db.execute("select coalesce(max(version), 0) + 1 from snapshots").fetchone()
-            row = (version, text, actor, reason, self._clock.wall_ms())
+            (last,) = db.execute("select coalesce(max(version), 0) from snapshots").fetchone()
+            if over is not None and over != last:
+                raise PolicyMoved(
+                    f"policy {last} was applied meanwhile: look at `ein plan` again, then apply again"
+                )
+            row = (last + 1, text, actor, reason, self._clock.wall_ms())
             db.execute("insert into snapshots values (?, ?, ?, ?, ?)", row)
-        return int(version)
+            db.execute(
+                "insert into snapshot_origins values"
+                " (?, (select coalesce(max(epoch), 0) from switch_events), ?)",
+                (last + 1, restored_from),
+            )
+        return int(last) + 1
 
     def version(self) -> int:
         """Number of the snapshot in force; 0 where there is none. Cheap where nothing changed."""
@@ -120,12 +177,54 @@ class SqlitePolicyStore:
             return self._version
 
     def snapshot(self, version: int) -> StoredSnapshot:
-        """Raises NoSuchSnapshot."""
+        """Raises NoSuchSnapshot; PolicyInvalid where what is stored is no snapshot."""
         with self._lock, self._faults():
             row = self._db.execute("select * from snapshots where version = ?", (version,)).fetchone()
         if row is None:
-            raise NoSuchSnapshot("no snapshot has this number; list them with `ein programs`")
-        return StoredSnapshot(row[0], json.loads(row[1]), row[2], row[3], row[4])
+            raise NoSuchSnapshot("no snapshot has this number; list them with `ein history`")
+        return StoredSnapshot(row[0], _files(version, row[1]), row[2], row[3], row[4])
+
+    def revivals_since(self, version: int) -> frozenset[tuple[str, str]]:
+        """Program and issuer of each revival approved since snapshot `version` was applied."""
+        with self._lock, self._faults():
+            rows = self._db.execute(
+                "select program, issuer_id from switch_events where verb like 'revived%' and epoch >"
+                " coalesce((select switch_epoch from snapshot_origins where version = ?), 0)",
+                (version,),
+            ).fetchall()
+        return frozenset((program, issuer_id) for program, issuer_id in rows)
+
+    def history(self, limit: int) -> list[PolicyEvent]:
+        """The newest `limit` events, oldest first, in the order in which they were written.
+
+        Documents are not read: what this version no longer accepts stands in it too.
+        """
+        with self._lock, self._faults():
+            # One transaction, so that no event is missing between the two.
+            self._db.execute("begin")
+            try:
+                applied = self._db.execute(_SNAPSHOT_EVENTS, (limit,)).fetchall()
+                switched = self._db.execute(
+                    "select epoch, program, issuer_id, verb, actor, reason, at_ms from switch_events"
+                    " order by epoch desc limit ?",
+                    (limit,),
+                ).fetchall()
+            finally:
+                self._db.execute("commit")
+        # A snapshot stands behind the last switch that was there when it was applied: clocks may jump.
+        events = [
+            ((epoch, 1, version), PolicyEvent(
+                "rolled back" if restored_from else "applied", actor, reason, at_ms,
+                policy_version=version, restored_from=restored_from,
+            ))
+            for version, actor, reason, at_ms, restored_from, epoch in applied
+        ] + [
+            ((epoch, 0, 0), PolicyEvent(
+                verb, actor, reason, at_ms, switch_epoch=epoch, program=program, issuer_id=issuer_id
+            ))
+            for epoch, program, issuer_id, verb, actor, reason, at_ms in switched
+        ]  # fmt: skip
+        return [event for _, event in sorted(events, key=lambda one: one[0])[-limit:]]
 
     # Switches.
 
@@ -236,6 +335,22 @@ class SqlitePolicyStore:
             raise PolicyStoreUnavailable(
                 "the policy store does not answer; check the state directory's disk and permissions"
             ) from fault
+
+
+def _files(version: int, text: str) -> dict[str, str]:
+    try:
+        files = json.loads(text)
+    except ValueError:
+        files = None
+    if not isinstance(files, dict) or not all(isinstance(one, str) for one in files.values()):
+        raise PolicyInvalid(
+            [
+                PolicyIssue(
+                    f"policy {version}", "", "what is stored is not readable", "Apply the documents anew"
+                )
+            ]
+        )
+    return files
 
 
 def _check(actor: str, reason: str) -> None:

@@ -14,6 +14,7 @@ from gateway.backends.embedded.velocity_snapshot import VelocitySnapshotCorrupt
 from gateway.backends.embedded.velocity_store import LocalVelocity, make_velocity
 from gateway.backends.embedded.wake import WakeSender
 from gateway.outcomes.recorder import KNOWN_SLOTS, OutcomeRecorder
+from gateway.programs.documents import Known
 from gateway.programs.model import PolicySnapshot
 from gateway.programs.switches import SwitchRunner
 from gateway.programs.table import compile_table
@@ -24,7 +25,8 @@ from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.server.identity import Authenticator
-from gateway.server.policy import policy_in_force
+from gateway.server.operators import Operators
+from gateway.server.policy import usable_policy
 from gateway.server.state import StateDir
 from gateway.sharing.gateway import Gateway
 from gateway.sharing.remembered import WINDOW_MS, Positions, Remembered, tail_start
@@ -46,6 +48,8 @@ class GatewayParts:
     clock: Clock
     policy: PolicySnapshot
     """In force here, at hand: reading it anew takes seconds where there are thousands of merchants."""
+    documents: Known
+    """Those of the policy that the process starts with, for who follows it."""
     store: SqlitePolicyStore
     journal: FileJournalWriter
     board: FileLeaseBoard
@@ -66,13 +70,14 @@ class GatewayParts:
 
 
 def build_gateway(
-    state: StateDir, worker_id: str, *, on_fault: Callable[[str, BaseException], None]
+    state: StateDir, worker_id: str, audience: str, *, on_fault: Callable[[str, BaseException], None]
 ) -> GatewayParts:
     """Opens everything and catches up. Raises GatewayError: no policy, bad keys, a held journal."""
     clock, disk, entropy = SystemClock(), RealDisk(), SystemEntropy()
     keys = load_keys(state.keys)
     store = SqlitePolicyStore(str(state.policy_db), clock)
-    policy = policy_in_force(store)
+    documents: Known = {}
+    policy = usable_policy(store, documents)
     wake = WakeSender(state.run, "gateway")
     journal = FileJournalWriter(disk, clock, state.gateway_journal, GATEWAY_TOPICS, wake=wake)
     reader = FileJournalReader(disk, state.gateway_journal)
@@ -101,13 +106,14 @@ def build_gateway(
     return GatewayParts(
         clock,
         policy,
+        documents,
         store,
         journal,
         board,
         switches,
         velocity,
         gateway,
-        Authenticator(state),
+        Authenticator(state, Operators(state, audience, clock)),
         outcomes,
         wake,
     )

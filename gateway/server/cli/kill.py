@@ -3,9 +3,7 @@
 They need no running process: what runs is told by the store, and answers by its lease.
 """
 
-import getpass
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -22,8 +20,10 @@ from gateway.programs.switches import EVERY_ISSUER, Stopped, SwitchRefused, Swit
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
+from gateway.runtime.entropy import SystemEntropy
 from gateway.server import exit_codes
 from gateway.server.cli.options import config_option, json_option
+from gateway.server.operators import acting
 from gateway.server.policy import NoPolicy, policy_in_force
 from gateway.server.settings import load_settings
 from gateway.server.state import StateDir
@@ -36,14 +36,6 @@ def count_shares(state: StateDir, program: str, issuer_id: str) -> dict[str, int
     except (GatewayError, OSError, sqlite3.Error):
         return None  # the stop is in effect: a count that cannot be had takes nothing from it
     return {"message": left.message, "lookup": left.lookup, "ssf": left.ssf}
-
-
-def actor_name() -> str:
-    """Who acts: the operating system's name of the user."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid-{os.getuid()}"
 
 
 def check_names(store: SqlitePolicyStore, program: str, issuer_id: str) -> None:
@@ -70,8 +62,9 @@ def _run(
     *,
     as_json: bool,
 ) -> None:
-    state = load_settings(config_path).state
-    clock = SystemClock()
+    settings = load_settings(config_path)
+    state, clock = settings.state, SystemClock()
+    actor = acting(state, settings.issuer_url, clock, SystemEntropy(), stops=True)
     store = SqlitePolicyStore(str(state.policy_db), clock)
     try:
         check_names(store, program, issuer_id)
@@ -83,7 +76,7 @@ def _run(
             time.sleep,
             program=program,
             issuer_id=issuer_id,
-            actor=actor_name(),
+            actor=actor,
             reason=reason,
         )
     finally:
@@ -165,11 +158,13 @@ def pause_command(program: str, issuer_id: str, reason: str, config_path: Path, 
 @json_option
 def resume_command(program: str, issuer_id: str, reason: str, config_path: Path, as_json: bool) -> None:
     """Resume a paused PROGRAM. A killed one stays killed."""
-    state = load_settings(config_path).state
-    store = SqlitePolicyStore(str(state.policy_db), SystemClock())
+    settings = load_settings(config_path)
+    state, clock = settings.state, SystemClock()
+    actor = acting(state, settings.issuer_url, clock, SystemEntropy())
+    store = SqlitePolicyStore(str(state.policy_db), clock)
     try:
         check_names(store, program, issuer_id)
-        epoch = store.resume(program, issuer_id, actor=actor_name(), reason=reason)
+        epoch = store.resume(program, issuer_id, actor=actor, reason=reason)
     finally:
         store.close()
     told = {"program": program, "issuer_id": issuer_id or None, "switch_epoch": epoch}

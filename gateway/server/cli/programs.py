@@ -11,9 +11,11 @@ from gateway.programs.switches import SwitchView
 from gateway.programs.table import ProgramEntry, compile_table
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import SystemClock
-from gateway.server.cli.kill import actor_name
+from gateway.runtime.entropy import SystemEntropy
 from gateway.server.cli.options import config_option, json_option
-from gateway.server.policy import NoPolicy, apply_policy, keys_missing, policy_in_force, read_policy
+from gateway.server.cli.plan_text import summary_lines, summary_of
+from gateway.server.operators import acting
+from gateway.server.policy import Applied, NoPolicy, change_policy, keys_missing, policy_in_force, read_policy
 from gateway.server.settings import load_settings
 
 
@@ -24,13 +26,24 @@ from gateway.server.settings import load_settings
 @json_option
 def apply_command(directory: Path, reason: str, config_path: Path, as_json: bool) -> None:
     """Put the policy documents in DIRECTORY in force, as a new numbered snapshot."""
-    state = load_settings(config_path).state
+    settings = load_settings(config_path)
+    state, clock = settings.state, SystemClock()
     state.make()
+    actor = acting(state, settings.issuer_url, clock, SystemEntropy())
     files = read_policy(directory)
-    clock = SystemClock()
-    snapshot = apply_policy(state.policy_db, files, reason=reason, actor=actor_name(), clock=clock)
-    for issue in keys_missing(state.keys, snapshot, clock):
+    store = SqlitePolicyStore(str(state.policy_db), clock)
+    try:
+        applied = change_policy(store, files, reason=reason, actor=actor, clock=clock)
+    finally:
+        store.close()
+    tell_applied(applied, as_json=as_json)
+    for issue in keys_missing(state.keys, applied.snapshot, clock):
         click.echo(f"warning: {issue}", err=True)
+
+
+def tell_applied(applied: Applied, *, as_json: bool) -> None:
+    """What is in force now, and in one line each what changed and what deserves a look."""
+    snapshot, change = applied.snapshot, applied.plan
     counts = {
         "policy_version": snapshot.version,
         "issuers": len(snapshot.issuers),
@@ -38,8 +51,12 @@ def apply_command(directory: Path, reason: str, config_path: Path, as_json: bool
         "enrolments": len(snapshot.enrolments),
     }
     if as_json:
-        click.echo(json.dumps(counts))
+        click.echo(json.dumps(counts if change is None else {**counts, "change": summary_of(change)}))
         return
+    # Against nothing everything is new: that it is in force says as much.
+    if change is not None and change.before_version:
+        for line in summary_lines(change):
+            click.echo(line)
     click.echo(
         f"policy {snapshot.version} in force: "
         + ", ".join(f"{counts[name]} {name}" for name in ("issuers", "programs", "enrolments"))

@@ -14,6 +14,7 @@ from gateway.records.journal import FEEDS_TOPICS, GATEWAY_TOPICS
 from gateway.runtime.clock import MS, SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.server.cli.options import config_option, json_option
+from gateway.server.policy_follower import read_board
 from gateway.server.settings import load_settings
 from gateway.server.state import StateDir
 from gateway.server.supervisor import PROCESSES
@@ -51,7 +52,14 @@ def collect_status(state: StateDir) -> dict[str, Any]:
         lease.worker_id: {"epoch": lease.epoch, "lease_left_ms": max(0, (lease.expires_ns - now_ns) // MS)}
         for lease in FileLeaseBoard(disk, str(state.leases)).read_all()
     }
-    status: dict[str, Any] = {"processes": processes, "journals": journals, "workers": workers}
+    policy = {
+        name: said
+        for name in PROCESSES
+        if (said := read_board(state, name)) is not None and _alive(said["pid"])
+    }
+    status: dict[str, Any] = {
+        "processes": processes, "journals": journals, "workers": workers, "policy": policy
+    }  # fmt: skip
     if state.policy_db.exists():
         store = SqlitePolicyStore(str(state.policy_db), clock)
         try:
@@ -70,7 +78,10 @@ def collect_status(state: StateDir) -> dict[str, Any]:
 @config_option
 @json_option
 def status_command(config_path: Path, as_json: bool) -> None:
-    """Show processes, policy, switches, leases and journals. Exit code 1 when a process is not ready."""
+    """Show processes, policy, switches, leases and journals.
+
+    Exit code 1 when a process is not ready, or cannot take the policy in force.
+    """
     status = collect_status(load_settings(config_path).state)
     if as_json:
         click.echo(json.dumps(status))
@@ -81,4 +92,5 @@ def status_command(config_path: Path, as_json: bool) -> None:
                 for name, row in rows.items():
                     click.echo(f"  {name:<16} {row}")
     ready = all(process["ready"] for process in status["processes"].values())
-    raise click.exceptions.Exit(0 if ready else 1)
+    followed = all("code" not in said for said in status["policy"].values())
+    raise click.exceptions.Exit(0 if ready and followed else 1)

@@ -8,7 +8,7 @@ import click
 
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.cli.options import config_option, json_option
-from gateway.server.identity import Role, count_tokens, issue_token, revoke_tokens
+from gateway.server.identity import MachineRole, count_tokens, issue_token, revoke_tokens
 from gateway.server.settings import load_settings
 
 
@@ -28,13 +28,15 @@ def token_command() -> None:
 
 @token_command.command("issue")
 @click.argument("principal_id")
-@click.option("--role", type=click.Choice(get_args(Role)), required=True)
+@click.option("--role", type=click.Choice(get_args(MachineRole)), required=True)
 @config_option
 def issue_command(principal_id: str, role: str, config_path: Path) -> None:
     """Issue a bearer token for PRINCIPAL_ID. It is shown once; only its hash is kept."""
     state = load_settings(config_path).state
     state.make()
-    click.echo(issue_token(state, principal_id=principal_id, role=cast(Role, role), entropy=SystemEntropy()))
+    click.echo(
+        issue_token(state, principal_id=principal_id, role=cast(MachineRole, role), entropy=SystemEntropy())
+    )
 
 
 @token_command.command("list")

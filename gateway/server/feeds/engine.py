@@ -76,14 +76,12 @@ class Overloaded(GatewayError):
 class FeedsEngine:
     """Runs fan-out, delivery and look-ups over `parts`. `loop` is where answers leave."""
 
-    def __init__(
-        self, parts: FeedsParts, metrics: FeedsMetrics, load_table: Callable[[], ReleaseTable | None]
-    ):
+    def __init__(self, parts: FeedsParts, metrics: FeedsMetrics) -> None:
         self.parts = parts
         self.metrics = metrics
         self.table: ReleaseTable | None = None
+        """Of the policy in force: replaced as a whole by who follows it."""
         self.closing = False
-        self._load_table = load_table
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wakes: dict[str, asyncio.Event] = {}
         self._delivery = ThreadPoolExecutor(1, "feeds-delivery")
@@ -386,10 +384,6 @@ class FeedsEngine:
         view = self.parts.switches.watcher.view
         if view is not None and view.stops:
             self._delivery.submit(self._sweep)
-
-    def follow_policy(self) -> None:
-        """Takes the policy in force; the last good one stays where a newer one cannot be used."""
-        self.table = self._load_table()
 
     def measure_behind(self) -> None:
         """Says how far fan-out is behind the journals."""

@@ -10,7 +10,7 @@ from gateway.runtime.tasks import Stop
 from gateway.server.feeds.engine import FeedsEngine
 
 INTERVAL_S = 0.5
-"""Between two looks at policy, identities, expiries and what a switch left to withdraw."""
+"""Between two looks at identities, expiries and what a switch left to withdraw."""
 
 CHECKPOINT_INTERVAL_S = 2.0
 
@@ -43,7 +43,6 @@ def chores(engine: FeedsEngine, refresh_identities: Callable[[], None]) -> list[
 
     return [
         Chore("identities", INTERVAL_S, refresh_identities),
-        Chore("policy", INTERVAL_S, engine.follow_policy),
         Chore("expiry", INTERVAL_S, lambda: parts.store.expire(parts.clock.wall_ms(), EXPIRE_MAX_ROWS)),
         Chore("sweep", INTERVAL_S, engine.withdraw_stopped),
         Chore("measure", INTERVAL_S, engine.measure_behind),

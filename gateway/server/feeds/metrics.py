@@ -30,6 +30,10 @@ class FeedsMetrics:
         )
         self.calls = Counter("ein_feeds_calls", "Calls served.", ["method"], registry=self.registry)
         self.faults = Counter("ein_feeds_faults", "Calls or steps that failed.", registry=self.registry)
+        self.policy_version = Gauge("ein_feeds_policy_version", "Snapshot in force.", registry=self.registry)
+        self.policy_refused = Gauge(
+            "ein_feeds_policy_refused", "Snapshot that could not be taken; 0: none.", registry=self.registry
+        )
         self.stale = Gauge(
             "ein_feeds_policy_stale", "1 while the switches are stale.", registry=self.registry
         )

@@ -18,7 +18,8 @@ import structlog
 from aiohttp import web
 from prometheus_client import start_http_server
 
-from gateway.programs.documents import load_policy
+from gateway.programs.documents import Known
+from gateway.programs.model import PolicySnapshot
 from gateway.programs.table import ReleaseTable, compile_table
 from gateway.records.errors import GatewayError
 from gateway.runtime.tasks import ThreadTasks
@@ -33,6 +34,9 @@ from gateway.server.feeds.ssf_http import SsfApp
 from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Authenticator
 from gateway.server.logs import configure_logs
+from gateway.server.operators import Operators
+from gateway.server.policy import NoPolicy, usable_policy
+from gateway.server.policy_follower import HEALTH_SERVICE, Following, PolicyBoard, PolicyFollower
 from gateway.server.settings import Settings
 from issuernetwork.v1 import feed_pb2_grpc
 
@@ -51,25 +55,26 @@ FIRST_VIEW_S = 2.0
 _log = structlog.get_logger("feeds")
 
 
-class _Policy:
-    """The compiled table of the snapshot in force; the last good one where a newer one cannot be used."""
+def _policy_follower(
+    parts: FeedsParts, engine: FeedsEngine, board: PolicyBoard, server: ServerThread
+) -> PolicyFollower:
+    """Feeds start without a policy too: what was shared under an earlier one is delivered."""
 
-    def __init__(self, parts: FeedsParts) -> None:
-        self._parts = parts
-        self._version = 0
-        self._table: ReleaseTable | None = None
+    def take(policy: PolicySnapshot, table: ReleaseTable) -> None:
+        engine.table = table
 
-    def load(self) -> ReleaseTable | None:
-        version = self._parts.policy.version()
-        if version and version != self._version:
-            self._version = version
-            try:
-                files = self._parts.policy.snapshot(version).files
-                self._table = compile_table(load_policy(files, version=version))
-                _log.info("policy", version=version)
-            except GatewayError as refused:
-                _log.error("policy_unusable", version=version, code=refused.code)
-        return self._table
+    def on_change(following: Following) -> None:
+        engine.metrics.policy_version.set(following.policy_version)
+        engine.metrics.policy_refused.set(following.refused_version)
+        server.set_health(HEALTH_SERVICE, serving=not following.code)
+        board.show(following)
+
+    version, documents = 0, Known()
+    with suppress(NoPolicy):
+        policy = usable_policy(parts.policy, documents)
+        version = policy.version
+        take(policy, compile_table(policy))
+    return PolicyFollower(parts.policy, take=take, on_change=on_change, version=version, known=documents)
 
 
 class _Http:
@@ -128,8 +133,8 @@ def run(settings: Settings) -> int:
 
 def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
     state, metrics = settings.state, FeedsMetrics()
-    authenticator = Authenticator(state)
-    engine = FeedsEngine(parts, metrics, _Policy(parts).load)
+    authenticator = Authenticator(state, Operators(state, settings.issuer_url, parts.clock))
+    engine = FeedsEngine(parts, metrics)
     failed: list[str] = []
 
     def on_failure(name: str, fault: BaseException) -> None:
@@ -153,6 +158,8 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
     )
     app = SsfApp(engine, authenticator, issuer_url=settings.issuer_url, jwks=parts.keys.public_jwks())
     http = _Http(engine, app, settings.feeds.listen_http)
+    board = PolicyBoard(state, "feeds")
+    policy = _policy_follower(parts, engine, board, server)
     metrics_host, _, metrics_port = settings.feeds.metrics.rpartition(":")
     exposition, exposition_thread = start_http_server(int(metrics_port), metrics_host, metrics.registry)
     tasks = ThreadTasks(on_failure)
@@ -160,9 +167,10 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
     try:
         server.call(http.start(), STEP_TIMEOUT_S)
         _await_first_view(engine, stop)
-        engine.follow_policy()
+        policy.step()
         engine.recount_lookups()
         tasks.start("feeds-fan-out", engine.fan_out)
+        tasks.start("feeds-policy", policy.follow)
         house = chores(engine, authenticator.refresh)
         tasks.start("feeds-housekeeping", partial(keep_house, house, metrics.faults.inc))
         if fallback:
@@ -180,6 +188,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
     finally:
         state.clear_ready("feeds")
         tasks.stop(STEP_TIMEOUT_S)
+        board.clear()
         server.call(http.stop(), STEP_TIMEOUT_S)
         server.close(DRAIN_S)
         engine.close()

@@ -41,6 +41,9 @@ class GatewayMetrics:
         methods = Counter("ein_outcome_calls", "Outcome calls served.", ["method"], registry=registry)
         self._methods = {name: methods.labels(name) for name in ("ReportOutcomes", "WatchOutcomes")}
         self.policy_version = Gauge("ein_policy_version", "Snapshot in force.", registry=registry)
+        self.policy_refused = Gauge(
+            "ein_policy_refused", "Snapshot that could not be taken; 0: none.", registry=registry
+        )
         native = Gauge("ein_native_engines", "1 where the engines in Rust serve.", registry=registry)
         native.set(0 if engines is None else 1)
         self.policy_stale = Gauge("ein_policy_stale", "1 where the lease has run out.", registry=registry)

@@ -16,8 +16,9 @@ from gateway.backends.embedded.delivery import shares_already_left
 from gateway.backends.embedded.journal import FileJournalReader
 from gateway.backends.embedded.velocity_snapshot import FrozenVelocity
 from gateway.backends.embedded.wake import WakeListener
+from gateway.programs.model import PolicySnapshot
 from gateway.programs.switches import POLL_MS
-from gateway.programs.table import compile_table
+from gateway.programs.table import ReleaseTable
 from gateway.records.errors import GatewayError
 from gateway.records.journal import EVALUATIONS
 from gateway.runtime.disk import RealDisk
@@ -36,6 +37,12 @@ from gateway.server.gateway.program_service import ProgramService
 from gateway.server.grpc_common import ServerThread
 from gateway.server.logs import configure_logs
 from gateway.server.policy import policy_in_force
+from gateway.server.policy_follower import (
+    HEALTH_SERVICE,
+    Following,
+    PolicyBoard,
+    PolicyFollower,
+)
 from gateway.server.process import fallback_socket, host_of, serve_metrics, stop_on_signals
 from gateway.server.settings import Settings, SettingsInvalid
 from gateway.server.state import StateDir
@@ -45,7 +52,7 @@ from issuernetwork.v1 import outcomes_pb2_grpc, programs_pb2_grpc
 
 ENRICHMENT_SERVICE = METHOD_PATHS[0].split("/")[1]
 
-FOLLOW_INTERVAL_S = 0.5
+IDENTITIES_INTERVAL_S = 0.5
 """Twice a second is soon enough for what no kill waits for."""
 
 SNAPSHOT_INTERVAL_S = 60.0
@@ -124,35 +131,41 @@ class _Lease:
             self._metrics.policy_stale.set(0 if self._switches.fresh() else 1)
 
 
-class _Policy:
-    """Follows policy and identities on a thread of its own: compiling a large policy takes seconds."""
+def _follow_policy(
+    parts: GatewayParts, state: StateDir, metrics: GatewayMetrics, host: ServerThread, closing: ExitStack
+) -> Callable[[Stop], None]:
+    """On a thread of its own: compiling a large policy takes seconds."""
+    board = PolicyBoard(state, "gateway")
+    closing.callback(board.clear)
 
-    def __init__(self, parts: GatewayParts, metrics: GatewayMetrics) -> None:
-        self._parts = parts
-        self._metrics = metrics
-        self._rejected = 0
-        metrics.policy_version.set(parts.gateway.table.version)
+    def on_change(following: Following) -> None:
+        metrics.policy_version.set(following.policy_version)
+        metrics.policy_refused.set(following.refused_version)
+        host.set_health(HEALTH_SERVICE, serving=not following.code)
+        board.show(following)
 
-    def run(self, stop: Stop) -> None:
-        while not stop.wait(FOLLOW_INTERVAL_S):
-            self._follow()
+    def take(policy: PolicySnapshot, table: ReleaseTable) -> None:
+        # The hot loop takes it once a batch: one batch is decided by one policy.
+        parts.gateway.table, parts.policy = table, policy
 
-    def _follow(self) -> None:
-        parts = self._parts
-        with suppress(OSError, GatewayError):
-            parts.authenticator.refresh()
-        try:
-            version = parts.store.version()
-            if version not in (parts.gateway.table.version, self._rejected):
-                policy = policy_in_force(parts.store)
-                parts.gateway.table = compile_table(policy)
-                parts.policy = policy
-                self._metrics.policy_version.set(version)
-                _log.info("policy_in_force", policy_version=version)
-        except GatewayError as fault:
-            # The last good policy stays in force.
-            self._rejected = version if fault.code == "policy_invalid" else self._rejected
-            _log.error("policy_not_followed", code=fault.code)
+    follower = PolicyFollower(
+        parts.store,
+        take=take,
+        on_change=on_change,
+        load=policy_in_force,
+        version=parts.gateway.table.version,
+        known=parts.documents,
+    )
+    return follower.follow
+
+
+def _follow_identities(parts: GatewayParts) -> Callable[[Stop], None]:
+    def follow(stop: Stop) -> None:
+        while not stop.wait(IDENTITIES_INTERVAL_S):
+            with suppress(OSError, GatewayError):
+                parts.authenticator.refresh()
+
+    return follow
 
 
 def run(settings: Settings) -> int:
@@ -168,7 +181,7 @@ def run(settings: Settings) -> int:
         _log.error("fault", stage=stage, code=code, fault=type(fault).__name__)
 
     try:
-        parts = build_gateway(state, f"gateway-{os.getpid()}", on_fault=on_fault)
+        parts = build_gateway(state, f"gateway-{os.getpid()}", settings.issuer_url, on_fault=on_fault)
     except GatewayError as refused:
         _log.error(refused.code, public=refused.public)
         return exit_codes.of(refused)
@@ -211,7 +224,8 @@ def _serve(
     hot, beside = ThreadTasks(on_failure), ThreadTasks(on_failure)
     parts.switches.step()
     beside.start("lease", _Lease(parts, metrics).run)
-    beside.start("policy", _Policy(parts, metrics).run)
+    beside.start("policy", _follow_policy(parts, state, metrics, host, closing))
+    beside.start("identities", _follow_identities(parts))
     beside.start("snapshots", snapshots.run)
     beside.start("retention", _retention(parts))
     hot.start("hot-loop", loop.run)

@@ -14,12 +14,14 @@ from gateway.measurement.flatten import RecordUnreadable
 from gateway.measurement.tail import Round
 from gateway.records.errors import GatewayError
 from gateway.records.journal import JournalCorrupt
+from gateway.runtime.clock import SystemClock
 from gateway.server import exit_codes
 from gateway.server.bootstrap.measure import LakeBusy, MeasureParts, build_measure
 from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Authenticator
 from gateway.server.logs import configure_logs
 from gateway.server.measure.service import MeasurementServicer
+from gateway.server.operators import Operators
 from gateway.server.process import host_of, serve_metrics, stop_on_signals
 from gateway.server.settings import Settings
 from issuernetwork.v1 import measurement_pb2, measurement_pb2_grpc
@@ -128,7 +130,7 @@ def run(settings: Settings) -> int:
 
 def _serve(settings: Settings, parts: MeasureParts, stop: threading.Event) -> int:
     state, metrics = settings.state, _Metrics()
-    authenticator = Authenticator(state)
+    authenticator = Authenticator(state, Operators(state, settings.issuer_url, SystemClock()))
     servicer = MeasurementServicer(
         lake=parts.reading.lake,
         authenticator=authenticator,

@@ -1,5 +1,6 @@
 """The reference pages say all of what the code has, and nothing that it has not."""
 
+import inspect
 import json
 import re
 from collections.abc import Iterable
@@ -14,7 +15,9 @@ from pydantic import BaseModel
 from enrichment import formats
 from gateway.feeds.delivery import Reply
 from gateway.feeds.records import EXPIRED_REASON, REFUSED_REASON
-from gateway.programs import schema
+from gateway.programs import plan_warnings, schema
+from gateway.programs.model import State
+from gateway.programs.transitions import TRANSITIONS
 from gateway.records.reasons import PUBLIC, Reason
 from gateway.runtime.clock import SimClock
 from gateway.runtime.entropy import SystemEntropy
@@ -219,3 +222,20 @@ def test_the_code_of_the_feed_page_opens_a_share_and_refuses_a_swapped_body() ->
         open_share(token("share-2"), jwks, private)
     with pytest.raises(JoseError):
         open_share(token("share-1")[:-8] + "AAAAAAAA", jwks, private)
+
+
+def test_the_table_of_states_is_the_one_that_is_held() -> None:
+    documented = {
+        State[row[0].strip("`").upper()]: {
+            State[one.upper()] for one in re.findall(r"`(\w+)`", row[1].split(";")[0])
+        }
+        for row in rows(section(page("policy"), "States"))
+        if row[0].startswith("`")
+    }
+    assert documented == TRANSITIONS
+
+
+def test_every_warning_of_a_plan_has_a_row() -> None:
+    source = inspect.getsource(plan_warnings)
+    codes = set(re.findall(r'Warned\(\s*"(\w+)"', source))
+    assert first_names(section((DOCS / "operating.md").read_text(), "Changing policy")) == codes

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.programs import documents
 from gateway.programs.documents import KINDS, SINGLES, examine_policy, load_policy
 from gateway.programs.issues import PolicyInvalid
 from gateway.programs.model import IinRange, Tier
@@ -183,3 +184,24 @@ def test_a_file_has_the_name_of_its_id(sample: Mapping[str, str]) -> None:
     files = dict(sample)
     files["issuers/other.yaml"] = files.pop("issuers/lakeside-trust.yaml")
     assert any("issuers/other.yaml: issuer_id" in line for line in refused(files))
+
+
+def test_what_was_read_before_is_read_again_only_where_it_changed(
+    sample: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: documents.Known = {}
+    first = load_policy(sample, known=known)
+    read: list[str] = []
+    parse = documents._parse
+    monkeypatch.setattr(documents, "_parse", lambda name, *rest: read.append(name) or parse(name, *rest))
+    files = edited(sample, RISK, "holdout_percent: 50", "holdout_percent: 5")
+    again = load_policy(files, known=known)
+    assert read == [RISK]
+    assert again == load_policy(files) != first
+    broken = edited(sample, RISK, "kind: ahead", "kind: no")
+    for _ in range(2):  # a mistake is told each time
+        with pytest.raises(PolicyInvalid):
+            load_policy(broken, known=known)
+    fewer = {name: text for name, text in sample.items() if name != NORTHGATE}
+    assert load_policy(fewer, known=known) == load_policy(fewer)
+    assert known.keys() == fewer.keys()

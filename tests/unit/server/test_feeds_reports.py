@@ -32,7 +32,7 @@ def _servicer() -> tuple[FeedServicer, FeedsEngine]:
         switches=SimpleNamespace(fresh=lambda: False, watcher=SimpleNamespace(view=object())),
         store=SimpleNamespace(unconfirmed_records=list, known_reports=lambda *_: set()),
     )
-    engine = FeedsEngine(cast(Any, parts), FeedsMetrics(), lambda: None)
+    engine = FeedsEngine(cast(Any, parts), FeedsMetrics())
     authenticator = SimpleNamespace(principal=lambda header: Principal("bank", "issuer"))
     return FeedServicer(engine, cast(Any, authenticator)), engine
 

@@ -39,7 +39,7 @@ def test_apply_names_recipients_without_a_key_and_puts_the_policy_in_force(tmp_p
     arguments = ["apply", str(SAMPLE_POLICY), "--reason", "r", "--config", str(installation.config)]
     done = CliRunner().invoke(ein, arguments)
     assert done.exit_code == 0, done.output
-    assert done.stdout == "policy 2 in force: 5 issuers, 3 programs, 7 enrolments\n"
+    assert done.stdout.splitlines()[-1] == "policy 2 in force: 5 issuers, 3 programs, 7 enrolments"
     warned = done.stderr.splitlines()
     assert [line.split(":")[1] for line in warned] == [
         " enrolments/northgate-bank-enhanced-data.yaml",

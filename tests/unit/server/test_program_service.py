@@ -16,15 +16,18 @@ from gateway.records.errors import GatewayError
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import MS, SystemClock
 from gateway.runtime.disk import RealDisk
-from gateway.runtime.entropy import SystemEntropy
 from gateway.server.gateway.program_service import ProgramService
 from gateway.server.grpc_common import status_of
-from gateway.server.identity import Authenticator, issue_token
+from gateway.server.identity import Authenticator
+from gateway.server.operators import Operators
 from gateway.server.policy import read_policy
+from gateway.server.settings import Settings
 from gateway.server.state import StateDir
 from issuernetwork.v1 import programs_pb2 as v1
 from tests.kit.installation import SAMPLE_POLICY
+from tests.kit.operators import register, token_of
 
+AUDIENCE = "https://x.test"
 KILL = v1.KillProgramRequest(program="risk-score", reason="drill")
 
 
@@ -50,14 +53,16 @@ class Hanging(FileLeaseBoard):
 def service(tmp_path: Path) -> Any:
     state = StateDir(tmp_path)
     state.make()
-    token = issue_token(state, principal_id="ops", role="operator", entropy=SystemEntropy())
     clock = SystemClock()
+    settings = Settings.model_construct(source=tmp_path / "ein.yaml", state_dir=tmp_path, issuer_url=AUDIENCE)
+    register(settings, "ops")
+    token = token_of(settings, "ops")
     store = SqlitePolicyStore(str(state.policy_db), clock)
     policy = load_policy(read_policy(SAMPLE_POLICY), version=1)
 
     def make(board: type[FileLeaseBoard] = FileLeaseBoard, counted: Any = lambda *names: 3) -> Any:
         made = ProgramService(
-            authenticator=Authenticator(state),
+            authenticator=Authenticator(state, Operators(state, AUDIENCE, clock)),
             policy=lambda: policy,
             store=store,
             board=board(RealDisk(), str(state.leases)),

@@ -1,0 +1,124 @@
+"""Requests for approval in the policy's SQLite file, beside what they are about."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from gateway.backends.embedded.policy import BUSY_TIMEOUT_MS, MAX_TEXT_CHARACTERS, PolicyStoreUnavailable
+from gateway.programs.approvals import OPEN_MAX, Approval, ApprovalRefused, Kind, Verdict, decided
+from gateway.runtime.clock import Clock
+
+_SCHEMA: Final = """
+create table if not exists approvals (
+    approval_id integer primary key autoincrement, kind text not null, subject text not null,
+    reason text not null, requested_by text not null, requested_at_ms integer not null,
+    verdict text not null, decided_by text not null, decided_at_ms integer not null,
+    done_at_ms integer not null
+) strict;
+"""
+
+
+class SqliteApprovals:
+    """Implements `ApprovalStore`. Threads may share one; calls take turns."""
+
+    def __init__(self, path: str, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        with self._faults():
+            self._db = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
+            )
+            self._db.execute("pragma journal_mode = wal")
+            self._db.execute("pragma synchronous = full")
+            if not self._db.execute("select 1 from sqlite_master where name = 'approvals'").fetchone():
+                self._db.executescript(f"begin immediate; {_SCHEMA} commit;")
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def request(self, kind: Kind, subject: Mapping[str, str], *, by: str, reason: str) -> Approval:
+        if not reason.strip() or len(reason) > MAX_TEXT_CHARACTERS:
+            raise ApprovalRefused(f"reason takes 1 to {MAX_TEXT_CHARACTERS} characters")
+        text, now_ms = json.dumps(dict(subject), sort_keys=True), self._clock.wall_ms()
+        with self._write() as db:
+            waiting = [one for one in self._all(db) if _waits(one, now_ms)]
+            for one in waiting:
+                if one.kind is kind and dict(one.subject) == dict(subject):
+                    raise ApprovalRefused(f"approval: request {one.approval_id} asks for the same and waits")
+            if len(waiting) >= OPEN_MAX:
+                raise ApprovalRefused(f"approval: {OPEN_MAX} requests wait: decide some first")
+            cursor = db.execute(
+                "insert into approvals values (null, ?, ?, ?, ?, ?, ?, '', 0, 0)",
+                (str(kind), text, reason, by, now_ms, str(Verdict.OPEN)),
+            )
+            assert cursor.lastrowid is not None
+            return self._get(db, cursor.lastrowid)
+
+    def get(self, approval_id: int) -> Approval:
+        with self._lock, self._faults():
+            return self._get(self._db, approval_id)
+
+    def all(self) -> list[Approval]:
+        with self._lock, self._faults():
+            return self._all(self._db)
+
+    def decide(self, approval_id: int, *, by: str, approve: bool) -> Approval:
+        with self._write() as db:
+            made = decided(self._get(db, approval_id), by=by, approve=approve, now_ms=self._clock.wall_ms())
+            db.execute(
+                "update approvals set verdict = ?, decided_by = ?, decided_at_ms = ? where approval_id = ?",
+                (str(made.verdict), made.decided_by, made.decided_at_ms, approval_id),
+            )
+        return made
+
+    def done(self, approval_id: int) -> None:
+        with self._write() as db:
+            db.execute(
+                "update approvals set done_at_ms = ? where approval_id = ?",
+                (self._clock.wall_ms(), approval_id),
+            )
+
+    def _get(self, db: sqlite3.Connection, approval_id: int) -> Approval:
+        row = db.execute("select * from approvals where approval_id = ?", (approval_id,)).fetchone()
+        if row is None:
+            raise ApprovalRefused("approval: there is no request of this number; `ein approvals` lists them")
+        return _approval(row)
+
+    def _all(self, db: sqlite3.Connection) -> list[Approval]:
+        return [_approval(row) for row in db.execute("select * from approvals order by approval_id")]
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._faults():
+            self._db.execute("begin immediate")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("rollback")
+                raise
+            self._db.execute("commit")
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as fault:
+            raise PolicyStoreUnavailable(
+                "the policy store does not answer; check the state directory's disk and permissions"
+            ) from fault
+
+
+def _waits(one: Approval, now_ms: int) -> bool:
+    return one.verdict is Verdict.OPEN and now_ms < one.expires_at_ms
+
+
+def _approval(row: tuple[Any, ...]) -> Approval:
+    approval_id, kind, subject, reason, requested_by, requested_at_ms, verdict, by, at_ms, done_at_ms = row
+    return Approval(
+        approval_id, Kind(kind), json.loads(subject), reason, requested_by, requested_at_ms, Verdict(verdict),
+        by, at_ms, done_at_ms,
+    )  # fmt: skip

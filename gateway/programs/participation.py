@@ -1,0 +1,130 @@
+"""Who takes part in what: a record of processing (GDPR article 30) made from a checked policy. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from enrichment.fields import FIELDS, Field
+from gateway.programs.model import ConsentSetting, Enrolment, PolicySnapshot, State
+from gateway.programs.switches import SwitchView
+from gateway.records.reasons import Reason
+
+SEALED_BODIES_DAYS = 8
+"""Journals and outboxes with sealed bodies in them (docs/operating.md, Retention)."""
+
+PSEUDONYMOUS_ROWS_DAYS = 400
+"""Rows that reports are matched by, and that measurement reads."""
+
+_CATEGORIES = {
+    "A": "low sensitivity",
+    "Y": "pseudonymous",
+    "I": "personal",
+    "P": "card number",
+}
+_STOPPED = {Reason.KILLED: State.KILLED, Reason.PROGRAM_NOT_ACTIVE: State.PAUSED}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldsOfCategory:
+    """Fields of one category of data, by name."""
+
+    category: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Participation:
+    """One issuer in one program. Times are UTC epoch milliseconds; until is exclusive."""
+
+    program: str
+    issuer_id: str
+    recipient_id: str
+    state: str
+    since_ms: int
+    until_ms: int
+    contract_id: str
+    purpose: str
+    legal_basis: str
+    controller_role: str
+    data: tuple[FieldsOfCategory, ...]
+    regions: tuple[str, ...]
+    transfers: tuple[str, ...]
+    """Regions of cardholders whose data goes to an issuer of another region."""
+
+    transports: tuple[str, ...]
+    kept_sealed_days: int = SEALED_BODIES_DAYS
+    kept_pseudonymous_days: int = PSEUDONYMOUS_ROWS_DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """Merchants or platforms, and how many of them said what."""
+
+    by_tier: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Participants:
+    """The whole record, of one policy."""
+
+    policy_version: int
+    issuers: tuple[Participation, ...]
+    merchants: Parties
+    platforms: Parties
+
+
+def participants(policy: PolicySnapshot, view: SwitchView, *, now_ms: int) -> Participants:
+    """What the policy says about who takes part now; fields are those that the rules can ever let leave."""
+    rows = [
+        _participation(policy, enrolment, view)
+        for enrolment in sorted(policy.enrolments, key=lambda one: (one.program, one.issuer_id))
+    ]
+    return Participants(
+        policy.version,
+        tuple(rows),
+        _parties(policy.merchants, now_ms),
+        _parties(policy.platforms, now_ms),
+    )
+
+
+def _participation(policy: PolicySnapshot, enrolment: Enrolment, view: SwitchView) -> Participation:
+    program, issuer = policy.programs[enrolment.program], policy.issuers[enrolment.issuer_id]
+    stop = view.stopped(enrolment.program, enrolment.issuer_id)
+    state = max(program.state, enrolment.state, State.ACTIVE if stop is None else _STOPPED[stop])
+    in_regions = 0
+    for region in enrolment.regions:
+        in_regions |= policy.regions.get(region, 0)
+    leaves = program.field_mask & program.enhanced_mask & enrolment.field_mask & in_regions
+    return Participation(
+        program=enrolment.program,
+        issuer_id=enrolment.issuer_id,
+        recipient_id=issuer.recipient_id,
+        state=state.name.lower(),
+        since_ms=enrolment.valid_from_ms,
+        until_ms=enrolment.valid_until_ms,
+        contract_id=enrolment.contract_id,
+        purpose=program.purpose.name.lower(),
+        legal_basis=enrolment.legal_basis,
+        controller_role=enrolment.controller_role,
+        data=_by_category([one for one in FIELDS if leaves >> one.number & 1]),
+        regions=enrolment.regions,
+        transfers=tuple(region for region in enrolment.regions if region != issuer.region),
+        transports=tuple(one.name.lower() for one in enrolment.transports),
+    )
+
+
+def _by_category(fields: list[Field]) -> tuple[FieldsOfCategory, ...]:
+    return tuple(
+        FieldsOfCategory(category, names)
+        for sensitivity, category in _CATEGORIES.items()
+        if (names := tuple(one.name for one in fields if one.sensitivity == sensitivity))
+    )
+
+
+def _parties(settings: Mapping[str, ConsentSetting], now_ms: int) -> Parties:
+    """A setting that has not begun or has run out shares nothing."""
+    told = (
+        one.tier.name.lower() if one.valid_from_ms <= now_ms < one.valid_until_ms else "not in force"
+        for one in settings.values()
+    )
+    return Parties(dict(Counter(told)))

@@ -1,0 +1,116 @@
+"""Short-lived tokens by which operators say who they are: a JWT (RFC 7519) signed with a key of their own.
+
+The public half and its thumbprint (RFC 7638) are registered; the private half never leaves its owner.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from joserfc import jws
+from joserfc.jwk import ECKey
+
+from gateway.records.errors import GatewayError
+from gateway.sealing import base64url
+from gateway.sealing.jwk import public_ec_numbers
+from gateway.sealing.keys import BadKey, SignatureAlgorithm, Signer
+
+TOKEN_TYPE: Final = "ein-operator+jwt"  # noqa: S105 - a media type
+LIFE_S_MAX: Final = 600
+"""Ten minutes: enough for a change in hand, too short to be worth stealing."""
+
+SKEW_S_MAX: Final = 60
+"""Between the clocks of two machines: as for payments."""
+
+TOKEN_BYTES_MAX: Final = 2048
+"""A header and five claims have under 600 bytes."""
+
+_MEMBERS = ("crv", "kty", "x", "y")
+
+
+class OperatorTokenRefused(GatewayError):
+    """The token does not say who calls. Its text names the member at fault, never a value."""
+
+    code = "unauthenticated"
+
+
+def thumbprint(public: Mapping[str, object]) -> str:
+    """RFC 7638 3 of a P-256 key. Raises BadKey."""
+    public_ec_numbers(public)
+    canonical = json.dumps({name: public[name] for name in _MEMBERS}, separators=(",", ":"), sort_keys=True)
+    return base64url.encode(hashlib.sha256(canonical.encode()).digest()).decode()
+
+
+def operator_public_jwk(given: object) -> dict[str, str]:
+    """The members of a public P-256 key that are kept of what an operator gave. Raises BadKey."""
+    if not isinstance(given, dict):
+        raise BadKey("the operator's key is not a JWK: make one with `ein operator key`")
+    if "d" in given:
+        raise BadKey("the operator's key is a private one: register its public half alone")
+    public_ec_numbers(given)
+    return {name: str(given[name]) for name in _MEMBERS}
+
+
+def make_token(signer: Signer, *, audience: str, jti: str, now_ms: int, life_s: int = LIFE_S_MAX) -> str:
+    """A token of the operator whose key `signer` has; its kid is the key's thumbprint."""
+    if not 1 <= life_s <= LIFE_S_MAX:
+        raise ValueError(f"an operator's token lives 1 to {LIFE_S_MAX} seconds")
+    header = {"alg": str(signer.alg), "kid": signer.kid, "typ": TOKEN_TYPE}
+    issued_s = now_ms // 1000
+    claims = {"sub": signer.kid, "aud": audience, "iat": issued_s, "exp": issued_s + life_s, "jti": jti}
+    parts = [base64url.encode(json.dumps(one, separators=(",", ":")).encode()) for one in (header, claims)]
+    signing_input = b".".join(parts)
+    return (signing_input + b"." + base64url.encode(signer.sign(signing_input))).decode()
+
+
+def key_named(token: str) -> str:
+    """The thumbprint that a token's header names, unchecked: whose key to verify with."""
+    header = _object(token.split(".")[0]) if len(token) <= TOKEN_BYTES_MAX else None
+    kid = header.get("kid") if header is not None else None
+    if not isinstance(kid, str):
+        raise OperatorTokenRefused(
+            "authorization: no token of an operator; make one with `ein operator token`"
+        )
+    return kid
+
+
+def verify_token(token: str, public: Mapping[str, str], *, audience: str, now_ms: int) -> None:
+    """Checks a token against the key that its header names. Raises OperatorTokenRefused."""
+    claims = _signed_claims(token, public)
+    issued_s, expires_s, now_s = claims.get("iat"), claims.get("exp"), now_ms // 1000
+    if type(issued_s) is not int or type(expires_s) is not int:
+        raise OperatorTokenRefused("authorization: iat and exp: whole numbers of seconds are missing")
+    if claims.get("aud") != audience or claims.get("sub") != thumbprint(public):
+        raise OperatorTokenRefused("authorization: aud or sub: the token is for another installation or key")
+    if not issued_s - SKEW_S_MAX <= now_s < expires_s or not 0 < expires_s - issued_s <= LIFE_S_MAX:
+        raise OperatorTokenRefused(
+            "authorization: exp: the token has run out or lives too long; make a new one"
+        )
+    if not isinstance(claims.get("jti"), str):
+        raise OperatorTokenRefused("authorization: jti: it is missing; make tokens with `ein operator token`")
+
+
+def _signed_claims(token: str, public: Mapping[str, str]) -> dict[str, Any]:
+    header = _object(token.split(".")[0])
+    # Nothing but the three members: no key, address or `crit` of the token's own has a say.
+    expected = {"alg": str(SignatureAlgorithm.ES256), "kid": thumbprint(public), "typ": TOKEN_TYPE}
+    if header != expected:
+        raise OperatorTokenRefused("authorization: the header is not that of an operator's token")
+    try:
+        key = ECKey.import_key(dict(public))
+        payload = jws.deserialize_compact(token.encode(), key, algorithms=["ES256"]).payload
+        claims = json.loads(payload)
+    except Exception:  # the library lets out faults of many types, with values in their texts
+        raise OperatorTokenRefused("authorization: the signature is not of the key that it names") from None
+    if not isinstance(claims, dict):
+        raise OperatorTokenRefused("authorization: the token has no claims")
+    return claims
+
+
+def _object(segment: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(base64url.decode(segment.encode()))
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

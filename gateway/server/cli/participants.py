@@ -1,0 +1,56 @@
+"""`ein participants`: who takes part in what, fit for a record of processing."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from gateway.backends.embedded.policy import SqlitePolicyStore
+from gateway.programs.participation import Participants, Participation, participants
+from gateway.runtime.clock import SystemClock
+from gateway.server.cli.options import config_option, json_option
+from gateway.server.policy import policy_in_force
+from gateway.server.settings import load_settings
+
+
+@click.command("participants")
+@config_option
+@json_option
+def participants_command(config_path: Path, as_json: bool) -> None:
+    """List who takes part in what, since when, with which fields, under which contract."""
+    clock = SystemClock()
+    store = SqlitePolicyStore(str(load_settings(config_path).state.policy_db), clock)
+    try:
+        found = participants(policy_in_force(store), store.view(), now_ms=clock.wall_ms())
+    finally:
+        store.close()
+    click.echo(json.dumps(asdict(found)) if as_json else _as_text(found))
+
+
+def _as_text(found: Participants) -> str:
+    lines = [f"policy {found.policy_version}"]
+    for one in found.issuers:
+        lines += _lines(one)
+    for name, parties in (("merchants", found.merchants), ("platforms", found.platforms)):
+        said = ", ".join(f"{tier} {count}" for tier, count in sorted(parties.by_tier.items()))
+        lines.append(f"{name}: {said or 'none'}")
+    return "\n".join(lines)
+
+
+def _lines(one: Participation) -> list[str]:
+    return [
+        f"{one.program} at {one.issuer_id}: {one.state}, {_day(one.since_ms)} to {_day(one.until_ms)}",
+        f"  recipient {one.recipient_id}, contract {one.contract_id}, as {one.controller_role}",
+        f"  purpose {one.purpose}, legal basis {one.legal_basis}",
+        *(f"  {row.category}: {', '.join(row.fields)}" for row in one.data),
+        f"  cardholders of {', '.join(one.regions)}"
+        + (f"; leaves the region of {', '.join(one.transfers)}" if one.transfers else ""),
+        f"  by {', '.join(one.transports)}; sealed bodies kept {one.kept_sealed_days} days, pseudonymous rows"
+        f" {one.kept_pseudonymous_days}",
+    ]
+
+
+def _day(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d")

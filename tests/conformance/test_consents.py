@@ -1,0 +1,185 @@
+"""Every registry of consents: what was said is in force whole, in order, and stays answerable."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.backends.embedded.consents import SqliteConsents
+from gateway.programs.consents import (
+    FOREVER_MS,
+    SETTINGS_A_CALL_MAX,
+    ConsentRefused,
+    Consents,
+    Party,
+    Said,
+    Setting,
+)
+from gateway.programs.model import Tier
+from gateway.runtime.clock import SimClock
+
+
+def setting(party_id: str = "m-1", tier: Tier = Tier.BASIC, **changed: Any) -> Setting:
+    members: dict[str, Any] = {
+        "party": Party.MERCHANT, "party_id": party_id, "tier": tier, "terms_version": "2026-1",
+        "evidence": "contract 7", "valid_from_ms": 0,
+    }  # fmt: skip
+    return Setting(**{**members, **changed})
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "consents.sqlite3")
+
+
+@pytest.fixture
+def store(path: str) -> Iterator[SqliteConsents]:
+    made = SqliteConsents(path, SimClock())
+    yield made
+    made.close()
+
+
+def everything(store: SqliteConsents, most: int = 1000) -> list[Said]:
+    found: list[Said] = []
+    place = (0, 0)
+    while True:
+        page, place = store.changes(place, most)
+        if not page:
+            return found
+        assert len(page) <= most
+        found += page
+
+
+def known(store: SqliteConsents) -> dict[str, tuple[int, int, int, str]]:
+    consents = Consents()
+    consents.take(everything(store))
+    return consents.merchants
+
+
+def test_what_is_put_is_in_force_with_its_epoch_and_another_process_sees_it(
+    store: SqliteConsents, path: str
+) -> None:
+    other = SqliteConsents(path, SimClock())
+    assert other.epoch() == 0
+    epoch = store.put([setting(), setting("m-2", Tier.ENHANCED)], actor="alice", reason="signed")
+    assert other.epoch() == epoch == 1
+    assert known(other) == {
+        "m-1": (int(Tier.BASIC), 0, FOREVER_MS, "merchant/m-1/2026-1"),
+        "m-2": (int(Tier.ENHANCED), 0, FOREVER_MS, "merchant/m-2/2026-1"),
+    }
+    other.close()
+
+
+def test_all_that_a_party_said_stays_with_who_wrote_it_and_why(store: SqliteConsents) -> None:
+    store.put([setting(tier=Tier.ENHANCED)], actor="alice", reason="signed")
+    store.put([setting("m-2")], actor="alice", reason="signed")
+    store.put([setting(tier=Tier.NONE)], actor="bob", reason="revoked by the merchant")
+    told = store.said(Party.MERCHANT, "m-1")
+    assert [(one.setting.tier, one.actor, one.reason) for one in told] == [
+        (Tier.ENHANCED, "alice", "signed"),
+        (Tier.NONE, "bob", "revoked by the merchant"),
+    ]
+    assert store.said(Party.PLATFORM, "m-1") == []
+    assert known(store)["m-1"][0] == int(Tier.NONE)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"party_id": ""},
+        {"party_id": "x" * 65},
+        {"party_id": "a\nb"},
+        {"terms_version": " "},
+        {"evidence": "e" * 257},
+        {"valid_from_ms": 5, "valid_until_ms": 5},
+        {"valid_from_ms": -1},
+        {"valid_until_ms": FOREVER_MS + 1},
+        {"tier": Tier.OPTED_OUT, "valid_until_ms": 9},
+    ],
+)
+def test_one_bad_setting_is_refused_by_name_and_nothing_of_its_call_is_kept(
+    store: SqliteConsents, bad: dict[str, Any]
+) -> None:
+    with pytest.raises(ConsentRefused) as refused:
+        store.put([setting("m-2"), setting(**bad)], actor="alice", reason="signed")
+    assert "x" * 65 not in refused.value.public
+    assert store.epoch() == 0
+    assert known(store) == {}
+
+
+def test_more_than_a_call_takes_is_refused(store: SqliteConsents) -> None:
+    many = [setting(f"m-{n}") for n in range(SETTINGS_A_CALL_MAX + 1)]
+    with pytest.raises(ConsentRefused, match="import"):
+        store.put(many, actor="alice", reason="signed")
+    for actor, reason in (("", "x"), ("x", " "), ("x", "y" * 257)):
+        with pytest.raises(ConsentRefused):
+            store.put(many[:1], actor=actor, reason=reason)
+
+
+def test_an_import_is_in_force_whole_or_not_at_all(store: SqliteConsents, path: str) -> None:
+    store.put([setting("m-1", Tier.ENHANCED)], actor="alice", reason="signed")
+    import_id = store.start_import(actor="alice", reason="migration")
+    for start in range(0, 3_000, SETTINGS_A_CALL_MAX):
+        store.stage(import_id, [setting(f"m-{n}") for n in range(start, start + SETTINGS_A_CALL_MAX)])
+    other = SqliteConsents(path, SimClock())
+    assert known(other) == {"m-1": (int(Tier.ENHANCED), 0, FOREVER_MS, "merchant/m-1/2026-1")}
+    assert other.said(Party.MERCHANT, "m-7") == []
+    # What is said meanwhile is older than the import, which comes into force when it is finished.
+    other.put([setting("m-2", Tier.NONE)], actor="bob", reason="revoked")
+    epoch = store.finish_import(import_id)
+    assert epoch == other.epoch() == 3
+    rows = known(other)
+    assert len(rows) == 3_000
+    assert rows["m-2"][0] == int(Tier.BASIC)
+    with pytest.raises(ConsentRefused):
+        store.stage(import_id, [setting()])
+    with pytest.raises(ConsentRefused):
+        store.finish_import(import_id)
+    other.close()
+
+
+def test_an_abandoned_import_never_was(store: SqliteConsents) -> None:
+    import_id = store.start_import(actor="alice", reason="migration")
+    for _ in range(3):
+        store.stage(import_id, [setting(f"m-{n}") for n in range(SETTINGS_A_CALL_MAX)])
+    store.abandon_import(import_id)
+    assert known(store) == {}
+    assert store._db.execute("select count(*) from settings").fetchone() == (0,)
+    with pytest.raises(ConsentRefused):
+        store.finish_import(import_id)
+    with pytest.raises(ConsentRefused):
+        store.finish_import(99)
+
+
+ACTS = st.lists(
+    st.lists(st.tuples(st.integers(0, 4), st.sampled_from(list(Tier))), min_size=1, max_size=6),
+    max_size=8,
+)
+
+
+@given(ACTS, st.integers(1, 5), st.lists(st.booleans(), min_size=8, max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_pages_of_changes_come_to_what_was_said_last(
+    acts: list[list[tuple[int, Tier]]], most: int, imported: list[bool]
+) -> None:
+    store = SqliteConsents(":memory:", SimClock())
+    expected: dict[str, int] = {}
+    for act, by_import in zip(acts, imported, strict=False):
+        said = [setting(f"m-{number}", tier) for number, tier in act]
+        if by_import:
+            import_id = store.start_import(actor="a", reason="r")
+            store.stage(import_id, said)
+            store.finish_import(import_id)
+        else:
+            store.put(said, actor="a", reason="r")
+        expected.update({one.party_id: int(one.tier) for one in said})
+    found = everything(store, most)
+    assert len(found) == sum(map(len, acts))
+    assert [one.epoch for one in found] == sorted(one.epoch for one in found)
+    consents = Consents()
+    consents.take(found)
+    assert {name: row[0] for name, row in consents.merchants.items()} == expected
+    store.close()

@@ -1,0 +1,83 @@
+"""The record of who takes part says what the table can let leave, and no more."""
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+
+from enrichment.fields import FIELD_BY_NAME
+from gateway.programs.documents import load_policy
+from gateway.programs.model import PolicySnapshot, Tier
+from gateway.programs.participation import participants
+from gateway.programs.switches import EVERY_ISSUER, SwitchView
+from gateway.programs.table import Query, Release, compile_table
+from gateway.records.reasons import Reason
+from gateway.server.policy import read_policy
+from tests.kit.installation import SAMPLE_POLICY
+
+NOW_MS = 1_790_000_000_000
+EVERYTHING = (1 << 63) - 1
+
+
+@pytest.fixture(scope="module")
+def policy() -> PolicySnapshot:
+    return load_policy(read_policy(SAMPLE_POLICY), version=7)
+
+
+def test_every_enrolment_has_its_row_and_nobody_else(policy: PolicySnapshot) -> None:
+    found = participants(policy, SwitchView(0), now_ms=NOW_MS)
+    assert {(one.program, one.issuer_id) for one in found.issuers} == {
+        (one.program, one.issuer_id) for one in policy.enrolments
+    }
+    assert found.policy_version == 7
+
+
+def test_the_fields_named_are_those_that_the_table_releases_at_most(policy: PolicySnapshot) -> None:
+    table = compile_table(policy)
+    parties = [("", name) for name, one in policy.platforms.items() if one.tier is Tier.ENHANCED]
+    released: dict[tuple[str, str], int] = {}
+    for issuer in table.issuers.values():
+        for entry in issuer.programs + issuer.after:
+            for region in policy.regions:
+                for merchant_id, platform_id in parties:
+                    query = Query(
+                        region, merchant_id, platform_id, 1, "5411", 1, "US", EVERYTHING, 0, NOW_MS, False
+                    )
+                    given = entry.release(query)
+                    if isinstance(given, Release):
+                        key = (entry.program, entry.issuer_id)
+                        released[key] = released.get(key, 0) | given.mask
+    assert parties
+    assert released
+    for one in participants(policy, SwitchView(0), now_ms=NOW_MS).issuers:
+        names = {name for row in one.data for name in row.fields}
+        mask = sum(1 << FIELD_BY_NAME[name].number for name in names)
+        assert mask == released[one.program, one.issuer_id], (one.program, one.issuer_id)
+
+
+def test_personal_data_stands_under_its_own_category(policy: PolicySnapshot) -> None:
+    (harbor,) = [
+        one
+        for one in participants(policy, SwitchView(0), now_ms=NOW_MS).issuers
+        if (one.program, one.issuer_id) == ("enhanced-data", "harbor-federal")
+    ]
+    by_category = {row.category: row.fields for row in harbor.data}
+    assert "email" in by_category["personal"]
+    assert "mcc" in by_category["low sensitivity"]
+    assert harbor.transfers == ("GB",)
+
+
+def test_a_kill_shows_and_a_record_is_json(policy: PolicySnapshot) -> None:
+    view = SwitchView(3, {("risk-score", EVERY_ISSUER): Reason.KILLED})
+    found = participants(policy, view, now_ms=NOW_MS)
+    assert {one.state for one in found.issuers if one.program == "risk-score"} == {"killed"}
+    told: Any = json.loads(json.dumps(asdict(found)))
+    assert told["issuers"][0]["kept_sealed_days"] == 8
+
+
+def test_what_has_run_out_counts_as_not_in_force(policy: PolicySnapshot) -> None:
+    name, one = next(iter(policy.platforms.items()))
+    over = replace(policy, merchants={name: replace(one, valid_until_ms=NOW_MS)})
+    assert participants(over, SwitchView(0), now_ms=NOW_MS).merchants.by_tier == {"not in force": 1}
+    assert sum(participants(over, SwitchView(0), now_ms=NOW_MS - 1).merchants.by_tier.values()) == 1
