@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Final
 
-from enrichment.fields import FIELD_BY_NAME, FIELDS, GROUPS, PERSONAL_MASK
+from enrichment.fields import FIELD_BY_NAME, FIELDS, GROUPS
+from gateway.programs.iin_ranges import check_iin_ranges
 from gateway.programs.issues import Report
+from gateway.programs.mcc_groups import MCC_GROUPS, mccs_of
 from gateway.programs.model import (
     Channel,
     Conditions,
@@ -21,6 +23,7 @@ from gateway.programs.model import (
     Tier,
     Transport,
 )
+from gateway.programs.purposes import purpose_mask
 from gateway.programs.schema import (
     ConditionsDocument,
     ConsentDocument,
@@ -32,8 +35,8 @@ from gateway.programs.schema import (
     start_ms,
 )
 
+_EVERY_FIELD: Final = (1 << len(FIELDS)) - 1
 FOREVER_MS: Final = 253_402_300_800_000  # end of the year 9999
-REPORTING_MASK: Final = sum(1 << one.number for one in FIELDS if one.purpose == Purpose.FRAUD_REPORTING)
 
 
 def snapshot_of(documents: Documents, version: int, report: Report) -> PolicySnapshot | None:
@@ -98,37 +101,25 @@ def _inside(file: str, path: str, mask: int, outer: int, of: str, report: Report
 
 def _check_issuers(documents: Documents, report: Report) -> None:
     recipients = {one.recipient_id for one in documents.recipients.values()}
-    owners: dict[object, str] = {}
+    recipients |= documents.names.get("recipients", set())
     for file, issuer in documents.issuers.items():
         if issuer.recipient_id is not None and issuer.recipient_id not in recipients:
             report.unknown(
                 file, "recipient_id", "recipient", issuer.recipient_id, recipients, "Add it under recipients/"
             )
-        for index, text in enumerate(issuer.iin_ranges):
-            other = owners.setdefault(iin_range(text), file)
-            if other != file or text in issuer.iin_ranges[:index]:
-                report.add(
-                    file,
-                    f"iin_ranges.{index}",
-                    f"an equal range stands in {other}",
-                    "Keep it in one place; a narrower range inside a wider one is fine and wins",
-                )
+    check_iin_ranges(documents, report)
 
 
 def _program(file: str, one: ProgramDocument, documents: Documents, report: Report) -> Program | None:
     field_mask = _mask(file, "fields", one.fields, report)
     basic = _mask(file, "tiers.basic", one.tiers.basic, report)
     enhanced = _mask(file, "tiers.enhanced", one.tiers.enhanced, report)
-    _inside(file, "tiers.enhanced", enhanced, field_mask, "the program's fields", report)
+    # Where a name is no field, what was meant to lie within it cannot be told.
+    outer = field_mask if FIELD_BY_NAME.keys() >= set(one.fields) else _EVERY_FIELD
+    _inside(file, "tiers.enhanced", enhanced, outer, "the program's fields", report)
     _inside(file, "tiers.basic", basic, enhanced, "tiers.enhanced", report)
     purpose = Purpose[one.purpose.upper()]
-    allowed = ~PERSONAL_MASK if purpose is not Purpose.FRAUD_AUTHORIZATION else ~REPORTING_MASK
-    for field in FIELDS:
-        if field_mask & ~allowed & 1 << field.number:
-            why = "is personal" if field.sensitivity in "IP" else "is collected for reports"
-            report.add(
-                file, "fields", f'"{field.name}" {why}: it may not go under {one.purpose}', "Remove it"
-            )
+    _check_purpose(file, one, field_mask & ~purpose_mask(purpose), report)
     salts = documents.experiment.salts if documents.experiment else {one.salt_version: ""}
     if one.salt_version not in salts:
         report.unknown(
@@ -143,7 +134,7 @@ def _program(file: str, one: ProgramDocument, documents: Documents, report: Repo
         program=one.program,
         ahead=one.kind == "ahead",
         purpose=purpose,
-        field_mask=field_mask,
+        field_mask=outer,
         basic_mask=basic,
         enhanced_mask=enhanced,
         transports=_transports(one.transports),
@@ -152,6 +143,19 @@ def _program(file: str, one: ProgramDocument, documents: Documents, report: Repo
         holdout_ppm=ppm(one.holdout_percent),
         salt_version=one.salt_version,
     )
+
+
+def _check_purpose(file: str, one: ProgramDocument, not_allowed: int, report: Report) -> None:
+    for field in FIELDS:
+        if not_allowed & 1 << field.number:
+            why = "is personal" if field.sensitivity in "IP" else "is collected for reports"
+            report.add(
+                file, "fields", f'"{field.name}" {why}: it may not go under {one.purpose}', "Remove it"
+            )
+    if one.kind == "after" and one.purpose == "fraud_authorization":
+        report.add(
+            file, "purpose", "after the fact there is nothing left to authorize", "Use fraud_reporting"
+        )
 
 
 def _check_no_experiment(file: str, ramp: float | None, holdout: float | None, report: Report) -> None:
@@ -171,9 +175,9 @@ def _transports(names: Iterable[str]) -> tuple[Transport, ...]:
 
 
 def _enrolments(documents: Documents, programs: dict[str, Program], report: Report) -> tuple[Enrolment, ...]:
-    issuers = {one.issuer_id for one in documents.issuers.values()}
+    issuers = {one.issuer_id for one in documents.issuers.values()} | documents.names.get("issuers", set())
     without_recipient = {one.issuer_id for one in documents.issuers.values() if one.recipient_id is None}
-    named = {one.program for one in documents.programs.values()}
+    named = {one.program for one in documents.programs.values()} | documents.names.get("programs", set())
     files: dict[tuple[str, str], str] = {}
     enrolments: list[Enrolment] = []
     for file, one in documents.enrolments.items():
@@ -192,7 +196,23 @@ def _enrolments(documents: Documents, programs: dict[str, Program], report: Repo
                     file, "regions", "region", region, documents.regions.regions, "Add it to regions.yaml"
                 )
         enrolments.append(_enrolment(file, one, programs.get(one.program), report))
+    _check_targets(documents, report)
     return tuple(enrolments)
+
+
+def _check_targets(documents: Documents, report: Report) -> None:
+    """One message has one place for each target, whatever the program that fills it."""
+    taken: dict[tuple[str, str], str] = {}
+    for file, one in documents.enrolments.items():
+        for target in one.message_elements:
+            other = taken.setdefault((one.issuer_id, target), file)
+            if other != file:
+                report.add(
+                    file,
+                    f"message_elements.{target}",
+                    f"{other} fills it for the same issuer",
+                    "Take another target for one of the two",
+                )
 
 
 def _enrolment(file: str, one: EnrolmentDocument, program: Program | None, report: Report) -> Enrolment:
@@ -210,8 +230,9 @@ def _enrolment(file: str, one: EnrolmentDocument, program: Program | None, repor
                 )
         if not program.ahead:
             _check_no_experiment(file, one.ramp_percent, one.holdout_percent, report)
-    if one.valid_from >= one.valid_until:
-        report.add(file, "valid_until", "it is not after valid_from", "Correct one of them")
+    for path, end in (("valid_until", one.valid_until), ("attestation_expires", one.attestation_expires)):
+        if one.valid_from >= end:
+            report.add(file, path, "it is not after valid_from", "Correct one of them")
     return Enrolment(
         enrolment_id=one.enrolment_id,
         issuer_id=one.issuer_id,
@@ -232,7 +253,7 @@ def _enrolment(file: str, one: EnrolmentDocument, program: Program | None, repor
         holdout_ppm=None if one.holdout_percent is None else ppm(one.holdout_percent),
         profile=one.profile,
         variant=one.variant,
-        conditions=_conditions(one.when),
+        conditions=_conditions(file, one.when, report),
     )
 
 
@@ -267,10 +288,22 @@ def _message_elements(
     return tuple(elements)
 
 
-def _conditions(when: ConditionsDocument) -> Conditions:
+def _conditions(file: str, when: ConditionsDocument, report: Report) -> Conditions:
+    for name in when.mcc_group:
+        if name not in MCC_GROUPS:
+            report.unknown(file, "when.mcc_group", "MCC group", name, MCC_GROUPS, "See the table of groups")
+    groups = frozenset(name for name in when.mcc_group if name in MCC_GROUPS)
+    if when.mcc and groups and not mccs_of(frozenset(when.mcc), groups):
+        report.add(file, "when.mcc", "none of them is in mcc_group, and both have to hold", "Remove one")
+    below = when.amount_minor_below
+    if below is not None and (when.amount_minor_from or 0) >= below:
+        report.add(
+            file, "when.amount_minor_below", "it is not above amount_minor_from", "Correct one of them"
+        )
     return Conditions(
         frozenset(int(Channel[name.upper()]) for name in when.channel),
         frozenset(when.mcc),
+        groups,
         frozenset(when.merchant_country),
         when.amount_minor_from,
         when.amount_minor_below,

@@ -9,15 +9,17 @@ from hashlib import blake2b
 from typing import Any, Final, cast
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from gateway.programs import schema
 from gateway.programs.checks import snapshot_of
 from gateway.programs.issues import PolicyInvalid, PolicyIssue, Report, near
 from gateway.programs.model import PolicySnapshot
 from gateway.programs.schema import Documents
+from gateway.programs.standing import check_attestations
+from gateway.programs.wording import explain
 
-__all__ = ["PolicyInvalid", "PolicyIssue", "load_policy"]
+__all__ = ["PolicyInvalid", "PolicyIssue", "examine_policy", "load_policy"]
 
 MAX_DOCUMENT_CHARACTERS: Final = 16_000_000
 """A merchants file of 100,000 ids takes 3 MB."""
@@ -41,11 +43,32 @@ Known = dict[str, tuple[bytes, Any]]
 """Documents read before, by name, each with the hash of its text: what has not changed is not read again."""
 
 
-def load_policy(files: Mapping[str, str], *, version: int = 0, known: Known | None = None) -> PolicySnapshot:
+def load_policy(
+    files: Mapping[str, str],
+    *,
+    version: int = 0,
+    known: Known | None = None,
+    applied_at_ms: int | None = None,
+) -> PolicySnapshot:
     """File name (relative, with `/`) to text in, the checked policy out. Raises PolicyInvalid.
 
     Reading YAML takes milliseconds a file: who follows a policy hands in the same `known` each time.
+    `applied_at_ms`: wall time at which it is put in force, to ask for what must hold on that day too.
     """
+    snapshot, issues = examine_policy(files, version=version, known=known, applied_at_ms=applied_at_ms)
+    if snapshot is None or issues:
+        raise PolicyInvalid(issues)
+    return snapshot
+
+
+def examine_policy(
+    files: Mapping[str, str],
+    *,
+    version: int = 0,
+    known: Known | None = None,
+    applied_at_ms: int | None = None,
+) -> tuple[PolicySnapshot | None, tuple[PolicyIssue, ...]]:
+    """All that is wrong with the documents, and what could be made of them: for no use where there is any."""
     report = Report()
     documents = Documents()
     known = {} if known is None else known
@@ -57,18 +80,22 @@ def load_policy(files: Mapping[str, str], *, version: int = 0, known: Known | No
         if name not in files:
             report.add(name, "", "the file is missing", "Add it, see deploy/sample/policy")
     snapshot = snapshot_of(documents, version, report)
-    if snapshot is None or report.issues:
-        raise PolicyInvalid(report.issues)
-    return snapshot
+    if applied_at_ms is not None:
+        check_attestations(documents, applied_at_ms, report)
+    return snapshot, tuple(report.issues)
 
 
 def _read(name: str, text: str, documents: Documents, report: Report, known: Known) -> None:
     directory, _, base = name.rpartition("/")
     model = SINGLES.get(name) or (KINDS[directory][0] if directory in KINDS else None)
     if model is None or not base.endswith(".yaml"):
-        places = [*SINGLES, *(f"{kind}/{base}" for kind in KINDS)]
+        stem = base.partition(".")[0]
+        places = [*SINGLES, *(f"{kind}/{stem}.yaml" for kind in KINDS)]
         report.add(name, "", "no document has this place", near(name, places) or "Move or remove the file")
         return
+    if directory in KINDS:
+        # Whether it can be read or not: who names it is not wrong about that.
+        documents.names.setdefault(directory, set()).add(base.removesuffix(".yaml"))
     digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
     read_before = known.get(name)
     if read_before is not None and read_before[0] == digest:
@@ -96,7 +123,7 @@ def _document(name: str, text: str, model: type[schema.Document], report: Report
         return model.model_validate(raw)
     except ValidationError as fault:
         for error in fault.errors(include_input=False, include_url=False, include_context=True):
-            _explain(name, error, raw, model, report)
+            explain(name, error, raw, model, report)
         return None
 
 
@@ -119,12 +146,21 @@ class _Loader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise _Hidden(
-                    problem="a key that is not text, put it in quotes", problem_mark=key_node.start_mark
+                    problem="a key that is not text, which quotes make it,", problem_mark=key_node.start_mark
                 )
             if key in seen:
                 raise _Hidden(problem="a repeated key", problem_mark=key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_yaml_timestamp(self, node: Any) -> Any:
+        try:
+            return super().construct_yaml_timestamp(node)
+        except ValueError:
+            raise _Hidden(problem="a day that is in no calendar", problem_mark=node.start_mark) from None
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)
 
 
 def _parse(name: str, text: str, report: Report) -> dict[str, Any] | None:
@@ -146,53 +182,3 @@ def _parse(name: str, text: str, report: Report) -> dict[str, Any] | None:
         report.add(name, "", "no mapping of keys to values", "See deploy/sample/policy for its form")
         return None
     return raw
-
-
-def _explain(name: str, error: Any, raw: Any, model: type[schema.Document], report: Report) -> None:
-    """One pydantic error in our words: place, what, how to mend; the input is not in it."""
-    place = tuple(part for part in error["loc"] if part != "[key]")
-    path = ".".join(map(str, place))
-    kind = error["type"]
-    not_yet = schema.NOT_YET.get(model, {})
-    if kind == "extra_forbidden" and path in not_yet:
-        report.add(name, path, "not supported yet", not_yet[path])
-    elif kind == "extra_forbidden":
-        key = str(place[-1])
-        report.add(name, path, "unknown key", near(key, _keys(model)) or "Remove it")
-    elif kind == "missing":
-        report.add(name, path, "it is missing", "Add it")
-    elif kind == "literal_error":
-        expected = error["ctx"]["expected"]
-        choices = [one.strip("'") for one in expected.replace(" or ", ", ").split(", ")]
-        closest = near(str(_at(raw, place)), choices)
-        report.add(name, path, "not one of the closed list", f"{closest or 'Use'} ({expected})")
-    elif kind == "value_error":
-        report.add(name, path, "not usable", str(error["ctx"]["error"]).capitalize())
-    elif kind in ("string_type", "string_pattern_mismatch"):
-        quotes = "Put it in quotes" if kind == "string_type" else error["msg"]
-        report.add(name, path, "not text of the expected form", quotes)
-    else:
-        report.add(name, path, "not usable", str(error["msg"]))
-
-
-def _at(raw: Any, place: tuple[int | str, ...]) -> Any:
-    for part in place:
-        try:
-            raw = raw[part]
-        except (KeyError, IndexError, TypeError):
-            return ""
-    return raw
-
-
-_NESTED: Final[Mapping[type[BaseModel], type[BaseModel]]] = {
-    schema.ProgramDocument: schema.TiersDocument,
-    schema.EnrolmentDocument: schema.ConditionsDocument,
-    schema.RegionsDocument: schema.RegionDocument,
-    schema.MerchantsDocument: schema.ConsentDocument,
-}
-
-
-def _keys(model: type[BaseModel]) -> set[str]:
-    """All keys of a document, nested ones included."""
-    nested = _NESTED.get(model)
-    return set(model.model_fields) | (set(nested.model_fields) if nested is not None else set())

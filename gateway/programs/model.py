@@ -80,6 +80,8 @@ class Conditions:
 
     channels: frozenset[int] = frozenset()
     mccs: frozenset[str] = frozenset()
+    mcc_groups: frozenset[str] = frozenset()
+    """Names of `mcc_groups`; what they hold is looked up where the table is compiled."""
     merchant_countries: frozenset[str] = frozenset()
     amount_minor_from: int | None = None
     amount_minor_below: int | None = None
@@ -100,7 +102,6 @@ class Program:
     ramp_ppm: int
     holdout_ppm: int
     salt_version: str
-    """Always 0: no document may set it yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,25 @@
 """The shape of each policy document as pydantic models: strict, closed, no meaning beyond one file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from enrichment.fields import FIELD_BY_NAME, GROUPS
+from gateway.programs.mcc_groups import MCC_GROUPS
 from gateway.programs.model import PPM, IinRange
 
 MAX_ITEMS = 100_000
 """Longest list in a document: a merchants file of a large acquirer."""
+
+A_DAY = "Write a day as year-month-day, 2026-01-31"
+
+ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
+REGION_PATTERN = r"^[A-Z]{2}$"
+MCC_PATTERN = r"^[0-9]{4}$"
+TARGET_PATTERN = r"^[A-Za-z0-9._-]{1,32}$"
 
 _MS_A_DAY = 86_400_000
 _PERCENT_PPM = PPM // 100
@@ -18,17 +27,32 @@ _PERCENT_PPM = PPM // 100
 
 def _date(value: object) -> object:
     """YAML reads an unquoted date by itself; a quoted one is the same date."""
-    if isinstance(value, str):
-        return date.fromisoformat(value)
     if isinstance(value, datetime):
         raise ValueError("a day is expected, without a time")
-    return value
+    if not isinstance(value, str):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(A_DAY) from None
 
 
 def _whole_ppm(value: float) -> float:
     if abs(value * _PERCENT_PPM - round(value * _PERCENT_PPM)) > 1e-6:
         raise ValueError("at most four decimals: shares are kept in parts per million")
     return value
+
+
+def _once(value: list[str]) -> list[str]:
+    for index, one in enumerate(value):
+        if one in value[:index]:
+            raise ValueError(f'"{one}" stands twice, keep it once')
+    return value
+
+
+def _one_of(names: Iterable[str]) -> Any:
+    """For editors: names that are checked later, with a suggestion for what reads alike."""
+    return Field(json_schema_extra={"enum": [*names]})
 
 
 def _iin_range(value: str) -> str:
@@ -56,17 +80,26 @@ def start_ms(day: date) -> int:
     return (day - date(1970, 1, 1)).days * _MS_A_DAY
 
 
-Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 OpaqueId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Region = Annotated[str, StringConstraints(pattern=REGION_PATTERN)]
 Day = Annotated[date, BeforeValidator(_date)]
 Percent = Annotated[float, Field(ge=0, le=100), AfterValidator(_whole_ppm)]
-IinRangeText = Annotated[str, AfterValidator(_iin_range)]
-FieldName = str
+IinRangeText = Annotated[
+    str,
+    AfterValidator(_iin_range),
+    Field(json_schema_extra={"pattern": r"^([0-9]{6}|[0-9]{8})(-([0-9]{6}|[0-9]{8}))?$"}),
+]
+FieldName = Annotated[str, _one_of(FIELD_BY_NAME)]
+GroupName = Annotated[str, _one_of(GROUPS)]
+MccGroupName = Annotated[str, _one_of(MCC_GROUPS)]
+Member = TypeVar("Member", bound=str)
+# Only where lists are short: it compares each with all before it.
+Once = Annotated[list[Member], AfterValidator(_once), Field(json_schema_extra={"uniqueItems": True})]
 TransportName = Literal["message", "lookup", "ssf"]
 PurposeName = Literal["fraud_authorization", "fraud_reporting"]
-Target = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,32}$")]
+Target = Annotated[str, StringConstraints(pattern=TARGET_PATTERN)]
 
 
 class Document(BaseModel):
@@ -89,17 +122,17 @@ class RecipientDocument(Document):
 
 
 class TiersDocument(Document):
-    basic: list[FieldName]
-    enhanced: list[FieldName]
+    basic: Once[FieldName]
+    enhanced: Once[FieldName]
 
 
 class ProgramDocument(Document):
     program: Id
     kind: Literal["ahead", "after"]
     purpose: PurposeName
-    fields: Annotated[list[FieldName], Field(min_length=1)]
+    fields: Annotated[Once[FieldName], Field(min_length=1)]
     tiers: TiersDocument
-    transports: Annotated[list[TransportName], Field(min_length=1)]
+    transports: Annotated[Once[TransportName], Field(min_length=1)]
     state: Literal["draft", "shadow", "active", "paused", "killed", "retired"]
     ramp_percent: Percent
     holdout_percent: Percent
@@ -107,9 +140,10 @@ class ProgramDocument(Document):
 
 
 class ConditionsDocument(Document):
-    channel: list[Literal["ecom", "app", "moto", "pos"]] = []
-    mcc: list[Annotated[str, StringConstraints(pattern=r"^[0-9]{4}$")]] = []
-    merchant_country: list[Region] = []
+    channel: Once[Literal["ecom", "app", "moto", "pos"]] = []
+    mcc: Once[Annotated[str, StringConstraints(pattern=MCC_PATTERN)]] = []
+    mcc_group: Once[MccGroupName] = []
+    merchant_country: Once[Region] = []
     amount_minor_from: Annotated[int, Field(ge=0)] | None = None
     amount_minor_below: Annotated[int, Field(ge=1)] | None = None
 
@@ -124,9 +158,9 @@ class EnrolmentDocument(Document):
     valid_from: Day
     valid_until: Day
     attestation_expires: Day
-    regions: Annotated[list[Region], Field(min_length=1)]
-    fields: Annotated[list[FieldName], Field(min_length=1)]
-    transports: Annotated[list[TransportName], Field(min_length=1)]
+    regions: Annotated[Once[Region], Field(min_length=1)]
+    fields: Annotated[Once[FieldName], Field(min_length=1)]
+    transports: Annotated[Once[TransportName], Field(min_length=1)]
     message_elements: dict[Target, FieldName] = {}
     protection: Literal["sealed", "network"] = "sealed"
     state: Literal["active", "shadow", "paused"]
@@ -138,8 +172,8 @@ class EnrolmentDocument(Document):
 
 
 class RegionDocument(Document):
-    groups: list[str] = []
-    fields: list[FieldName] = []
+    groups: Once[GroupName] = []
+    fields: Once[FieldName] = []
 
 
 class RegionsDocument(Document):
@@ -187,6 +221,9 @@ NOT_YET: Mapping[type[Document], Mapping[str, str]] = {
 @dataclass(slots=True)
 class Documents:
     """What the files say, each checked for itself. Keys of the mappings are file names."""
+
+    names: dict[str, set[str]] = field(default_factory=dict)
+    """Directory to the names of its files, without `.yaml`, those that could not be read included."""
 
     issuers: dict[str, IssuerDocument] = field(default_factory=dict)
     recipients: dict[str, RecipientDocument] = field(default_factory=dict)

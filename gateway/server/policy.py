@@ -6,15 +6,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from gateway.backends.embedded.keyfiles import FileRecipientKeys
 from gateway.backends.embedded.policy import NoSuchSnapshot, SqlitePolicyStore
 from gateway.programs.documents import Known, load_policy
 from gateway.programs.issues import PolicyInvalid, PolicyIssue
 from gateway.programs.model import PolicySnapshot, State
 from gateway.programs.plan import EMPTY, Plan, plan
+from gateway.programs.standing import recipients_without_key
 from gateway.programs.table import compile_table
 from gateway.programs.transitions import state_of, transition_issues
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
+from gateway.sealing.keys import KeyUnavailable
 
 MAX_FILES: Final = 10_000
 """Documents of one policy: 2,000 issuers with a few enrolments each."""
@@ -108,6 +111,20 @@ def apply_policy(
         store.close()
 
 
+def keys_missing(keys: Path, snapshot: PolicySnapshot, clock: Clock) -> tuple[PolicyIssue, ...]:
+    """What is withheld until a recipient's key is there: no mistake, and said when a policy is applied."""
+    held, now_ms = FileRecipientKeys(keys, clock), clock.wall_ms()
+
+    def has_key(recipient_id: str) -> bool:
+        try:
+            held.current(recipient_id, now_ms=now_ms)
+        except KeyUnavailable:
+            return False
+        return True
+
+    return recipients_without_key(snapshot, now_ms, has_key)
+
+
 def change_policy(
     store: SqlitePolicyStore,
     files: Mapping[str, str],
@@ -122,7 +139,9 @@ def change_policy(
     Raises PolicyInvalid, PolicyMoved; what was in force then stays.
     """
     in_force = store.version()
-    snapshot = check_change(store, in_force, files)
+    # What was in force once may be again, whatever has lapsed since: the table withholds that by itself.
+    applied_at_ms = None if restored_from else clock.wall_ms()
+    snapshot = check_change(store, in_force, files, applied_at_ms)
     try:
         change = plan(_before(store, in_force), snapshot, store.view(), now_ms=clock.wall_ms())
     except GatewayError:
@@ -131,9 +150,11 @@ def change_policy(
     return Applied(replace(snapshot, version=version), change)
 
 
-def check_change(store: SqlitePolicyStore, in_force: int, files: Mapping[str, str]) -> PolicySnapshot:
+def check_change(
+    store: SqlitePolicyStore, in_force: int, files: Mapping[str, str], applied_at_ms: int | None
+) -> PolicySnapshot:
     """The documents as a policy that may follow the one in force. Raises PolicyInvalid where they may not."""
-    snapshot = load_policy(files)
+    snapshot = load_policy(files, applied_at_ms=applied_at_ms)
     compile_table(snapshot)
     version, before = _last_readable(store, in_force)
     issues = transition_issues(before, files, store.revivals_since(version))
@@ -147,7 +168,7 @@ def plan_change(
 ) -> tuple[Plan, PolicySnapshot, PolicySnapshot]:
     """The difference, the policy in force and the one to come. Raises PolicyInvalid as applying it would."""
     in_force = store.version()
-    after = check_change(store, in_force, files)
+    after = check_change(store, in_force, files, clock.wall_ms())
     before = _before(store, in_force)
     return plan(before, after, store.view(), now_ms=clock.wall_ms()), before, after
 

@@ -55,7 +55,9 @@ class _Standing(NamedTuple):
     refused: Decided | None
     """The decision, where it is the same whatever the payment."""
 
-    release: Callable[[Query], Release | Withhold]
+    release: Callable[[Query], Release | Withhold | None]
+    """None: ask the entry's twin."""
+
     has_key: bool
     draw: Callable[[bytes], Arm]
     shadow: bool
@@ -89,12 +91,12 @@ class Rules:
         if reason is None and entry.standing_refusal is not None:
             reason = entry.standing_refusal.reason
         if reason is not None:
-            return _Standing(entry, Decided(entry, reason), entry.release, False, _no_arm, False)
+            return _Standing(entry, Decided(entry, reason), entry.quick_release, False, _no_arm, False)
         has_key = self._keys.get(entry.recipient_id)
         if has_key is None:
             has_key = self._keys[entry.recipient_id] = self.has_key(entry.recipient_id)
         line = line_of(entry.salt, entry.ramp_ppm, entry.holdout_ppm)
-        return _Standing(entry, None, entry.release, has_key, line.draw, entry.shadow)
+        return _Standing(entry, None, entry.quick_release, has_key, line.draw, entry.shadow)
 
 
 def _no_arm(unit_key: bytes) -> Arm:
@@ -134,6 +136,8 @@ def decide(
             decided.append(refused)
             continue
         release = release_of(query)
+        if release is None:
+            release = entry.release_by_twin(query)
         if isinstance(release, Withhold):
             decided.append(Decided(entry, release.reason))
             continue

@@ -1,8 +1,9 @@
-//! The same walk as `ProgramEntry.release_by_twin` (gateway/programs/table.py), over the same dicts and tuples, which
+//! The same walk as `ProgramEntry.release_by_twin` (gateway/programs/release.py), over the same dicts and tuples, which
 //! it neither copies nor keeps a reading of. The rules are written down there; here is what they say most often.
 //! Whatever is unusual (another type, a number beyond 64 bits) is answered None: ask the twin.
+use crate::made::NamedTuple;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyInt, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyFrozenSet, PyInt, PyString, PyTuple, PyType};
 
 /// `Answers(query, release, no_tier, opted_out, withheld, widened)`: the two types, the numbers of two tiers, the
 /// refusals in the order of the rules, and what adds those of data below quality. `entry(...)` is an `Entry`, or
@@ -10,8 +11,7 @@ use pyo3::types::{PyBool, PyDict, PyInt, PyString, PyTuple, PyType};
 #[pyclass(frozen, module = "ein_native")]
 pub struct Answers {
     query: Py<PyType>,
-    release: Py<PyType>,
-    new_tuple: Py<PyAny>,
+    release: NamedTuple,
     no_tier: i64,
     opted_out: i64,
     withheld: Withheld,
@@ -27,6 +27,7 @@ struct Withheld(
     Py<PyAny>, // opted out
     Py<PyAny>, // no consent
     Py<PyAny>, // objected
+    Py<PyAny>, // condition not met
     Py<PyAny>, // below quality
 );
 
@@ -35,15 +36,14 @@ impl Answers {
     #[new]
     fn new(
         query: Bound<'_, PyType>,
-        release: Bound<'_, PyType>,
+        release: Bound<'_, PyAny>,
         no_tier: i64,
         opted_out: i64,
         withheld: Withheld,
         widened: Py<PyAny>,
     ) -> PyResult<Self> {
-        let new_tuple = query.py().get_type::<PyTuple>().getattr("__new__")?.unbind();
-        let (query, release) = (query.unbind(), release.unbind());
-        Ok(Self { query, release, new_tuple, no_tier, opted_out, withheld, widened })
+        let (query, release) = (query.unbind(), NamedTuple::of(&release)?);
+        Ok(Self { query, release, no_tier, opted_out, withheld, widened })
     }
 
     fn entry(
@@ -53,6 +53,7 @@ impl Answers {
         grants: &Bound<'_, PyAny>,
         merchants: &Bound<'_, PyAny>,
         platforms: &Bound<'_, PyAny>,
+        when: &Bound<'_, PyAny>,
     ) -> Option<Entry> {
         let dict = |given: &Bound<'_, PyAny>| Some(given.cast_exact::<PyDict>().ok()?.clone().unbind());
         Some(Entry {
@@ -63,11 +64,12 @@ impl Answers {
             grants: dict(grants)?,
             merchants: dict(merchants)?,
             platforms: dict(platforms)?,
+            when: if when.is_none() { None } else { Some(When::of(when)?) },
         })
     }
 }
 
-/// One program at one issuer, with no standing refusal and no conditions. The dicts are those of the twin: the
+/// One program at one issuer, with no standing refusal. The dicts are those of the twin: the
 /// consents of a million merchants are there once.
 #[pyclass(frozen, module = "ein_native")]
 pub struct Entry {
@@ -78,6 +80,44 @@ pub struct Entry {
     grants: Py<PyDict>,
     merchants: Py<PyDict>,
     platforms: Py<PyDict>,
+    when: Option<When>,
+}
+
+/// Conditions, all of which have to hold: sets to be in, and the bounds of the amount.
+struct When {
+    sets: [Option<Py<PyFrozenSet>>; 3],
+    amount_from: i64,
+    amount_below: i64,
+}
+
+impl When {
+    fn of(when: &Bound<'_, PyAny>) -> Option<Self> {
+        let [channels, mccs, countries, from, below] = when.cast::<PyTuple>().ok()?.as_slice() else {
+            return None;
+        };
+        let set = |given: &Bound<'_, PyAny>| match given.is_none() {
+            true => Some(None),
+            false => Some(Some(given.cast_exact::<PyFrozenSet>().ok()?.clone().unbind())),
+        };
+        Some(Self {
+            sets: [set(channels)?, set(mccs)?, set(countries)?],
+            amount_from: signed(from)?,
+            amount_below: if below.is_none() { i64::MAX } else { signed(below)? },
+        })
+    }
+
+    /// None for what the twin has to look at: what has no hash, or is no number of 64 bits.
+    fn holds(&self, facts: [&Bound<'_, PyAny>; 3], amount: &Bound<'_, PyAny>) -> Option<bool> {
+        for (set, fact) in self.sets.iter().zip(facts) {
+            if let Some(set) = set
+                && !set.bind(fact.py()).contains(fact).ok()?
+            {
+                return Some(false);
+            }
+        }
+        let amount = signed(amount)?;
+        Some(self.amount_from <= amount && amount < self.amount_below)
+    }
 }
 
 #[pymethods]
@@ -94,9 +134,12 @@ impl Entry {
         if !query.get_type().is(&answers.query) {
             return None;
         }
-        let [region, merchant_id, platform_id, _, _, _, _, available, below_quality, now_ms, objected] =
+        let [region, merchant_id, platform_id, facts @ .., available, below_quality, now_ms, objected] =
             query.cast::<PyTuple>().ok()?.as_slice()
         else {
+            return None;
+        };
+        let [channel, mcc, amount, merchant_country] = facts else {
             return None;
         };
         let withhold = |refusal: &Py<PyAny>| Some(Ok(refusal.bind(py).clone()));
@@ -144,10 +187,15 @@ impl Entry {
         if objected.cast_exact::<PyBool>().ok()?.is_true() {
             return withhold(&withheld.6);
         }
+        if let Some(when) = &self.when
+            && !when.holds([channel, mcc, merchant_country], amount)?
+        {
+            return withhold(&withheld.7);
+        }
         let there = granted & bits(available)?;
         let mask = there & !bits(below_quality)?;
         if mask == 0 {
-            return withhold(&withheld.7);
+            return withhold(&withheld.8);
         }
         let refusals = match mask == there {
             true => refusals.clone(),
@@ -160,7 +208,7 @@ impl Entry {
             true => granted_number.clone(),
             false => mask.into_pyobject(py).ok()?.into_any(),
         };
-        Some(answers.new_tuple.bind(py).call1((&answers.release, (mask, refusals, consent.consent_id))))
+        Some(answers.release.make(py, vec![mask, refusals, consent.consent_id.clone()]))
     }
 }
 
@@ -200,5 +248,10 @@ fn signed(value: &Bound<'_, PyAny>) -> Option<i64> {
 }
 
 fn bits(value: &Bound<'_, PyAny>) -> Option<u64> {
-    value.cast_exact::<PyInt>().ok()?.extract().ok()
+    let value = value.cast_exact::<PyInt>().ok()?;
+    // Masks have no 64th bit yet, and without it they are read in half the time.
+    match value.extract::<i64>() {
+        Ok(bits) if bits >= 0 => Some(bits as u64),
+        _ => value.extract().ok(),
+    }
 }

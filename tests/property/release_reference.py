@@ -13,6 +13,12 @@ Documents = Mapping[str, Mapping[str, Any]]
 """File name to document."""
 
 STRICTNESS = ["opted_out", "none", "basic", "enhanced"]
+# The codes of these groups as the page of the policy lists them.
+MCC_GROUPS = {
+    "gambling": [*range(7800, 7803), 7995, 9406, 9754],
+    "digital_goods": [*range(5815, 5819)],
+    "food_stores": [*range(5411, 5500)],
+}
 STATES = ["active", "shadow", "paused", "draft", "retired", "killed"]
 
 
@@ -82,10 +88,26 @@ def conditions_hold(when: Mapping[str, Any], query: Mapping[str, Any]) -> bool:
     ]
     if any(wanted and fact not in wanted for wanted, fact in checks):
         return False
+    codes = [f"{code:04d}" for group in when.get("mcc_group", []) for code in MCC_GROUPS[group]]
+    if codes and query["mcc"] not in codes:
+        return False
     below = when.get("amount_minor_below")
     return query["amount_minor"] >= when.get("amount_minor_from", 0) and (
         below is None or query["amount_minor"] < below
     )
+
+
+def mccs_asked(when: Mapping[str, Any]) -> bool:
+    """Whether some code meets both `mcc` and `mcc_group`, or not both are given."""
+    codes = [f"{code:04d}" for group in when.get("mcc_group", []) for code in MCC_GROUPS[group]]
+    return not (codes and when.get("mcc")) or bool(set(codes) & set(when["mcc"]))
+
+
+def purpose_fields(purpose: str) -> set[str]:
+    """Personal fields go under authorization alone, and those of reports do not go under it."""
+    if purpose == "fraud_authorization":
+        return {field.name for field in FIELDS if field.group != "fraud"}
+    return {field.name for field in FIELDS if field.sensitivity not in ("I", "P")}
 
 
 def region_fields(documents: Documents, region: str) -> set[str]:
@@ -113,6 +135,9 @@ def decide(documents: Documents, issuer_id: str, program_name: str, query: Mappi
         return "program_not_active"
     if documents[f"recipients/{issuer['recipient_id']}.yaml"]["status"] == "disabled":
         return "recipient_disabled"
+    may = purpose_fields(program["purpose"])
+    if not may & set(program["fields"]):
+        return "purpose_mismatch"
     now_ms = query["now_ms"]
     if not day_ms(enrolment["valid_from"]) <= now_ms < day_ms(enrolment["valid_until"]):
         return "outside_validity"
@@ -121,7 +146,8 @@ def decide(documents: Documents, issuer_id: str, program_name: str, query: Mappi
     if not query["region"]:
         return "region_unknown"
     asked = set(program["fields"])
-    granted = asked & set(enrolment["fields"])
+    allowed = asked & may
+    granted = allowed & set(enrolment["fields"])
     in_region = granted & region_fields(documents, query["region"])
     if query["region"] not in enrolment["regions"] or not in_region:
         return "region_not_covered"
@@ -143,6 +169,30 @@ def decide(documents: Documents, issuer_id: str, program_name: str, query: Mappi
         **dict.fromkeys(there - good, "below_quality"),
         **dict.fromkeys(in_region - covered, "merchant_consent_missing"),
         **dict.fromkeys(granted - in_region, "region_not_covered"),
-        **dict.fromkeys(asked - granted, "not_enrolled"),
+        **dict.fromkeys(allowed - granted, "not_enrolled"),
+        **dict.fromkeys(asked - allowed, "purpose_mismatch"),
     }
     return good, refusals, decided_by
+
+
+def facts(documents: Documents, issuer_id: str, program_name: str) -> dict[str, Any]:
+    """What a decision says besides its fields: of an enrolled program."""
+    program = documents[f"programs/{program_name}.yaml"]
+    enrolment = documents.get(f"enrolments/{issuer_id}-{program_name}.yaml", {"state": "active"})
+    state = max(program["state"], enrolment["state"], key=STATES.index)
+    percents = {**program, **enrolment}
+    return {
+        "ahead": program["kind"] == "ahead",
+        "purpose": program["purpose"],
+        "enrolment_id": enrolment.get("enrolment_id", ""),
+        "contract_id": enrolment.get("contract_id", ""),
+        "recipient_id": documents[f"issuers/{issuer_id}.yaml"]["recipient_id"],
+        "transports": enrolment.get("transports", []),
+        "elements": enrolment.get("message_elements", {}) if enrolment.get("protection") == "network" else {},
+        "ramp_ppm": round(percents["ramp_percent"] * 10_000),
+        "holdout_ppm": round(percents["holdout_percent"] * 10_000),
+        "experiment_id": f"{program_name}@{program['salt_version']}",
+        "variant": enrolment.get("variant", "default"),
+        "shadow": state == "shadow",
+        "state": state,
+    }

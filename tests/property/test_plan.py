@@ -1,6 +1,5 @@
 """What a plan says of fields is what the two compiled tables release, for every pair of policies."""
 
-import json
 from dataclasses import replace
 from random import Random
 
@@ -8,15 +7,14 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from enrichment.fields import mask_of, names_of
-from gateway.programs.documents import load_policy
 from gateway.programs.model import PolicySnapshot, Tier
 from gateway.programs.plan import plan
 from gateway.programs.switches import SwitchView
 from gateway.programs.table import ProgramEntry, Query, Release, ReleaseTable, compile_table
-from tests.property.test_release_table import FIELDS, ISSUERS, NOWS, PROGRAMS, REGIONS, policy_of
+from tests.property.release_cases import FIELDS, ISSUERS, NOWS, PROGRAMS, REGIONS, policy_of, snapshot_of
 
 SEEDS = st.integers(0, 2**64 - 1)
-ALL = mask_of(FIELDS)
+ALL = mask_of([*FIELDS, "label_state"])
 FOREVER_MS = 253_402_300_800_000
 CASES = 60
 """Each loads two policies, some 30 ms."""
@@ -28,7 +26,7 @@ def policy(source: Random) -> PolicySnapshot:
     for name, one in documents.items():
         if name.startswith("enrolments/"):
             one["when"] = {}
-    return load_policy({name: json.dumps(one) for name, one in documents.items()})
+    return snapshot_of(documents)
 
 
 def near(source: Random, other: PolicySnapshot) -> PolicySnapshot:

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # In order of what is quickest to tell that something is broken.
 CHECKS = (
+    "release_rules",
     "power_cuts",
     "bad_input",
     "ledger",

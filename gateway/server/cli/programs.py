@@ -22,6 +22,7 @@ from gateway.server.policy import (
     NoPolicy,
     change_policy,
     files_in_force,
+    keys_missing,
     policy_in_force,
     read_policy,
 )
@@ -45,7 +46,7 @@ def apply_command(directory: Path, reason: str, watch: bool, config_path: Path, 
         if watch:
             _watch(settings, store, directory, reason, as_json=as_json)
         else:
-            tell_applied(_apply(settings, store, read_policy(directory), reason), as_json=as_json)
+            _tell(settings, _apply(settings, store, read_policy(directory), reason), as_json=as_json)
     finally:
         store.close()
 
@@ -54,6 +55,12 @@ def _apply(settings: Settings, store: SqlitePolicyStore, files: Mapping[str, str
     clock = SystemClock()
     actor = acting(settings.state, settings.issuer_url, clock, SystemEntropy())
     return change_policy(store, files, reason=reason, actor=actor, clock=clock)
+
+
+def _tell(settings: Settings, applied: Applied, *, as_json: bool) -> None:
+    tell_applied(applied, as_json=as_json)
+    for issue in keys_missing(settings.state.keys, applied.snapshot, SystemClock()):
+        click.echo(f"warning: {issue}", err=True)
 
 
 def _watch(
@@ -67,7 +74,7 @@ def _watch(
             # What is in force already is no change: another watcher may have been first.
             if files is None or files == files_in_force(store):
                 continue
-            tell_applied(_apply(settings, store, files, reason), as_json=as_json)
+            _tell(settings, _apply(settings, store, files, reason), as_json=as_json)
         except (PolicyMoved, SwitchStoreUnavailable):
             folder.again()
         except GatewayError as refused:

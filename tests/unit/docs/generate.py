@@ -20,6 +20,7 @@ from gateway.sealing.set import share_set, withdrawn_set
 from gateway.sealing.signer import LocalSigner
 from gateway.server.cli.main import COMMANDS, ein
 from issuernetwork import issuer_cli
+from tests.unit.docs import schemas
 from tests.unit.docs.pages import REFERENCE
 
 SHARE_ID = "mfzwizltmq4tqnrxgu2dgmrrga"
@@ -109,6 +110,7 @@ def main() -> None:
     head = text.split("<!-- help -->")[0]
     parts = [f"## `{command}`\n```text\n{help_of(command).rstrip()}\n```\n" for command in commands()]
     cli.write_text(f"{head}<!-- help -->\n" + "\n".join(parts))
+    schemas.write()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,19 @@
 """Policy documents: taken whole, or every mistake told at once, with its place and how to mend it."""
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from gateway.programs import documents
-from gateway.programs.documents import load_policy
+from gateway.programs.documents import KINDS, SINGLES, examine_policy, load_policy
 from gateway.programs.issues import PolicyInvalid
 from gateway.programs.model import IinRange, Tier
+from gateway.programs.schema import start_ms
+from gateway.programs.standing import recipients_without_key
 
 ROOT = Path(__file__).parents[3] / "deploy" / "sample" / "policy"
 SALT = "c2FtcGxlIHByb2dyYW0gc2FsdCwgbm90IGZvciByZWFs"
@@ -39,96 +44,134 @@ def test_the_sample_policy_is_taken_whole(sample: Mapping[str, str]) -> None:
     assert "m-0185" not in policy.merchants
 
 
-RECIPIENT = "recipients/northgate-bank.yaml"
+BROKEN: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "broken_documents.yaml").read_text())
+NOW_MS = start_ms(date(2026, 11, 21))
+
 RISK = "programs/risk-score.yaml"
 NORTHGATE = "enrolments/northgate-bank-risk-score.yaml"
-REPORTS = "programs/fraud-reports.yaml"
-REPORTING = "enrolments/northgate-bank-fraud-reports.yaml"
 MERIDIAN = "enrolments/meridian-cards-risk-score.yaml"
 
-MISTAKES = [
-    (RISK, "state: active", "state: active\ndeadline_ms: 50", "deadline_ms", "not supported yet. Remove it"),
-    (RECIPIENT, "status:", "jwks: keys.json\nstatus:", "jwks", "not supported yet. Put the JWK Set into"),
-    (RECIPIENT, "status:", "signing_algorithm: ES256\nstatus:", "signing_algorithm", "not supported yet"),
-    (RECIPIENT, "status:", "key_algorithms: [A]\nstatus:", "key_algorithms", "not supported yet. Remove"),
-    (RISK, "kind: ahead", "kind: ahaed", "kind", 'Did you mean "ahead"'),
-    (RISK, "ramp_percent: 100", "ramp_procent: 100", "ramp_procent", 'Did you mean "ramp_percent"'),
-    (RISK, "  - score_norm", "  - score_nrom", "fields", 'Did you mean "score_norm"'),
-    (RISK, "holdout_percent: 50", "holdout_percent: 101", "holdout_percent", "less than or equal to 100"),
-    (RISK, "holdout_percent: 50", "holdout_percent: 0.00001", "holdout_percent", "four decimals"),
-    (RISK, "holdout_percent: 50", 'holdout_percent: "50"', "holdout_percent", "number"),
-    (RISK, 'salt_version: "2026-1"', 'salt_version: "2026-2"', "salt_version", 'Did you mean "2026-1"'),
-    (RISK, "purpose: fraud_authorization\n", "", "purpose", "Add it"),
-    (
-        "programs/enhanced-data.yaml",
-        "purpose: fraud_authorization",
-        "purpose: fraud_reporting",
-        "fields",
-        "personal",
-    ),
-    (REPORTS, "transports: [ssf]", "transports: [lookup]", "transports", "[ssf]"),
-    (REPORTS, "ramp_percent: 100", "ramp_percent: 0", "ramp_percent", "Set 100"),
-    (REPORTS, "holdout_percent: 0", "holdout_percent: 50", "holdout_percent", "Set 0"),
-    (REPORTING, "state: active", "state: active\nramp_percent: 99.9999", "ramp_percent", "pause the program"),
-    (REPORTING, "state: active", "state: active\nholdout_percent: 100", "holdout_percent", "Set 0"),
-    (NORTHGATE, "issuer_id: northgate-bank", "issuer_id: nothgate-bank", "issuer_id", '"northgate-bank"'),
-    (NORTHGATE, "regions: [US, GB, DE]", "regions: [US, FR]", "regions", "regions.yaml"),
-    (NORTHGATE, "regions: [US, GB, DE]", "regions: [US, NO]", "regions", "Put it in quotes"),
-    (NORTHGATE, "  - score_norm", "  - email", "fields", "the program's fields"),
-    (NORTHGATE, "valid_until: 2035-01-01", "valid_until: 2024-01-01", "valid_until", "Correct one"),
-    (NORTHGATE, "transports: [lookup, ssf]", "transports: [message, ssf]", "message_elements", "Add what"),
-    (
-        "enrolments/harbor-federal-enhanced-data.yaml",
-        "transports: [lookup, ssf]",
-        "transports: [message, ssf]",
-        "transports",
-        "add it to the program",
-    ),
-    (MERIDIAN, "protection: network", "protection: sealed", "protection", "network"),
-    (MERIDIAN, "DE48.SE72: model_id", "DE48.SE72: email", "message_elements.DE48.SE72", "score, velocity"),
-    ("issuers/northgate-bank.yaml", '"90100101"', "90100101", "iin_ranges.0", "Put it in quotes"),
-    ("issuers/northgate-bank.yaml", '"90100101"', '"9010"', "iin_ranges.0", "6 or 8 digits"),
-    ("issuers/northgate-bank.yaml", '"90100101"', '"90200202"', "iin_ranges.0", "narrower range"),
-    (
-        "issuers/northgate-bank.yaml",
-        "recipient_id: northgate-bank",
-        "recipient_id: southgate-bank",
-        "recipient_id",
-        "northgate-bank",
-    ),
-    ("issuers/northgate-bank.yaml", "recipient_id: northgate-bank\n", "", "issuer_id", "recipient_id"),
-    ("regions.yaml", "groups: [correlation", "groups: [corelation", "regions.US.groups", '"correlation"'),
-    ("merchants.yaml", "opted_out: true", "opted_out: false", "merchants.1", "tier or opted_out"),
-    ("merchants.yaml", "[m-0190", "[m-0170", "merchants.1.ids", "Keep one"),
-    ("experiment.yaml", "global_salt: c2F", "global_salt: c2F\nglobal_salt: c2F", "repeated key", "line"),
-    ("experiment.yaml", SALT, "tooshort", "salts.2026-1", "at least 22"),
-    ("experiment.yaml", "salts:", "salts: [", "not valid YAML", "line"),
-    ("regions.yaml", "regions:", "x: &a 1\ny: *a\nregions:", "an alias", "line"),
-]
+
+def broken(files: Mapping[str, str], case: Mapping[str, Any]) -> dict[str, str]:
+    """The files with one case's change."""
+    file, was, becomes = case["file"], case.get("was"), case.get("becomes")
+    if becomes is None:
+        return {name: text for name, text in files.items() if name != file}
+    return {**files, file: becomes} if was is None else edited(files, file, was, becomes)
 
 
-@pytest.mark.parametrize(("file", "old", "new", "place", "mend"), MISTAKES)
-def test_a_mistake_is_told_with_place_and_remedy(
-    sample: Mapping[str, str], file: str, old: str, new: str, place: str, mend: str
+def told(files: Mapping[str, str], *, applied_at_ms: int = NOW_MS) -> list[list[str]]:
+    _, issues = examine_policy(files, applied_at_ms=applied_at_ms)
+    return [[one.file, one.path, f"{one.what}. {one.mend}."] for one in issues]
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=lambda case: f"{case['file']}: {case.get('becomes')}")
+def test_a_mistake_is_told_with_file_place_and_remedy_and_nothing_else_is(
+    sample: Mapping[str, str], case: dict[str, Any]
 ) -> None:
-    told = refused(edited(sample, file, old, new))
-    assert any(place in line and mend in line for line in told), told
+    assert told(broken(sample, case)) == case["told"]
 
 
-def test_all_mistakes_are_told_at_once(sample: Mapping[str, str]) -> None:
-    files = edited(sample, RISK, "kind: ahead", "kind: no")
-    files = edited(files, "regions.yaml", "groups: [correlation", "groups: [corelation")
-    files = {**edited(files, NORTHGATE, "  - score_norm", "  - email"), "programms/x.yaml": "a: 1"}
-    del files["merchants.yaml"]
-    told = "\n".join(refused(files))
-    for file in (RISK, "regions.yaml", "programms/x.yaml", "merchants.yaml"):
-        assert file in told
+def test_there_are_enough_broken_documents_of_every_kind() -> None:
+    assert len(BROKEN) >= 40
+    kinds = {case["file"].partition("/")[0] for case in BROKEN}
+    assert kinds >= {*KINDS, *SINGLES}
+
+
+def test_all_mistakes_of_all_files_are_told_at_once(sample: Mapping[str, str]) -> None:
+    files: Mapping[str, str] = dict(sample)
+    changed: dict[str, list[list[str]]] = {}
+    for case in BROKEN:
+        # One of each file, where nothing is said of another, and the file is still there.
+        if (
+            case["file"] not in changed
+            and {one[0] for one in case["told"]} == {case["file"]}
+            and "was" in case
+        ):
+            files = broken(files, case)
+            changed[case["file"]] = case["told"]
+    assert len(changed) >= 9
+    assert sorted(told(files)) == sorted(one for issues in changed.values() for one in issues)
+
+
+def test_no_value_of_a_document_is_told(sample: Mapping[str, str]) -> None:
+    for case in BROKEN:
+        files = broken(sample, case)
+        for _, path, text in told(files):
+            for secret in (SALT, "opt-out form", "90100101", "northgate-bank-2026-1"):
+                assert secret not in text + path.replace(SALT, "")
+
+
+def test_one_place_of_the_message_is_filled_by_one_program_of_an_issuer(sample: Mapping[str, str]) -> None:
+    files = edited(
+        sample, "programs/enhanced-data.yaml", "transports: [lookup", "transports: [message, lookup"
+    )
+    files["enrolments/meridian-cards-enhanced-data.yaml"] = (
+        sample[MERIDIAN]
+        .replace("meridian-cards-risk-score", "meridian-cards-enhanced-data")
+        .replace("program: risk-score", "program: enhanced-data")
+        .replace("  - score_scale\n  - reason_codes\n  - model_id\n  - card_attempts_10m\n", "")
+        .replace("  DE48.SE72: model_id\n", "")
+    )
+    assert told(files) == [
+        [
+            MERIDIAN,
+            "message_elements.DE48.SE71",
+            "enrolments/meridian-cards-enhanced-data.yaml fills it for the same issuer. "
+            "Take another target for one of the two.",
+        ]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "change", "expired"),
+    [
+        (-1, "", False),
+        (0, "", True),
+        (1, "", True),
+        (1, "state: paused", False),  # shares nothing
+        (1, "valid_until: 2026-11-21", False),  # has run out
+    ],
+)
+def test_an_attestation_is_in_date_when_the_policy_is_applied(
+    sample: Mapping[str, str], late_ms: int, change: str, expired: bool
+) -> None:
+    files = edited(sample, NORTHGATE, "attestation_expires: 2035-01-01", "attestation_expires: 2026-11-21")
+    if change:
+        files = edited(
+            files, NORTHGATE, {"s": "state: active", "v": "valid_until: 2035-01-01"}[change[0]], change
+        )
+    found = told(files, applied_at_ms=NOW_MS + late_ms)
+    assert [one[:2] for one in found] == [[NORTHGATE, "attestation_expires"]] * expired
+    # A snapshot that is in force is read again whatever the day.
+    load_policy(files)
+
+
+def test_a_recipient_without_key_is_named_at_an_enrolment_that_would_share_with_it(
+    sample: Mapping[str, str],
+) -> None:
+    def missing(files: Mapping[str, str], *with_key: str) -> list[tuple[str, str]]:
+        found = recipients_without_key(load_policy(files), NOW_MS, lambda one: one in with_key)
+        assert all(f"recipients/{one.what.split(chr(34))[1]}.jwks.json" in one.mend for one in found)
+        return [(one.file, one.path) for one in found]
+
+    everyone = ("northgate-bank", "harbor-federal", "meridian-cards", "atlas-processing")
+    assert missing(sample, *everyone) == []
+    assert missing(sample, *everyone[1:]) == [("enrolments/northgate-bank-enhanced-data.yaml", "issuer_id")]
+    assert len(missing(sample)) == 4
+    for file, was, becomes in (
+        (MERIDIAN, "state: active", "state: paused"),
+        (MERIDIAN, "valid_until: 2035-01-01", "valid_until: 2026-11-21"),
+        ("recipients/meridian-cards.yaml", "status: enabled", "status: disabled"),
+    ):
+        files = edited(sample, file, was, becomes)
+        assert missing(files, *everyone[:2], "atlas-processing") == [], becomes
 
 
 def test_a_salt_is_in_no_error_and_no_repr(sample: Mapping[str, str]) -> None:
     for new in (f"[{SALT}]", f"{SALT}\n  {SALT}: 1", SALT[:5], f"'{SALT}", f"{{{SALT}: {SALT}}}"):
-        told = "\n".join(refused(edited(sample, "experiment.yaml", SALT, new)))
-        assert SALT[:5] not in told.replace(f"salts.{SALT}", "")
+        lines = "\n".join(refused(edited(sample, "experiment.yaml", SALT, new)))
+        assert SALT[:5] not in lines.replace(f"salts.{SALT}", "")
     assert SALT not in repr(load_policy(sample))
     assert str(load_policy(sample).experiment.salts["2026-1"]) not in repr(load_policy(sample))
 
