@@ -15,6 +15,7 @@ from gateway.feeds.ports import (
     DeliveryChange,
     DeliveryReader,
     DeliveryStore,
+    Lapsed,
     OutboxItem,
     Switches,
 )
@@ -205,6 +206,17 @@ class DeliveryCore:
             if reason is None:
                 continue
             items = self._store.open_items(program, issuer_id, WITHDRAW_MAX_ITEMS)
+            if items:
+                return self._withdraw(items, reason.name.lower(), now_ms)
+        return []
+
+    def revoke(self, lapsed: Lapsed, now_ms: int) -> list[Action]:
+        """Withdraws some of what is open under a consent that lapsed; empty when nothing of it is left."""
+        for merchant_id, platform_id, consent_id in self._store.open_consents():
+            reason = lapsed(merchant_id, platform_id, consent_id)
+            if reason is None:
+                continue
+            items = self._store.open_of_consent(merchant_id, platform_id, consent_id, WITHDRAW_MAX_ITEMS)
             if items:
                 return self._withdraw(items, reason.name.lower(), now_ms)
         return []

@@ -6,10 +6,19 @@ Pure but for its ports. At least once in, once out: a share seen before is dropp
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.feeds.ports import DeliveryReader, DeliveryStore, FanOutChange, OutboxItem, ShareRow, Switches
+from gateway.feeds.ports import (
+    DeliveryReader,
+    DeliveryStore,
+    FanOutChange,
+    Lapsed,
+    OutboxItem,
+    ShareRow,
+    Switches,
+)
 from gateway.feeds.records import SignerOf, delivery_record, stream_of, withdrawn_item
 from gateway.outcomes.matching import EvaluationRow, match_keys
 from gateway.records.journal import EVALUATIONS, LABELS, Entry
+from gateway.records.reasons import Reason
 from gateway.sealing.set import share_set
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1.common_pb2 import TRANSPORT_LOOKUP, TRANSPORT_SSF
@@ -44,8 +53,15 @@ class FanOut:
     """Turns batches of entries into changes. Keeps nothing between batches: places come from the store."""
 
     def __init__(
-        self, *, store: DeliveryStore, reader: DeliveryReader, signer_of: SignerOf, iss: str
+        self,
+        *,
+        store: DeliveryStore,
+        reader: DeliveryReader,
+        signer_of: SignerOf,
+        iss: str,
+        lapsed: Lapsed = lambda merchant_id, platform_id, consent_id: None,
     ) -> None:
+        self._lapsed = lapsed
         self._store = store
         self._reader = reader
         self._signer_of = signer_of
@@ -85,7 +101,7 @@ class FanOut:
                 if not _is_new(decision, known):
                     continue
                 self._share(
-                    draft, decision, switches, now_ms=now_ms, evaluation_key=row.evaluation_key,
+                    draft, decision, switches, now_ms=now_ms, row=row,
                     issuer_id=record.issuer_id, evaluation_id=record.evaluation_id,
                 )  # fmt: skip
 
@@ -100,8 +116,7 @@ class FanOut:
                     record.sender_id, record.payment_intent_id, record.attempt_no
                 )
                 self._share(
-                    draft, decision, switches, now_ms=now_ms,
-                    evaluation_key=NO_EVALUATION if row is None else row.evaluation_key,
+                    draft, decision, switches, now_ms=now_ms, row=row,
                     issuer_id=record.issuer_id, evaluation_id=record.label_evaluation_id,
                 )  # fmt: skip
 
@@ -115,16 +130,16 @@ class FanOut:
         switches: Switches,
         *,
         now_ms: int,
-        evaluation_key: int,
+        row: EvaluationRow | None,
         issuer_id: str,
         evaluation_id: str,
     ) -> None:
         share_id, transports = decision.share_id, tuple(decision.transports)
         draft.shares.append(
             ShareRow(
-                share_id=share_id, evaluation_key=evaluation_key, program=decision.program,
-                issuer_id=issuer_id, recipient_id=decision.recipient_id, transports=transports,
-                expires_at_ms=decision.expires_at_ms,
+                share_id=share_id, evaluation_key=NO_EVALUATION if row is None else row.evaluation_key,
+                program=decision.program, issuer_id=issuer_id, recipient_id=decision.recipient_id,
+                transports=transports, expires_at_ms=decision.expires_at_ms, consent_id=decision.consent_id,
             )
         )  # fmt: skip
         on_stream, looked_up = TRANSPORT_SSF in transports, TRANSPORT_LOOKUP in transports
@@ -142,16 +157,19 @@ class FanOut:
             program=decision.program, issuer_id=issuer_id, evaluation_id=evaluation_id,
             stream_id=stream_of(decision.recipient_id), stream_seq=seq, jti=share_id, set_bytes=signed,
         )  # fmt: skip
+        reason = switches.stopped(decision.program, issuer_id)
+        if reason is None and row is not None:
+            # Decided while the consent stood, and taken back before it came here.
+            reason = self._lapsed(row.merchant_id, row.platform_id, decision.consent_id)
         if on_stream:
-            self._enqueue(draft, item, switches, now_ms=now_ms)
+            self._enqueue(draft, item, reason, now_ms=now_ms)
         if looked_up:
             # The same bytes: a recipient that gets both by stream and by look-up sees one token.
             looked = replace(item, transport=TRANSPORT_LOOKUP, stream_id="", stream_seq=0)
-            self._enqueue(draft, looked, switches, now_ms=now_ms)
+            self._enqueue(draft, looked, reason, now_ms=now_ms)
 
-    def _enqueue(self, draft: _Draft, item: OutboxItem, switches: Switches, *, now_ms: int) -> None:
+    def _enqueue(self, draft: _Draft, item: OutboxItem, reason: Reason | None, *, now_ms: int) -> None:
         draft.records.append(delivery_record(item, storage.DELIVERY_EVENT_ENQUEUED, at_ms=now_ms))
-        reason = switches.stopped(item.program, item.issuer_id)
         if reason is not None:
             item = withdrawn_item(
                 item, reason.name.lower(), signer_of=self._signer_of, iss=self._iss, now_ms=now_ms

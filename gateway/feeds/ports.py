@@ -1,6 +1,6 @@
 """What the feeds keep: evaluations and shares to match by, outboxes, offsets. One process owns a store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -33,6 +33,7 @@ class ShareRow:
     recipient_id: str
     transports: tuple[int, ...]
     expires_at_ms: int
+    consent_id: str = ""
 
 
 QUEUED, SENT, ACKNOWLEDGED, REFUSED = range(4)
@@ -116,6 +117,10 @@ class Switches(Protocol):
         ...
 
 
+Lapsed = Callable[[str, str, str], Reason | None]
+"""(merchant_id, platform_id, consent_id) -> why what was shared under it may not leave any more, or None."""
+
+
 class DeliveryReader(PaymentIndex, Protocol):
     """Looks up by match keys and ids. Never waits for the writer."""
 
@@ -172,6 +177,16 @@ class DeliveryStore(Protocol):
 
         Only those fanned out before `queued_before_ms`, by the wall clock.
         """
+        ...
+
+    def open_consents(self) -> list[tuple[str, str, str]]:
+        """Each (merchant_id, platform_id, consent_id) that open items not withdrawn yet were shared under."""
+        ...
+
+    def open_of_consent(
+        self, merchant_id: str, platform_id: str, consent_id: str, max_items: int
+    ) -> list[OutboxItem]:
+        """Those items of one of them, by any transport, their bytes left out."""
         ...
 
     def known_reports(self, kind: str, reporter_id: str, report_ids: Sequence[str]) -> set[str]: ...

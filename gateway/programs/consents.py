@@ -4,13 +4,14 @@ What the registry knows of a party stands in place of what the documents of a po
 tier is the stricter of merchant and platform, which the release table holds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
 from gateway.programs.model import Tier
 from gateway.records.errors import GatewayError
+from gateway.records.reasons import Reason
 
 ID_CHARACTERS_MAX: Final = 64
 """As requests have merchants' and platforms' ids."""
@@ -101,6 +102,32 @@ class Consents:
             setting = one.setting
             rows = self.merchants if setting.party is Party.MERCHANT else self.platforms
             rows[setting.party_id] = setting.row
+
+
+def lapsed(
+    merchants: Mapping[str, Row],
+    platforms: Mapping[str, Row],
+    *,
+    merchant_id: str,
+    platform_id: str,
+    consent_id: str,
+) -> Reason | None:
+    """Why what was shared under a consent may not leave any more; None where it may.
+
+    Under another consent than the one that covered it, only the widest tier surely covers it too. Where nothing
+    is known of either party it leaves as it was decided.
+    """
+    merchant, platform = merchants.get(merchant_id), platforms.get(platform_id)
+    known = [row for row in (merchant, platform) if row is not None]
+    if not known:
+        return None
+    # The merchant's where both say the same, as a release has it.
+    tier, _, _, current_id = min(known, key=lambda row: row[0])
+    if tier == Tier.OPTED_OUT:
+        return Reason.MERCHANT_OPTED_OUT
+    if tier == Tier.NONE or (current_id != consent_id and tier != Tier.ENHANCED):
+        return Reason.MERCHANT_CONSENT_MISSING
+    return None
 
 
 class ConsentStore(Protocol):

@@ -5,15 +5,16 @@ from the next batch on, when nothing that was decided before is in hand.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
 
-from gateway.programs.consents import Consents, ConsentStore, Said
+from gateway.programs.consents import Consents, ConsentStore, Said, lapsed
 from gateway.programs.switches import LEASE_MS
 from gateway.programs.table import ReleaseTable
 from gateway.records.errors import GatewayError
+from gateway.records.reasons import Reason
 from gateway.runtime.clock import MS, Clock
 from gateway.runtime.tasks import Stop
 
@@ -29,7 +30,11 @@ _log = structlog.get_logger("consents")
 class ConsentFollower:
     """One worker's knowledge of the registry, and the tables that have it. Implements `ConsentsInForce`."""
 
-    def __init__(self, store: ConsentStore, clock: Clock) -> None:
+    def __init__(
+        self, store: ConsentStore, clock: Clock, *, on_change: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_change` is called when rows have changed, and what it does belongs to their being in force."""
+        self.on_change = on_change
         self._store = store
         self._clock = clock
         self._lock = threading.Lock()
@@ -37,6 +42,7 @@ class ConsentFollower:
         self._place = (0, 0)
         self._tables: list[ReleaseTable] = []
         self._epoch = 0
+        self._whole = False
         self._looked_ns = clock.monotonic_ns()
 
     def epoch(self) -> int:
@@ -44,8 +50,8 @@ class ConsentFollower:
         return self._epoch
 
     def fresh(self) -> bool:
-        """False where the registry has not answered for a lease's length: what was revoked is not known."""
-        return self._clock.monotonic_ns() - self._looked_ns < LEASE_MS * MS
+        """False before the registry is known whole, and where it has not answered for a lease's length."""
+        return self._whole and self._clock.monotonic_ns() - self._looked_ns < LEASE_MS * MS
 
     def use(self, table: ReleaseTable) -> ReleaseTable:
         """What a newly compiled table has to say of parties gives way to what the registry knows of them."""
@@ -60,7 +66,7 @@ class ConsentFollower:
         """Takes in what was said since the last step. Raises ConsentStoreUnavailable; what is known stays."""
         newest = self._store.epoch()
         self._looked_ns = self._clock.monotonic_ns()
-        if newest == self._epoch:
+        if newest == self._epoch and self._whole:
             return False
         while True:
             said, place = self._store.changes(self._place, PAGE_ROWS)
@@ -68,9 +74,22 @@ class ConsentFollower:
             if not said:
                 break
             self._take(said, place)
+        self.on_change()
+        self._looked_ns = self._clock.monotonic_ns()
         # Behind the rows: who reads the epoch finds them.
-        self._epoch = newest
+        self._epoch, self._whole = newest, True
         return True
+
+    def lapsed(self, merchant_id: str, platform_id: str, consent_id: str) -> Reason | None:
+        """As `consents.lapsed`, by the table in force or, without one, by the registry alone."""
+        known = self._tables[-1] if self._tables else self._said
+        return lapsed(
+            known.merchants,
+            known.platforms,
+            merchant_id=merchant_id,
+            platform_id=platform_id,
+            consent_id=consent_id,
+        )
 
     def _take(self, said: Sequence[Said], place: tuple[int, int]) -> None:
         page = Consents()

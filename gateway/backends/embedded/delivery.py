@@ -196,6 +196,15 @@ class SqliteDeliveryStore:
         rows = self._connection.rows(sql.OPEN_ITEMS, (program, issuer_id, queued_before_ms, max_items))
         return [_item(row) for row in rows]
 
+    def open_consents(self) -> list[tuple[str, str, str]]:
+        return [(row[0], row[1], row[2]) for row in self._connection.rows(sql.OPEN_CONSENTS)]
+
+    def open_of_consent(
+        self, merchant_id: str, platform_id: str, consent_id: str, max_items: int
+    ) -> list[OutboxItem]:
+        rows = self._connection.rows(sql.OPEN_OF_CONSENT, (merchant_id, platform_id, consent_id, max_items))
+        return [_item(row) for row in rows]
+
     def known_reports(self, kind: str, reporter_id: str, report_ids: Sequence[str]) -> set[str]:
         return self._present(sql.KNOWN_REPORTS, report_ids, kind, reporter_id)
 
@@ -284,7 +293,7 @@ def _share_values(row: ShareRow) -> tuple[object, ...]:
     # What goes by message left with the answer.
     return (
         row.share_id, row.evaluation_key, row.program, row.issuer_id, row.recipient_id, row.expires_at_ms,
-        TRANSPORT_MESSAGE in row.transports,
+        TRANSPORT_MESSAGE in row.transports, row.consent_id,
     )  # fmt: skip
 
 

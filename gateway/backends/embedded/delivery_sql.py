@@ -21,7 +21,7 @@ SCHEMA = (
     """create table if not exists shares(
         share_id text primary key, evaluation_key integer not null, program text not null,
         issuer_id text not null, recipient_id text not null, expires_at_ms integer not null,
-        has_left integer not null)
+        has_left integer not null, consent_id text not null default '')
         strict, without rowid""",
     "create index if not exists shares_evaluation on shares(evaluation_key)",
     "create table if not exists sets(jti text primary key, set_bytes blob not null) strict",
@@ -64,6 +64,9 @@ ADD_QUEUED_AT = (
     "update outbox set queued_at_ms = (select coalesce(max(recorded_at_ms), 0) from evaluations)",
 )
 
+HAS_CONSENT_ID = "select 1 from pragma_table_info('shares') where name = 'consent_id'"
+ADD_CONSENT_ID = ("alter table shares add column consent_id text not null default ''",)
+
 _ITEM = """o.share_id, o.transport, o.recipient_id, o.program, o.issuer_id, o.evaluation_id, o.stream_id,
     o.stream_seq, o.jti, o.withdrawn, o.state, o.sent_count, o.error_count"""
 _EVALUATION = """e.evaluation_key, e.evaluation_id, e.sender_id, e.merchant_id, e.platform_id,
@@ -80,7 +83,7 @@ UNCONFIRMED = "select record from unconfirmed order by record_no"
 
 INSERT_EVALUATION = "insert or ignore into evaluations values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 INSERT_KEY = "insert or ignore into match_keys values (?,?)"
-INSERT_SHARE = "insert into shares values (?,?,?,?,?,?,?)"
+INSERT_SHARE = "insert into shares values (?,?,?,?,?,?,?,?)"
 INSERT_SET = "insert or ignore into sets values (?,?)"
 INSERT_ITEM = """insert into outbox(share_id, transport, recipient_id, program, issuer_id, evaluation_id,
     stream_id, stream_seq, jti, withdrawn, state, open, expires_at_ms, queued_at_ms)
@@ -117,6 +120,14 @@ OPEN_OF_SHARES = f"""select {_ITEM}, null from outbox o
 OPEN_ITEMS = f"""select {_ITEM}, null from outbox o
     where o.program = ? and o.issuer_id = ? and o.open = 1 and o.withdrawn = 0 and o.queued_at_ms < ?
     limit ?"""  # noqa: S608
+# From what is open, which is little, to the payments, which are those of 400 days.
+_OPEN_WITH_CONSENT = """from outbox o indexed by outbox_scope_age
+    cross join shares s on s.share_id = o.share_id
+    cross join evaluations e on e.evaluation_key = s.evaluation_key
+    where o.open = 1 and o.withdrawn = 0"""
+OPEN_CONSENTS = f"select distinct e.merchant_id, e.platform_id, s.consent_id {_OPEN_WITH_CONSENT}"
+OPEN_OF_CONSENT = f"""select {_ITEM}, null {_OPEN_WITH_CONSENT}
+    and e.merchant_id = ? and e.platform_id = ? and s.consent_id = ? limit ?"""
 SCOPES = "select distinct program, issuer_id from scopes"
 
 FIRST_SENT = "select 1 from outbox where share_id = ? and transport = ? and sent_count = 0"
@@ -169,6 +180,9 @@ def create(raw: sqlite3.Connection) -> None:
     tables = [statement for statement in SCHEMA if statement.startswith("create table")]
     for statement in tables:
         raw.execute(statement)
+    if not raw.execute(HAS_CONSENT_ID).fetchone():
+        for statement in ADD_CONSENT_ID:
+            raw.execute(statement)
     if not raw.execute(HAS_QUEUED_AT).fetchone():
         for statement in ADD_QUEUED_AT:
             raw.execute(statement)

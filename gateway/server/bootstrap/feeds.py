@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 
+from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.delivery import SqliteDeliveryReader, SqliteDeliveryStore
 from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
 from gateway.backends.embedded.keyfiles import FileRecipientKeys, OwnKeys, load_keys
@@ -23,6 +24,7 @@ from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.keys import Signer
 from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.server.consent_follower import ConsentFollower
 from gateway.server.feeds.ledger import LedgerKeeper, LedgerParts
 from gateway.server.settings import Settings
 
@@ -51,6 +53,8 @@ class FeedsParts:
     core: DeliveryCore
     labels: LabelDesk
     policy: SqlitePolicyStore
+    registry: SqliteConsents
+    consents: ConsentFollower
     switches: SwitchRunner
     keys: OwnKeys
     ledger: LedgerKeeper
@@ -67,6 +71,7 @@ class FeedsParts:
         self.lookup_switches.stop()
         self.switches.stop()
         self.policy.close()
+        self.registry.close()
 
 
 def build_feeds(settings: Settings) -> FeedsParts:
@@ -86,6 +91,8 @@ def build_feeds(settings: Settings) -> FeedsParts:
 
     report_reader, fan_out_reader = store.reader(), store.reader()
     policy, board = SqlitePolicyStore(str(state.policy_db), clock), FileLeaseBoard(disk, str(state.leases))
+    registry = SqliteConsents(str(state.consents_db), clock)
+    consents = ConsentFollower(registry, clock)
     return FeedsParts(
         clock=clock,
         store=store,
@@ -96,10 +103,16 @@ def build_feeds(settings: Settings) -> FeedsParts:
         wake_watchers=WakeSender(state.run, "feeds"),
         lookup_reader=store.reader(),
         lookup_journal=FileJournalReader(disk, str(state.gateway_journal)),
-        lookup_switches=SwitchRunner(policy, board, clock, f"feeds-lookups-{os.getpid()}"),
+        lookup_switches=SwitchRunner(policy, board, clock, f"feeds-lookups-{os.getpid()}", consents=consents),
         report_reader=report_reader,
         fan_out_reader=fan_out_reader,
-        fan_out=FanOut(store=store, reader=fan_out_reader, signer_of=signer_of, iss=settings.issuer_url),
+        fan_out=FanOut(
+            store=store,
+            reader=fan_out_reader,
+            signer_of=signer_of,
+            iss=settings.issuer_url,
+            lapsed=consents.lapsed,
+        ),
         core=DeliveryCore(store=store, signer_of=signer_of, iss=settings.issuer_url),
         labels=LabelDesk(
             index=report_reader,
@@ -108,7 +121,11 @@ def build_feeds(settings: Settings) -> FeedsParts:
         ),
         policy=policy,
         # The loop says itself when nothing of an older epoch waits in a transport.
-        switches=SwitchRunner(policy, board, clock, f"feeds-{os.getpid()}", reports_applied=True),
+        switches=SwitchRunner(
+            policy, board, clock, f"feeds-{os.getpid()}", reports_applied=True, consents=consents
+        ),
+        registry=registry,
+        consents=consents,
         keys=keys,
         ledger=_ledger(settings, keys, clock, disk),
     )

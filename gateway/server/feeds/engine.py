@@ -34,8 +34,7 @@ from gateway.runtime.tasks import Stop
 from gateway.server.bootstrap.feeds import FeedsParts
 from gateway.server.feeds.in_flight import InFlight, drop
 from gateway.server.feeds.metrics import FeedsMetrics
-from issuernetwork.storage.v1 import journal_pb2 as storage
-from issuernetwork.v1.common_pb2 import TRANSPORT_LOOKUP
+from gateway.server.feeds.recount import last_looked_up
 
 T = TypeVar("T")
 
@@ -54,8 +53,8 @@ RETRY_DELAY_S = 0.2
 REPORTS_WAITING = 64
 """Calls that report at once, of up to 1,000 items each: some seconds of work. More are turned away."""
 
-RECOUNT_RECORDS = 2000
-"""Records of the last 50 ms before a crash, at the highest rate many times over."""
+LOOP_WAIT_S = 5.0
+"""The loop answers within milliseconds; after this long a revocation is tried again."""
 
 _log = structlog.get_logger("feeds")
 
@@ -97,6 +96,9 @@ class FeedsEngine:
         self._reporting = 0
         self._epoch = -1
         self.in_flight = InFlight()
+        self._planning = threading.Lock()
+        self.revocations = 0
+        """Rises when consents have lapsed. Belongs to the loop."""
 
     # Switches.
 
@@ -107,10 +109,38 @@ class FeedsEngine:
             raise PolicyStale("the switches have not been read yet: try again")
         return view
 
-    def may_leave(self, items: Sequence[OutboxItem]) -> bool:
-        """Asked on the loop, immediately before the bytes are handed to the transport."""
+    def may_leave(self, items: Sequence[OutboxItem], chosen: int | None = None) -> bool:
+        """Asked on the loop, immediately before the bytes are handed to the transport.
+
+        `chosen`: what `revocations` was before they were chosen.
+        """
+        if chosen is not None and chosen != self.revocations:
+            return False
         view = self.parts.switches.watcher.view
         return view is not None and self.parts.switches.fresh() and still_open(items, view)
+
+    def revoke_lapsed(self) -> None:
+        """Withdraws what is queued under consents that lapsed; when it returns, nothing of it leaves.
+
+        Called from the thread that follows the registry, after the rows have changed. Raises where it could not.
+        """
+        # What fan-out planned by the rows of before is in the store from here on.
+        with self._planning:
+            pass
+        self._delivery.submit(self._revoke_all).result()
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            asyncio.run_coroutine_threadsafe(self._cut_off(), loop).result(LOOP_WAIT_S)
+
+    def _revoke_all(self) -> None:
+        while actions := self.parts.core.revoke(self.parts.consents.lapsed, self.parts.clock.wall_ms()):
+            self._carry_out(actions)
+
+    async def _cut_off(self) -> None:
+        """What was chosen before does not leave, and what waits in a transport does not either."""
+        self.revocations += 1
+        for transport, _ in self.in_flight.waiting():
+            drop(transport)
 
     async def watch_switches(self) -> None:
         """Polls and renews, on the loop that everything leaves from, until cancelled."""
@@ -173,7 +203,7 @@ class FeedsEngine:
         entries = reader.read(topic, self._positions[topic], BATCH_MAX_ENTRIES)
         if not entries:
             return 0
-        with self.metrics.fan_out_seconds.time():
+        with self.metrics.fan_out_seconds.time(), self._planning:
             batch = self.parts.fan_out.plan(topic, entries, self.view(), now_ms=self.parts.clock.wall_ms())
             self.parts.store.commit_fan_out(batch.change)
             self._unrecorded = batch.change.records
@@ -339,21 +369,7 @@ class FeedsEngine:
 
     def recount_lookups(self) -> None:
         """Counts what left by look-up just before the process ended without counting it. At the start."""
-        reader = self.parts.own_journal
-        after = max(-1, reader.end(DELIVERIES) - RECOUNT_RECORDS)
-        records = [
-            storage.DeliveryRecord.FromString(entry.payload)
-            for entry in reader.read(DELIVERIES, after, RECOUNT_RECORDS)
-        ]
-        left = [
-            OutboxItem(
-                share_id=one.share_id, transport=one.transport, recipient_id=one.recipient_id,
-                program=one.program, issuer_id=one.issuer_id, evaluation_id="", stream_id="",
-                stream_seq=0, jti=one.jti, set_bytes=b"",
-            )
-            for one in records
-            if one.event == storage.DELIVERY_EVENT_SENT and one.transport == TRANSPORT_LOOKUP
-        ]  # fmt: skip
+        left = last_looked_up(self.parts.own_journal)
         if left:
             self.parts.store.note_sent(left)
 

@@ -61,7 +61,7 @@ def _policy_follower(
     """Feeds start without a policy too: what was shared under an earlier one is delivered."""
 
     def take(policy: PolicySnapshot, table: ReleaseTable) -> None:
-        engine.table = table
+        engine.table = parts.consents.use(table)
 
     def on_change(following: Following) -> None:
         engine.metrics.policy_version.set(following.policy_version)
@@ -165,12 +165,16 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
     tasks = ThreadTasks(on_failure)
     port = server.port
     try:
+        # What lapsed while nobody looked is withdrawn before anybody can ask.
+        parts.consents.on_change = engine.revoke_lapsed
+        parts.consents.step()
         server.call(http.start(), STEP_TIMEOUT_S)
         _await_first_view(engine, stop)
         policy.step()
         engine.recount_lookups()
         tasks.start("feeds-fan-out", engine.fan_out)
         tasks.start("feeds-policy", policy.follow)
+        tasks.start("feeds-consents", parts.consents.follow)
         house = chores(engine, authenticator.refresh)
         tasks.start("feeds-ledger", partial(parts.ledger.run, metrics))
         tasks.start("feeds-housekeeping", partial(keep_house, house, metrics.faults.inc))

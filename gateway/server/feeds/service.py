@@ -59,7 +59,7 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
     async def _found(self, recipient_id: str, request: v1.LookupRequest) -> Found:
         # What had been paid when it was asked is fanned out before anything is said about it.
         caught_up = await self._engine.caught_up(CATCH_UP_MAX_MS / 1000)
-        now_ms = self._engine.parts.clock.wall_ms()
+        now_ms, chosen = self._engine.parts.clock.wall_ms(), self._engine.revocations
         found = find(
             self._engine.parts.lookup_reader,
             recipient_id,
@@ -72,7 +72,7 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
         if found.items:
             await self._engine.record_lookup(found.items)
         # From here to the answer there is no await: what is checked is what leaves.
-        if found.items and not self._engine.may_leave(found.items):
+        if found.items and not self._engine.may_leave(found.items, chosen):
             return Found(v1.MATCH_RESULT_NOT_MATCHED)
         return found
 

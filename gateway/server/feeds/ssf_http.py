@@ -126,28 +126,31 @@ class SsfApp:
             return _fault(429, "too_many_polls", "poll a stream once at a time")
         self._waiting[stream_id] = self._waiting.get(stream_id, 0) + 1
         try:
-            reply = await self._reply(request, event, return_immediately)
+            reply, chosen = await self._reply(request, event, return_immediately)
         finally:
             self._waiting[stream_id] -= 1
-        return await self._write(request, reply)
+        return await self._write(request, reply, chosen)
 
-    async def _reply(self, request: web.Request, event: Polled, return_immediately: bool) -> Reply:
-        """The SETs to send now, waiting for some where that is asked for."""
+    async def _reply(
+        self, request: web.Request, event: Polled, return_immediately: bool
+    ) -> tuple[Reply, int]:
+        """The SETs to send now, waiting for some where that is asked for, and when they were chosen."""
         deadline = asyncio.get_running_loop().time() + self._long_poll_s
         only_answers = event.max_events == 0
         while True:
             # Before looking: what comes between the look and the wait must not be slept over.
             wake = self._engine.wake_of(event.stream_id)
+            chosen = self._engine.revocations
             if not self._engine.parts.switches.fresh():
                 # Answers are taken; nothing may leave.
                 reply, event = await self._step(_without_events(event)), _again(event)
             else:
                 reply, event = await self._step(event), _again(event)
             if reply.items or return_immediately or only_answers or self._engine.closing:
-                return reply
+                return reply, chosen
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0 or request.transport is None or request.transport.is_closing():
-                return reply
+                return reply, chosen
             try:
                 await asyncio.wait_for(wake.wait(), min(left, RECHECK_S))
             except TimeoutError:
@@ -157,20 +160,20 @@ class SsfApp:
         async with self._steps.setdefault(event.stream_id, asyncio.Lock()):
             return await self._engine.poll(event)
 
-    async def _write(self, request: web.Request, reply: Reply) -> web.StreamResponse:
+    async def _write(self, request: web.Request, reply: Reply, chosen: int) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": _JSON, "Cache-Control": "no-store"})
         await response.prepare(request)
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError
-        if reply.items and not self._engine.may_leave(reply.items):
+        if reply.items and not self._engine.may_leave(reply.items, chosen):
             await response.write_eof(b'{"sets":{},"moreAvailable":true}')
             return response
         body = _body(reply)
         with self._engine.in_flight.holding(transport, reply.items):
             for start in range(0, len(body), WRITE_CHUNK_BYTES):
                 # From here to the write there is no await: what is checked is what leaves.
-                if reply.items and not self._engine.may_leave(reply.items):
+                if reply.items and not self._engine.may_leave(reply.items, chosen):
                     raise ConnectionResetError
                 await response.write(body[start : start + WRITE_CHUNK_BYTES])
             await response.write_eof()

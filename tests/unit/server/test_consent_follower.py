@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from gateway.backends.embedded.consents import ConsentStoreUnavailable, SqliteConsents
-from gateway.programs.consents import Party, Said, Setting
+from gateway.programs.consents import Party, Said, Setting, lapsed
 from gateway.programs.documents import load_policy
 from gateway.programs.model import Tier
 from gateway.programs.switches import LEASE_MS
 from gateway.programs.table import compile_table
+from gateway.records.reasons import Reason
 from gateway.runtime.clock import SimClock
 from gateway.server import consent_follower
 from gateway.server.consent_follower import ConsentFollower
@@ -85,10 +86,64 @@ def test_every_entry_of_a_table_asks_the_rows_that_the_follower_changes(
     assert all(one.platforms is table.platforms for one in enrolled)
 
 
+def test_an_epoch_is_told_only_when_what_it_changes_is_carried_out(
+    store: SqliteConsents, clock: SimClock
+) -> None:
+    seen: list[int] = []
+    follower = ConsentFollower(store, clock)
+
+    def failing() -> None:
+        seen.append(follower.epoch())
+        if len(seen) == 2:
+            raise ConsentStoreUnavailable("the disk is full")
+
+    follower.on_change = failing
+    follower.step()
+    store.put([setting("m-1", Tier.NONE)], actor="a", reason="r")
+    with pytest.raises(ConsentStoreUnavailable):
+        follower.step()
+    assert follower.epoch() == 0
+    follower.step()
+    assert (follower.epoch(), seen) == (1, [0, 0, 0])
+
+
+ROWS = {
+    "wide": (int(Tier.ENHANCED), 0, 9, "wide/1"),
+    "narrow": (int(Tier.BASIC), 0, 9, "narrow/1"),
+    "none": (int(Tier.NONE), 0, 9, "none/1"),
+    "out": (int(Tier.OPTED_OUT), 0, 9, "out/1"),
+}
+
+
+@pytest.mark.parametrize(
+    ("merchant", "platform", "consent_id", "reason"),
+    [
+        ("", "", "x", None),
+        ("wide", "", "wide/1", None),
+        ("wide", "", "wide/0", None),
+        ("narrow", "", "narrow/1", None),
+        ("narrow", "", "narrow/0", Reason.MERCHANT_CONSENT_MISSING),
+        ("none", "", "none/1", Reason.MERCHANT_CONSENT_MISSING),
+        ("out", "wide", "out/1", Reason.MERCHANT_OPTED_OUT),
+        ("wide", "none", "wide/1", Reason.MERCHANT_CONSENT_MISSING),
+        ("", "out", "wide/1", Reason.MERCHANT_OPTED_OUT),
+        ("wide", "narrow", "wide/1", Reason.MERCHANT_CONSENT_MISSING),
+        ("narrow", "wide", "narrow/1", None),
+    ],
+)
+def test_what_was_shared_under_a_consent_leaves_while_the_stricter_word_still_covers_it(
+    merchant: str, platform: str, consent_id: str, reason: Reason | None
+) -> None:
+    found = lapsed(ROWS, ROWS, merchant_id=merchant, platform_id=platform, consent_id=consent_id)
+    assert found is reason
+
+
 def test_a_registry_that_does_not_answer_is_not_relied_on_longer_than_a_lease(
     store: SqliteConsents, clock: SimClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     follower = ConsentFollower(store, clock)
+    assert not follower.fresh(), "before the first look nothing is known"
+    follower.step()
     clock.advance_ms(LEASE_MS - 1)
     assert follower.fresh()
 
