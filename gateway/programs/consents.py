@@ -114,8 +114,8 @@ def lapsed(
 ) -> Reason | None:
     """Why what was shared under a consent may not leave any more; None where it may.
 
-    Under another consent than the one that covered it, only the widest tier surely covers it too. Where nothing
-    is known of either party it leaves as it was decided.
+    Under another consent than the one that covered it, only the widest tier surely covers it too. Where
+    nothing is known of either party it leaves as it was decided.
     """
     merchant, platform = merchants.get(merchant_id), platforms.get(platform_id)
     known = [row for row in (merchant, platform) if row is not None]

@@ -7,7 +7,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -18,98 +18,23 @@ from joserfc import jws
 from joserfc.jwk import KeySet
 
 from gateway.backends.embedded.delivery import shares_already_left
-from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import SqlitePolicyStore
-from gateway.backends.embedded.wake import WakeSender
 from gateway.programs import switches
 from gateway.records import journal
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1 import feed_pb2 as v1
-from issuernetwork.v1 import feed_pb2_grpc
+from tests.kit.feeds_process import DEADLINE_S, Feeds, until
 from tests.kit.installation import Installation
 from tests.kit.operators import register, token_of
-from tests.unit.feeds.records import LOOKUP, SSF, decision, evaluation, references
+from tests.unit.feeds.records import LOOKUP, SSF, references
 
 BANK = "northgate-bank"
 SHARED, WAITING, KILLED, CRASHED = "bank-shared", "bank-waiting", "bank-killed", "bank-crashed"
 ACKING, ASKED, SLOW, COUNTED = "bank-acking", "bank-asked", "bank-slow", "bank-counted"
 """A recipient, and so a stream, for each test: they share one process."""
-
-DEADLINE_S = 20.0
-
-
-class Feeds:
-    """A running `ein feeds` with a gateway journal that the test writes."""
-
-    def __init__(self, installation: Installation) -> None:
-        self.installation = installation
-        self.state = installation.state
-        self._wake = WakeSender(self.state.run, "gateway")
-        self._gateway = FileJournalWriter(
-            RealDisk(),
-            SystemClock(),
-            self.state.gateway_journal,
-            journal.GATEWAY_TOPICS,
-            wake=self._wake,
-        )
-        self._next = 0
-
-    def pay(self, count: int, recipient_id: str, *, sealed: bytes = b"e30.a.b.c.d") -> list[int]:
-        """Payments shared by stream and look-up; their numbers."""
-        numbers = list(range(self._next, self._next + count))
-        self._next += count
-        records = [
-            evaluation(
-                number,
-                decision(f"share-{number}", recipient_id=recipient_id, sealed=sealed),
-                issuer_id=recipient_id,
-            )
-            for number in numbers
-        ]
-        self._gateway.append(journal.EVALUATIONS, [record.SerializeToString() for record in records])
-        return numbers
-
-    def poll(self, recipient_id: str, *, token: str = "", **members: object) -> dict[str, Any]:
-        base = self.installation.supervisor.addresses("feeds")["http"]
-        request = urllib.request.Request(
-            f"{base}/ssf/streams/stream-{recipient_id}/poll",
-            data=json.dumps({"returnImmediately": True, **members}).encode(),
-            headers={"Authorization": f"Bearer {self.installation.tokens[token or recipient_id]}"},
-        )
-        with urllib.request.urlopen(request, timeout=40) as reply:
-            found: dict[str, Any] = json.loads(reply.read())
-        return found
-
-    def deliveries(self, recipient_id: str) -> list[storage.DeliveryRecord]:
-        records = [storage.DeliveryRecord.FromString(raw) for raw in self.records(journal.DELIVERIES)]
-        return [record for record in records if record.recipient_id == recipient_id]
-
-    def get(self, path: str) -> Any:
-        base = self.installation.supervisor.addresses("feeds")["http"]
-        with urllib.request.urlopen(f"{base}{path}", timeout=10) as reply:
-            return json.loads(reply.read())
-
-    def call(self, method: str, request: Any, principal: str) -> Any:
-        address = self.installation.address("feeds", "grpc")
-        with grpc.insecure_channel(address) as channel:
-            stub = feed_pb2_grpc.FeedServiceStub(channel)  # type: ignore[no-untyped-call]
-            return getattr(stub, method)(request, metadata=self.installation.metadata(principal), timeout=20)
-
-    def records(self, topic: str) -> list[bytes]:
-        reader = FileJournalReader(RealDisk(), str(self.state.feeds_journal))
-        found: list[bytes] = []
-        after = journal.FIRST
-        while batch := reader.read(topic, after, 1000):
-            found += [entry.payload for entry in batch]
-            after = batch[-1].position
-        return found
-
-    def close(self) -> None:
-        self._gateway.close()
-        self._wake.close()
 
 
 @pytest.fixture(scope="module")
@@ -123,16 +48,6 @@ def feeds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feeds]:
         running = Feeds(installation)
         yield running
         running.close()
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    """The first true result; fails after the deadline."""
-    deadline_s = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline_s:
-        if result := condition():
-            return result
-        time.sleep(0.02)
-    raise AssertionError("it did not come true in time")
 
 
 def _claims(feeds: Feeds, token: str) -> dict[str, Any]:

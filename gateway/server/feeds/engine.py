@@ -122,7 +122,7 @@ class FeedsEngine:
     def revoke_lapsed(self) -> None:
         """Withdraws what is queued under consents that lapsed; when it returns, nothing of it leaves.
 
-        Called from the thread that follows the registry, after the rows have changed. Raises where it could not.
+        Called from the thread that follows the registry, after the rows have changed. Raises where it fails.
         """
         # What fan-out planned by the rows of before is in the store from here on.
         with self._planning:
