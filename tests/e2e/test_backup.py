@@ -1,4 +1,4 @@
-"""The drill: a backup under load, everything gone, a restore elsewhere, and what may not be lost or doubled."""
+"""The drill: a backup under load, everything gone, a restore elsewhere; nothing is lost or doubled."""
 
 import json
 import subprocess

@@ -16,7 +16,9 @@ STAGING_NAME: Final = "backup"
 """Below run/, on the file system of the state directory, so that files can be linked."""
 
 _OWN_TOPS: Final = (
-    NEVER | {part.path.partition("/")[0] for part in PARTS} | {"identities.lock", "operators.lock"}
+    NEVER
+    | {part.path.partition("/")[0] for part in PARTS}
+    | {"identities.lock", "operators.lock", "restored.json"}
 )
 
 

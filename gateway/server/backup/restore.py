@@ -1,6 +1,7 @@
 """Back from an archive into an empty state directory: all of it or nothing."""
 
 import errno
+import json
 import shutil
 import socket
 from contextlib import closing, suppress
@@ -66,6 +67,8 @@ def restore_state(settings: Settings, archive: Path, disk: Disk, *, now_ms: int)
         except GatewayError as cause:
             raise RestoreRefused(f"the archive is not consistent: {cause.public}") from cause
         first_free_seq = skip_places(staged, reading.manifest, now_ms=now_ms)
+        note = {"restored_at_ms": now_ms, "began_at_ms": reading.manifest.began_at_ms}
+        disk.replace(str(staged.restored), json.dumps(note).encode())
         _put_in_place(staged.root, state.root, moved)
     except OSError as fault:
         _undo(state.root, moved, made=made)

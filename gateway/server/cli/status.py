@@ -15,6 +15,7 @@ from gateway.runtime.clock import MS, SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.policy_follower import read_board
+from gateway.server.retention import retention_figures
 from gateway.server.settings import load_settings
 from gateway.server.state import StateDir
 from gateway.server.supervisor import PROCESSES
@@ -71,6 +72,7 @@ def collect_status(state: StateDir) -> dict[str, Any]:
             ]
         finally:
             store.close()
+    status["retention"] = retention_figures(state, disk)
     return status
 
 
