@@ -67,5 +67,5 @@ def back_up(state: StateDir, target: Path, disk: Disk, *, now_ms: int, with_pass
     return BackedUp(
         manifest,
         PASSPHRASE_NAME in manifest.files,
-        tuple(name for name in unknown if not name.startswith("policy.sqlite3-")),
+        tuple(name for name in unknown if not name.endswith(("-wal", "-shm"))),
     )

@@ -48,6 +48,9 @@ class Part:
 # offset is never ahead of the journal that it reads, a delivery never without its evaluation, and a kill
 # given while the copy is made is in it.
 PARTS: Final = (
+    # The heads first: the ledger hands over the one that they lack, and takes more than it knows for forgery.
+    Part("ledger/heads.jsonl", Kind.FILE),
+    Part("ledger/ledger.sqlite3", Kind.DATABASE),
     Part("gateway/velocity.snapshot", Kind.FILE),
     Part("measure/measure.sqlite3", Kind.LAKE),
     Part("feeds/feeds.sqlite3", Kind.DATABASE),
@@ -56,6 +59,7 @@ PARTS: Final = (
     Part("keys", Kind.KEYS),
     Part("identities.json", Kind.FILE),
     Part("operators.json", Kind.FILE),
+    Part("consents.sqlite3", Kind.DATABASE),
     Part("policy.sqlite3", Kind.DATABASE),
 )
 
@@ -65,7 +69,8 @@ NEVER: Final = frozenset(("run", "leases", "logs"))
 """Of this machine's processes as they run; what follows them starts anew."""
 
 _KEPT: Final = (
-    re.compile(r"(policy|feeds/feeds|measure/measure)\.sqlite3"),
+    re.compile(r"(policy|consents|feeds/feeds|ledger/ledger|measure/measure)\.sqlite3"),
+    re.compile(r"ledger/heads\.jsonl"),
     re.compile(r"(identities|operators)\.json"),
     re.compile(r"gateway/velocity\.snapshot"),
     re.compile(r"(gateway|feeds)/journal/[a-z]+(\.[0-9]{1,7})?/(commit|[0-9]{20}\.journal)"),

@@ -70,7 +70,9 @@ def restore_command(file: Path, config_path: Path, as_json: bool) -> None:
         return
     click.echo(f"{settings.state.root}: {len(manifest.files):,} files as of {_time(manifest.began_at_ms)}")
     click.echo(f"streams go on at stream_seq {restored.first_free_seq}")
-    click.echo("done since then and to be done again: kills, pauses, tokens and operators taken back, policy")
+    click.echo(
+        "done since then and to be done again: kills, pauses, whatever was taken back (consents, tokens, operators), policy"
+    )
 
 
 def _time(at_ms: int) -> str:
