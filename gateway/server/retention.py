@@ -8,11 +8,13 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypedDict
 
 from gateway.backends.embedded.journal import KEEP_MS
 from gateway.backends.embedded.journal_folder import JournalFolder
+from gateway.backends.embedded.journal_format import SEGMENT_HEADER_BYTES
 from gateway.feeds.delivery import KEEP_SEALED_MS
 from gateway.records.errors import GatewayError
 from gateway.records.journal import FEEDS_TOPICS, GATEWAY_TOPICS
@@ -20,7 +22,9 @@ from gateway.runtime.clock import Clock
 from gateway.runtime.disk import Disk
 from gateway.server.state import StateDir
 
-KEEP_ROWS_MS: Final = 400 * 24 * 3_600_000
+DAY_MS: Final = 24 * 3_600_000
+
+KEEP_ROWS_MS: Final = 400 * DAY_MS
 """Rows to match by, ids of reports, and measurement rows are kept 400 days (docs: retention)."""
 
 GATEWAY_JOURNAL, FEEDS_JOURNAL, TOKENS, ROWS, LAKE = (
@@ -75,6 +79,19 @@ def noted(state: StateDir, job: str, clock: Clock, work: Callable[[], int]) -> C
     return run
 
 
+def figures_text(one: Figures) -> str:
+    """One kind as a line for people."""
+    oldest = "nothing kept" if one["oldest_at_ms"] is None else f"oldest {_time(one['oldest_at_ms'])}"
+    run = "no run yet"
+    if one["last_run_at_ms"] is not None:
+        run = f"last run {_time(one['last_run_at_ms'])} removed {one['last_removed']}"
+    return f"{one['keep_ms'] // DAY_MS} days, {oldest}, {one['bytes']:,} bytes, {run}"
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds")
+
+
 def retention_figures(state: StateDir, disk: Disk) -> dict[str, Figures]:
     """The figures of every kind, read beside the running processes without any lock."""
     found: dict[str, Figures] = {}
@@ -117,10 +134,11 @@ def _note_of(state: StateDir, job: str) -> Path:
 
 
 def _oldest_segment(folder: JournalFolder) -> int | None:
-    """When the oldest segment was opened: nothing in it is older."""
+    """When the oldest segment was opened: nothing in it is older. None where no record is kept."""
     with suppress(OSError, GatewayError):
         bases = folder.bases()
-        return folder.header(bases[0]).opened_at_ms if bases else None
+        if len(bases) > 1 or (bases and folder.disk.size(folder.segment(bases[0])) > SEGMENT_HEADER_BYTES):
+            return folder.header(bases[0]).opened_at_ms
     return None
 
 

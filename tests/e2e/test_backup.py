@@ -330,6 +330,12 @@ def test_no_place_of_a_stream_is_given_again_for_another_share(drill: Drill) -> 
     )
 
 
+def test_the_ledger_is_whole_and_goes_on(drill: Drill) -> None:
+    until(lambda: drill.settings.state.ledger_heads.exists(), "a head")
+    done = ein("audit", "verify", "--config", str(drill.settings.source), "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_account_of_what_is_left_adds_up(drill: Drill, tmp_path: Path) -> None:
     recorded = drill.evaluations()
     state = drill.settings.state

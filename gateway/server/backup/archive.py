@@ -119,7 +119,7 @@ def open_archive(source: Path) -> Iterator["Reading"]:
             gzip.GzipFile(fileobj=raw, mode="rb") as packed,
             tarfile.open(fileobj=packed, mode="r|") as tar,
         ):
-            yield Reading(tar)
+            yield Reading(tar, packed)
     except FileNotFoundError:
         raise RestoreRefused(f"{source}: no such file") from None
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError):
@@ -129,8 +129,9 @@ def open_archive(source: Path) -> Iterator["Reading"]:
 class Reading:
     """An archive open for reading. `manifest` is checked before any file is read."""
 
-    def __init__(self, tar: tarfile.TarFile) -> None:
+    def __init__(self, tar: tarfile.TarFile, packed: gzip.GzipFile) -> None:
         self._tar = tar
+        self._packed = packed
         self.manifest = self._read_manifest()
 
     def extract(self, root: Path) -> None:
@@ -143,6 +144,9 @@ class Reading:
             self._extract(member, root)
         if missing:
             raise RestoreRefused(f"the archive lacks {len(missing)} files of its manifest; take another one")
+        # To its end, where its own check sum is: bits may also have turned where no file is.
+        if len(self._packed.read(tarfile.RECORDSIZE + 1)) > tarfile.RECORDSIZE:
+            raise RestoreRefused("the archive goes on behind its last file; take another one")
         for folder in [root, *(path for path in root.rglob("*") if path.is_dir())]:
             sync_dir(folder)
 

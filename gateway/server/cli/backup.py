@@ -71,7 +71,7 @@ def restore_command(file: Path, config_path: Path, as_json: bool) -> None:
     click.echo(f"{settings.state.root}: {len(manifest.files):,} files as of {_time(manifest.began_at_ms)}")
     click.echo(f"streams go on at stream_seq {restored.first_free_seq}")
     click.echo(
-        "done since then and to be done again: kills, pauses, whatever was taken back (consents, tokens, operators), policy"
+        "gone, to be done again before the start: what was killed, paused or taken back since, and policy"
     )
 
 

@@ -14,11 +14,10 @@ from pydantic import BaseModel
 
 from enrichment import formats
 from gateway.feeds.delivery import Reply
+from gateway.feeds.records import EXPIRED_REASON, REFUSED_REASON, RESTORED_REASON
 from gateway.programs import plan_warnings, schema
 from gateway.programs.model import State
 from gateway.programs.transitions import TRANSITIONS
-from gateway.feeds.records import EXPIRED_REASON, REFUSED_REASON, RESTORED_REASON
-from gateway.programs import schema
 from gateway.records.reasons import PUBLIC, Reason
 from gateway.runtime.clock import SimClock
 from gateway.runtime.entropy import SystemEntropy

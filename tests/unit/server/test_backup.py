@@ -283,12 +283,25 @@ def cut(raw: bytes) -> bytes:
     return raw[: len(raw) * 3 // 4]
 
 
-def flip(raw: bytes) -> bytes:
-    middle = len(raw) // 2
-    return raw[:middle] + bytes([raw[middle] ^ 0x10]) + raw[middle + 1 :]
+def turn_a_bit_of_a_record(raw: bytes) -> bytes:
+    return gzip.compress(gzip.decompress(raw).replace(SECRET, SECRET[:-1] + b"0", 1))
 
 
-@pytest.mark.parametrize("damage", [cut, flip, lambda raw: b"", lambda raw: b"no archive" * 100])
+def turn_a_bit_of_the_check_sum(raw: bytes) -> bytes:
+    return raw[:-8] + bytes([raw[-8] ^ 1]) + raw[-7:]
+
+
+def add_behind(raw: bytes) -> bytes:
+    return raw + gzip.compress(bytes(100_000))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut, turn_a_bit_of_a_record, turn_a_bit_of_the_check_sum, add_behind,
+        lambda raw: b"", lambda raw: b"no archive" * 100,
+    ],
+)  # fmt: skip
 def test_a_damaged_archive_is_refused_and_nothing_is_left(
     installed: Installation, tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:

@@ -68,6 +68,7 @@ def test_what_is_kept_is_told_with_its_age_and_size(tmp_path: Path) -> None:
     assert journal["bytes"] > 1000
     assert before_ms <= (journal["oldest_at_ms"] or 0) <= (journal["last_run_at_ms"] or 0)
     assert journal["last_removed"] == 0
+    assert figures["outcomes"]["oldest_at_ms"] is None, "a segment without a record"
     assert figures["labels"]["last_run_at_ms"] is None, "another process's job"
     (state.lake / "shares-0000000001.parquet").write_bytes(b"rows")
     manifest = Manifest(state.measure_db, create=True)
@@ -90,6 +91,6 @@ def test_status_prints_the_figures_as_text_and_as_json(tmp_path: Path) -> None:
     load_settings(config).state.make()
     text = CliRunner().invoke(status_command, ["--config", str(config)]).output
     assert "retention\n" in text
-    assert "  signed_tokens    {'keep_ms': 691200000" in text
+    assert "  signed_tokens    8 days, nothing kept, 0 bytes, no run yet" in text
     machine = json.loads(CliRunner().invoke(status_command, ["--config", str(config), "--json"]).output)
     assert machine["retention"]["measurement"]["keep_ms"] == RETENTION_MS
