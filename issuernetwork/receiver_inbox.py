@@ -123,13 +123,27 @@ class Inbox:
             if not self._held:
                 return None
             self._next_seq = min(self._held)
-        while (item := self._held.get(self._next_seq)) is not None:
+        while (item := self._held.get(self._next_seq)) is not None or self._skip_void():
+            if item is None:
+                continue
             if not self.known(item):
                 return item
             # It came by another way before: its number is filled without handing it out again.
             self._pass(item)
             self._duplicate(item)
         return None
+
+    def _skip_void(self) -> bool:
+        """Goes on to the next item held, where the transmitter says that the numbers before it are empty."""
+        turn = self._next_seq
+        assert turn is not None
+        for seq, item in self._held.items():
+            first = item.void_from_seq if isinstance(item, Withdrawn) else None
+            if first is not None and first <= turn < seq:
+                # What came before the restore and lies in between is handed out too.
+                self._next_seq = min(held for held in self._held if held > turn)
+                return True
+        return False
 
     def handled(self, item: Share | Withdrawn) -> None:
         """The handler returned: `item` may be acknowledged and is never handed out again."""

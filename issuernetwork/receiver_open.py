@@ -64,6 +64,8 @@ class Withdrawn:
     issued_at_ms: int
     received_at_ms: int
     reason: str
+    void_from_seq: int | None = None
+    """Where the places from here to `stream_seq` stay empty: the network was restored from a backup."""
 
 
 def wall_ms() -> int:
@@ -168,6 +170,7 @@ class Receiver:
             issued_at_ms=_count(claims, "iat") * 1000,
             received_at_ms=self._now_ms(),
             reason=_text(event, "reason"),
+            void_from_seq=_void_from_seq(event),
         )
 
     def _share(self, claims: dict[str, Any], event: dict[str, Any], share_id: str) -> Share:
@@ -228,3 +231,12 @@ def _stream_seq(event: Mapping[str, Any]) -> int | None:
     if seq < 1:
         raise RefusedToken("claims")
     return seq
+
+
+def _void_from_seq(event: Mapping[str, Any]) -> int | None:
+    if "void_from_seq" not in event:
+        return None
+    first, last = _count(event, "void_from_seq"), _count(event, "stream_seq")
+    if not 1 <= first <= last:
+        raise RefusedToken("claims")
+    return first

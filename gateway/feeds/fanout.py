@@ -15,7 +15,7 @@ from gateway.feeds.ports import (
     ShareRow,
     Switches,
 )
-from gateway.feeds.records import SignerOf, delivery_record, stream_of, withdrawn_item
+from gateway.feeds.records import SignerOf, delivery_record, stream_of, void_item, withdrawn_item
 from gateway.outcomes.matching import EvaluationRow, match_keys
 from gateway.records.journal import EVALUATIONS, LABELS, Entry
 from gateway.records.reasons import Reason
@@ -47,6 +47,7 @@ class _Draft:
     items: list[OutboxItem] = field(default_factory=list)
     records: list[bytes] = field(default_factory=list)
     next_seqs: dict[str, int] = field(default_factory=dict)
+    voids: dict[str, int] = field(default_factory=dict)
 
 
 class FanOut:
@@ -162,6 +163,7 @@ class FanOut:
             # Decided while the consent stood, and taken back before it came here.
             reason = self._lapsed(row.merchant_id, row.platform_id, decision.consent_id)
         if on_stream:
+            self._skip_void(draft, item, now_ms=now_ms)
             self._enqueue(draft, item, reason, now_ms=now_ms)
         if looked_up:
             # The same bytes: a recipient that gets both by stream and by look-up sees one token.
@@ -179,9 +181,28 @@ class FanOut:
 
     def _take_place(self, draft: _Draft, recipient_id: str) -> int:
         stream_id = stream_of(recipient_id)
-        seq = draft.next_seqs.get(stream_id) or self._store.next_seq(stream_id)
+        seq = draft.next_seqs.get(stream_id)
+        if seq is None:
+            seq = self._store.next_seq(stream_id)
+            first_free = self._store.first_free_seq()
+            if seq < first_free:
+                draft.voids[stream_id] = seq
+                seq = first_free
         draft.next_seqs[stream_id] = seq + 1
         return seq
+
+    def _skip_void(self, draft: _Draft, item: OutboxItem, *, now_ms: int) -> None:
+        """The first item of a stream behind a restore brings one tombstone of the places that it skips."""
+        first_seq = draft.voids.pop(item.stream_id, None)
+        if first_seq is None:
+            return
+        void = void_item(
+            item, first_seq, item.stream_seq - 1, signer_of=self._signer_of, iss=self._iss, now_ms=now_ms
+        )
+        draft.records.append(
+            delivery_record(void, storage.DELIVERY_EVENT_WITHDRAWN, at_ms=now_ms, void_from_seq=first_seq)
+        )
+        draft.items.append(void)
 
 
 def _is_new(decision: storage.Decision, known: set[str]) -> bool:

@@ -146,6 +146,10 @@ class DeliveryStore(Protocol):
         """From 1."""
         ...
 
+    def first_free_seq(self) -> int:
+        """Places below were given, or may have been before a restore. 1 where nothing was restored."""
+        ...
+
     def commit_fan_out(self, change: FanOutChange) -> None: ...
 
     def unconfirmed_records(self) -> list[bytes]:

@@ -18,6 +18,12 @@ REFUSED_REASON = "refused"
 EXPIRED_REASON = "expired"
 """Reason of a tombstone whose data nobody fetched for too long."""
 
+RESTORED_REASON = "restored"
+"""Reason of a tombstone of places that were skipped after a restore."""
+
+VOID_PREFIX = "void-"
+"""Of the share id of such a tombstone: there is no share."""
+
 SignerOf = Callable[[str], Signer]
 """Signer of a recipient's stream: the algorithm is the stream's."""
 
@@ -36,7 +42,12 @@ def share_of_jti(jti: str) -> str:
 
 
 def delivery_record(
-    item: OutboxItem, event: storage.DeliveryEvent, *, at_ms: int, error_code: str = ""
+    item: OutboxItem,
+    event: storage.DeliveryEvent,
+    *,
+    at_ms: int,
+    error_code: str = "",
+    void_from_seq: int = 0,
 ) -> bytes:
     """One step of one delivery, as the journal keeps it."""
     # Set one by one: the constructor's keywords take several times as long.
@@ -54,6 +65,7 @@ def delivery_record(
     if item.set_bytes:
         record.set_sha256 = sha256(item.set_bytes).digest()
     record.error_code = error_code
+    record.void_from_seq = void_from_seq
     return record.SerializeToString()
 
 
@@ -78,3 +90,34 @@ def withdrawn_item(
         reason=reason,
     )
     return replace(item, jti=jti, set_bytes=signed, withdrawn=True, state=QUEUED, sent_count=0, error_count=0)
+
+
+def void_item(
+    before: OutboxItem, first_seq: int, last_seq: int, *, signer_of: SignerOf, iss: str, now_ms: int
+) -> OutboxItem:
+    """One tombstone for all places that a restore skips on a stream: those before the item `before`."""
+    share_id = f"{VOID_PREFIX}{first_seq}-{last_seq}-{before.stream_id}"
+    jti = tombstone_jti(share_id)
+    signed = withdrawn_set(
+        signer_of(before.recipient_id),
+        iss=iss,
+        recipient_id=before.recipient_id,
+        issued_at_ms=now_ms,
+        jti=jti,
+        evaluation_id=before.evaluation_id,
+        share_id=share_id,
+        issuer_id=before.issuer_id,
+        program=before.program,
+        stream_seq=last_seq,
+        reason=RESTORED_REASON,
+        void_from_seq=first_seq,
+    )
+    return replace(
+        before,
+        share_id=share_id,
+        jti=jti,
+        set_bytes=signed,
+        stream_seq=last_seq,
+        withdrawn=True,
+        state=QUEUED,
+    )

@@ -5,7 +5,7 @@ under test. The unit of delivery is a share by one transport.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +62,7 @@ class Account:
     _withheld: Counter[str] = field(default_factory=Counter)
     _steps: dict[int, set[Delivery]] = field(default_factory=dict)
     _places: dict[str, dict[int, str]] = field(default_factory=dict)
+    _voids: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
     _verified: dict[Delivery, int] = field(default_factory=dict)
     _tombstones: set[str] = field(default_factory=set)
     _repeats: int = 0
@@ -110,6 +111,8 @@ class Account:
         """One step of a delivery, from the feeds' journal."""
         step = (record.share_id, TRANSPORTS.get(record.transport, "?"))
         self._steps.setdefault(record.event, set()).add(step)
+        if record.void_from_seq:
+            self._voids.setdefault(record.stream_id, set()).add((record.void_from_seq, record.stream_seq))
         if record.event == storage.DELIVERY_EVENT_ENQUEUED and record.stream_seq:
             places = self._places.setdefault(record.stream_id, {})
             if places.setdefault(record.stream_seq, record.share_id) != record.share_id:
@@ -208,8 +211,8 @@ class Account:
         self._require("in a message, never released", by_message - set(self._released))
         self._require("doubled in effect", {s for (s, _), count in self._verified.items() if count > 1})
         for stream_id, places in self._places.items():
-            missing = set(range(1, max(places) + 1)) - set(places)
-            self._require("gap in a stream", {f"{stream_id} at {place}" for place in missing})
+            gaps = _gaps(sorted(places), sorted(self._voids.get(stream_id, ())))
+            self._require("gap in a stream", {f"{stream_id} at {place}" for place in gaps})
         return lost
 
     def _by_transport(self) -> dict[str, dict[str, int]]:
@@ -233,6 +236,17 @@ _EVENTS = {
     "refused": storage.DELIVERY_EVENT_REFUSED,
     "withdrawn": storage.DELIVERY_EVENT_WITHDRAWN,
 }
+
+
+def _gaps(places: Sequence[int], voids: Sequence[tuple[int, int]]) -> list[int]:
+    """First numbers of the holes in 1, 2, 3 ... that neither places nor voids (first and last) fill."""
+    gaps: list[int] = []
+    turn = 1
+    for first, last in sorted([*((place, place) for place in places), *voids]):
+        if first > turn:
+            gaps.append(turn)
+        turn = max(turn, last + 1)
+    return gaps
 
 
 def _reason_name(number: int) -> str:

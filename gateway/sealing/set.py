@@ -76,8 +76,12 @@ def withdrawn_set(
     program: str,
     stream_seq: int,
     reason: str,
+    void_from_seq: int | None = None,
 ) -> bytes:
-    """The signed tombstone that takes the sequence number of a share withdrawn before it was delivered."""
+    """The signed tombstone that takes the sequence number of a share withdrawn before it was delivered.
+
+    With `void_from_seq` it takes all numbers from that one on, which no share has.
+    """
     event: dict[str, object] = {
         "stream_seq": stream_seq,
         "program": program,
@@ -85,6 +89,8 @@ def withdrawn_set(
         "issuer_id": issuer_id,
         "reason": reason,
     }
+    if void_from_seq is not None:
+        event["void_from_seq"] = void_from_seq
     claims = _claims(
         iss=iss, recipient_id=recipient_id, issued_at_ms=issued_at_ms, jti=jti,
         evaluation_id=evaluation_id, share_id=share_id, event_uri=WITHDRAWN_EVENT, event=event,

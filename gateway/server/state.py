@@ -39,6 +39,11 @@ class StateDir:
         return self.root / "operators.json"
 
     @property
+    def restored(self) -> Path:
+        """Only in what was put in place by a restore: which one it was."""
+        return self.root / "restored.json"
+
+    @property
     def leases(self) -> Path:
         return self.root / "leases"
 
@@ -85,6 +90,13 @@ class StateDir:
     @property
     def logs(self) -> Path:
         return self.root / "logs"
+
+    def restored_at_ms(self) -> int:
+        """When this directory was last restored from a backup; 0 where it never was."""
+        try:
+            return int(json.loads(self.restored.read_text())["restored_at_ms"])
+        except FileNotFoundError:
+            return 0
 
     def make(self) -> None:
         """Makes the folders, readable by their owner alone."""

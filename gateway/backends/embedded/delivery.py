@@ -138,6 +138,16 @@ class SqliteDeliveryStore:
         rows = self._connection.rows(sql.NEXT_SEQ, (stream_id,))
         return int(rows[0][0]) if rows else 1
 
+    def first_free_seq(self) -> int:
+        rows = self._connection.rows(sql.FIRST_FREE_SEQ)
+        return int(rows[0][0]) if rows else 1
+
+    def skip_places(self, count: int) -> int:
+        """Moves every stream `count` places behind the furthest one; the first place from now on."""
+        with self._connection.transaction() as raw:
+            raw.execute(sql.SKIP_PLACES, (count,))
+        return self.first_free_seq()
+
     def commit_fan_out(self, change: FanOutChange) -> None:
         with self._connection.transaction() as raw:
             raw.executemany(
@@ -302,7 +312,7 @@ def _item_values(item: OutboxItem, expiry: dict[str, int], at_ms: int) -> tuple[
         item.share_id, item.transport, item.recipient_id, item.program, item.issuer_id, item.evaluation_id,
         item.stream_id, item.stream_seq, item.jti, item.withdrawn, item.state,
         0 if item.withdrawn and item.transport == TRANSPORT_LOOKUP else 1,
-        expiry[item.share_id], at_ms,
+        expiry.get(item.share_id, 0), at_ms,
     )  # fmt: skip
 
 

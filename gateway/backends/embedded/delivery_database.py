@@ -17,6 +17,10 @@ WAL_RESTART_BYTES = 16 * 1024 * 1024
 """Beyond this the log starts again from its beginning: 1 s of 1,000 payments/s. It soon stops growing:
 what grows costs each sync a commit of the file system's journal as well."""
 
+RESTART_WAIT_MS = 20
+"""Commits wait as long for readers to end, which a look-up does in one; a backup reads for minutes: then the
+log grows meanwhile."""
+
 PAGE_BYTES = 1024
 """Keys are random: each row touches a page of its own, which goes to the log whole: small ones halve it."""
 
@@ -99,6 +103,7 @@ def checkpoint(path: Path, writer: Connection, database: int) -> None:
             other.rows("pragma wal_checkpoint(passive)")
             os.fdatasync(database)
             # Commits wait for this one, for our lock: SQLite's own wait looks again after 1 to 50 ms.
+            other.rows(f"pragma busy_timeout = {RESTART_WAIT_MS}")
             with writer.lock:
                 other.rows("pragma wal_checkpoint(restart)")
     finally:

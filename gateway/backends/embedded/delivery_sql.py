@@ -54,6 +54,9 @@ SCHEMA = (
         report_no integer primary key, kind text not null, reporter_id text not null,
         report_id text not null, recorded_at_ms integer not null,
         unique (kind, reporter_id, report_id)) strict""",
+    # After a restore: places below may have been given by what is gone.
+    """create table if not exists restored(
+        only_row integer primary key check (only_row = 1), first_free_seq integer not null) strict""",
     "create table if not exists unconfirmed(record_no integer primary key, record blob not null) strict",
 )
 
@@ -79,6 +82,12 @@ KNOWN_REPORTS = (
     "select report_id from report_ids where kind = ? and reporter_id = ? and report_id in ({marks})"
 )
 NEXT_SEQ = "select next_seq from streams where stream_id = ?"
+FIRST_FREE_SEQ = "select first_free_seq from restored"
+SKIP_PLACES = """insert into restored
+    select 1, ? + max(coalesce((select max(next_seq) from streams), 1),
+        coalesce((select first_free_seq from restored), 1))
+    where true
+    on conflict (only_row) do update set first_free_seq = excluded.first_free_seq"""
 UNCONFIRMED = "select record from unconfirmed order by record_no"
 
 INSERT_EVALUATION = "insert or ignore into evaluations values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"

@@ -15,6 +15,7 @@ from gateway.runtime.clock import MS, SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.policy_follower import read_board
+from gateway.server.retention import figures_text, retention_figures
 from gateway.server.settings import load_settings
 from gateway.server.state import StateDir
 from gateway.server.supervisor import PROCESSES
@@ -71,6 +72,7 @@ def collect_status(state: StateDir) -> dict[str, Any]:
             ]
         finally:
             store.close()
+    status["retention"] = retention_figures(state, disk)
     return status
 
 
@@ -90,7 +92,8 @@ def status_command(config_path: Path, as_json: bool) -> None:
             click.echo(section if isinstance(rows, dict) else f"{section}: {rows}")
             if isinstance(rows, dict):
                 for name, row in rows.items():
-                    click.echo(f"  {name:<16} {row}")
+                    said = figures_text(row) if section == "retention" else row
+                    click.echo(f"  {name:<16} {said}")
     ready = all(process["ready"] for process in status["processes"].values())
     followed = all("code" not in said for said in status["policy"].values())
     raise click.exceptions.Exit(0 if ready and followed else 1)

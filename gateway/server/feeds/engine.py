@@ -307,17 +307,22 @@ class FeedsEngine:
         """Withdraws all that is open in stopped scopes."""
         self._withdraw_all(lambda now_ms: self.parts.core.sweep(self.view(), now_ms))
 
-    def expire_sealed(self) -> None:
-        """Withdraws all that nobody fetched in time, between steps of delivery."""
-        self._delivery.submit(self._withdraw_all, self.parts.core.expire)
+    def expire_sealed(self, done: Callable[[int], None]) -> None:
+        """Withdraws all that nobody fetched in time, between steps of delivery; `done` hears how many."""
+        self._delivery.submit(lambda: self._withdraw_all(self.parts.core.expire, done))
 
-    def _withdraw_all(self, some: Callable[[int], list[Action]]) -> None:
+    def _withdraw_all(
+        self, some: Callable[[int], list[Action]], done: Callable[[int], None] = lambda count: None
+    ) -> None:
+        count = 0
         try:
             while not self.closing:
                 actions = some(self.parts.clock.wall_ms())
                 if not actions:
+                    done(count)
                     return
                 self._carry_out(actions)
+                count += sum(len(one.change.withdrawn) for one in actions if isinstance(one, Apply))
         except GatewayError as fault:
             # The next round of housekeeping tries again; a poll or a look-up looks for itself.
             self.metrics.faults.inc()

@@ -1,6 +1,7 @@
 """What the feeds do beside delivery: each chore by itself, so that one that fails holds up no other."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -8,6 +9,8 @@ import structlog
 from gateway.records.errors import GatewayError
 from gateway.runtime.tasks import Stop
 from gateway.server.feeds.engine import FeedsEngine
+from gateway.server.retention import FEEDS_JOURNAL, KEEP_ROWS_MS, ROWS, TOKENS, note_run, noted
+from gateway.server.state import StateDir
 
 INTERVAL_S = 0.5
 """Between two looks at identities, expiries and what a switch left to withdraw."""
@@ -20,9 +23,6 @@ RETENTION_INTERVAL_S = 60.0
 EXPIRE_MAX_ROWS = 5000
 """Rows of one round: some 20 ms of the store's time."""
 
-KEEP_ROWS_MS = 400 * 24 * 3_600_000
-"""Rows to match by, and ids of reports, are kept 400 days (docs: retention)."""
-
 _log = structlog.get_logger("feeds")
 
 
@@ -34,12 +34,20 @@ class Chore(NamedTuple):
     work: Callable[[], object]
 
 
-def chores(engine: FeedsEngine, refresh_identities: Callable[[], None]) -> list[Chore]:
+def chores(engine: FeedsEngine, state: StateDir, refresh_identities: Callable[[], None]) -> list[Chore]:
     """Everything that the feeds do beside delivery."""
     parts = engine.parts
+    note = partial(noted, state, clock=parts.clock)
 
     def keep_rows_from_ms() -> int:
         return parts.clock.wall_ms() - KEEP_ROWS_MS
+
+    def forget_rows() -> int:
+        rows = parts.store.forget(keep_rows_from_ms(), EXPIRE_MAX_ROWS)
+        return rows + parts.store.forget_reports(keep_rows_from_ms(), EXPIRE_MAX_ROWS)
+
+    def tokens(removed: int) -> None:
+        note_run(state, TOKENS, removed, at_ms=parts.clock.wall_ms())
 
     return [
         Chore("identities", INTERVAL_S, refresh_identities),
@@ -47,14 +55,9 @@ def chores(engine: FeedsEngine, refresh_identities: Callable[[], None]) -> list[
         Chore("sweep", INTERVAL_S, engine.withdraw_stopped),
         Chore("measure", INTERVAL_S, engine.measure_behind),
         Chore("checkpoint", CHECKPOINT_INTERVAL_S, parts.store.checkpoint),
-        Chore("sealed", RETENTION_INTERVAL_S, engine.expire_sealed),
-        Chore("journal", RETENTION_INTERVAL_S, parts.journal.retain),
-        Chore("rows", RETENTION_INTERVAL_S, lambda: parts.store.forget(keep_rows_from_ms(), EXPIRE_MAX_ROWS)),
-        Chore(
-            "reports",
-            RETENTION_INTERVAL_S,
-            lambda: parts.store.forget_reports(keep_rows_from_ms(), EXPIRE_MAX_ROWS),
-        ),
+        Chore("sealed", RETENTION_INTERVAL_S, lambda: engine.expire_sealed(tokens)),
+        Chore("journal", RETENTION_INTERVAL_S, note(FEEDS_JOURNAL, work=parts.journal.retain)),
+        Chore("rows", RETENTION_INTERVAL_S, note(ROWS, work=forget_rows)),
     ]
 
 

@@ -175,8 +175,8 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         tasks.start("feeds-fan-out", engine.fan_out)
         tasks.start("feeds-policy", policy.follow)
         tasks.start("feeds-consents", parts.consents.follow)
-        house = chores(engine, authenticator.refresh)
         tasks.start("feeds-ledger", partial(parts.ledger.run, metrics))
+        house = chores(engine, state, authenticator.refresh)
         tasks.start("feeds-housekeeping", partial(keep_house, house, metrics.faults.inc))
         if fallback:
             front = LookupFront(settings.feeds.listen_grpc, fallback_path=fallback)

@@ -25,6 +25,9 @@ PENDING_CALLS = 1_024
 POLL_S = 0.05
 """How long a missed wake-up delays a watcher."""
 
+CURSOR_CHARACTERS = 64
+"""Two positions and the time of a restore: three numbers of 64 bits with their letters."""
+
 WATCH_RECORDS = 256
 """Records read in one go for one watcher."""
 
@@ -57,11 +60,14 @@ class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):
         authenticator: Authenticator,
         make_reader: Callable[[], JournalReader],
         on_call: Callable[[str], None] = lambda method: None,
+        restored_at_ms: int = 0,
     ) -> None:
         self._recorder = recorder
         self._authenticator = authenticator
         self._make_reader = make_reader
         self._on_call = on_call
+        # Positions of before a restore say nothing of the journals after it.
+        self._mark = f".g{restored_at_ms}" if restored_at_ms else ""
         self._pending: list[_Pending] = []
         self._committer: asyncio.Task[None] | None = None
         self._bell = asyncio.Event()
@@ -120,7 +126,7 @@ class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):
         header = authorization_of(context)
         caller = authorized(self._authenticator, header, "caller")
         self._on_call("WatchOutcomes")
-        receipt, label = _cursor(request.after_cursor)
+        receipt, label = _cursor(request.after_cursor, self._mark)
         if self._watchers >= WATCHERS:
             raise Busy("too many streams: keep one a payment service")
         self._watchers += 1
@@ -132,7 +138,7 @@ class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):
                 caller = authorized(self._authenticator, header, "caller")
                 bell = self._bell
                 receipt, label, events = await loop.run_in_executor(
-                    self._watching, _look, reader, caller.principal_id, receipt, label
+                    self._watching, _look, reader, caller.principal_id, receipt, label, self._mark
                 )
                 for event in events:
                     yield event
@@ -143,14 +149,20 @@ class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):
             self._watchers -= 1
 
 
-def _cursor(text: str) -> tuple[int, int]:
-    """Positions of a cursor `r<receipt>.l<label>`; empty stands before the oldest."""
+def _cursor(text: str, mark: str) -> tuple[int, int]:
+    """Positions of a cursor `r<receipt>.l<label>` with the mark of the restore that it was given after.
+
+    Empty, or of before the last restore, it stands before the oldest: what comes again has its ids of before.
+    """
     if not text:
         return FIRST, FIRST
-    receipt, dot, label = text.partition(".")
-    if dot and receipt[:1] == "r" and label[:1] == "l" and len(text) <= 42:
+    receipt, dot, rest = text.partition(".")
+    label, given, number = rest.partition(".g")
+    if dot and receipt[:1] == "r" and label[:1] == "l" and len(text) <= CURSOR_CHARACTERS:
         with suppress(ValueError):
-            return int(receipt[1:]), int(label[1:])
+            positions = int(receipt[1:]), int(label[1:])
+            of_now = f"{given}{int(number)}" == mark if given else not mark
+            return positions if of_now else (FIRST, FIRST)
     raise InvalidArgument("after_cursor: hand back the cursor of an event, or leave it empty")
 
 
@@ -159,7 +171,7 @@ def _behind(reader: JournalReader, receipt: int, label: int) -> bool:
 
 
 def _look(
-    reader: JournalReader, sender_id: str, receipt: int, label: int
+    reader: JournalReader, sender_id: str, receipt: int, label: int, mark: str
 ) -> tuple[int, int, list[outcomes_pb2.WatchOutcomesResponse]]:
     """The next records of both topics: new positions, and the events that are the sender's."""
     events = []
@@ -169,7 +181,7 @@ def _look(
         if heard.sender_id == sender_id:
             events.append(
                 outcomes_pb2.WatchOutcomesResponse(
-                    cursor=f"r{receipt}.l{label}",
+                    cursor=f"r{receipt}.l{label}{mark}",
                     payment_intent_id=heard.payment_intent_id,
                     attempt_no=heard.attempt_no,
                     receipt=heard.receipt,
@@ -181,7 +193,7 @@ def _look(
         if told.sender_id == sender_id:
             events.append(
                 outcomes_pb2.WatchOutcomesResponse(
-                    cursor=f"r{receipt}.l{label}",
+                    cursor=f"r{receipt}.l{label}{mark}",
                     payment_intent_id=told.payment_intent_id,
                     attempt_no=told.attempt_no,
                     label=told.label,

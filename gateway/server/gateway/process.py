@@ -44,6 +44,7 @@ from gateway.server.policy_follower import (
     PolicyFollower,
 )
 from gateway.server.process import fallback_socket, host_of, serve_metrics, stop_on_signals
+from gateway.server.retention import GATEWAY_JOURNAL, noted
 from gateway.server.settings import Settings, SettingsInvalid
 from gateway.server.state import StateDir
 from gateway.sharing.loop import HotLoop
@@ -228,7 +229,7 @@ def _serve(
     beside.start("policy", _follow_policy(parts, state, metrics, host, closing))
     beside.start("identities", _follow_identities(parts))
     beside.start("snapshots", snapshots.run)
-    beside.start("retention", _retention(parts))
+    beside.start("retention", _retention(parts, state))
     hot.start("hot-loop", loop.run)
     bell = WakeListener(state.run, "feeds", "gateway")
     closing.callback(bell.close)
@@ -270,6 +271,7 @@ def _servicers(
         authenticator=parts.authenticator,
         make_reader=lambda: FileJournalReader(RealDisk(), state.feeds_journal),
         on_call=metrics.called,
+        restored_at_ms=state.restored_at_ms(),
     )
     return servicer, programs
 
@@ -320,11 +322,13 @@ def _listen(host: ServerThread, bell: WakeListener, servicer: OutcomeServicer) -
     host.loop.add_reader(bell.fileno(), rung)
 
 
-def _retention(parts: GatewayParts) -> Callable[[Stop], None]:
+def _retention(parts: GatewayParts, state: StateDir) -> Callable[[Stop], None]:
+    retain = noted(state, GATEWAY_JOURNAL, parts.clock, parts.journal.retain)
+
     def run(stop: Stop) -> None:
         while not stop.wait(RETENTION_INTERVAL_S):
             try:
-                parts.journal.retain()
+                retain()
             except GatewayError as fault:
                 _log.error("retention_failed", code=fault.code)
             with suppress(OSError):

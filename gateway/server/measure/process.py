@@ -23,7 +23,9 @@ from gateway.server.logs import configure_logs
 from gateway.server.measure.service import MeasurementServicer
 from gateway.server.operators import Operators
 from gateway.server.process import host_of, serve_metrics, stop_on_signals
+from gateway.server.retention import LAKE, noted
 from gateway.server.settings import Settings
+from gateway.server.state import StateDir
 from issuernetwork.v1 import measurement_pb2, measurement_pb2_grpc
 
 ROUND_INTERVAL_S = 0.5
@@ -61,9 +63,15 @@ class _Loop:
     """Rounds of tailing with housekeeping in between."""
 
     def __init__(
-        self, parts: MeasureParts, metrics: _Metrics, authenticator: Authenticator, stop: threading.Event
+        self,
+        parts: MeasureParts,
+        metrics: _Metrics,
+        authenticator: Authenticator,
+        state: StateDir,
+        stop: threading.Event,
     ) -> None:
         self._parts = parts
+        self._expire = noted(state, LAKE, SystemClock(), parts.writer.expire)
         self._authenticator = authenticator
         self._metrics = metrics
         self._stop = stop
@@ -104,7 +112,7 @@ class _Loop:
         self._housekeeping_due_s = now_s + HOUSEKEEPING_INTERVAL_S
         try:
             self._parts.writer.compact()
-            self._parts.writer.expire()
+            self._expire()
         except OSError as fault:
             _log.error("housekeeping_failed", fault=type(fault).__name__, errno=fault.errno)
         for source, count in self._parts.behind().items():
@@ -149,7 +157,7 @@ def _serve(settings: Settings, parts: MeasureParts, stop: threading.Event) -> in
         )
         closing.callback(server.close)
         metrics_address = serve_metrics(settings.measure.metrics, metrics.registry, closing)
-        loop = _Loop(parts, metrics, authenticator, stop)
+        loop = _Loop(parts, metrics, authenticator, state, stop)
         closing.callback(state.clear_ready, "measure")
         server.set_serving(True)
         grpc_address = f"{host_of(settings.measure.listen_grpc)}:{server.port}"

@@ -275,7 +275,7 @@ class LabelRecord(_message.Message):
     def __init__(self, reporter_id: _Optional[str] = ..., reporter_is_recipient: bool = ..., label: _Optional[_Union[_feed_pb2.LabelEvent, _Mapping]] = ..., matched: bool = ..., sender_id: _Optional[str] = ..., payment_intent_id: _Optional[str] = ..., attempt_no: _Optional[int] = ..., issuer_id: _Optional[str] = ..., evaluation_id: _Optional[str] = ..., unit_key: _Optional[bytes] = ..., decisions: _Optional[_Iterable[_Union[Decision, _Mapping]]] = ..., policy_version: _Optional[int] = ..., label_evaluation_id: _Optional[str] = ...) -> None: ...
 
 class DeliveryRecord(_message.Message):
-    __slots__ = ("share_id", "recipient_id", "program", "issuer_id", "transport", "event", "stream_id", "stream_seq", "jti", "at_ms", "set_sha256", "error_code")
+    __slots__ = ("share_id", "recipient_id", "program", "issuer_id", "transport", "event", "stream_id", "stream_seq", "jti", "at_ms", "set_sha256", "error_code", "void_from_seq")
     SHARE_ID_FIELD_NUMBER: _ClassVar[int]
     RECIPIENT_ID_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_FIELD_NUMBER: _ClassVar[int]
@@ -288,6 +288,7 @@ class DeliveryRecord(_message.Message):
     AT_MS_FIELD_NUMBER: _ClassVar[int]
     SET_SHA256_FIELD_NUMBER: _ClassVar[int]
     ERROR_CODE_FIELD_NUMBER: _ClassVar[int]
+    VOID_FROM_SEQ_FIELD_NUMBER: _ClassVar[int]
     share_id: str
     recipient_id: str
     program: str
@@ -300,4 +301,5 @@ class DeliveryRecord(_message.Message):
     at_ms: int
     set_sha256: bytes
     error_code: str
-    def __init__(self, share_id: _Optional[str] = ..., recipient_id: _Optional[str] = ..., program: _Optional[str] = ..., issuer_id: _Optional[str] = ..., transport: _Optional[_Union[_common_pb2.Transport, str]] = ..., event: _Optional[_Union[DeliveryEvent, str]] = ..., stream_id: _Optional[str] = ..., stream_seq: _Optional[int] = ..., jti: _Optional[str] = ..., at_ms: _Optional[int] = ..., set_sha256: _Optional[bytes] = ..., error_code: _Optional[str] = ...) -> None: ...
+    void_from_seq: int
+    def __init__(self, share_id: _Optional[str] = ..., recipient_id: _Optional[str] = ..., program: _Optional[str] = ..., issuer_id: _Optional[str] = ..., transport: _Optional[_Union[_common_pb2.Transport, str]] = ..., event: _Optional[_Union[DeliveryEvent, str]] = ..., stream_id: _Optional[str] = ..., stream_seq: _Optional[int] = ..., jti: _Optional[str] = ..., at_ms: _Optional[int] = ..., set_sha256: _Optional[bytes] = ..., error_code: _Optional[str] = ..., void_from_seq: _Optional[int] = ...) -> None: ...

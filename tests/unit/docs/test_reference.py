@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from enrichment import formats
 from gateway.feeds.delivery import Reply
-from gateway.feeds.records import EXPIRED_REASON, REFUSED_REASON
+from gateway.feeds.records import EXPIRED_REASON, REFUSED_REASON, RESTORED_REASON
 from gateway.programs import plan_warnings, schema
 from gateway.programs.model import State
 from gateway.programs.transitions import TRANSITIONS
@@ -57,7 +57,7 @@ def leaves(model: type[BaseModel], prefix: str = "") -> set[str]:
 def test_every_reason_of_a_tombstone_has_a_row_and_every_row_a_reason() -> None:
     documented = first_names(section(page("feed"), "Withdrawn"))
     stops = {Reason.KILLED.name.lower(), Reason.PROGRAM_NOT_ACTIVE.name.lower()}
-    assert documented - {"reason"} == stops | {REFUSED_REASON, EXPIRED_REASON}
+    assert documented - {"reason"} == stops | {REFUSED_REASON, EXPIRED_REASON, RESTORED_REASON}
 
 
 def test_every_setting_has_a_row_and_every_row_a_setting() -> None:
