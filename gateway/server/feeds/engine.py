@@ -35,6 +35,7 @@ from gateway.server.bootstrap.feeds import FeedsParts
 from gateway.server.feeds.in_flight import InFlight, drop
 from gateway.server.feeds.metrics import FeedsMetrics
 from gateway.server.feeds.recount import last_looked_up
+from gateway.server.feeds.revocations import Revocations
 
 T = TypeVar("T")
 
@@ -52,9 +53,6 @@ RETRY_DELAY_S = 0.2
 
 REPORTS_WAITING = 64
 """Calls that report at once, of up to 1,000 items each: some seconds of work. More are turned away."""
-
-LOOP_WAIT_S = 5.0
-"""The loop answers within milliseconds; after this long a revocation is tried again."""
 
 _log = structlog.get_logger("feeds")
 
@@ -96,9 +94,9 @@ class FeedsEngine:
         self._reporting = 0
         self._epoch = -1
         self.in_flight = InFlight()
-        self._planning = threading.Lock()
-        self.revocations = 0
-        """Rises when consents have lapsed. Belongs to the loop."""
+        self.revocations = Revocations(
+            parts.core, parts.consents, parts.clock, self._delivery, self._carry_out, self.in_flight
+        )
 
     # Switches.
 
@@ -112,35 +110,12 @@ class FeedsEngine:
     def may_leave(self, items: Sequence[OutboxItem], chosen: int | None = None) -> bool:
         """Asked on the loop, immediately before the bytes are handed to the transport.
 
-        `chosen`: what `revocations` was before they were chosen.
+        `chosen`: what `revocations.count` was before they were chosen.
         """
-        if chosen is not None and chosen != self.revocations:
+        if chosen is not None and chosen != self.revocations.count:
             return False
         view = self.parts.switches.watcher.view
         return view is not None and self.parts.switches.fresh() and still_open(items, view)
-
-    def revoke_lapsed(self) -> None:
-        """Withdraws what is queued under consents that lapsed; when it returns, nothing of it leaves.
-
-        Called from the thread that follows the registry, after the rows have changed. Raises where it fails.
-        """
-        # What fan-out planned by the rows of before is in the store from here on.
-        with self._planning:
-            pass
-        self._delivery.submit(self._revoke_all).result()
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            asyncio.run_coroutine_threadsafe(self._cut_off(), loop).result(LOOP_WAIT_S)
-
-    def _revoke_all(self) -> None:
-        while actions := self.parts.core.revoke(self.parts.consents.lapsed, self.parts.clock.wall_ms()):
-            self._carry_out(actions)
-
-    async def _cut_off(self) -> None:
-        """What was chosen before does not leave, and what waits in a transport does not either."""
-        self.revocations += 1
-        for transport, _ in self.in_flight.waiting():
-            drop(transport)
 
     async def watch_switches(self) -> None:
         """Polls and renews, on the loop that everything leaves from, until cancelled."""
@@ -168,6 +143,7 @@ class FeedsEngine:
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.revocations.attach(loop)
 
     def fan_out(self, stop: Stop) -> None:
         """The fan-out thread. Raises JournalCorrupt, which does not mend itself."""
@@ -203,7 +179,7 @@ class FeedsEngine:
         entries = reader.read(topic, self._positions[topic], BATCH_MAX_ENTRIES)
         if not entries:
             return 0
-        with self.metrics.fan_out_seconds.time(), self._planning:
+        with self.metrics.fan_out_seconds.time(), self.revocations.planning:
             batch = self.parts.fan_out.plan(topic, entries, self.view(), now_ms=self.parts.clock.wall_ms())
             self.parts.store.commit_fan_out(batch.change)
             self._unrecorded = batch.change.records

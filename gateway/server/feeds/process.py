@@ -165,9 +165,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
     tasks = ThreadTasks(on_failure)
     port = server.port
     try:
-        # What lapsed while nobody looked is withdrawn before anybody can ask.
-        parts.consents.on_change = engine.revoke_lapsed
-        parts.consents.step()
+        engine.revocations.follow()
         server.call(http.start(), STEP_TIMEOUT_S)
         _await_first_view(engine, stop)
         policy.step()

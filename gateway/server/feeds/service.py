@@ -59,7 +59,7 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
     async def _found(self, recipient_id: str, request: v1.LookupRequest) -> Found:
         # What had been paid when it was asked is fanned out before anything is said about it.
         caught_up = await self._engine.caught_up(CATCH_UP_MAX_MS / 1000)
-        now_ms, chosen = self._engine.parts.clock.wall_ms(), self._engine.revocations
+        now_ms, chosen = self._engine.parts.clock.wall_ms(), self._engine.revocations.count
         found = find(
             self._engine.parts.lookup_reader,
             recipient_id,

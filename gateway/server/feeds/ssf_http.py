@@ -140,7 +140,7 @@ class SsfApp:
         while True:
             # Before looking: what comes between the look and the wait must not be slept over.
             wake = self._engine.wake_of(event.stream_id)
-            chosen = self._engine.revocations
+            chosen = self._engine.revocations.count
             if not self._engine.parts.switches.fresh():
                 # Answers are taken; nothing may leave.
                 reply, event = await self._step(_without_events(event)), _again(event)

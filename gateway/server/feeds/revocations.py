@@ -1,0 +1,69 @@
+"""Takes back what is queued under consents that lapsed, before anybody is told that they have."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Final
+
+from gateway.feeds.delivery import Action, DeliveryCore
+from gateway.runtime.clock import Clock
+from gateway.server.consent_follower import ConsentFollower
+from gateway.server.feeds.in_flight import InFlight, drop
+
+LOOP_WAIT_S: Final = 5.0
+"""The loop answers within milliseconds; after this long a revocation is tried again."""
+
+
+class Revocations:
+    """`count` rises with each round, and belongs to the loop: what was chosen before one does not leave.
+
+    `delivery` is the thread that steps of streams run on, and `carry_out` what it does with actions.
+    """
+
+    def __init__(
+        self,
+        core: DeliveryCore,
+        consents: ConsentFollower,
+        clock: Clock,
+        delivery: Executor,
+        carry_out: Callable[[Sequence[Action]], object],
+        in_flight: InFlight,
+    ) -> None:
+        self._core = core
+        self._consents = consents
+        self._clock = clock
+        self._delivery = delivery
+        self._carry_out = carry_out
+        self._in_flight = in_flight
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.planning = threading.Lock()
+        """Held while fan-out plans and commits a batch."""
+        self.count = 0
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def follow(self) -> None:
+        """At the start: what lapsed while nobody looked is withdrawn before anybody can ask."""
+        self._consents.on_change = self._round
+        self._consents.step()
+
+    def _round(self) -> None:
+        """On the thread that follows the registry, after the rows have changed. Raises where it fails."""
+        # What fan-out planned by the rows of before is in the store from here on.
+        with self.planning:
+            pass
+        self._delivery.submit(self._withdraw).result()
+        if self._loop is not None and not self._loop.is_closed():
+            asyncio.run_coroutine_threadsafe(self._cut_off(), self._loop).result(LOOP_WAIT_S)
+
+    def _withdraw(self) -> None:
+        while actions := self._core.revoke(self._consents.lapsed, self._clock.wall_ms()):
+            self._carry_out(actions)
+
+    async def _cut_off(self) -> None:
+        """What waits in a transport does not leave either."""
+        self.count += 1
+        for transport, _ in self._in_flight.waiting():
+            drop(transport)
