@@ -26,6 +26,8 @@ def _servicer() -> tuple[FeedServicer, FeedsEngine]:
     """Over a journal of which nothing is fanned out, and no thread that would do it."""
     parts = SimpleNamespace(
         clock=SystemClock(),
+        core=None,
+        consents=None,
         gateway_journal=SimpleNamespace(end=lambda topic: 7),
         report_reader=SimpleNamespace(share=lambda share_id: None),
         labels=SimpleNamespace(take=lambda *_, **__: []),
