@@ -1,5 +1,6 @@
-"""Administrative acts as the policy store keeps them: switches by their epoch, snapshots by their number."""
+"""Administrative acts as their stores keep them: switches and consents by epoch, snapshots by number."""
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from hashlib import sha256
@@ -14,6 +15,7 @@ BUSY_TIMEOUT_S: Final = 1.0
 
 SWITCHES: Final = "switches"
 SNAPSHOTS: Final = "snapshots"
+CONSENTS: Final = "consents"
 
 _VERBS: Final = {"killed": "kill", "paused": "pause", "resumed": "resume", "revived": "revive"}
 _SWITCH_EVENTS = """select epoch, program, issuer_id, verb, actor, reason, at_ms from switch_events
@@ -21,39 +23,52 @@ _SWITCH_EVENTS = """select epoch, program, issuer_id, verb, actor, reason, at_ms
 _SNAPSHOTS = """select s.version, s.files, s.actor, s.reason, s.at_ms, coalesce(o.restored_from, 0)
     from snapshots s left join snapshot_origins o using (version)
     where s.version > ? order by s.version limit ?"""
+_CONSENT_ACTS = """select act_id, epoch, kind, actor, reason, at_ms from acts
+    where epoch > ? order by epoch limit ?"""
+_SETTINGS_OF_ACT = """select party, party_id, tier, terms_version, evidence, valid_from_ms, valid_until_ms
+    from settings where act_id = ? order by row_id"""
 
 
-class PolicyActs:
-    """Implements `ActSource` over the policy store's file. Not for several threads at once."""
+class StoredActs:
+    """Implements `ActSource` over the files of the policy store and of the registry of consents.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._raw: sqlite3.Connection | None = None
+    Not for several threads at once.
+    """
+
+    def __init__(self, policy_db: Path, consents_db: Path) -> None:
+        self._paths = {SWITCHES: policy_db, SNAPSHOTS: policy_db, CONSENTS: consents_db}
+        self._raw: dict[Path, sqlite3.Connection] = {}
 
     def sources(self) -> Sequence[str]:
-        return (SWITCHES, SNAPSHOTS)
+        return tuple(self._paths)
 
     def after(self, source: str, position: int, max_acts: int) -> list[Act]:
         try:
-            query = _SWITCH_EVENTS if source == SWITCHES else _SNAPSHOTS
-            rows = self._connection().execute(query, (position, max_acts)).fetchall()
+            db = self._connection(self._paths[source])
+            if source == SWITCHES:
+                return [
+                    _switched(*row) for row in db.execute(_SWITCH_EVENTS, (position, max_acts)).fetchall()
+                ]
+            if source == SNAPSHOTS:
+                return [_applied(*row) for row in db.execute(_SNAPSHOTS, (position, max_acts)).fetchall()]
+            rows = db.execute(_CONSENT_ACTS, (position, max_acts)).fetchall()
+            return [_said(db, *row) for row in rows]
         except sqlite3.Error:
             self.close()
-            raise LedgerUnavailable("the policy store does not answer the ledger: check its disk") from None
-        return [_switched(*row) if source == SWITCHES else _applied(*row) for row in rows]
+            raise LedgerUnavailable("a store of acts does not answer the ledger: check its disk") from None
 
     def close(self) -> None:
-        if self._raw is not None:
-            self._raw.close()
-            self._raw = None
+        for raw in self._raw.values():
+            raw.close()
+        self._raw.clear()
 
-    def _connection(self) -> sqlite3.Connection:
-        if self._raw is None:
-            self._raw = sqlite3.connect(
-                f"{self._path.absolute().as_uri()}?mode=ro",
+    def _connection(self, path: Path) -> sqlite3.Connection:
+        if path not in self._raw:
+            self._raw[path] = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro",
                 uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S,
             )  # fmt: skip
-        return self._raw
+        return self._raw[path]
 
 
 def _switched(
@@ -78,5 +93,23 @@ def _applied(version: int, files: str, actor: str, reason: str, at_ms: int, rest
         row={
             "version": version, "actor": actor, "reason": reason, "at_ms": at_ms,
             "restored_from": restored_from, "files_sha256": sha256(files.encode()).hexdigest(),
+        },
+    )  # fmt: skip
+
+
+def _said(
+    db: sqlite3.Connection, act_id: int, epoch: int, kind: str, actor: str, reason: str, at_ms: int
+) -> Act:
+    # One row after the other: an import may have a million.
+    digest, count = sha256(), 0
+    for setting in db.execute(_SETTINGS_OF_ACT, (act_id,)):
+        digest.update(json.dumps(setting, ensure_ascii=False).encode() + b"\n")
+        count += 1
+    return Act(
+        source=CONSENTS, position=epoch, at_ms=at_ms,
+        verb="import_consents" if kind == "import" else "consent",
+        row={
+            "epoch": epoch, "kind": kind, "actor": actor, "reason": reason, "at_ms": at_ms, "settings": count,
+            "settings_sha256": digest.hexdigest(),
         },
     )  # fmt: skip

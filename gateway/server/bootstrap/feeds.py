@@ -9,7 +9,7 @@ from gateway.backends.embedded.journal import FileJournalReader, FileJournalWrit
 from gateway.backends.embedded.keyfiles import FileRecipientKeys, OwnKeys, load_keys
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.ledger import SqliteLedgerStore
-from gateway.backends.embedded.ledger_acts import PolicyActs
+from gateway.backends.embedded.ledger_acts import StoredActs
 from gateway.backends.embedded.ledger_heads import AppendedHeads
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.backends.embedded.wake import WakeListener, WakeSender
@@ -140,7 +140,7 @@ def _ledger(settings: Settings, keys: OwnKeys, clock: Clock, disk: Disk) -> Ledg
                 disk, str(state.gateway_journal), chunk_bytes=FAN_OUT_CHUNK_BYTES
             ),
             own_journal=FileJournalReader(disk, str(state.feeds_journal), chunk_bytes=FAN_OUT_CHUNK_BYTES),
-            acts=PolicyActs(state.policy_db),
+            acts=StoredActs(state.policy_db, state.consents_db),
             heads=AppendedHeads(disk, state.ledger_heads),
             signer=keys.signer,
             iss=settings.issuer_url,

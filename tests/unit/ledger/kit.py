@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
 from gateway.backends.embedded.ledger import SqliteLedgerReader, SqliteLedgerStore
-from gateway.backends.embedded.ledger_acts import PolicyActs
+from gateway.backends.embedded.ledger_acts import StoredActs
 from gateway.backends.embedded.ledger_heads import AppendedHeads
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.ledger.entry import PREFIX
@@ -58,6 +59,7 @@ class Ledger:
         self.gateway = FileJournalWriter(self.disk, self.clock, self.state.gateway_journal, GATEWAY_TOPICS)
         self.feeds = FileJournalWriter(self.disk, self.clock, self.state.feeds_journal, FEEDS_TOPICS)
         self.policy = SqlitePolicyStore(str(self.state.policy_db), self.clock)
+        self.consents = SqliteConsents(str(self.state.consents_db), self.clock)
         self.start()
 
     def start(self) -> None:
@@ -69,7 +71,7 @@ class Ledger:
                 store=self.store,
                 gateway_journal=FileJournalReader(self.disk, str(self.state.gateway_journal)),
                 own_journal=FileJournalReader(self.disk, str(self.state.feeds_journal)),
-                acts=PolicyActs(self.state.policy_db),
+                acts=StoredActs(self.state.policy_db, self.state.consents_db),
                 heads=self.heads,
                 signer=LocalSigner(KEY),
                 iss=ISS,
@@ -82,6 +84,7 @@ class Ledger:
         self.gateway.close()
         self.feeds.close()
         self.policy.close()
+        self.consents.close()
 
     def evaluate(self, *numbers: int, transports: Sequence[int] = (SSF,)) -> None:
         """Records that share-`number` was released, each."""

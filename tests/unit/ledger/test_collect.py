@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 from gateway.ledger.entry import PREFIX
+from gateway.programs.consents import Party, Setting
+from gateway.programs.model import Tier
 from gateway.programs.switches import EVERY_ISSUER
 from gateway.records.journal import DELIVERIES, LABELS
 from issuernetwork.storage.v1 import journal_pb2 as storage
@@ -135,6 +137,25 @@ def test_administrative_acts_are_in_the_ledger_without_a_name_or_a_reason(ledger
     for word in (b"maria", b"joao", b"call from", b"mended"):
         assert word not in written
     assert ledger.step() == 0, "each is in the ledger once"
+
+
+def test_what_merchants_said_is_in_the_ledger_by_its_hash_and_without_their_names(ledger: Ledger) -> None:
+    def said(merchant_id: str, tier: Tier) -> Setting:
+        return Setting(Party.MERCHANT, merchant_id, tier, "2026", "form CANARY", 0)
+
+    ledger.consents.put([said("CANARY-m-1", Tier.BASIC)], actor="maria", reason="signed")
+    import_id = ledger.consents.start_import(actor="maria", reason="list")
+    ledger.consents.stage(import_id, [said(f"CANARY-m-{n}", Tier.NONE) for n in range(50)])
+    assert ledger.step() == 1, "an import is no act before it is in force"
+    ledger.consents.finish_import(import_id)
+    assert ledger.step() == 1
+    acts = bodies(ledger, "acts")
+    assert [act["act"] for act in acts] == ["consent", "import_consents"]
+    assert len({act["row_sha256"] for act in acts}) == 2
+    written = b"".join(ledger.entries("acts"))
+    assert b"CANARY" not in written
+    assert b"maria" not in written
+    assert ledger.step() == 0
 
 
 def test_nothing_of_a_payment_but_pseudonyms_and_ids_is_in_the_ledger(ledger: Ledger) -> None:
