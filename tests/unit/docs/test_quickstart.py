@@ -43,7 +43,7 @@ def shape(line: str) -> str:
     """A line without what differs from run to run: numbers, JSON, folders, width."""
     line = re.sub(r"\{\".*\}", "{}", line)
     line = re.sub(r"\S+/var:", "/var:", line)
-    return re.sub(r"─+", "─", " ".join(re.sub(r"\d+(\.\d+)?", "#", line).split()))
+    return re.sub(r"─+", "─", " ".join(re.sub(r"\d+(,\d{3})*(\.\d+)?", "#", line).split()))
 
 
 def script_of(text: str) -> str:
