@@ -20,6 +20,7 @@ from gateway.programs.model import (
     Purpose,
     Recipient,
     State,
+    Terms,
     Tier,
     Transport,
 )
@@ -30,6 +31,7 @@ from gateway.programs.schema import (
     Documents,
     EnrolmentDocument,
     ProgramDocument,
+    TermsDocument,
     iin_range,
     ppm,
     start_ms,
@@ -254,6 +256,19 @@ def _enrolment(file: str, one: EnrolmentDocument, program: Program | None, repor
         profile=one.profile,
         variant=one.variant,
         conditions=_conditions(file, one.when, report),
+        terms=_terms(one.terms),
+    )
+
+
+def _terms(said: TermsDocument) -> Terms:
+    return Terms(
+        said.transfer_basis or "",
+        said.dpia_reference or "",
+        said.notice_reference or "",
+        said.retention_days or 0,
+        said.onward_transfer,
+        said.model_training,
+        said.cross_sender_use,
     )
 
 

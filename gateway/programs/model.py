@@ -105,6 +105,19 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What a contract says besides what may leave; empty and 0 where it says nothing."""
+
+    transfer_basis: str = ""
+    dpia_reference: str = ""
+    notice_reference: str = ""
+    retention_days: int = 0
+    onward_transfer: str = "forbidden"
+    model_training: str = "forbidden"
+    cross_sender_use: str = "forbidden"
+
+
+@dataclass(frozen=True, slots=True)
 class Enrolment:
     """One issuer in one program. Times are UTC epoch milliseconds; until is exclusive."""
 
@@ -128,6 +141,7 @@ class Enrolment:
     profile: str
     variant: str
     conditions: Conditions = Conditions()
+    terms: Terms = Terms()
 
 
 @dataclass(frozen=True, slots=True)

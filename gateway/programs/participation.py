@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from enrichment.fields import FIELDS, Field
-from gateway.programs.model import ConsentSetting, Enrolment, PolicySnapshot, State
+from gateway.programs.model import ConsentSetting, Enrolment, PolicySnapshot, State, Terms
 from gateway.programs.switches import SwitchView
 from gateway.records.reasons import Reason
 
@@ -52,6 +52,7 @@ class Participation:
     """Regions of cardholders whose data goes to an issuer of another region."""
 
     transports: tuple[str, ...]
+    terms: Terms
     kept_sealed_days: int = SEALED_BODIES_DAYS
     kept_pseudonymous_days: int = PSEUDONYMOUS_ROWS_DAYS
 
@@ -110,6 +111,7 @@ def _participation(policy: PolicySnapshot, enrolment: Enrolment, view: SwitchVie
         regions=enrolment.regions,
         transfers=tuple(region for region in enrolment.regions if region != issuer.region),
         transports=tuple(one.name.lower() for one in enrolment.transports),
+        terms=enrolment.terms,
     )
 
 

@@ -148,6 +148,20 @@ class ConditionsDocument(Document):
     amount_minor_below: Annotated[int, Field(ge=1)] | None = None
 
 
+class TermsDocument(Document):
+    """What the contract says besides: nothing here lets more leave."""
+
+    transfer_basis: (
+        Literal["none_needed", "adequacy", "standard_clauses", "binding_rules", "derogation"] | None
+    ) = None
+    dpia_reference: Text | None = None
+    notice_reference: Text | None = None
+    retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    onward_transfer: Literal["forbidden", "allowed"] = "forbidden"
+    model_training: Literal["forbidden", "allowed"] = "forbidden"
+    cross_sender_use: Literal["forbidden", "allowed"] = "forbidden"
+
+
 class EnrolmentDocument(Document):
     enrolment_id: Id
     issuer_id: Id
@@ -169,6 +183,7 @@ class EnrolmentDocument(Document):
     profile: Literal["B"] = "B"
     variant: Id = "default"
     when: ConditionsDocument = ConditionsDocument()
+    terms: TermsDocument = TermsDocument()
 
 
 class RegionDocument(Document):

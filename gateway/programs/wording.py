@@ -42,11 +42,11 @@ _LIMITS: Final = {
 }
 """And where it names a limit: what, how, the limit's name in the library, its unit."""
 
-_NESTED: Final[Mapping[type[BaseModel], type[BaseModel]]] = {
-    schema.ProgramDocument: schema.TiersDocument,
-    schema.EnrolmentDocument: schema.ConditionsDocument,
-    schema.RegionsDocument: schema.RegionDocument,
-    schema.MerchantsDocument: schema.ConsentDocument,
+_NESTED: Final[Mapping[type[BaseModel], tuple[type[BaseModel], ...]]] = {
+    schema.ProgramDocument: (schema.TiersDocument,),
+    schema.EnrolmentDocument: (schema.ConditionsDocument, schema.TermsDocument),
+    schema.RegionsDocument: (schema.RegionDocument,),
+    schema.MerchantsDocument: (schema.ConsentDocument,),
 }
 
 
@@ -96,5 +96,4 @@ def _at(raw: Any, place: tuple[int | str, ...]) -> Any:
 
 def _keys(model: type[BaseModel]) -> set[str]:
     """All keys of a document, nested ones included."""
-    nested = _NESTED.get(model)
-    return set(model.model_fields) | (set(nested.model_fields) if nested is not None else set())
+    return {name for one in (model, *_NESTED.get(model, ())) for name in one.model_fields}

@@ -40,6 +40,7 @@ def _as_text(found: Participants) -> str:
 
 
 def _lines(one: Participation) -> list[str]:
+    terms = one.terms
     return [
         f"{one.program} at {one.issuer_id}: {one.state}, {_day(one.since_ms)} to {_day(one.until_ms)}",
         f"  recipient {one.recipient_id}, contract {one.contract_id}, as {one.controller_role}",
@@ -47,6 +48,11 @@ def _lines(one: Participation) -> list[str]:
         *(f"  {row.category}: {', '.join(row.fields)}" for row in one.data),
         f"  cardholders of {', '.join(one.regions)}"
         + (f"; leaves the region of {', '.join(one.transfers)}" if one.transfers else ""),
+        f"  transfer basis {terms.transfer_basis or 'not stated'}, impact assessment"
+        f" {terms.dpia_reference or 'not stated'}, notice {terms.notice_reference or 'not stated'}",
+        f"  the recipient keeps it {terms.retention_days or 'an unstated number of'} days; onward transfer"
+        f" {terms.onward_transfer}, training {terms.model_training}, use for other senders"
+        f" {terms.cross_sender_use}",
         f"  by {', '.join(one.transports)}; sealed bodies kept {one.kept_sealed_days} days, pseudonymous rows"
         f" {one.kept_pseudonymous_days}",
     ]

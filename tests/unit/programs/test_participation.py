@@ -8,6 +8,7 @@ import pytest
 
 from enrichment.fields import FIELD_BY_NAME
 from gateway.programs.documents import load_policy
+from gateway.programs.issues import PolicyInvalid
 from gateway.programs.model import PolicySnapshot, Tier
 from gateway.programs.participation import participants
 from gateway.programs.switches import EVERY_ISSUER, SwitchView
@@ -81,3 +82,51 @@ def test_what_has_run_out_counts_as_not_in_force(policy: PolicySnapshot) -> None
     over = replace(policy, merchants={name: replace(one, valid_until_ms=NOW_MS)})
     assert participants(over, SwitchView(0), now_ms=NOW_MS).merchants.by_tier == {"not in force": 1}
     assert sum(participants(over, SwitchView(0), now_ms=NOW_MS - 1).merchants.by_tier.values()) == 1
+
+
+def with_terms(terms: str) -> dict[str, str]:
+    files = dict(read_policy(SAMPLE_POLICY))
+    files["enrolments/harbor-federal-enhanced-data.yaml"] += f"terms: {terms}\n"
+    return files
+
+
+def test_what_the_contract_says_besides_stands_in_the_record_and_lets_nothing_more_leave(
+    policy: PolicySnapshot,
+) -> None:
+    said = load_policy(
+        with_terms("{transfer_basis: standard_clauses, dpia_reference: D-7, retention_days: 30}"), version=7
+    )
+    [harbor] = [
+        one.terms
+        for one in participants(said, SwitchView(0), now_ms=NOW_MS).issuers
+        if (one.program, one.issuer_id) == ("enhanced-data", "harbor-federal")
+    ]
+    assert (harbor.transfer_basis, harbor.dpia_reference, harbor.retention_days) == (
+        "standard_clauses", "D-7", 30,
+    )  # fmt: skip
+    assert (harbor.onward_transfer, harbor.model_training, harbor.cross_sender_use) == ("forbidden",) * 3
+    entries = [
+        [
+            replace(one, merchants={}, platforms={})
+            for issuer in compile_table(of).issuers.values()
+            for one in issuer.programs
+        ]
+        for of in (policy, said)
+    ]
+    assert entries[0] == entries[1]
+
+
+@pytest.mark.parametrize(
+    ("terms", "path"),
+    [
+        ("{transfer_base: adequacy}", "terms.transfer_base"),
+        ("{transfer_basis: hope}", "terms.transfer_basis"),
+        ("{retention_days: 0}", "terms.retention_days"),
+        ("{onward_transfer: true}", "terms.onward_transfer"),
+        ("[]", "terms"),
+    ],
+)
+def test_terms_that_are_not_of_the_closed_form_are_refused_by_their_path(terms: str, path: str) -> None:
+    with pytest.raises(PolicyInvalid) as refused:
+        load_policy(with_terms(terms))
+    assert [one.path for one in refused.value.issues] == [path]
