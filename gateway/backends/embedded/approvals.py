@@ -2,12 +2,11 @@
 
 import json
 import sqlite3
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.backends.embedded.policy import BUSY_TIMEOUT_MS, MAX_TEXT_CHARACTERS, PolicyStoreUnavailable
+from gateway.backends.embedded.policy import MAX_TEXT_CHARACTERS, PolicyStoreUnavailable
+from gateway.backends.embedded.shared_database import SharedDatabase
 from gateway.programs.approvals import OPEN_MAX, Approval, ApprovalRefused, Kind, Verdict, decided
 from gateway.runtime.clock import Clock
 
@@ -21,24 +20,17 @@ create table if not exists approvals (
 """
 
 
-class SqliteApprovals:
+class SqliteApprovals(SharedDatabase):
     """Implements `ApprovalStore`. Threads may share one; calls take turns."""
+
+    UNAVAILABLE = PolicyStoreUnavailable
+    NAME = "the policy store"
+    SCHEMA = _SCHEMA
+    NEWEST_TABLE = "approvals"
 
     def __init__(self, path: str, clock: Clock) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
-        with self._faults():
-            self._db = sqlite3.connect(
-                path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
-            )
-            self._db.execute("pragma journal_mode = wal")
-            self._db.execute("pragma synchronous = full")
-            if not self._db.execute("select 1 from sqlite_master where name = 'approvals'").fetchone():
-                self._db.executescript(f"begin immediate; {_SCHEMA} commit;")
-
-    def close(self) -> None:
-        with self._lock:
-            self._db.close()
+        super().__init__(path)
 
     def request(self, kind: Kind, subject: Mapping[str, str], *, by: str, reason: str) -> Approval:
         if not reason.strip() or len(reason) > MAX_TEXT_CHARACTERS:
@@ -90,26 +82,6 @@ class SqliteApprovals:
 
     def _all(self, db: sqlite3.Connection) -> list[Approval]:
         return [_approval(row) for row in db.execute("select * from approvals order by approval_id")]
-
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._faults():
-            self._db.execute("begin immediate")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("rollback")
-                raise
-            self._db.execute("commit")
-
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as fault:
-            raise PolicyStoreUnavailable(
-                "the policy store does not answer; check the state directory's disk and permissions"
-            ) from fault
 
 
 def _waits(one: Approval, now_ms: int) -> bool:

@@ -5,11 +5,10 @@ gives it its epoch, and with that all of it is in force.
 """
 
 import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Final
 
+from gateway.backends.embedded.shared_database import SharedDatabase
 from gateway.programs.consents import (
     SETTINGS_A_CALL_MAX,
     TEXT_CHARACTERS_MAX,
@@ -22,9 +21,6 @@ from gateway.programs.consents import (
 from gateway.programs.model import Tier
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
-
-BUSY_TIMEOUT_MS: Final = 400
-"""Longest wait for another writer, whose transactions have at most SETTINGS_A_CALL_MAX rows."""
 
 _SCHEMA: Final = """
 create table if not exists acts (
@@ -52,32 +48,23 @@ class ConsentStoreUnavailable(GatewayError):
     code = "store_unavailable"
 
 
-class SqliteConsents:
+class SqliteConsents(SharedDatabase):
     """Implements `ConsentStore`. Threads may share one; calls take turns."""
+
+    UNAVAILABLE = ConsentStoreUnavailable
+    NAME = "the registry of consents"
+    SCHEMA = _SCHEMA
+    NEWEST_TABLE = "settings"
 
     def __init__(self, path: str, clock: Clock) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
-        self._seen_data_version = -1
         self._epoch = 0
-        with self._faults():
-            self._db = sqlite3.connect(
-                path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
-            )
-            self._db.execute("pragma journal_mode = wal")
-            # What was told to be in effect has to outlive a power cut.
-            self._db.execute("pragma synchronous = full")
-            if not self._db.execute("select 1 from sqlite_master where name = 'settings'").fetchone():
-                self._db.executescript(f"begin immediate; {_SCHEMA} commit;")
-
-    def close(self) -> None:
-        with self._lock:
-            self._db.close()
+        super().__init__(path)
 
     def epoch(self) -> int:
         """Cheap where nothing changed since the last call."""
         with self._lock, self._faults():
-            (data_version,) = self._db.execute("pragma data_version").fetchone()
+            data_version = self._data_version()
             if data_version != self._seen_data_version:
                 (self._epoch,) = self._db.execute("select coalesce(max(epoch), 0) from acts").fetchone()
                 self._seen_data_version = data_version
@@ -166,28 +153,6 @@ class SqliteConsents:
                     " (select row_id from settings where act_id = ? limit ?)",
                     (import_id, SETTINGS_A_CALL_MAX),
                 ).rowcount
-
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._faults():
-            self._db.execute("begin immediate")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("rollback")
-                raise
-            self._db.execute("commit")
-            # data_version does not move for a connection's own writes.
-            self._seen_data_version = -1
-
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as fault:
-            raise ConsentStoreUnavailable(
-                "the registry of consents does not answer; check the state directory's disk and permissions"
-            ) from fault
 
 
 def _next_epoch(db: sqlite3.Connection) -> int:

@@ -6,20 +6,16 @@ never waits for a writer, and a writer waits for another at most BUSY_TIMEOUT_MS
 
 import json
 import sqlite3
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.backends.embedded.shared_database import SharedDatabase
 from gateway.programs.issues import PolicyInvalid, PolicyIssue
 from gateway.programs.switches import EVERY_ISSUER, SwitchRefused, SwitchStoreUnavailable, SwitchView
 from gateway.records.errors import GatewayError
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import Clock
-
-BUSY_TIMEOUT_MS: Final = 400
-"""Longest wait for another writer: leaves a kill the better part of its second."""
 
 MAX_TEXT_CHARACTERS: Final = 256
 """Of an actor or a reason: they go into the audit, not into a book."""
@@ -114,28 +110,19 @@ class PolicyEvent:
     issuer_id: str = ""
 
 
-class SqlitePolicyStore:
+class SqlitePolicyStore(SharedDatabase):
     """Implements `SwitchStore`, and keeps the snapshots. Threads may share one; calls take turns."""
+
+    UNAVAILABLE = PolicyStoreUnavailable
+    NAME = "the policy store"
+    SCHEMA = _SCHEMA + _ORIGINS
+    NEWEST_TABLE = "snapshot_origins"
 
     def __init__(self, path: str, clock: Clock) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
-        self._seen_data_version = -1
         self._view = SwitchView(0)
         self._version = 0
-        with self._faults():
-            self._db = sqlite3.connect(
-                path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
-            )
-            self._db.execute("pragma journal_mode = wal")
-            # A switch that was told to be in effect has to outlive a power cut.
-            self._db.execute("pragma synchronous = full")
-            if not self._db.execute("select 1 from sqlite_master where name = 'snapshot_origins'").fetchone():
-                self._db.executescript(f"begin immediate; {_SCHEMA} {_ORIGINS} commit;")
-
-    def close(self) -> None:
-        with self._lock:
-            self._db.close()
+        super().__init__(path)
 
     # Snapshots.
 
@@ -297,7 +284,7 @@ class SqlitePolicyStore:
 
     def _refresh(self) -> None:
         """Reads again only what another connection, or our own write, has changed."""
-        (data_version,) = self._db.execute("pragma data_version").fetchone()
+        data_version = self._data_version()
         if data_version == self._seen_data_version:
             return
         # One transaction, so that epoch and stops belong together.
@@ -313,28 +300,6 @@ class SqlitePolicyStore:
         )
         self._version = version
         self._seen_data_version = data_version
-
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._faults():
-            self._db.execute("begin immediate")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("rollback")
-                raise
-            self._db.execute("commit")
-            # data_version does not move for a connection's own writes.
-            self._seen_data_version = -1
-
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as fault:
-            raise PolicyStoreUnavailable(
-                "the policy store does not answer; check the state directory's disk and permissions"
-            ) from fault
 
 
 def _files(version: int, text: str) -> dict[str, str]:
