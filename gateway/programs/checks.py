@@ -9,6 +9,7 @@ from gateway.programs.iin_ranges import check_iin_ranges
 from gateway.programs.issues import Report
 from gateway.programs.mcc_groups import MCC_GROUPS, mccs_of
 from gateway.programs.model import (
+    FOREVER_MS,
     Channel,
     Conditions,
     ConsentSetting,
@@ -38,7 +39,6 @@ from gateway.programs.schema import (
 )
 
 _EVERY_FIELD: Final = (1 << len(FIELDS)) - 1
-FOREVER_MS: Final = 253_402_300_800_000  # end of the year 9999
 
 
 def snapshot_of(documents: Documents, version: int, report: Report) -> PolicySnapshot | None:

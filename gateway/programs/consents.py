@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
-from gateway.programs.model import Tier
+from gateway.programs.model import FOREVER_MS, Tier
+from gateway.programs.release import Consent
 from gateway.records.errors import GatewayError
 from gateway.records.reasons import Reason
 
@@ -21,9 +22,6 @@ TEXT_CHARACTERS_MAX: Final = 256
 
 SETTINGS_A_CALL_MAX: Final = 1_000
 """In one transaction: some milliseconds, so that no kill waits for it. More go by import."""
-
-FOREVER_MS: Final = 253_402_300_800_000
-"""End of the year 9999: a setting without an end."""
 
 
 class ConsentRefused(GatewayError):
@@ -39,10 +37,6 @@ class Party(StrEnum):
     PLATFORM = "platform"
 
 
-Row = tuple[int, int, int, str]
-"""As a release asks for it: number of the tier, valid from and until in epoch milliseconds, consent id."""
-
-
 @dataclass(frozen=True, slots=True)
 class Setting:
     """What one party said. Valid until is exclusive; times are UTC epoch milliseconds."""
@@ -56,7 +50,8 @@ class Setting:
     valid_until_ms: int = FOREVER_MS
 
     @property
-    def row(self) -> Row:
+    def consent(self) -> Consent:
+        """As a release asks for it."""
         consent_id = f"{self.party}/{self.party_id}/{self.terms_version}"
         return int(self.tier), self.valid_from_ms, self.valid_until_ms, consent_id
 
@@ -93,20 +88,20 @@ class Consents:
     """What a worker knows of the registry: rows by party, as of an epoch. Changed by one thread, in place."""
 
     epoch: int = 0
-    merchants: dict[str, Row] = field(default_factory=dict)
-    platforms: dict[str, Row] = field(default_factory=dict)
+    merchants: dict[str, Consent] = field(default_factory=dict)
+    platforms: dict[str, Consent] = field(default_factory=dict)
 
     def take(self, said: Sequence[Said]) -> None:
         """Later ones stand in place of earlier ones. The caller sets the epoch, when all are taken."""
         for one in said:
             setting = one.setting
             rows = self.merchants if setting.party is Party.MERCHANT else self.platforms
-            rows[setting.party_id] = setting.row
+            rows[setting.party_id] = setting.consent
 
 
 def lapsed(
-    merchants: Mapping[str, Row],
-    platforms: Mapping[str, Row],
+    merchants: Mapping[str, Consent],
+    platforms: Mapping[str, Consent],
     *,
     merchant_id: str,
     platform_id: str,

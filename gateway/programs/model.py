@@ -8,6 +8,10 @@ PPM = 1_000_000
 """Parts in a million: percentages are kept as whole parts, so that no float decides an arm."""
 
 
+FOREVER_MS = 253_402_300_800_000
+"""End of the year 9999, UTC epoch milliseconds: of what has no end."""
+
+
 class Purpose(IntEnum):
     """What released fields may be used for. Numbers equal `v1.Purpose`."""
 

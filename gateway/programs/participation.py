@@ -5,15 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from enrichment.fields import FIELDS, Field
-from gateway.programs.model import ConsentSetting, Enrolment, PolicySnapshot, State, Terms
-from gateway.programs.switches import SwitchView
-from gateway.records.reasons import Reason
-
-SEALED_BODIES_DAYS = 8
-"""Journals and outboxes with sealed bodies in them (docs/operating.md, Retention)."""
-
-PSEUDONYMOUS_ROWS_DAYS = 400
-"""Rows that reports are matched by, and that measurement reads."""
+from gateway.programs.model import ConsentSetting, Enrolment, PolicySnapshot, Terms
+from gateway.programs.switches import SwitchView, effective_state
 
 _CATEGORIES = {
     "A": "low sensitivity",
@@ -21,7 +14,6 @@ _CATEGORIES = {
     "I": "personal",
     "P": "card number",
 }
-_STOPPED = {Reason.KILLED: State.KILLED, Reason.PROGRAM_NOT_ACTIVE: State.PAUSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +45,6 @@ class Participation:
 
     transports: tuple[str, ...]
     terms: Terms
-    kept_sealed_days: int = SEALED_BODIES_DAYS
-    kept_pseudonymous_days: int = PSEUDONYMOUS_ROWS_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +59,25 @@ class Participants:
     """The whole record, of one policy."""
 
     policy_version: int
+    kept_sealed_days: int
+    """Sealed bodies: in journals, and in what waits for its recipient."""
+
+    kept_pseudonymous_days: int
+    """Rows that reports are matched by, and that measurement reads."""
+
     issuers: tuple[Participation, ...]
     merchants: Parties
     platforms: Parties
 
 
-def participants(policy: PolicySnapshot, view: SwitchView, *, now_ms: int) -> Participants:
+def participants(
+    policy: PolicySnapshot,
+    view: SwitchView,
+    *,
+    now_ms: int,
+    kept_sealed_days: int,
+    kept_pseudonymous_days: int,
+) -> Participants:
     """What the policy says about who takes part now; fields are those that the rules can ever let leave."""
     rows = [
         _participation(policy, enrolment, view)
@@ -82,6 +85,8 @@ def participants(policy: PolicySnapshot, view: SwitchView, *, now_ms: int) -> Pa
     ]
     return Participants(
         policy.version,
+        kept_sealed_days,
+        kept_pseudonymous_days,
         tuple(rows),
         _parties(policy.merchants, now_ms),
         _parties(policy.platforms, now_ms),
@@ -91,7 +96,7 @@ def participants(policy: PolicySnapshot, view: SwitchView, *, now_ms: int) -> Pa
 def _participation(policy: PolicySnapshot, enrolment: Enrolment, view: SwitchView) -> Participation:
     program, issuer = policy.programs[enrolment.program], policy.issuers[enrolment.issuer_id]
     stop = view.stopped(enrolment.program, enrolment.issuer_id)
-    state = max(program.state, enrolment.state, State.ACTIVE if stop is None else _STOPPED[stop])
+    state = effective_state(program.state, enrolment.state, stop)
     in_regions = 0
     for region in enrolment.regions:
         in_regions |= policy.regions.get(region, 0)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
+from gateway.programs.model import State
 from gateway.records.errors import GatewayError
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import MS, Clock
@@ -66,6 +67,15 @@ class SwitchView:
         if everywhere is Reason.KILLED:
             return everywhere
         return stops.get((program, issuer_id)) or everywhere
+
+
+_STOPPED: Final = {Reason.KILLED: State.KILLED, Reason.PROGRAM_NOT_ACTIVE: State.PAUSED}
+
+
+def effective_state(program: State, enrolment: State, stop: Reason | None) -> State:
+    """The strictest of what the program, the enrolment and the switches say."""
+    stopped = State.ACTIVE if stop is None else _STOPPED.get(stop, State.PAUSED)
+    return max(program, enrolment, stopped)
 
 
 class SwitchStore(Protocol):

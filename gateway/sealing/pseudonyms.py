@@ -55,12 +55,8 @@ class Pseudonyms:
         return "Pseudonyms(****)"
 
     def card_tokens(self, recipient_id: str, epoch: int) -> Callable[[str], str]:
-        """Makes the tokens of one recipient and epoch, as `card_token` does."""
+        """Makes the recipient's own pseudonyms of whole PANs for one epoch; 26 letters each."""
         return self._tokens(recipient_id, epoch).card_token
-
-    def card_token(self, recipient_id: str, epoch: int, pan: str) -> str:
-        """The recipient's own pseudonym of the whole PAN for one epoch; 26 letters."""
-        return self._tokens(recipient_id, epoch).card_token(pan)
 
     def unit_key(self, kind: str, value: str) -> bytes:
         """16 bytes that experiments cluster by; `kind` says what `value` is (par, pan, card_ref ...)."""

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from gateway.backends.embedded.consents import SqliteConsents
 from gateway.programs.consents import (
-    FOREVER_MS,
     SETTINGS_A_CALL_MAX,
     ConsentRefused,
     Consents,
@@ -18,7 +17,7 @@ from gateway.programs.consents import (
     Said,
     Setting,
 )
-from gateway.programs.model import Tier
+from gateway.programs.model import FOREVER_MS, Tier
 from gateway.runtime.clock import SimClock
 
 

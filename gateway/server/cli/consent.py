@@ -14,14 +14,13 @@ import click
 from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.programs.consents import (
-    FOREVER_MS,
     SETTINGS_A_CALL_MAX,
     ConsentRefused,
     Party,
     Setting,
     check_setting,
 )
-from gateway.programs.model import Tier
+from gateway.programs.model import FOREVER_MS, Tier
 from gateway.programs.switches import Stopped, await_epoch
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk

@@ -8,10 +8,12 @@ from pathlib import Path
 import click
 
 from gateway.backends.embedded.policy import SqlitePolicyStore
+from gateway.feeds.delivery import KEEP_SEALED_MS
 from gateway.programs.participation import Participants, Participation, participants
 from gateway.runtime.clock import SystemClock
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.policy import policy_in_force
+from gateway.server.retention import DAY_MS, KEEP_ROWS_MS
 from gateway.server.settings import load_settings
 
 
@@ -23,14 +25,23 @@ def participants_command(config_path: Path, as_json: bool) -> None:
     clock = SystemClock()
     store = SqlitePolicyStore(str(load_settings(config_path).state.policy_db), clock)
     try:
-        found = participants(policy_in_force(store), store.view(), now_ms=clock.wall_ms())
+        found = participants(
+            policy_in_force(store),
+            store.view(),
+            now_ms=clock.wall_ms(),
+            kept_sealed_days=KEEP_SEALED_MS // DAY_MS,
+            kept_pseudonymous_days=KEEP_ROWS_MS // DAY_MS,
+        )
     finally:
         store.close()
     click.echo(json.dumps(asdict(found)) if as_json else _as_text(found))
 
 
 def _as_text(found: Participants) -> str:
-    lines = [f"policy {found.policy_version}"]
+    lines = [
+        f"policy {found.policy_version}; sealed bodies are kept {found.kept_sealed_days} days,"
+        f" pseudonymous rows {found.kept_pseudonymous_days}"
+    ]
     for one in found.issuers:
         lines += _lines(one)
     for name, parties in (("merchants", found.merchants), ("platforms", found.platforms)):
@@ -53,8 +64,7 @@ def _lines(one: Participation) -> list[str]:
         f"  the recipient keeps it {terms.retention_days or 'an unstated number of'} days; onward transfer"
         f" {terms.onward_transfer}, training {terms.model_training}, use for other senders"
         f" {terms.cross_sender_use}",
-        f"  by {', '.join(one.transports)}; sealed bodies kept {one.kept_sealed_days} days, pseudonymous rows"
-        f" {one.kept_pseudonymous_days}",
+        f"  by {', '.join(one.transports)}",
     ]
 
 

@@ -7,11 +7,10 @@ from pathlib import Path
 import click
 
 from gateway.backends.embedded.policy import PolicyMoved, SqlitePolicyStore
-from gateway.programs.model import PPM, PolicySnapshot, State
-from gateway.programs.switches import SwitchStoreUnavailable, SwitchView
+from gateway.programs.model import PPM, PolicySnapshot
+from gateway.programs.switches import SwitchStoreUnavailable, SwitchView, effective_state
 from gateway.programs.table import ProgramEntry, compile_table
 from gateway.records.errors import GatewayError
-from gateway.records.reasons import Reason
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.cli.options import config_option, json_option
@@ -149,12 +148,8 @@ def _rows(snapshot: PolicySnapshot, view: SwitchView) -> list[dict[str, str | in
 
 
 def _state(entry: ProgramEntry, view: SwitchView) -> str:
-    """The strictest of program, enrolment and switch."""
-    stopped = view.stopped(entry.program, entry.issuer_id)
-    if stopped is Reason.KILLED:
-        return "killed"
-    state = entry.state if stopped is None else max(entry.state, State.PAUSED)
-    return state.name.lower()
+    stop = view.stopped(entry.program, entry.issuer_id)
+    return effective_state(entry.state, entry.state, stop).name.lower()
 
 
 def _percent(parts: str | int) -> str:

@@ -7,9 +7,8 @@ from typing import Any
 
 from gateway.programs import switches
 from gateway.programs.model import PolicySnapshot, State
-from gateway.programs.switches import LeaseBoard, SwitchStore, SwitchView
+from gateway.programs.switches import LeaseBoard, SwitchStore, SwitchView, effective_state
 from gateway.records.errors import GatewayError
-from gateway.records.reasons import Reason
 from gateway.runtime.clock import Clock
 from gateway.server.grpc_common import InvalidArgument, authorization_of, authorized
 from gateway.server.identity import Authenticator, Principal, Role
@@ -27,19 +26,12 @@ _STATES: Mapping[State, v1.ProgramState] = {
     State.KILLED: v1.PROGRAM_STATE_KILLED,
     State.RETIRED: v1.PROGRAM_STATE_RETIRED,
 }
-_STOPPED: Mapping[Reason, State] = {Reason.KILLED: State.KILLED, Reason.PROGRAM_NOT_ACTIVE: State.PAUSED}
 
 
 class NotEverywhere(GatewayError):
     """A stop is written, and some worker neither acknowledged it nor ran out within the time."""
 
     code = "deadline_exceeded"
-
-
-def effective_state(program: State, enrolment: State, stop: Reason | None) -> State:
-    """The strictest of what the program, the enrolment and the switches say."""
-    stopped = State.ACTIVE if stop is None else _STOPPED.get(stop, State.PAUSED)
-    return max(program, enrolment, stopped)
 
 
 def list_programs(policy: PolicySnapshot, view: SwitchView) -> v1.ListProgramsResponse:

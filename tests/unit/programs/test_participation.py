@@ -19,6 +19,7 @@ from tests.kit.installation import SAMPLE_POLICY
 
 NOW_MS = 1_790_000_000_000
 EVERYTHING = (1 << 63) - 1
+KEPT = {"kept_sealed_days": 8, "kept_pseudonymous_days": 400}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def policy() -> PolicySnapshot:
 
 
 def test_every_enrolment_has_its_row_and_nobody_else(policy: PolicySnapshot) -> None:
-    found = participants(policy, SwitchView(0), now_ms=NOW_MS)
+    found = participants(policy, SwitchView(0), now_ms=NOW_MS, **KEPT)
     assert {(one.program, one.issuer_id) for one in found.issuers} == {
         (one.program, one.issuer_id) for one in policy.enrolments
     }
@@ -51,7 +52,7 @@ def test_the_fields_named_are_those_that_the_table_releases_at_most(policy: Poli
                         released[key] = released.get(key, 0) | given.mask
     assert parties
     assert released
-    for one in participants(policy, SwitchView(0), now_ms=NOW_MS).issuers:
+    for one in participants(policy, SwitchView(0), now_ms=NOW_MS, **KEPT).issuers:
         names = {name for row in one.data for name in row.fields}
         mask = sum(1 << FIELD_BY_NAME[name].number for name in names)
         assert mask == released[one.program, one.issuer_id], (one.program, one.issuer_id)
@@ -60,7 +61,7 @@ def test_the_fields_named_are_those_that_the_table_releases_at_most(policy: Poli
 def test_personal_data_stands_under_its_own_category(policy: PolicySnapshot) -> None:
     (harbor,) = [
         one
-        for one in participants(policy, SwitchView(0), now_ms=NOW_MS).issuers
+        for one in participants(policy, SwitchView(0), now_ms=NOW_MS, **KEPT).issuers
         if (one.program, one.issuer_id) == ("enhanced-data", "harbor-federal")
     ]
     by_category = {row.category: row.fields for row in harbor.data}
@@ -71,17 +72,17 @@ def test_personal_data_stands_under_its_own_category(policy: PolicySnapshot) -> 
 
 def test_a_kill_shows_and_a_record_is_json(policy: PolicySnapshot) -> None:
     view = SwitchView(3, {("risk-score", EVERY_ISSUER): Reason.KILLED})
-    found = participants(policy, view, now_ms=NOW_MS)
+    found = participants(policy, view, now_ms=NOW_MS, **KEPT)
     assert {one.state for one in found.issuers if one.program == "risk-score"} == {"killed"}
     told: Any = json.loads(json.dumps(asdict(found)))
-    assert told["issuers"][0]["kept_sealed_days"] == 8
+    assert (told["kept_sealed_days"], told["kept_pseudonymous_days"]) == (8, 400)
 
 
 def test_what_has_run_out_counts_as_not_in_force(policy: PolicySnapshot) -> None:
     name, one = next(iter(policy.platforms.items()))
     over = replace(policy, merchants={name: replace(one, valid_until_ms=NOW_MS)})
-    assert participants(over, SwitchView(0), now_ms=NOW_MS).merchants.by_tier == {"not in force": 1}
-    assert sum(participants(over, SwitchView(0), now_ms=NOW_MS - 1).merchants.by_tier.values()) == 1
+    assert participants(over, SwitchView(0), now_ms=NOW_MS, **KEPT).merchants.by_tier == {"not in force": 1}
+    assert sum(participants(over, SwitchView(0), now_ms=NOW_MS - 1, **KEPT).merchants.by_tier.values()) == 1
 
 
 def with_terms(terms: str) -> dict[str, str]:
@@ -98,7 +99,7 @@ def test_what_the_contract_says_besides_stands_in_the_record_and_lets_nothing_mo
     )
     [harbor] = [
         one.terms
-        for one in participants(said, SwitchView(0), now_ms=NOW_MS).issuers
+        for one in participants(said, SwitchView(0), now_ms=NOW_MS, **KEPT).issuers
         if (one.program, one.issuer_id) == ("enhanced-data", "harbor-federal")
     ]
     assert (harbor.transfer_basis, harbor.dpia_reference, harbor.retention_days) == (

@@ -65,7 +65,7 @@ def test_names_are_the_same_in_each_process_and_of_fixed_length(native: Any) -> 
     names = named(native)
     again = named(native)
     for give in (
-        lambda one: one.card_token("bank", 1, PAN),
+        lambda one: one.card_tokens("bank", 1)(PAN),
         lambda one: one.share_id("s", "p", 1, "risk-score"),
         lambda one: one.evaluation_id("s", "p", 1, "r"),
     ):
@@ -82,7 +82,7 @@ def test_names_are_the_same_in_each_process_and_of_fixed_length(native: Any) -> 
 @both_twins
 def test_the_same_value_has_another_name_for_each_use_recipient_and_epoch(native: Any) -> None:
     names = named(native)
-    tokens = {names.card_token(bank, epoch, PAN) for bank in ("a", "b") for epoch in (1, 2)}
+    tokens = {names.card_tokens(bank, epoch)(PAN) for bank in ("a", "b") for epoch in (1, 2)}
     tokens |= {base32(names.unit_key("pan", PAN)), base32(names.velocity_key(0, PAN))}
     tokens |= {base32(names.velocity_key(1, PAN)), base32(names.request_digest(PAN.encode()))}
     tokens |= {names.share_id("s", "p", 1, "r"), names.evaluation_id("s", "p", 1, "r")}
@@ -94,7 +94,7 @@ def test_another_master_gives_other_names(native: Any) -> None:
     names = named(native)
     other = named(native, b"\x01" * 32)
     assert other.share_id("s", "p", 1, "r") != names.share_id("s", "p", 1, "r")
-    assert other.card_token("bank", 1, PAN) != names.card_token("bank", 1, PAN)
+    assert other.card_tokens("bank", 1)(PAN) != names.card_tokens("bank", 1)(PAN)
 
 
 @both_twins
@@ -182,7 +182,7 @@ def test_both_twins_give_the_same_names(
             names.share_id(sender_id, intent, attempt, text),
             names.evaluation_id(sender_id, intent, attempt, text),
             names.request_digest(data),
-            names.card_token(sender_id, attempt, text),
+            names.card_tokens(sender_id, attempt)(text),
             names_of(names, sender_id, payment, text),
         ]
         for names in (named(None, master), named(engines, master))
