@@ -34,6 +34,8 @@ class Verdict(StrEnum):
     OPEN = "open"
     APPROVED = "approved"
     REFUSED = "refused"
+    ALONE = "alone"
+    """Done at once: there was no second person yet who could approve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,10 @@ class ApprovalStore(Protocol):
 
     def request(self, kind: Kind, subject: Mapping[str, str], *, by: str, reason: str) -> Approval:
         """Raises ApprovalRefused where too many wait, or the same is asked for already."""
+        ...
+
+    def alone(self, kind: Kind, subject: Mapping[str, str], *, by: str, reason: str) -> None:
+        """Keeps what one person does while there is no second one. Raises ApprovalRefused."""
         ...
 
     def get(self, approval_id: int) -> Approval:

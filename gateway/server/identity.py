@@ -6,7 +6,6 @@ Identity comes from credentials, never from a field.
 import base64
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +14,10 @@ from typing import Literal, get_args
 
 from gateway.programs.issues import near
 from gateway.records.errors import GatewayError
-from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import Entropy
 from gateway.sealing.operator_token import OperatorTokenRefused
 from gateway.server.operators import Operators
+from gateway.server.private_rows import alone, write_rows
 from gateway.server.state import StateDir
 
 MachineRole = Literal["caller", "issuer"]
@@ -135,25 +134,12 @@ def _rows(state: StateDir) -> list[dict[str, str]]:
 
 @contextmanager
 def _changing(state: StateDir) -> Iterator[list[dict[str, str]]]:
-    """Rows to change; written back durable and whole. One at a time: else a change could undo another."""
-    disk = RealDisk()
-    try:
-        lock = disk.lock(str(state.identities.with_suffix(".lock")))
-    except BlockingIOError:
-        raise IdentityInvalid("identities.json: another `ein token` is changing it; try again") from None
-    try:
+    """Rows to change, written back when all went well."""
+    busy = IdentityInvalid("identities.json: another `ein token` is changing it; try again")
+    with alone(state.identities, busy):
         rows = _rows(state)
         yield rows
-        temporary = state.identities.with_suffix(".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(rows, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(state.identities)
-        disk.sync_dir(str(state.identities.parent))
-    finally:
-        lock.close()
+        write_rows(state.identities, rows)
 
 
 def issue_token(state: StateDir, *, principal_id: str, role: MachineRole, entropy: Entropy) -> str:

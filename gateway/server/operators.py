@@ -10,6 +10,7 @@ import json
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -17,7 +18,6 @@ from typing import Any, Final, Literal, get_args
 from gateway.programs.issues import near
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
-from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import Entropy
 from gateway.sealing import jwk
 from gateway.sealing.jwe import p256_private_key
@@ -31,6 +31,7 @@ from gateway.sealing.operator_token import (
     verify_token,
 )
 from gateway.sealing.signer import LocalSigner
+from gateway.server.private_rows import alone, write_rows
 from gateway.server.state import StateDir
 
 OperatorRole = Literal["operator", "approver", "auditor"]
@@ -129,14 +130,12 @@ def read_operators(path: Path) -> list[Operator]:
 
 def write_operators(path: Path, operators: Sequence[Operator]) -> None:
     """The whole registry, durable and at once."""
-    temporary = path.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump([asdict(one) for one in operators], file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    RealDisk().sync_dir(str(path.parent))
+    write_rows(path, [asdict(one) for one in operators])
+
+
+def changing_operators(path: Path) -> AbstractContextManager[None]:
+    """Around reading, changing and writing the registry. Raises OperatorsInvalid where another does so."""
+    return alone(path, OperatorsInvalid("operators.json: another command is changing it; try again"))
 
 
 def with_operator(

@@ -33,9 +33,7 @@ class SqliteApprovals(SharedDatabase):
         super().__init__(path)
 
     def request(self, kind: Kind, subject: Mapping[str, str], *, by: str, reason: str) -> Approval:
-        if not reason.strip() or len(reason) > MAX_TEXT_CHARACTERS:
-            raise ApprovalRefused(f"reason takes 1 to {MAX_TEXT_CHARACTERS} characters")
-        text, now_ms = json.dumps(dict(subject), sort_keys=True), self._clock.wall_ms()
+        now_ms = self._clock.wall_ms()
         with self._write() as db:
             waiting = [one for one in self._all(db) if _waits(one, now_ms)]
             for one in waiting:
@@ -43,12 +41,40 @@ class SqliteApprovals(SharedDatabase):
                     raise ApprovalRefused(f"approval: request {one.approval_id} asks for the same and waits")
             if len(waiting) >= OPEN_MAX:
                 raise ApprovalRefused(f"approval: {OPEN_MAX} requests wait: decide some first")
-            cursor = db.execute(
-                "insert into approvals values (null, ?, ?, ?, ?, ?, ?, '', 0, 0)",
-                (str(kind), text, reason, by, now_ms, str(Verdict.OPEN)),
-            )
-            assert cursor.lastrowid is not None
-            return self._get(db, cursor.lastrowid)
+            return self._get(db, self._insert(db, kind, subject, by, reason, Verdict.OPEN))
+
+    def alone(self, kind: Kind, subject: Mapping[str, str], *, by: str, reason: str) -> None:
+        with self._write() as db:
+            self._insert(db, kind, subject, by, reason, Verdict.ALONE)
+
+    def _insert(
+        self,
+        db: sqlite3.Connection,
+        kind: Kind,
+        subject: Mapping[str, str],
+        by: str,
+        reason: str,
+        verdict: Verdict,
+    ) -> int:
+        if not reason.strip() or len(reason) > MAX_TEXT_CHARACTERS:
+            raise ApprovalRefused(f"reason takes 1 to {MAX_TEXT_CHARACTERS} characters")
+        now_ms = self._clock.wall_ms()
+        done_at_ms = now_ms if verdict is Verdict.ALONE else 0
+        text = json.dumps(dict(subject), sort_keys=True)
+        cursor = db.execute(
+            "insert into approvals values (null, ?, ?, ?, ?, ?, ?, '', 0, ?)",
+            (
+                str(kind),
+                json.dumps(dict(subject), sort_keys=True),
+                reason,
+                by,
+                now_ms,
+                str(verdict),
+                done_at_ms,
+            ),
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
 
     def get(self, approval_id: int) -> Approval:
         with self._lock, self._faults():

@@ -17,6 +17,7 @@ from gateway.server.operators import (
     OperatorRefused,
     OperatorRole,
     acting,
+    changing_operators,
     make_key,
     read_key,
     read_operators,
@@ -105,19 +106,23 @@ def _public(key_file: Path) -> dict[str, str]:
 def _change(settings: Settings, kind: Kind, subject: dict[str, str], reason: str) -> None:
     state, clock = settings.state, SystemClock()
     by = acting(state, settings.issuer_url, clock, SystemEntropy())
-    known = read_operators(state.operators)
-    # What cannot be done is refused now, and not to the one who approves.
-    changed = changed_operators(known, kind, subject, by=by, now_ms=clock.wall_ms())
-    if not any(one.role == "approver" and one.principal_id != by for one in known):
-        write_operators(state.operators, changed)
-        click.echo(f"{subject['principal_id']}: {'registered' if kind is Kind.ADD_OPERATOR else 'removed'}")
-        return
     store = SqliteApprovals(str(state.policy_db), clock)
     try:
-        asked = store.request(kind, subject, by=by, reason=reason)
+        with changing_operators(state.operators):
+            known = read_operators(state.operators)
+            # What cannot be done is refused now, and not to the one who approves.
+            changed = changed_operators(known, kind, subject, by=by, now_ms=clock.wall_ms())
+            asks = any(one.role == "approver" and one.principal_id != by for one in known)
+            if asks:
+                asked = store.request(kind, subject, by=by, reason=reason)
+                done = f"waits for another approver: ein approve {asked.approval_id}"
+            else:
+                store.alone(kind, subject, by=by, reason=reason)
+                write_operators(state.operators, changed)
+                done = "registered" if kind is Kind.ADD_OPERATOR else "removed"
     finally:
         store.close()
-    click.echo(f"{subject['principal_id']}: waits for another approver: ein approve {asked.approval_id}")
+    click.echo(f"{subject['principal_id']}: {done}")
 
 
 def changed_operators(
@@ -138,11 +143,12 @@ def changed_operators(
 
 def carry_out(state: StateDir, kind: Kind, subject: dict[str, str], *, by: str, now_ms: int) -> None:
     """Does what was approved; a second time it changes nothing."""
-    known = read_operators(state.operators)
-    present = any(
-        one.principal_id == subject["principal_id"]
-        and (kind is Kind.REMOVE_OPERATOR or one.thumbprint == thumbprint(json.loads(subject["key"])))
-        for one in known
-    )
-    if present == (kind is Kind.REMOVE_OPERATOR):
-        write_operators(state.operators, changed_operators(known, kind, subject, by=by, now_ms=now_ms))
+    with changing_operators(state.operators):
+        known = read_operators(state.operators)
+        present = any(
+            one.principal_id == subject["principal_id"]
+            and (kind is Kind.REMOVE_OPERATOR or one.thumbprint == thumbprint(json.loads(subject["key"])))
+            for one in known
+        )
+        if present == (kind is Kind.REMOVE_OPERATOR):
+            write_operators(state.operators, changed_operators(known, kind, subject, by=by, now_ms=now_ms))

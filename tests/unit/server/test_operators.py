@@ -20,6 +20,7 @@ from gateway.server.operators import (
     OperatorRefused,
     Operators,
     OperatorsInvalid,
+    changing_operators,
     read_operators,
 )
 from gateway.server.policy import read_policy
@@ -188,14 +189,27 @@ def add(settings: Settings, name: str, role: str, by: str) -> str:
 def test_the_third_operator_takes_two_people(settings: Settings) -> None:
     assert add(settings, "alice", "operator", by="") == "alice: registered\n"
     assert add(settings, "bob", "approver", by="alice") == "bob: registered\n"
-    assert "approve 1" in add(settings, "mallory", "approver", by="alice")
+    told = json.loads(good(settings, "approvals", "--all", "--json"))["approvals"]
+    assert [(one["verdict"], one["reason"]) for one in told] == [("alone", "new")] * 2, (
+        "on record all the same"
+    )
+    assert [one["requested_by"].partition(":")[0] for one in told] == ["os", "alice"]
+    assert "approve 3" in add(settings, "mallory", "approver", by="alice")
     assert {one.principal_id for one in read_operators(settings.state.operators)} == {"alice", "bob"}
-    good(settings, "approve", "1", by="bob")
+    good(settings, "approve", "3", by="bob")
     assert {one.principal_id for one in read_operators(settings.state.operators)} == {
         "alice", "bob", "mallory",
     }  # fmt: skip
     listed = json.loads(good(settings, "operator", "list", "--json"))["operators"]
     assert [row["role"] for row in listed] == ["operator", "approver", "approver"]
+
+
+def test_a_change_of_operators_beside_another_one_is_refused_and_undoes_nothing(settings: Settings) -> None:
+    add(settings, "alice", "operator", by="")
+    with changing_operators(settings.state.operators):
+        removal = ("operator", "remove", "alice", "--reason", "x")
+        assert "try again" in refused(settings, *removal, by="alice")
+    assert [one.principal_id for one in read_operators(settings.state.operators)] == ["alice"]
 
 
 def test_one_key_is_one_person(settings: Settings) -> None:
