@@ -8,13 +8,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from joserfc import jws
-from joserfc.jwk import ECKey
-
 from gateway.records.errors import GatewayError
 from gateway.sealing import base64url
 from gateway.sealing.jwk import public_ec_numbers
 from gateway.sealing.keys import BadKey, SignatureAlgorithm, Signer
+from issuernetwork._jose import RefusedToken, json_object, verify_jws, verify_keys
 
 TOKEN_TYPE: Final = "ein-operator+jwt"  # noqa: S105 - a media type
 LIFE_S_MAX: Final = 600
@@ -92,25 +90,21 @@ def verify_token(token: str, public: Mapping[str, str], *, audience: str, now_ms
 
 
 def _signed_claims(token: str, public: Mapping[str, str]) -> dict[str, Any]:
-    header = _object(token.split(".")[0])
-    # Nothing but the three members: no key, address or `crit` of the token's own has a say.
-    expected = {"alg": str(SignatureAlgorithm.ES256), "kid": thumbprint(public), "typ": TOKEN_TYPE}
-    if header != expected:
-        raise OperatorTokenRefused("authorization: the header is not that of an operator's token")
+    kid = thumbprint(public)
+    keys = verify_keys({"keys": [{**public, "kid": kid, "alg": str(SignatureAlgorithm.ES256), "use": "sig"}]})
     try:
-        key = ECKey.import_key(dict(public))
-        payload = jws.deserialize_compact(token.encode(), key, algorithms=["ES256"]).payload
-        claims = json.loads(payload)
-    except Exception:  # the library lets out faults of many types, with values in their texts
+        header, payload = verify_jws(token.encode(), keys)
+        claims = json_object(payload)
+    except (RefusedToken, ValueError, RecursionError):
         raise OperatorTokenRefused("authorization: the signature is not of the key that it names") from None
-    if not isinstance(claims, dict):
-        raise OperatorTokenRefused("authorization: the token has no claims")
+    # Nothing but the three members: nothing of the token's own has a say.
+    if header != {"alg": str(SignatureAlgorithm.ES256), "kid": kid, "typ": TOKEN_TYPE}:
+        raise OperatorTokenRefused("authorization: the header is not that of an operator's token")
     return claims
 
 
 def _object(segment: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(base64url.decode(segment.encode()))
+        return json_object(base64url.decode(segment.encode()))
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None

@@ -1,4 +1,4 @@
-"""Small registries in JSON files that their owner alone may read: changed one at a time, whole and durable."""
+"""Small registries in JSON files for their owner's eyes: changed one at a time, whole and durable."""
 
 import json
 import os

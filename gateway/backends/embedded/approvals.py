@@ -65,7 +65,7 @@ class SqliteApprovals(SharedDatabase):
             "insert into approvals values (null, ?, ?, ?, ?, ?, ?, '', 0, ?)",
             (
                 str(kind),
-                json.dumps(dict(subject), sort_keys=True),
+                text,
                 reason,
                 by,
                 now_ms,
