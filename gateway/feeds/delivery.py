@@ -25,9 +25,11 @@ from gateway.feeds.records import (
     SignerOf,
     delivery_record,
     share_of_jti,
+    told_reason,
     withdrawn_item,
 )
 from gateway.outcomes.matching import MATCH_WINDOW_MS, ReferencesLike, is_composite, match_keys
+from gateway.records.reasons import Reason
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1.feed_pb2 import (
     MATCH_RESULT_AMBIGUOUS,
@@ -191,7 +193,7 @@ class DeliveryCore:
                 break
             reason = None if item.withdrawn else switches.stopped(item.program, item.issuer_id)
             if reason is not None:
-                item = self._tombstone(item, reason.name.lower(), now_ms)
+                item = self._tombstone(item, told_reason(reason), now_ms)
                 withdrawn.append(item)
             chosen.append(item)
         return chosen, withdrawn
@@ -207,7 +209,7 @@ class DeliveryCore:
                 continue
             items = self._store.open_items(program, issuer_id, WITHDRAW_MAX_ITEMS)
             if items:
-                return self._withdraw(items, reason.name.lower(), now_ms)
+                return self._withdraw(items, told_reason(reason), now_ms)
         return []
 
     def revoke(self, lapsed: Lapsed, now_ms: int) -> list[Action]:
@@ -218,8 +220,13 @@ class DeliveryCore:
                 continue
             items = self._store.open_of_consent(merchant_id, platform_id, consent_id, WITHDRAW_MAX_ITEMS)
             if items:
-                return self._withdraw(items, reason.name.lower(), now_ms)
+                return self._withdraw(items, told_reason(reason), now_ms)
         return []
+
+    def object(self, unit_keys: Sequence[bytes], now_ms: int) -> list[Action]:
+        """Withdraws some of what is open about these cards; empty when nothing of it is left."""
+        items = self._store.open_of_cards(unit_keys, WITHDRAW_MAX_ITEMS)
+        return self._withdraw(items, told_reason(Reason.SUBJECT_OBJECTED), now_ms) if items else []
 
     def expire(self, now_ms: int) -> list[Action]:
         """Withdraws some of what was fetched by nobody in KEEP_SEALED_MS; empty when nothing is so old."""

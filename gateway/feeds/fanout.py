@@ -13,9 +13,17 @@ from gateway.feeds.ports import (
     Lapsed,
     OutboxItem,
     ShareRow,
+    StopsCard,
     Switches,
 )
-from gateway.feeds.records import SignerOf, delivery_record, stream_of, void_item, withdrawn_item
+from gateway.feeds.records import (
+    SignerOf,
+    delivery_record,
+    stream_of,
+    told_reason,
+    void_item,
+    withdrawn_item,
+)
 from gateway.outcomes.matching import EvaluationRow, match_keys
 from gateway.records.journal import EVALUATIONS, LABELS, Entry
 from gateway.records.reasons import Reason
@@ -61,8 +69,10 @@ class FanOut:
         signer_of: SignerOf,
         iss: str,
         lapsed: Lapsed = lambda merchant_id, platform_id, consent_id: None,
+        stops_card: StopsCard = lambda unit_key, decided_at_ms: None,
     ) -> None:
         self._lapsed = lapsed
+        self._stops_card = stops_card
         self._store = store
         self._reader = reader
         self._signer_of = signer_of
@@ -104,6 +114,7 @@ class FanOut:
                 self._share(
                     draft, decision, switches, now_ms=now_ms, row=row,
                     issuer_id=record.issuer_id, evaluation_id=record.evaluation_id,
+                    decided_at_ms=record.decided_at_ms,
                 )  # fmt: skip
 
     def _labels(self, draft: _Draft, entries: Sequence[Entry], switches: Switches, *, now_ms: int) -> None:
@@ -119,6 +130,7 @@ class FanOut:
                 self._share(
                     draft, decision, switches, now_ms=now_ms, row=row,
                     issuer_id=record.issuer_id, evaluation_id=record.label_evaluation_id,
+                    decided_at_ms=record.label.recorded_at_ms,
                 )  # fmt: skip
 
     def _known(self, decisions: Sequence[storage.Decision]) -> set[str]:
@@ -134,6 +146,7 @@ class FanOut:
         row: EvaluationRow | None,
         issuer_id: str,
         evaluation_id: str,
+        decided_at_ms: int,
     ) -> None:
         share_id, transports = decision.share_id, tuple(decision.transports)
         draft.shares.append(
@@ -160,8 +173,9 @@ class FanOut:
         )  # fmt: skip
         reason = switches.stopped(decision.program, issuer_id)
         if reason is None and row is not None:
-            # Decided while the consent stood, and taken back before it came here.
-            reason = self._lapsed(row.merchant_id, row.platform_id, decision.consent_id)
+            # Decided while nothing stood against it, and taken back before it came here.
+            reason = self._stops_card(row.unit_key, decided_at_ms)
+            reason = reason or self._lapsed(row.merchant_id, row.platform_id, decision.consent_id)
         if on_stream:
             self._skip_void(draft, item, now_ms=now_ms)
             self._enqueue(draft, item, reason, now_ms=now_ms)
@@ -174,7 +188,7 @@ class FanOut:
         draft.records.append(delivery_record(item, storage.DELIVERY_EVENT_ENQUEUED, at_ms=now_ms))
         if reason is not None:
             item = withdrawn_item(
-                item, reason.name.lower(), signer_of=self._signer_of, iss=self._iss, now_ms=now_ms
+                item, told_reason(reason), signer_of=self._signer_of, iss=self._iss, now_ms=now_ms
             )
             draft.records.append(delivery_record(item, storage.DELIVERY_EVENT_WITHDRAWN, at_ms=now_ms))
         draft.items.append(item)

@@ -121,6 +121,10 @@ Lapsed = Callable[[str, str, str], Reason | None]
 """(merchant_id, platform_id, consent_id) -> why what was shared under it may not leave any more, or None."""
 
 
+StopsCard = Callable[[bytes, int], Reason | None]
+"""(unit_key, decided_at_ms) -> why what was decided then about the card may not leave, or None."""
+
+
 class DeliveryReader(PaymentIndex, Protocol):
     """Looks up by match keys and ids. Never waits for the writer."""
 
@@ -191,6 +195,10 @@ class DeliveryStore(Protocol):
         self, merchant_id: str, platform_id: str, consent_id: str, max_items: int
     ) -> list[OutboxItem]:
         """Those items of one of them, by any transport, their bytes left out."""
+        ...
+
+    def open_of_cards(self, unit_keys: Sequence[bytes], max_items: int) -> list[OutboxItem]:
+        """Open items about these cards that are not withdrawn yet, by any transport, without their bytes."""
         ...
 
     def known_reports(self, kind: str, reporter_id: str, report_ids: Sequence[str]) -> set[str]: ...

@@ -5,6 +5,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from gateway.feeds.ports import QUEUED, OutboxItem
+from gateway.records.reasons import Reason
 from gateway.sealing.keys import Signer
 from gateway.sealing.set import withdrawn_set
 from issuernetwork.storage.v1 import journal_pb2 as storage
@@ -21,11 +22,19 @@ EXPIRED_REASON = "expired"
 RESTORED_REASON = "restored"
 """Reason of a tombstone of places that were skipped after a restore."""
 
+NOT_SHARED_REASON = "not_shared"
+"""Reason of a tombstone that would tell of the cardholder, as callers are told too."""
+
 VOID_PREFIX = "void-"
 """Of the share id of such a tombstone: there is no share."""
 
 SignerOf = Callable[[str], Signer]
 """Signer of a recipient's stream: the algorithm is the stream's."""
+
+
+def told_reason(reason: Reason) -> str:
+    """What a tombstone says: no recipient learns from it who objected."""
+    return NOT_SHARED_REASON if reason is Reason.SUBJECT_OBJECTED else reason.name.lower()
 
 
 def stream_of(recipient_id: str) -> str:

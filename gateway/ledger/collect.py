@@ -21,7 +21,7 @@ from gateway.ledger.entry import (
     sent_body,
     unknown_facts,
 )
-from gateway.ledger.ports import LedgerChange, LedgerStore, Release
+from gateway.ledger.ports import CardShare, LedgerChange, LedgerStore, Release
 from gateway.records.journal import DELIVERIES, EVALUATIONS, LABELS, Entry
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1.common_pb2 import TRANSPORT_MESSAGE
@@ -35,6 +35,7 @@ class _Draft:
     tail: Tail
     entries: list[StoredEntry] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
+    cards: list[CardShare] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class _Released:
     decided_at_ms: int
     decision: storage.Decision
     facts: str
+    unit_key: bytes
 
 
 class Collector:
@@ -67,6 +69,7 @@ class Collector:
         return LedgerChange(
             topic=topic, partition=partition, position=entries[-1].position,
             tail=draft.tail, entries=draft.entries, releases=draft.releases,
+            cards=draft.cards,
         )  # fmt: skip
 
     def plan_acts(self, source: str, acts: Sequence[Act]) -> LedgerChange:
@@ -85,6 +88,13 @@ class Collector:
             known.add((share_id, TRANSPORT_MESSAGE))
             body = returned_body(one.facts, position=one.position, at_ms=one.decided_at_ms)
             draft.entries.append(draft.tail.append(body, share_id=share_id, transport=TRANSPORT_MESSAGE))
+        draft.cards += [
+            CardShare(
+                share_id=one.decision.share_id, unit_key=one.unit_key, card_token=one.decision.card_token
+            )
+            for one in found
+            if one.unit_key
+        ]
         draft.releases += [
             Release(share_id=one.decision.share_id, facts=one.facts, decided_at_ms=one.decided_at_ms)
             for one in found
@@ -122,7 +132,7 @@ def _of_evaluations(entries: Sequence[Entry]) -> list[_Released]:
                 issuer_id=record.issuer_id, policy_version=record.policy_version,
                 decided_at_ms=record.decided_at_ms,
             )  # fmt: skip
-            found.append(_Released(entry.position, record.decided_at_ms, decision, facts))
+            found.append(_Released(entry.position, record.decided_at_ms, decision, facts, record.unit_key))
     return found
 
 
@@ -138,5 +148,5 @@ def _of_labels(entries: Sequence[Entry]) -> list[_Released]:
                 decision, evaluation_id=record.label_evaluation_id, sender_id=record.sender_id,
                 issuer_id=record.issuer_id, policy_version=record.policy_version, decided_at_ms=at_ms,
             )  # fmt: skip
-            found.append(_Released(entry.position, at_ms, decision, facts))
+            found.append(_Released(entry.position, at_ms, decision, facts, record.unit_key))
     return found

@@ -24,6 +24,15 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CardShare:
+    """A share, and the card that it is about: the one way from a card to what was shared about it."""
+
+    share_id: str
+    unit_key: bytes = field(repr=False)
+    card_token: str = field(repr=False, default="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerChange:
     """Everything that one batch of one source does, kept in one transaction with its offset."""
 
@@ -35,6 +44,7 @@ class LedgerChange:
 
     entries: Sequence[StoredEntry] = ()
     releases: Sequence[Release] = field(default_factory=tuple)
+    cards: Sequence[CardShare] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +87,18 @@ class LedgerReader(Protocol):
         ...
 
     def kept_head(self) -> KeptHead | None: ...
+
+    def units_of(self, unit_keys: Sequence[bytes], card_tokens: Sequence[str]) -> list[bytes]:
+        """All unit keys of the card that these names are of: those that share a card token are one card."""
+        ...
+
+    def shares_of_units(self, unit_keys: Sequence[bytes]) -> list[str]:
+        """Ids of the shares about a card."""
+        ...
+
+    def release(self, share_id: str) -> str | None:
+        """Facts of a release that are still kept: it may not have left."""
+        ...
 
     def close(self) -> None: ...
 

@@ -4,7 +4,7 @@ Pure but for its ports. A label that fits no payment is recorded too: it may be 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
@@ -73,6 +73,8 @@ class PolicyNow:
     table: ReleaseTable | None
     stops: Stops | None
     now_ms: int
+    objecting: Container[bytes] = ()
+    """Unit keys of cardholders who object."""
 
 
 class LabelDesk:
@@ -193,7 +195,7 @@ class LabelDesk:
         if stopped is not None:
             decision.withhold_reason = int(stopped)  # type: ignore[assignment]
             return decision
-        released = entry.release(_query(row, mask_of(fields), policy.now_ms))
+        released = entry.release(_query(row, mask_of(fields), policy))
         if isinstance(released, Withhold):
             decision.withhold_reason = int(released.reason)  # type: ignore[assignment]
             return decision
@@ -255,7 +257,7 @@ def _speaks_for(reporter: Reporter, row: EvaluationRow, table: ReleaseTable | No
     return issuer is not None and issuer.recipient_id == reporter.reporter_id
 
 
-def _query(row: EvaluationRow, available_mask: int, now_ms: int) -> Query:
+def _query(row: EvaluationRow, available_mask: int, policy: PolicyNow) -> Query:
     return Query(
         region=row.cardholder_region,
         merchant_id=row.merchant_id,
@@ -266,7 +268,8 @@ def _query(row: EvaluationRow, available_mask: int, now_ms: int) -> Query:
         merchant_country=row.merchant_country,
         available_mask=available_mask,
         below_quality_mask=0,
-        now_ms=now_ms,
+        now_ms=policy.now_ms,
+        subject_objected=row.unit_key in policy.objecting,
     )
 
 

@@ -62,6 +62,12 @@ class Pseudonyms:
         """16 bytes that experiments cluster by; `kind` says what `value` is (par, pan, card_ref ...)."""
         return self._macs.unit_key(kind, value)
 
+    def card_key(self, kind: str, value: str, sender_id: str) -> bytes:
+        """The unit key that `names` gives a card: a reference of a sender's own is told from another's."""
+        if kind == "card_ref":
+            value = f"{len(sender_id)}:{sender_id}:{value}"
+        return self._macs.unit_key(kind, value)
+
     def velocity_key(self, kind: int, value: str) -> bytes:
         """16 bytes that velocity is counted under. The kind is in the label."""
         return self._macs.velocity_key(kind, value)

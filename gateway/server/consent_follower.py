@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from gateway.programs.consents import Consents, ConsentStore, Said, lapsed
+from gateway.programs.subjects import CaseReader, Subjects
 from gateway.programs.switches import LEASE_MS
 from gateway.programs.table import ReleaseTable
 from gateway.records.errors import GatewayError
@@ -31,11 +32,20 @@ class ConsentFollower:
     """One worker's knowledge of the registry, and the tables that have it. Implements `ConsentsInForce`."""
 
     def __init__(
-        self, store: ConsentStore, clock: Clock, *, on_change: Callable[[], None] = lambda: None
+        self,
+        store: ConsentStore,
+        cases: CaseReader,
+        clock: Clock,
+        *,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         """`on_change` is called when rows have changed, and what it does belongs to their being in force."""
         self.on_change = on_change
+        self.subjects = Subjects()
+        """Cardholders who object, and what was erased: one object, changed in place."""
         self._store = store
+        self._cases = cases
+        self._case_place = 0
         self._clock = clock
         self._lock = threading.Lock()
         self._said = Consents()
@@ -74,11 +84,20 @@ class ConsentFollower:
             if not said:
                 break
             self._take(said, place)
+        self._follow_cases()
         self.on_change()
         self._looked_ns = self._clock.monotonic_ns()
         # Behind the rows: who reads the epoch finds them.
         self._epoch, self._whole = newest, True
         return True
+
+    def _follow_cases(self) -> None:
+        while True:
+            events, place = self._cases.events(self._case_place, PAGE_ROWS)
+            if not events:
+                return
+            self.subjects.take(events)
+            self._case_place = place
 
     def lapsed(self, merchant_id: str, platform_id: str, consent_id: str) -> Reason | None:
         """As `consents.lapsed`, by the table in force or, without one, by the registry alone."""

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import length_hint
 from typing import TypeVar
 
-from enrichment.payment import BadRequest, Facts, Payment, make_facts
+from enrichment.payment import BadRequest, Facts, make_facts
 from enrichment.reader import Read, make_read
 from enrichment.signals import signals
 from gateway.outcomes.matching import match_keys
 from gateway.programs.arms import global_line
+from gateway.programs.subjects import Subjects
 from gateway.programs.switches import SwitchRunner
-from gateway.programs.table import IssuerEntry, ReleaseTable, make_query
+from gateway.programs.table import ReleaseTable, make_query
 from gateway.records.journal import JournalReader, JournalWriter
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import Clock
@@ -22,6 +23,7 @@ from gateway.runtime.native import FAULTS, engines
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.keys import KeyUnavailable, RecipientKeys
 from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.sharing.again import Repeats
 from gateway.sharing.commit import Committer
 from gateway.sharing.decide import Rules, decide, no_program
 from gateway.sharing.encode import EXPIRES_AFTER_MS, Encoder
@@ -35,16 +37,15 @@ from gateway.sharing.items import (
     request_id_of,
     unevaluated,
 )
+from gateway.sharing.objecting import UNIT_KINDS, objects
 from gateway.sharing.record import PAYMENT, frame_of, record_of
 from gateway.sharing.remembered import Remembered
 from gateway.sharing.seal import ShareSealer
 from gateway.sharing.velocity_port import Counts, VelocityStore
 from gateway.sharing.work import Batch, Work
-from issuernetwork.v1 import common_pb2, enrichment_pb2
 
 _Entry = TypeVar("_Entry")
 
-_UNIT_KINDS = {1: "par", 2: "pan", 3: "card_ref", 4: "network_token"}
 _CHANGED_BODY = Refusal(
     ALREADY_EXISTS, "request_id: used before with another body; choose a new one for each request"
 )
@@ -70,6 +71,7 @@ class Gateway:
         journal: JournalWriter,
         reader: JournalReader,
         remembered: Remembered | None = None,
+        subjects: Subjects | None = None,
         read: Read | None = None,
         on_fault: Callable[[str, BaseException], None] = lambda stage, fault: None,
     ) -> None:
@@ -77,6 +79,9 @@ class Gateway:
         self._clock = clock
         self._read = read or make_read(engines, PAYMENT)
         self._switches = switches
+        self._subjects = Subjects() if subjects is None else subjects
+        self._pseudonyms = pseudonyms
+        self._repeats = Repeats(switches, self._subjects, pseudonyms)
         self._names, self._digest = pseudonyms.names, pseudonyms.request_digest
         self._recipient_keys = recipient_keys
         self._velocity = velocity
@@ -122,7 +127,7 @@ class Gateway:
         # Behind the sync, as the last look at new ones is: a stop may have come while it took its time.
         for index, item, payment, answer in batch.again:
             try:
-                batch.results[index] = self._again(batch, payment, answer)
+                batch.results[index] = self._repeats.again(batch, item.sender_id, payment, answer)
             except FAULTS as fault:
                 self._faulted(batch, index, item, "repeat", fault)
         return [
@@ -199,27 +204,6 @@ class Gateway:
             attempts.add(attempt_key)
             works.append(work)
 
-    def _again(self, batch: Batch, payment: Payment, answer: bytes) -> bytes:
-        """The answer of the earlier request. What was stopped since does not leave a second time."""
-        issuer = batch.table.issuer_of(payment.iin)
-        response = enrichment_pb2.EnrichAuthorizationResponse.FromString(answer)
-        changed = False
-        for decision in response.decisions:
-            if decision.elements and self._stopped(issuer, decision.program):
-                decision.status = common_pb2.SHARE_STATUS_UNDETERMINED
-                del decision.elements[:]
-                changed = True
-        return response.SerializeToString() if changed else answer
-
-    def _stopped(self, issuer: IssuerEntry | None, program: str) -> bool:
-        view = self._switches.watcher.view
-        return (
-            view is None
-            or not self._switches.fresh()
-            or issuer is None
-            or view.stopped(program, issuer.issuer_id) is not None
-        )
-
     def _plan(self, batch: Batch, works: Iterator[Work]) -> None:
         """Pseudonyms stand for what is counted and clustered by, and the issuer is found."""
         names, issuer_of, asked, touches = self._names, batch.table.issuer_of, batch.asked, batch.touches
@@ -228,7 +212,7 @@ class Gateway:
             source, unit = payment.unit
             work.unit_source = source
             work.unit_key, velocity_keys, work.evaluation_id = names(
-                work.item.sender_id, source, _UNIT_KINDS[source], unit, payment.merchant_id, payment.ip,
+                work.item.sender_id, source, UNIT_KINDS[source], unit, payment.merchant_id, payment.ip,
                 payment.device_id, payment.payment_intent_id, payment.attempt_no, payment.request_id,
             )  # fmt: skip
             work.issuer = issuer_of(payment.iin)
@@ -260,7 +244,7 @@ class Gateway:
     def _decide(self, batch: Batch, works: Iterator[Work]) -> None:
         """Signals, and by them what may leave, by program. Nothing is decided where the request only asks
         whether it is well."""
-        rules, now_ms = batch.rules, batch.now_ms
+        rules, now_ms, objecting = batch.rules, batch.now_ms, self._subjects.objecting
         for work in works:
             payment, issuer = work.payment, work.issuer
             seen = work.signals = signals(payment, work.facts)
@@ -275,7 +259,7 @@ class Gateway:
                     (
                         payment.cardholder_region, payment.merchant_id, payment.platform_id, payment.channel,
                         payment.mcc, payment.amount_minor, payment.merchant_country, seen.mask,
-                        seen.below_quality, now_ms, False,
+                        seen.below_quality, now_ms, bool(objecting) and self._objects(work),
                     )
                 )  # fmt: skip
                 work.decided = decide(
@@ -286,6 +270,10 @@ class Gateway:
                     duplicate=work.duplicate,
                     withhold=work.item.withhold,
                 )
+
+    def _objects(self, work: Work) -> bool:
+        payment, sender_id = work.payment, work.item.sender_id
+        return objects(self._subjects.objecting, self._pseudonyms, payment, sender_id, work.unit_key)
 
     def _seal(self, batch: Batch, works: Iterator[Work]) -> None:
         """Seals what is released, with the keys that its recipient finds it by; then the PAN is dropped."""

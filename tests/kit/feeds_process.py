@@ -21,39 +21,12 @@ from tests.unit.feeds.records import decision, evaluation
 DEADLINE_S = 20.0
 
 
-class Feeds:
-    """A running `ein feeds` with a gateway journal that the test writes."""
+class Recipients:
+    """What issuers ask of a running `ein feeds`."""
 
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
         self.state = installation.state
-        self._wake = WakeSender(self.state.run, "gateway")
-        self._gateway = FileJournalWriter(
-            RealDisk(),
-            SystemClock(),
-            self.state.gateway_journal,
-            journal.GATEWAY_TOPICS,
-            wake=self._wake,
-        )
-        self._next = 0
-
-    def pay(
-        self, count: int, recipient_id: str, *, sealed: bytes = b"e30.a.b.c.d", **changes: object
-    ) -> list[int]:
-        """Payments shared by stream and look-up; their numbers."""
-        numbers = list(range(self._next, self._next + count))
-        self._next += count
-        records = [
-            evaluation(
-                number,
-                decision(f"share-{number}", recipient_id=recipient_id, sealed=sealed),
-                issuer_id=recipient_id,
-                **changes,
-            )
-            for number in numbers
-        ]
-        self._gateway.append(journal.EVALUATIONS, [record.SerializeToString() for record in records])
-        return numbers
 
     def poll(self, recipient_id: str, *, token: str = "", **members: object) -> dict[str, Any]:
         base = self.installation.supervisor.addresses("feeds")["http"]
@@ -89,6 +62,40 @@ class Feeds:
             found += [entry.payload for entry in batch]
             after = batch[-1].position
         return found
+
+
+class Feeds(Recipients):
+    """A running `ein feeds` with a gateway journal that the test writes."""
+
+    def __init__(self, installation: Installation) -> None:
+        super().__init__(installation)
+        self._wake = WakeSender(self.state.run, "gateway")
+        self._gateway = FileJournalWriter(
+            RealDisk(),
+            SystemClock(),
+            self.state.gateway_journal,
+            journal.GATEWAY_TOPICS,
+            wake=self._wake,
+        )
+        self._next = 0
+
+    def pay(
+        self, count: int, recipient_id: str, *, sealed: bytes = b"e30.a.b.c.d", **changes: object
+    ) -> list[int]:
+        """Payments shared by stream and look-up; their numbers."""
+        numbers = list(range(self._next, self._next + count))
+        self._next += count
+        records = [
+            evaluation(
+                number,
+                decision(f"share-{number}", recipient_id=recipient_id, sealed=sealed),
+                issuer_id=recipient_id,
+                **changes,
+            )
+            for number in numbers
+        ]
+        self._gateway.append(journal.EVALUATIONS, [record.SerializeToString() for record in records])
+        return numbers
 
     def close(self) -> None:
         self._gateway.close()

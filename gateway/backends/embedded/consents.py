@@ -22,11 +22,17 @@ from gateway.programs.model import Tier
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
 
-_SCHEMA: Final = """
+ACTS: Final = """
 create table if not exists acts (
     act_id integer primary key autoincrement, epoch integer unique, kind text not null, actor text not null,
     reason text not null, at_ms integer not null, abandoned integer not null default 0
 ) strict;
+"""
+"""Of the whole registry: what merchants and platforms said, and what cardholders asked for (`subjects`)."""
+
+_SCHEMA: Final = (
+    ACTS
+    + """
 create table if not exists settings (
     row_id integer primary key, act_id integer not null, party text not null, party_id text not null,
     tier text not null, terms_version text not null, evidence text not null, valid_from_ms integer not null,
@@ -35,6 +41,7 @@ create table if not exists settings (
 create index if not exists settings_of_act on settings (act_id, row_id);
 create index if not exists settings_of_party on settings (party, party_id);
 """
+)
 
 _COLUMNS: Final = (
     "s.party, s.party_id, s.tier, s.terms_version, s.evidence, s.valid_from_ms, s.valid_until_ms,"
@@ -71,12 +78,12 @@ class SqliteConsents(SharedDatabase):
             return self._epoch
 
     def put(self, settings: Sequence[Setting], *, actor: str, reason: str) -> int:
-        _check_words(actor, reason)
+        check_words(actor, reason)
         if not 1 <= len(settings) <= SETTINGS_A_CALL_MAX:
             raise ConsentRefused(f"settings: send 1 to {SETTINGS_A_CALL_MAX}; import more from a file")
         checked = [check_setting(one) for one in settings]
         with self._write() as db:
-            epoch = _next_epoch(db)
+            epoch = next_epoch(db)
             row = (epoch, "put", actor, reason, self._clock.wall_ms())
             act_id = db.execute(
                 "insert into acts (epoch, kind, actor, reason, at_ms) values (?, ?, ?, ?, ?)", row
@@ -114,7 +121,7 @@ class SqliteConsents(SharedDatabase):
         return [_said(row) for row in rows], (rows[-1][7], rows[-1][11])
 
     def start_import(self, *, actor: str, reason: str) -> int:
-        _check_words(actor, reason)
+        check_words(actor, reason)
         with self._write() as db:
             row = ("import", actor, reason, self._clock.wall_ms())
             act_id = db.execute(
@@ -134,7 +141,7 @@ class SqliteConsents(SharedDatabase):
     def finish_import(self, import_id: int) -> int:
         with self._write() as db:
             _check_open(db, import_id)
-            epoch = _next_epoch(db)
+            epoch = next_epoch(db)
             db.execute(
                 "update acts set epoch = ?, at_ms = ? where act_id = ?",
                 (epoch, self._clock.wall_ms(), import_id),
@@ -155,7 +162,8 @@ class SqliteConsents(SharedDatabase):
                 ).rowcount
 
 
-def _next_epoch(db: sqlite3.Connection) -> int:
+def next_epoch(db: sqlite3.Connection) -> int:
+    """Of the act that is being written."""
     (epoch,) = db.execute("select coalesce(max(epoch), 0) + 1 from acts").fetchone()
     return int(epoch)
 
@@ -190,7 +198,8 @@ def _said(row: tuple[Any, ...]) -> Said:
     return Said(setting, epoch, *words)
 
 
-def _check_words(actor: str, reason: str) -> None:
+def check_words(actor: str, reason: str) -> None:
+    """Raises ConsentRefused."""
     for name, text in (("actor", actor), ("reason", reason)):
         if not text.strip() or len(text) > TEXT_CHARACTERS_MAX:
             raise ConsentRefused(f"{name}: takes 1 to {TEXT_CHARACTERS_MAX} characters")

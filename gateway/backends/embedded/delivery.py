@@ -215,6 +215,10 @@ class SqliteDeliveryStore:
         rows = self._connection.rows(sql.OPEN_OF_CONSENT, (merchant_id, platform_id, consent_id, max_items))
         return [_item(row) for row in rows]
 
+    def open_of_cards(self, unit_keys: Sequence[bytes], max_items: int) -> list[OutboxItem]:
+        query = sql.OPEN_OF_CARDS.format(marks=",".join("?" * len(unit_keys)))
+        return [_item(row) for row in self._connection.rows(query, (*unit_keys, max_items))]
+
     def known_reports(self, kind: str, reporter_id: str, report_ids: Sequence[str]) -> set[str]:
         return self._present(sql.KNOWN_REPORTS, report_ids, kind, reporter_id)
 

@@ -137,6 +137,7 @@ _OPEN_WITH_CONSENT = """from outbox o indexed by outbox_scope_age
 OPEN_CONSENTS = f"select distinct e.merchant_id, e.platform_id, s.consent_id {_OPEN_WITH_CONSENT}"
 OPEN_OF_CONSENT = f"""select {_ITEM}, null {_OPEN_WITH_CONSENT}
     and e.merchant_id = ? and e.platform_id = ? and s.consent_id = ? limit ?"""
+OPEN_OF_CARDS = f"""select {_ITEM}, null {_OPEN_WITH_CONSENT} and e.unit_key in ({{marks}}) limit ?"""
 SCOPES = "select distinct program, issuer_id from scopes"
 
 FIRST_SENT = "select 1 from outbox where share_id = ? and transport = ? and sent_count = 0"

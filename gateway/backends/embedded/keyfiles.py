@@ -155,6 +155,13 @@ def load_keys(directory: str | Path) -> OwnKeys:
         raise KeyFileError("the key file is damaged: restore it from a backup") from None
 
 
+def recipients_with_keys(directory: str | Path) -> list[str]:
+    """Ids of all recipients that ever had keys here, in order."""
+    suffix = ".jwks.json"
+    found = (Path(directory) / RECIPIENTS_DIR).glob(f"*{suffix}")
+    return sorted(path.name.removesuffix(suffix) for path in found)
+
+
 def publish_recipient_keys(directory: str | Path, recipient_id: str, jwks: str) -> None:
     """Puts a recipient's public JWK Set in place, atomically, after checking it. Raises BadKey."""
     if not jwk.recipient_keys(recipient_id, jwks):

@@ -43,6 +43,14 @@ _SCHEMA: Final = (
     """create table if not exists releases(
         release_no integer primary key, share_key blob not null unique, facts text not null,
         decided_at_ms integer not null) strict""",
+    # By card, for subject access alone: no entry says so, and no chain depends on it.
+    """create table if not exists card_shares(
+        unit_key blob not null, share_id text not null, primary key (unit_key, share_id))
+        strict, without rowid""",
+    """create table if not exists card_names(
+        token_key blob not null, unit_key blob not null, primary key (token_key, unit_key))
+        strict, without rowid""",
+    """create index if not exists card_names_of_unit on card_names(unit_key)""",
     """create table if not exists head(only_row integer primary key check (only_row = 1),
         number integer not null, line blob not null) strict""",
 )
@@ -60,6 +68,11 @@ _UPSERT_TAIL = """insert into tails values (?,?,?,?) on conflict (chain) do upda
     size = excluded.size, last_hash = excluded.last_hash, peaks = excluded.peaks"""
 _INSERT_ENTRY = "insert into entries values (?,?,?,?)"
 _INSERT_SHARE = "insert into shares values (?,?,?,?)"
+_INSERT_CARD_SHARE = "insert or ignore into card_shares values (?,?)"
+_INSERT_CARD_NAME = "insert or ignore into card_names values (?,?)"
+_UNITS_OF_TOKENS = "select distinct unit_key from card_names where token_key in ({marks})"
+_TOKENS_OF_UNITS = "select distinct token_key from card_names where unit_key in ({marks})"
+_SHARES_OF_UNITS = "select share_id from card_shares where unit_key in ({marks})"
 _INSERT_RELEASE = "insert or ignore into releases(share_key, facts, decided_at_ms) values (?,?,?)"
 _FORGET = """delete from releases where release_no in
     (select release_no from releases order by release_no limit ?2) and decided_at_ms < ?1"""
@@ -87,6 +100,14 @@ def _tails(raw: sqlite3.Connection) -> dict[str, Tail]:
 def _kept_head(raw: sqlite3.Connection) -> KeptHead | None:
     row = raw.execute(_HEAD).fetchone()
     return None if row is None else KeptHead(number=row[0], line=row[1])
+
+
+def _of_marks(raw: sqlite3.Connection, query: str, keys: Sequence[bytes]) -> list[Any]:
+    found: list[Any] = []
+    for first in range(0, len(keys), MAX_IDS):
+        some = keys[first : first + MAX_IDS]
+        found += raw.execute(query.format(marks=",".join("?" * len(some))), some).fetchall()
+    return found
 
 
 @contextmanager
@@ -161,6 +182,32 @@ class SqliteLedgerReader:
         with _faults("read"):
             return _kept_head(self._raw)
 
+    def units_of(self, unit_keys: Sequence[bytes], card_tokens: Sequence[str]) -> list[bytes]:
+        units = dict.fromkeys(unit_keys)
+        tokens = dict.fromkeys(_key(token) for token in card_tokens)
+        new_tokens = list(tokens)
+        new_units = list(units)
+        with _faults("read"):
+            # A payment names its card by a PAR, the next one by its number: a token of both joins them.
+            while new_tokens or new_units:
+                found = _of_marks(self._raw, _UNITS_OF_TOKENS, new_tokens)
+                new_units += [row[0] for row in found if row[0] not in units]
+                units.update(dict.fromkeys(new_units))
+                found = _of_marks(self._raw, _TOKENS_OF_UNITS, new_units)
+                new_tokens = [row[0] for row in found if row[0] not in tokens]
+                tokens.update(dict.fromkeys(new_tokens))
+                new_units = []
+        return list(units)
+
+    def shares_of_units(self, unit_keys: Sequence[bytes]) -> list[str]:
+        with _faults("read"):
+            return [row[0] for row in _of_marks(self._raw, _SHARES_OF_UNITS, unit_keys)]
+
+    def release(self, share_id: str) -> str | None:
+        with _faults("read"):
+            rows = _of_marks(self._raw, _FACTS, [_key(share_id)])
+        return rows[0][1] if rows else None
+
     def close(self) -> None:
         self._raw.close()
 
@@ -232,6 +279,11 @@ class SqliteLedgerStore:
                 _INSERT_RELEASE,
                 [(_key(one.share_id), one.facts, one.decided_at_ms) for one in change.releases],
             )
+            raw.executemany(_INSERT_CARD_SHARE, [(one.unit_key, one.share_id) for one in change.cards])
+            raw.executemany(
+                _INSERT_CARD_NAME,
+                {(_key(one.card_token), one.unit_key) for one in change.cards if one.card_token},
+            )
             if change.entries:
                 raw.execute(_UPSERT_TAIL, (tail.chain, tail.size, tail.last_hash, tail.tree.packed()))
             raw.execute(_UPSERT_OFFSET, (change.topic, change.partition, change.position))
@@ -258,11 +310,8 @@ class SqliteLedgerStore:
             return self._raw.execute(query, parameters).fetchall()
 
     def _of_keys(self, query: str, keys: Sequence[bytes]) -> list[Any]:
-        found: list[Any] = []
-        for first in range(0, len(keys), MAX_IDS):
-            some = keys[first : first + MAX_IDS]
-            found += self._rows(query.format(marks=",".join("?" * len(some))), some)
-        return found
+        with self._lock, _faults("read"):
+            return _of_marks(self._raw, query, keys)
 
     @contextmanager
     def _transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:

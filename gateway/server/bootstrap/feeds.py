@@ -12,6 +12,7 @@ from gateway.backends.embedded.ledger import SqliteLedgerStore
 from gateway.backends.embedded.ledger_acts import StoredActs
 from gateway.backends.embedded.ledger_heads import AppendedHeads
 from gateway.backends.embedded.policy import SqlitePolicyStore
+from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.backends.embedded.wake import WakeListener, WakeSender
 from gateway.feeds.delivery import DeliveryCore
 from gateway.feeds.fanout import FanOut
@@ -54,6 +55,7 @@ class FeedsParts:
     labels: LabelDesk
     policy: SqlitePolicyStore
     registry: SqliteConsents
+    cases: SqliteSubjects
     consents: ConsentFollower
     switches: SwitchRunner
     keys: OwnKeys
@@ -72,6 +74,7 @@ class FeedsParts:
         self.switches.stop()
         self.policy.close()
         self.registry.close()
+        self.cases.close()
 
 
 def build_feeds(settings: Settings) -> FeedsParts:
@@ -92,7 +95,8 @@ def build_feeds(settings: Settings) -> FeedsParts:
     report_reader, fan_out_reader = store.reader(), store.reader()
     policy, board = SqlitePolicyStore(str(state.policy_db), clock), FileLeaseBoard(disk, str(state.leases))
     registry = SqliteConsents(str(state.consents_db), clock)
-    consents = ConsentFollower(registry, clock)
+    cases = SqliteSubjects(str(state.consents_db), clock)
+    consents = ConsentFollower(registry, cases, clock)
     return FeedsParts(
         clock=clock,
         store=store,
@@ -112,6 +116,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
             signer_of=signer_of,
             iss=settings.issuer_url,
             lapsed=consents.lapsed,
+            stops_card=consents.subjects.stops,
         ),
         core=DeliveryCore(store=store, signer_of=signer_of, iss=settings.issuer_url),
         labels=LabelDesk(
@@ -125,6 +130,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
             policy, board, clock, f"feeds-{os.getpid()}", reports_applied=True, consents=consents
         ),
         registry=registry,
+        cases=cases,
         consents=consents,
         keys=keys,
         ledger=_ledger(settings, keys, clock, disk),

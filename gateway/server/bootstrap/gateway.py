@@ -11,6 +11,7 @@ from gateway.backends.embedded.journal import FileJournalReader, FileJournalWrit
 from gateway.backends.embedded.keyfiles import FileRecipientKeys, load_keys
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import SqlitePolicyStore
+from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.backends.embedded.velocity_snapshot import VelocitySnapshotCorrupt
 from gateway.backends.embedded.velocity_store import LocalVelocity, make_velocity
 from gateway.backends.embedded.wake import WakeSender
@@ -62,6 +63,7 @@ class GatewayParts:
     outcomes: OutcomeRecorder
     wake: WakeSender
     registry: SqliteConsents
+    cases: SqliteSubjects
     consents: ConsentFollower
 
     def close(self) -> None:
@@ -71,6 +73,7 @@ class GatewayParts:
         self.journal.close()
         self.store.close()
         self.registry.close()
+        self.cases.close()
         self.wake.close()
 
 
@@ -94,7 +97,8 @@ def build_gateway(
     board = FileLeaseBoard(disk, str(state.leases))
     board.sweep(clock)
     registry = SqliteConsents(str(state.consents_db), clock)
-    consents = ConsentFollower(registry, clock)
+    cases = SqliteSubjects(str(state.consents_db), clock)
+    consents = ConsentFollower(registry, cases, clock)
     table = consents.use(compile_table(policy))
     consents.step()
     switches = SwitchRunner(store, board, clock, worker_id, reports_applied=True, consents=consents)
@@ -110,6 +114,7 @@ def build_gateway(
         journal=journal,
         reader=reader,
         remembered=remembered,
+        subjects=consents.subjects,
         on_fault=on_fault,
     )
     return GatewayParts(
@@ -126,6 +131,7 @@ def build_gateway(
         outcomes,
         wake,
         registry,
+        cases,
         consents,
     )
 

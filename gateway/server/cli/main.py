@@ -36,6 +36,7 @@ COMMANDS = {
     "revive": ("gateway.server.cli.approve", "revive_command"),
     "rollback": ("gateway.server.cli.history", "rollback_command"),
     "status": ("gateway.server.cli.status", "status_command"),
+    "subject": ("gateway.server.cli.subject", "subject_command"),
     "token": ("gateway.server.cli.token", "token_command"),
     "up": ("gateway.server.cli.processes", "up_command"),
     "verify": ("gateway.server.cli.verify", "verify_command"),

@@ -133,6 +133,7 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
             table=engine.table,
             stops=engine.view() if parts.switches.fresh() else None,
             now_ms=parts.clock.wall_ms(),
+            objecting=parts.consents.subjects.objecting,
         )
         verdicts = parts.labels.take(labels, reporter=reporter, known=known, policy=policy)
         self._keep(LABEL, LABELS, reporter.reporter_id, verdicts)

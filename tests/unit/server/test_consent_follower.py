@@ -10,6 +10,7 @@ from gateway.backends.embedded.consents import ConsentStoreUnavailable, SqliteCo
 from gateway.programs.consents import Party, Said, Setting, lapsed
 from gateway.programs.documents import load_policy
 from gateway.programs.model import Tier
+from gateway.programs.subjects import CaseEvent
 from gateway.programs.switches import LEASE_MS
 from gateway.programs.table import compile_table
 from gateway.records.reasons import Reason
@@ -19,11 +20,23 @@ from gateway.server.consent_follower import ConsentFollower
 from gateway.server.policy import read_policy
 from tests.kit.installation import SAMPLE_POLICY
 
+
+class NoCases:
+    """No cardholder ever asked for anything."""
+
+    def events(self, after: int, most: int) -> tuple[list[CaseEvent], int]:
+        return [], after
+
+
 POLICY = load_policy(read_policy(SAMPLE_POLICY), version=1)
 
 
 def setting(party_id: str, tier: Tier, party: Party = Party.MERCHANT) -> Setting:
     return Setting(party, party_id, tier, "2026", "form", 0)
+
+
+def following(store: SqliteConsents, clock: SimClock) -> ConsentFollower:
+    return ConsentFollower(store, NoCases(), clock)
 
 
 @pytest.fixture
@@ -42,7 +55,7 @@ def test_a_page_after_the_other_is_taken_before_the_epoch_is_told(
     store: SqliteConsents, clock: SimClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consent_follower, "PAGE_ROWS", 2)
-    follower = ConsentFollower(store, clock)
+    follower = following(store, clock)
     table = follower.use(compile_table(POLICY))
     store.put([setting(f"x-{n}", Tier.BASIC) for n in range(5)], actor="a", reason="r")
     told: list[tuple[int, int]] = []
@@ -63,7 +76,7 @@ def test_a_page_after_the_other_is_taken_before_the_epoch_is_told(
 def test_a_new_table_has_what_the_registry_knows_and_so_has_the_one_before_it(
     store: SqliteConsents, clock: SimClock
 ) -> None:
-    follower = ConsentFollower(store, clock)
+    follower = following(store, clock)
     before = follower.use(compile_table(POLICY))
     store.put([setting("plat-1", Tier.OPTED_OUT, Party.PLATFORM)], actor="a", reason="r")
     follower.step()
@@ -78,7 +91,7 @@ def test_a_new_table_has_what_the_registry_knows_and_so_has_the_one_before_it(
 def test_every_entry_of_a_table_asks_the_rows_that_the_follower_changes(
     store: SqliteConsents, clock: SimClock
 ) -> None:
-    table = ConsentFollower(store, clock).use(compile_table(POLICY))
+    table = following(store, clock).use(compile_table(POLICY))
     entries = [one for issuer in table.issuers.values() for one in issuer.programs + issuer.after]
     enrolled = [one for one in entries if one.enrolment_id]
     assert enrolled
@@ -90,7 +103,7 @@ def test_an_epoch_is_told_only_when_what_it_changes_is_carried_out(
     store: SqliteConsents, clock: SimClock
 ) -> None:
     seen: list[int] = []
-    follower = ConsentFollower(store, clock)
+    follower = following(store, clock)
 
     def failing() -> None:
         seen.append(follower.epoch())
@@ -141,7 +154,7 @@ def test_what_was_shared_under_a_consent_leaves_while_the_stricter_word_still_co
 def test_a_registry_that_does_not_answer_is_not_relied_on_longer_than_a_lease(
     store: SqliteConsents, clock: SimClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    follower = ConsentFollower(store, clock)
+    follower = following(store, clock)
     assert not follower.fresh(), "before the first look nothing is known"
     follower.step()
     clock.advance_ms(LEASE_MS - 1)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from gateway.programs.subjects import Subjects
 from gateway.records.journal import EVALUATIONS
 from gateway.runtime.clock import SystemClock
 from gateway.server.feeds.engine import REPORTS_WAITING, FeedsEngine, Overloaded
@@ -27,7 +28,7 @@ def _servicer() -> tuple[FeedServicer, FeedsEngine]:
     parts = SimpleNamespace(
         clock=SystemClock(),
         core=None,
-        consents=None,
+        consents=SimpleNamespace(subjects=Subjects()),
         gateway_journal=SimpleNamespace(end=lambda topic: 7),
         report_reader=SimpleNamespace(share=lambda share_id: None),
         labels=SimpleNamespace(take=lambda *_, **__: []),

@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.backends.embedded.velocity import EmbeddedVelocity
 from gateway.programs.documents import load_policy
+from gateway.programs.subjects import Subjects
 from gateway.programs.switches import MAX_EPOCH, Lease, SwitchRunner, SwitchView
 from gateway.programs.table import ReleaseTable, compile_table
 from gateway.records.journal import EVALUATIONS, Entry, JournalReader
@@ -171,6 +172,7 @@ class Kit:
             )
         )
         self.table = table or sample_table()
+        self.subjects = Subjects()
         self.gateway = self.make_gateway()
         for _ in range(3):
             self.renew()
@@ -190,6 +192,7 @@ class Kit:
             journal=self.journal,
             reader=reader,
             remembered=self.remembered,
+            subjects=self.subjects,
             on_fault=lambda stage, fault: self.faults.append((stage, fault)),
         )
 

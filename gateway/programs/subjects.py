@@ -1,0 +1,144 @@
+"""What cardholders asked for: objections stop sharing, erasures take back what was shared. Pure.
+
+A subject is a card: all pseudonyms (`unit_key`, 16 bytes) that it is known by here. An erasure objects too,
+in a case of its own, so that nothing is shared anew while it is under way.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Protocol
+
+from gateway.records.errors import GatewayError
+from gateway.records.reasons import Reason
+
+UNIT_KEY_BYTES: Final = 16
+
+KEYS_A_CASE_MAX: Final = 64
+"""Names that one card has: its number, a PAR, and one of each payment service with references of its own."""
+
+
+class SubjectRefused(GatewayError):
+    """The request cannot be taken as it is. Names what is wrong and how to mend it, never a value."""
+
+    code = "invalid_argument"
+
+
+class CaseKind(StrEnum):
+    """What was asked for."""
+
+    OBJECTION = "objection"
+    ERASURE = "erasure"
+
+
+class CaseState(StrEnum):
+    """How far it has come. Sharing stops from `received`, and comes back with `refused` alone."""
+
+    RECEIVED = "received"
+    UPHELD = "upheld"
+    REFUSED = "refused"
+    CERTIFIED = "certified"
+
+
+MOVES: Final = {
+    (CaseKind.OBJECTION, CaseState.RECEIVED): frozenset({CaseState.UPHELD, CaseState.REFUSED}),
+    (CaseKind.ERASURE, CaseState.RECEIVED): frozenset({CaseState.CERTIFIED}),
+}
+"""All that may follow. What is not there is final: who objects again opens another case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseEvent:
+    """One step of a case. `epoch` orders it among all acts of the registry."""
+
+    case_id: int
+    kind: CaseKind
+    state: CaseState
+    unit_keys: tuple[bytes, ...] = field(repr=False)
+    epoch: int
+    actor: str
+    reason: str
+    at_ms: int
+
+
+def check_keys(unit_keys: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Without repeats. Raises SubjectRefused."""
+    kept = tuple(dict.fromkeys(unit_keys))
+    if not 1 <= len(kept) <= KEYS_A_CASE_MAX or any(len(key) != UNIT_KEY_BYTES for key in kept):
+        raise SubjectRefused(f"card: it has to be known by 1 to {KEYS_A_CASE_MAX} pseudonyms")
+    return kept
+
+
+def check_move(kind: CaseKind, before: CaseState, after: CaseState) -> None:
+    """Raises SubjectRefused where `after` may not follow."""
+    if after not in MOVES.get((kind, before), frozenset()):
+        raise SubjectRefused(f"case: an {kind} that is {before} cannot become {after}")
+
+
+class Subjects:
+    """What a worker knows: who objects, and what was erased when. Changed by one thread, asked by any."""
+
+    def __init__(self) -> None:
+        self.erased_at_ms: dict[bytes, int] = {}
+        """By unit key: nothing decided up to then may leave, be looked at, or be kept longer than it must."""
+        self._cases = Counter[bytes]()
+
+    @property
+    def objecting(self) -> Counter[bytes]:
+        """Empty where nobody objects, and false then: the hot path asks for that first."""
+        return self._cases
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def take(self, events: Sequence[CaseEvent]) -> None:
+        """Takes steps of cases in, in their order."""
+        for one in events:
+            for key in one.unit_keys:
+                if one.kind is CaseKind.ERASURE:
+                    if one.state is CaseState.RECEIVED:
+                        self.erased_at_ms[key] = max(one.at_ms, self.erased_at_ms.get(key, 0))
+                elif one.state is CaseState.RECEIVED:
+                    self._cases[key] += 1
+                elif one.state is CaseState.REFUSED:
+                    # Another case of the same card still holds.
+                    self._cases[key] -= 1
+                    if self._cases[key] <= 0:
+                        del self._cases[key]
+
+    def stops(self, unit_key: bytes, decided_at_ms: int) -> Reason | None:
+        """Why what was decided about a card then may not leave now; None where it may."""
+        if unit_key in self._cases or decided_at_ms <= self.erased_at_ms.get(unit_key, -1):
+            return Reason.SUBJECT_OBJECTED
+        return None
+
+
+class CaseReader(Protocol):
+    """What a worker follows. Raises ConsentStoreUnavailable."""
+
+    def events(self, after: int, most: int) -> tuple[list[CaseEvent], int]:
+        """Steps of all cases behind a place, in order, and the place of the last. 0 is before all."""
+        ...
+
+
+class SubjectStore(CaseReader, Protocol):
+    """The registry's part of cardholders. Raises SubjectRefused, ConsentStoreUnavailable."""
+
+    def open(
+        self, kinds: Sequence[CaseKind], unit_keys: Sequence[bytes], *, actor: str, reason: str
+    ) -> tuple[list[int], int]:
+        """Opens a case of each kind, in force with one epoch: ids of the cases, epoch."""
+        ...
+
+    def move(self, case_id: int, state: CaseState, *, actor: str, reason: str) -> int:
+        """The next state of a case; its epoch. Raises SubjectRefused where `MOVES` has no such step."""
+        ...
+
+    def case(self, case_id: int) -> list[CaseEvent]:
+        """All steps of a case, the newest last; none where there is no such case."""
+        ...
+
+    def of_card(self, unit_keys: Sequence[bytes]) -> list[CaseEvent]:
+        """All steps of all cases that name one of the keys, in order."""
+        ...

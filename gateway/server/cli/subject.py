@@ -1,0 +1,171 @@
+"""`ein subject`: what cardholders may ask for. Card numbers come on standard input, never as arguments."""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from gateway.ledger.access import Access
+from gateway.programs.subjects import CaseEvent, CaseKind, CaseState, SubjectRefused
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.entropy import SystemEntropy
+from gateway.server import exit_codes
+from gateway.server.cli.options import config_option, json_option
+from gateway.server.operators import acting
+from gateway.server.settings import Settings, load_settings
+from gateway.server.subjects import CardNamed, Opened, SubjectDesk
+
+LINE_CHARACTERS_MAX: Final = 256
+"""Of a card's name on standard input; what is longer is none."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_reason = click.option("--reason", required=True, help="Why, for the audit; at most 256 characters.")
+
+
+def card_options(command: F) -> F:
+    """How a card is named: its number and its references are read, its token is an argument."""
+    for option in (
+        click.option("--sender", default="", help="Payment service whose reference it is."),
+        click.option("--card-ref-stdin", is_flag=True, help="Read a payment service's own reference."),
+        click.option("--par-stdin", is_flag=True, help="Read the Payment Account Reference."),
+        click.option("--pan-stdin", is_flag=True, help="Read the card number, or a network token."),
+        click.option("--card-token", default="", help="The pseudonym that an issuer has of the card."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group("subject")
+def subject_command() -> None:
+    """Answer cardholders: what was shared about a card, stop it, take it back."""
+
+
+@subject_command.command("show")
+@card_options
+@config_option
+@json_option
+def show_command(
+    card_token: str, pan_stdin: bool, par_stdin: bool, card_ref_stdin: bool, sender: str, config_path: Path,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Show what was shared about a card: with whom, when, which fields, under which consent."""
+    settings = load_settings(config_path)
+    acting(settings.state, settings.issuer_url, SystemClock(), SystemEntropy(), reads=True)
+    card = _card(card_token, pan_stdin, par_stdin, card_ref_stdin, sender)
+    found, steps = SubjectDesk(settings.state, SystemClock()).show(card)
+    click.echo(json.dumps(shown(found, steps)) if as_json else shown_text(found, steps))
+
+
+@subject_command.command("object")
+@card_options
+@_reason
+@config_option
+@json_option
+def object_command(
+    card_token: str, pan_stdin: bool, par_stdin: bool, card_ref_stdin: bool, sender: str, reason: str,
+    config_path: Path, as_json: bool,
+) -> None:  # fmt: skip
+    """Take an objection: nothing more is shared about the card. Returns when every worker acts on it."""
+    settings = load_settings(config_path)
+    actor = acting(settings.state, settings.issuer_url, SystemClock(), SystemEntropy(), stops=True)
+    card = _card(card_token, pan_stdin, par_stdin, card_ref_stdin, sender)
+    desk = SubjectDesk(settings.state, SystemClock())
+    _tell(desk.open([CaseKind.OBJECTION], card, actor=actor, reason=reason), as_json=as_json)
+
+
+@subject_command.command("decide")
+@click.argument("case_id", type=int)
+@click.argument("state", type=click.Choice([str(CaseState.UPHELD), str(CaseState.REFUSED)]))
+@_reason
+@config_option
+@json_option
+def decide_command(case_id: int, state: str, reason: str, config_path: Path, as_json: bool) -> None:
+    """Uphold or refuse an objection. Where it is refused, the card may be shared again."""
+    settings = load_settings(config_path)
+    actor = _acting(settings)
+    desk = SubjectDesk(settings.state, SystemClock())
+    _tell(desk.decide(case_id, CaseState(state), actor=actor, reason=reason), as_json=as_json)
+
+
+def _acting(settings: Settings) -> str:
+    return acting(settings.state, settings.issuer_url, SystemClock(), SystemEntropy())
+
+
+def _card(card_token: str, pan_stdin: bool, par_stdin: bool, card_ref_stdin: bool, sender: str) -> CardNamed:
+    if bool(card_token) + pan_stdin + par_stdin + card_ref_stdin != 1:
+        raise SubjectRefused(
+            "card: give exactly one of --card-token, --pan-stdin, --par-stdin, --card-ref-stdin"
+        )
+    if card_token:
+        return CardNamed(card_token=card_token)
+    name = sys.stdin.readline(LINE_CHARACTERS_MAX).strip()
+    if pan_stdin:
+        # As it is printed on cards and letters.
+        return CardNamed(pan=name.replace(" ", "").replace("-", ""))
+    return CardNamed(par=name) if par_stdin else CardNamed(card_ref=name, sender_id=sender)
+
+
+def shown(found: Access, steps: list[CaseEvent]) -> dict[str, Any]:
+    """The answer for machines."""
+    return {
+        "shares": [one.as_json() for one in found.disclosures],
+        "cases": [
+            {
+                "case_id": one.case_id, "kind": one.kind, "state": one.state, "at_ms": one.at_ms,
+                "actor": one.actor, "reason": one.reason,
+            }
+            for one in steps
+        ],
+    }  # fmt: skip
+
+
+def shown_text(found: Access, steps: list[CaseEvent]) -> str:
+    """The answer for people."""
+    lines = []
+    for one in found.disclosures:
+        told = one.as_json()
+        lines.append(
+            f"{_time(told['decided_at_ms'])} {told['program']} to {told['recipient_id']} for"
+            f" {told['issuer_id']}, under {told['consent_id'] or 'no consent on record'}"
+        )
+        lines.append(f"  share {one.share_id}: {', '.join(told['fields'])}")
+        left = [f"{way.transport} at {_time(way.at_ms)}" for way in one.left]
+        states = [f"{way.transport} {way.state}" for way in one.deliveries]
+        lines.append(
+            f"  left by {', '.join(left) or 'nothing yet'}; now {', '.join(states) or 'no delivery'}"
+        )
+    if not lines:
+        lines.append("nothing was shared about this card")
+    lines += [
+        f"{one.kind} {one.case_id} {one.state} {_time(one.at_ms)} by {one.actor}: {one.reason}"
+        for one in steps
+    ]
+    return "\n".join(lines)
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _tell(opened: Opened, *, as_json: bool) -> None:
+    effect = opened.effect
+    if as_json:
+        told = {
+            "case_ids": opened.case_ids, "consent_epoch": effect.epoch,
+            "effective_after_ms": effect.effective_after_ms,
+            "workers_acknowledged": list(effect.workers_acknowledged),
+            "workers_waiting": list(effect.workers_waiting),
+        }  # fmt: skip
+        click.echo(json.dumps(told))
+    else:
+        cases = ", ".join(str(case_id) for case_id in opened.case_ids)
+        click.echo(f"case {cases}: in effect after {effect.effective_after_ms} ms (epoch {effect.epoch})")
+    if effect.workers_waiting:
+        if not as_json:
+            click.echo(f"  NOT YET IN EFFECT at: {', '.join(effect.workers_waiting)}. End these workers.")
+        raise click.exceptions.Exit(exit_codes.CHECK_FAILED)

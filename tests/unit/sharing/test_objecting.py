@@ -1,0 +1,94 @@
+"""A cardholder who objects is shared nothing about, whatever name a payment gives the card."""
+
+from typing import Any
+
+import pytest
+
+from gateway.programs.documents import load_policy
+from gateway.programs.model import Tier
+from gateway.programs.subjects import CaseEvent, CaseKind, CaseState
+from gateway.programs.table import compile_table
+from gateway.sealing.pseudonyms import Pseudonyms
+from issuernetwork.storage.v1 import journal_pb2 as storage
+from issuernetwork.v1 import common_pb2
+from issuernetwork.v1 import enrichment_pb2 as v1
+from tests.kit.payments import MERIDIAN
+from tests.unit.sharing.kit import SHARED, WITHHELD, Kit, Macs, sample_files, shared_one
+
+PAR = "Q1234567890123456789012345678"
+
+
+def step(state: CaseState, *unit_keys: bytes) -> CaseEvent:
+    return CaseEvent(
+        case_id=1, kind=CaseKind.OBJECTION, state=state, unit_keys=unit_keys, epoch=1, actor="a", reason="r",
+        at_ms=1,
+    )  # fmt: skip
+
+
+def key_of(kind: str, value: str) -> bytes:
+    return Pseudonyms(Macs()).card_key(kind, value, "shop-1")
+
+
+def true_reasons(kit: Kit) -> set[int]:
+    return {decision.withhold_reason for decision in kit.journal.records()[-1].decisions}
+
+
+def with_par(request: Any) -> Any:
+    other = v1.EnrichAuthorizationRequest()
+    other.CopyFrom(request)
+    other.card.par = PAR
+    return other
+
+
+def test_nothing_is_shared_about_a_card_whose_holder_objects_and_the_caller_is_not_told() -> None:
+    kit = Kit()
+    request = shared_one(kit)
+    kit.subjects.take([step(CaseState.RECEIVED, key_of("pan", request.card.pan))])
+    (answer,) = kit.answers(request)
+    assert {decision.status for decision in answer.decisions} == {WITHHELD}
+    assert storage.WITHHOLD_REASON_SUBJECT_OBJECTED in true_reasons(kit)
+    assert common_pb2.PUBLIC_REASON_NOT_SHARED in {one.public_reason for one in answer.decisions}
+
+
+@pytest.mark.parametrize("known_by", ["pan", "par"])
+def test_an_objection_by_one_name_holds_where_the_payment_gives_several(known_by: str) -> None:
+    kit = Kit()
+    request = with_par(shared_one(kit))
+    value = PAR if known_by == "par" else request.card.pan
+    kit.subjects.take([step(CaseState.RECEIVED, key_of(known_by, value))])
+    kit.answers(request)
+    assert storage.WITHHOLD_REASON_SUBJECT_OBJECTED in true_reasons(kit)
+
+
+def test_another_card_is_shared_as_before() -> None:
+    kit = Kit()
+    request = shared_one(kit)
+    kit.subjects.take([step(CaseState.RECEIVED, key_of("pan", request.card.pan[:-1]))])
+    (answer,) = kit.answers(request)
+    assert SHARED in {decision.status for decision in answer.decisions}
+
+
+def test_a_repeat_gets_no_elements_while_the_holder_objects() -> None:
+    kit = Kit()
+    request = shared_one(kit, iin=MERIDIAN)
+    (before,) = kit.answers(request)
+    assert [decision for decision in before.decisions if decision.elements]
+    (again,) = kit.answers(request)
+    assert again == before
+    key = key_of("pan", request.card.pan)
+    kit.subjects.take([step(CaseState.RECEIVED, key)])
+    (after,) = kit.answers(request)
+    assert not [decision for decision in after.decisions if decision.elements]
+    kit.subjects.take([step(CaseState.REFUSED, key)])
+    (last,) = kit.answers(request)
+    assert last == before
+
+
+def test_a_repeat_gets_no_elements_once_the_merchant_has_opted_out() -> None:
+    kit = Kit(table=compile_table(load_policy(sample_files(), version=7)))
+    request = shared_one(kit, iin=MERIDIAN)
+    (before,) = kit.answers(request)
+    assert [decision for decision in before.decisions if decision.elements]
+    kit.table.merchants[request.merchant_id] = (int(Tier.OPTED_OUT), 0, 1 << 62, "merchant/m/1")
+    (after,) = kit.answers(request)
+    assert not [decision for decision in after.decisions if decision.elements]
