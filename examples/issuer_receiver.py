@@ -14,7 +14,7 @@ import aiohttp
 import grpc
 import grpc.aio
 
-from issuernetwork.receiver import Inbox, JwksCache, PollReceiver, Receiver, Share, Withdrawn
+from issuernetwork.receiver import Erasure, Inbox, Item, JwksCache, PollReceiver, Receiver, Share, Withdrawn
 from issuernetwork.v1 import feed_pb2, feed_pb2_grpc
 
 
@@ -27,7 +27,10 @@ class Desk:
         self.receipts: list[feed_pb2.Receipt] = []
         self.withdrawn = 0
 
-    def __call__(self, item: Share | Withdrawn) -> None:
+    def __call__(self, item: Item) -> None:
+        if isinstance(item, Erasure):
+            self.erase(item)
+            return
         if isinstance(item, Withdrawn):
             self.withdrawn += 1
             self.shares.pop(item.share_id, None)
@@ -46,6 +49,11 @@ class Desk:
         # The item is acknowledged when this returns: what has to last is written here.
         with self._log.open("a") as log:
             log.write(json.dumps(_line(item)) + "\n")
+
+    def erase(self, order: Erasure) -> None:
+        """The shares are gone from everything that the issuer keeps before this returns."""
+        for share_id in order.share_ids:
+            self.shares.pop(share_id, None)
 
 
 def _line(item: Share | Withdrawn) -> dict[str, Any]:

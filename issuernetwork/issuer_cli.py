@@ -14,7 +14,7 @@ import aiohttp
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from issuernetwork._jose import BadKey, encode_base64url
-from issuernetwork.receiver import Inbox, JwksCache, PollFault, PollReceiver, Receiver, Share, Withdrawn
+from issuernetwork.receiver import Inbox, Item, JwksCache, PollFault, PollReceiver, Receiver, Share
 
 TOKEN_ENV: Final = "EIN_ISSUER_TOKEN"  # noqa: S105 - the name of the variable
 EXIT_OK: Final = 0
@@ -151,7 +151,7 @@ async def _poll(
     base = options.transmitter.rstrip("/")
     stream_id = options.stream_id or f"stream-{options.recipient_id}"
 
-    def count(item: Share | Withdrawn) -> None:
+    def count(item: Item) -> None:
         if isinstance(item, Share):
             programs[item.program] += 1
 

@@ -8,16 +8,28 @@
 
 from issuernetwork._jose import BadKey, RefusedToken
 from issuernetwork.receiver_inbox import Gap, Inbox, Offered
-from issuernetwork.receiver_open import SHARE_EVENT, WITHDRAWN_EVENT, Receiver, Share, Withdrawn
+from issuernetwork.receiver_open import (
+    ERASURE_EVENT,
+    SHARE_EVENT,
+    WITHDRAWN_EVENT,
+    Erasure,
+    Item,
+    Receiver,
+    Share,
+    Withdrawn,
+)
 from issuernetwork.receiver_poll import Handler, JwksCache, PollCounts, PollFault, PollReceiver
 
 __all__ = [
+    "ERASURE_EVENT",
     "SHARE_EVENT",
     "WITHDRAWN_EVENT",
     "BadKey",
+    "Erasure",
     "Gap",
     "Handler",
     "Inbox",
+    "Item",
     "JwksCache",
     "Offered",
     "PollCounts",

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any, Final
 
 from issuernetwork._jose import RefusedToken
-from issuernetwork.receiver_open import Share, Withdrawn
+from issuernetwork.receiver_open import Erasure, Item, Share, Withdrawn
 
 # Later items kept while an earlier one is missing. A transmitter sends at most 1,000 at once.
 HELD_MAX: Final = 10_000
@@ -51,13 +51,13 @@ class Inbox:
         next_seq: int | None = 1,
         held_max: int = HELD_MAX,
         remembered_max: int = REMEMBERED_MAX,
-        on_duplicate: Callable[[Share | Withdrawn], None] | None = None,
+        on_duplicate: Callable[[Item], None] | None = None,
     ) -> None:
         self._next_seq = next_seq
         self._held_max = held_max
         self._remembered_max = remembered_max
         self._on_duplicate = on_duplicate
-        self._held: dict[int, Share | Withdrawn] = {}
+        self._held: dict[int, Item] = {}
         # Withdrawals of shares that were handled before: news, although their numbers are behind us.
         self._late: dict[int, Withdrawn] = {}
         self._seen: OrderedDict[str, None] = OrderedDict()
@@ -68,7 +68,7 @@ class Inbox:
         """The number that is handed out next."""
         return self._next_seq
 
-    def offer(self, item: Share | Withdrawn) -> Offered:
+    def offer(self, item: Item) -> Offered:
         """Takes an item of the stream in. Raises RefusedToken where it contradicts another one.
 
         A withdrawal takes the place of its share where that waits, and is handed out where that was handled.
@@ -89,8 +89,8 @@ class Inbox:
         self._held[seq] = item
         return Offered.TAKEN
 
-    def _offer_late(self, item: Share | Withdrawn, seq: int) -> Offered:
-        if isinstance(item, Share) or self.known(item):
+    def _offer_late(self, item: Item, seq: int) -> Offered:
+        if not isinstance(item, Withdrawn) or self.known(item):
             self._acks[item.jti] = None
             self._duplicate(item)
             return Offered.DUPLICATE
@@ -101,9 +101,11 @@ class Inbox:
         self._late[seq] = item
         return Offered.TAKEN
 
-    def _offer_again(self, item: Share | Withdrawn, seq: int, held: Share | Withdrawn) -> Offered:
+    def _offer_again(self, item: Item, seq: int, held: Item) -> Offered:
         if held.jti == item.jti:
             return Offered.DUPLICATE
+        if isinstance(held, Erasure) or isinstance(item, Erasure):
+            raise RefusedToken("sequence_conflict")
         if held.share_id != item.share_id or type(held) is type(item):
             raise RefusedToken("sequence_conflict")
         # The data is not to be used any more, whichever of the two came first.
@@ -112,7 +114,7 @@ class Inbox:
         self._held[seq] = item
         return Offered.TAKEN
 
-    def take(self) -> Share | Withdrawn | None:
+    def take(self) -> Item | None:
         """The next item to handle, the same one until `handled`; None where none is in order.
 
         Withdrawals of what was handled go before the rest.
@@ -145,7 +147,7 @@ class Inbox:
                 return True
         return False
 
-    def handled(self, item: Share | Withdrawn) -> None:
+    def handled(self, item: Item) -> None:
         """The handler returned: `item` may be acknowledged and is never handed out again."""
         if item.stream_seq is not None and self._late.get(item.stream_seq) is item:
             del self._late[item.stream_seq]
@@ -157,34 +159,35 @@ class Inbox:
         self._remember(item)
 
     @staticmethod
-    def _gave(item: Share | Withdrawn, held: Share | Withdrawn | None) -> bool:
+    def _gave(item: Item, held: Item | None) -> bool:
         """Whether it is the one in turn, or was until its withdrawal came, which is handed out next."""
-        withdrawn = isinstance(item, Share) and isinstance(held, Withdrawn)
-        return held is item or (withdrawn and held is not None and held.share_id == item.share_id)
+        if isinstance(item, Share) and isinstance(held, Withdrawn):
+            return held.share_id == item.share_id
+        return held is item
 
-    def known(self, item: Share | Withdrawn) -> bool:
+    def known(self, item: Item) -> bool:
         """Whether this share, or this withdrawal, was handled before, by whichever transport."""
         return _name(item) in self._seen
 
-    def note(self, item: Share | Withdrawn) -> bool:
+    def note(self, item: Item) -> bool:
         """Marks an item that came outside of the stream (look-up) as handled. True at first sight."""
         first = not self.known(item)
         self._remember(item)
         return first
 
-    def _remember(self, item: Share | Withdrawn) -> None:
+    def _remember(self, item: Item) -> None:
         for name in (_name(item), "jti:" + item.jti):
             self._seen[name] = None
         while len(self._seen) > self._remembered_max:
             self._seen.popitem(last=False)
 
-    def _pass(self, item: Share | Withdrawn) -> None:
+    def _pass(self, item: Item) -> None:
         assert self._next_seq is not None
         del self._held[self._next_seq]
         self._next_seq += 1
         self._acks[item.jti] = None
 
-    def _duplicate(self, item: Share | Withdrawn) -> None:
+    def _duplicate(self, item: Item) -> None:
         if self._on_duplicate is not None:
             self._on_duplicate(item)
 
@@ -233,6 +236,9 @@ class Inbox:
         self._acks.clear()
 
 
-def _name(item: Share | Withdrawn) -> str:
+def _name(item: Item) -> str:
+    # A case with many shares has several orders.
+    if isinstance(item, Erasure):
+        return "erasure:" + item.jti
     # A tombstone is news although the share itself was seen.
     return ("share:" if isinstance(item, Share) else "withdrawn:") + item.share_id

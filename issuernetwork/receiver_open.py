@@ -19,6 +19,7 @@ from issuernetwork._jose import (
 SET_TYPE: Final = "secevent+jwt"
 SHARE_EVENT: Final = "urn:x-issuernetwork:event:share:v1"
 WITHDRAWN_EVENT: Final = "urn:x-issuernetwork:event:withdrawn:v1"
+ERASURE_EVENT: Final = "urn:x-issuernetwork:event:erasure:v1"
 
 # The numbers of a stream fit the signed 64 bits of every database.
 _STREAM_SEQ_MAX = 2**63 - 1
@@ -68,6 +69,24 @@ class Withdrawn:
     """Where the places from here to `stream_seq` stay empty: the network was restored from a backup."""
 
 
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """An order to erase shares that were delivered. Acknowledge it once they are gone at your side."""
+
+    erasure_id: str
+    share_ids: tuple[str, ...]
+    """Yours. Those you do not have any more are erased already."""
+    recipient_id: str
+    stream_seq: int | None
+    jti: str
+    issued_at_ms: int
+    received_at_ms: int
+
+
+Item = Share | Withdrawn | Erasure
+"""What a stream brings."""
+
+
 def wall_ms() -> int:
     """UTC epoch milliseconds."""
     return time.time_ns() // 1_000_000
@@ -104,7 +123,7 @@ class Receiver:
     def __repr__(self) -> str:
         return f"Receiver(recipient_id={self.recipient_id!r}, iss={self.iss!r})"
 
-    def open(self, signed_set: str | bytes) -> Share | Withdrawn:
+    def open(self, signed_set: str | bytes) -> Item:
         """What it says, once signature, claims and sealed body agree. Raises RefusedToken alone."""
         try:
             return self._open(signed_set)
@@ -114,7 +133,7 @@ class Receiver:
             # Never out with a text of another library: it may quote the token.
             raise RefusedToken("malformed") from None
 
-    def _open(self, signed_set: str | bytes) -> Share | Withdrawn:
+    def _open(self, signed_set: str | bytes) -> Item:
         token = signed_set.encode("ascii") if isinstance(signed_set, str) else signed_set
         header, payload = verify_jws(token, self._keys())
         if header.get("typ") != SET_TYPE:
@@ -135,7 +154,7 @@ class Receiver:
             self._read_from = jwks
         return self._verify_keys
 
-    def _read(self, claims: dict[str, Any]) -> Share | Withdrawn:
+    def _read(self, claims: dict[str, Any]) -> Item:
         if claims.get("iss") != self.iss:
             raise RefusedToken("issuer")
         if claims.get("aud") not in (self.recipient_id, [self.recipient_id]):
@@ -147,16 +166,34 @@ class Receiver:
         if not isinstance(events, dict) or len(events) != 1:
             raise RefusedToken("claims")
         ((uri, event),) = events.items()
-        if uri not in (SHARE_EVENT, WITHDRAWN_EVENT):
+        if uri not in (SHARE_EVENT, WITHDRAWN_EVENT, ERASURE_EVENT):
             raise RefusedToken("unknown_event")
         if not isinstance(event, dict):
             raise RefusedToken("claims")
-        share_id = _text(event, "share_id")
+        share_id = _text(event, "erasure_id" if uri == ERASURE_EVENT else "share_id")
         if claims.get("sub_id") != {"format": "opaque", "id": share_id}:
             raise RefusedToken("claims")
+        if uri == ERASURE_EVENT:
+            return self._erasure(claims, event, share_id)
         if uri == WITHDRAWN_EVENT:
             return self._withdrawn(claims, event, share_id)
         return self._share(claims, event, share_id)
+
+    def _erasure(self, claims: dict[str, Any], event: dict[str, Any], erasure_id: str) -> Erasure:
+        share_ids = event.get("share_ids")
+        if not isinstance(share_ids, list) or not share_ids:
+            raise RefusedToken("claims")
+        if not all(isinstance(one, str) and 0 < len(one) <= _TEXT_MAX for one in share_ids):
+            raise RefusedToken("claims")
+        return Erasure(
+            erasure_id=erasure_id,
+            share_ids=tuple(share_ids),
+            recipient_id=self.recipient_id,
+            stream_seq=_stream_seq(event),
+            jti=_text(claims, "jti"),
+            issued_at_ms=_count(claims, "iat") * 1000,
+            received_at_ms=self._now_ms(),
+        )
 
     def _withdrawn(self, claims: dict[str, Any], event: dict[str, Any], share_id: str) -> Withdrawn:
         return Withdrawn(

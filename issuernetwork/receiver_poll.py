@@ -13,9 +13,9 @@ import aiohttp
 
 from issuernetwork._jose import TOKEN_BYTES_MAX, RefusedToken
 from issuernetwork.receiver_inbox import Gap, Inbox, Offered
-from issuernetwork.receiver_open import Receiver, Share, Withdrawn
+from issuernetwork.receiver_open import Erasure, Item, Receiver, Share
 
-Handler = Callable[[Share | Withdrawn], Awaitable[None] | None]
+Handler = Callable[[Item], Awaitable[None] | None]
 
 EVENTS_MAX: Final = 200
 # Above any transmitter's long poll, so that a quiet stream is no failure.
@@ -87,6 +87,7 @@ class PollCounts:
     received: int = 0
     shares: int = 0
     withdrawn: int = 0
+    erasures: int = 0
     duplicates: int = 0
     refused: int = 0
     deferred: int = 0
@@ -261,7 +262,7 @@ class PollReceiver:
             if self._on_refused is not None:
                 self._on_refused(jti, refusal)
 
-    async def _open(self, token: Any) -> Share | Withdrawn | None:
+    async def _open(self, token: Any) -> Item | None:
         """The item; None where its key may yet become known. Raises RefusedToken."""
         if not isinstance(token, str):
             raise RefusedToken("malformed")
@@ -278,7 +279,7 @@ class PollReceiver:
             return None
         return self._receiver.open(token)
 
-    def _cooling(self, token: str) -> Share | Withdrawn | None:
+    def _cooling(self, token: str) -> Item | None:
         # Another token of this round may have brought the new keys; else it is left to come again.
         try:
             return self._receiver.open(token)
@@ -304,6 +305,8 @@ class PollReceiver:
                 handled += 1
                 if isinstance(item, Share):
                     self.counts.shares += 1
+                elif isinstance(item, Erasure):
+                    self.counts.erasures += 1
                 else:
                     self.counts.withdrawn += 1
             return True

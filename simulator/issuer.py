@@ -23,7 +23,9 @@ import grpc.aio
 
 from issuernetwork.client import channel_options
 from issuernetwork.receiver import (
+    Erasure,
     Inbox,
+    Item,
     JwksCache,
     PollFault,
     PollReceiver,
@@ -256,7 +258,9 @@ class IssuerProcess:
             except RefusedToken:
                 self.desk.tally.refused += 1
                 continue
-            self._log.add(item, "lookup")
+            # A look-up brings data alone.
+            if not isinstance(item, Erasure):
+                self._log.add(item, "lookup")
             if isinstance(item, Share):
                 self.desk.tally.shares_opened += 1
                 shares.append(item)
@@ -285,8 +289,12 @@ class IssuerProcess:
             save_state=save,
         )
 
-    def _arrived(self, item: Share | Withdrawn) -> None:
+    def _arrived(self, item: Item) -> None:
         assert self._log is not None
+        if isinstance(item, Erasure):
+            for share_id in item.share_ids:
+                self.desk.withdrawn(share_id)
+            return
         self._log.add(item, "ssf")
         if isinstance(item, Share):
             self.desk.tally.shares_opened += 1
@@ -373,7 +381,7 @@ class _RefusingReceiver(Receiver):
         self._inner = receiver
         self._config = config
 
-    def open(self, signed_set: str | bytes) -> Share | Withdrawn:
+    def open(self, signed_set: str | bytes) -> Item:
         item = self._inner.open(signed_set)
         refused = draw(self._config.seed, "refused", item.jti) < self._config.refused_share
         if refused and isinstance(item, Share):

@@ -161,7 +161,7 @@ class DeliveryCore:
         ]
         records += _sent_records(chosen, now_ms)
         kept = [answer for answer in answers if answer.item.share_id not in given_up]
-        change = DeliveryChange(answers=kept, withdrawn=withdrawn, sent=chosen)
+        change = DeliveryChange(answers=kept, withdrawn=withdrawn, sent=chosen, at_ms=now_ms)
         more = len(offered) > len(chosen)
         return [*_actions(records, change), Reply(tuple(chosen), more)]
 

@@ -3,7 +3,7 @@
 Pure but for its ports. At least once in, once out: a share seen before is dropped by its id.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.feeds.ports import (
@@ -11,14 +11,17 @@ from gateway.feeds.ports import (
     DeliveryStore,
     FanOutChange,
     Lapsed,
+    Notice,
     OutboxItem,
     ShareRow,
     StopsCard,
     Switches,
 )
 from gateway.feeds.records import (
+    SHARES_A_NOTICE_MAX,
     SignerOf,
     delivery_record,
+    erasure_item,
     stream_of,
     told_reason,
     void_item,
@@ -33,6 +36,9 @@ from issuernetwork.v1.common_pb2 import TRANSPORT_LOOKUP, TRANSPORT_SSF
 
 BATCH_MAX_ENTRIES = 128
 """Entries of one transaction: some 15 ms of signing and writing; a look-up waits no longer for them."""
+
+ERASURES = "erasures"
+"""Cases of the registry in place of a topic: the number of the last one whose recipients were told."""
 
 PARTITION_SHIFT = 40
 """Room for 10^12 positions a partition in an evaluation_key, and for 2^23 partitions."""
@@ -132,6 +138,33 @@ class FanOut:
                     issuer_id=record.issuer_id, evaluation_id=record.label_evaluation_id,
                     decided_at_ms=record.label.recorded_at_ms,
                 )  # fmt: skip
+
+    def notify(self, case_id: int, left: Mapping[str, Sequence[str]], *, now_ms: int) -> FanOutBatch:
+        """Orders to erase `left`: by recipient, the ids of the shares that it has or may have."""
+        draft = _Draft()
+        notices = []
+        for recipient_id, share_ids in left.items():
+            for part, first in enumerate(range(0, len(share_ids), SHARES_A_NOTICE_MAX)):
+                some = share_ids[first : first + SHARES_A_NOTICE_MAX]
+                item = erasure_item(
+                    case_id, part, some, recipient_id=recipient_id,
+                    stream_seq=self._take_place(draft, recipient_id), signer_of=self._signer_of,
+                    iss=self._iss, now_ms=now_ms,
+                )  # fmt: skip
+                self._skip_void(draft, item, now_ms=now_ms)
+                draft.items.append(item)
+                draft.records.append(delivery_record(item, storage.DELIVERY_EVENT_NOTICE, at_ms=now_ms))
+                notices.append(
+                    Notice(
+                        case_id=case_id, recipient_id=recipient_id, share_id=item.share_id, shares=len(some),
+                        told_at_ms=now_ms,
+                    )
+                )  # fmt: skip
+        change = FanOutChange(
+            topic=ERASURES, partition=0, position=case_id, at_ms=now_ms, items=draft.items,
+            records=draft.records, next_seqs=draft.next_seqs, notices=notices,
+        )  # fmt: skip
+        return FanOutBatch(change=change, wake=frozenset(draft.next_seqs))
 
     def _known(self, decisions: Sequence[storage.Decision]) -> set[str]:
         return self._store.known_shares([d.share_id for d in decisions if d.share_id])

@@ -61,6 +61,21 @@ class OutboxItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One order to erase, to one recipient; a case with many shares has several. Times 0: not yet."""
+
+    case_id: int
+    recipient_id: str
+    share_id: str
+    """Of the outbox item that it is."""
+    shares: int
+    told_at_ms: int
+    answered_at_ms: int = 0
+    error_code: str = ""
+    """Why the recipient refused it, where it did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FanOutChange:
     """Everything one batch of fan-out does, kept in one transaction with the offset.
 
@@ -77,6 +92,7 @@ class FanOutChange:
     items: Sequence[OutboxItem] = ()
     records: Sequence[bytes] = ()
     next_seqs: Mapping[str, int] = field(default_factory=dict)
+    notices: Sequence[Notice] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +116,7 @@ class DeliveryChange:
     answers: Sequence[Acknowledgement] = ()
     withdrawn: Sequence[OutboxItem] = ()
     sent: Sequence[OutboxItem] = ()
+    at_ms: int = 0
 
     @property
     def empty(self) -> bool:
@@ -133,6 +150,16 @@ class DeliveryReader(PaymentIndex, Protocol):
     ) -> list[tuple[int, OutboxItem]]:
         """Look-up items not withdrawn nor expired, with their evaluation_key, of payments in the span."""
         ...
+
+    def evaluations_of_cards(self, unit_keys: Sequence[bytes], after_key: int, up_to_key: int) -> list[int]:
+        """Keys of a card's evaluations in a span of keys: there is no index by card."""
+        ...
+
+    def last_key(self) -> int:
+        """The newest evaluation_key; 0 where there is none."""
+        ...
+
+    def notices(self, case_id: int) -> list[Notice]: ...
 
     def close(self) -> None: ...
 
@@ -199,6 +226,18 @@ class DeliveryStore(Protocol):
 
     def open_of_cards(self, unit_keys: Sequence[bytes], max_items: int) -> list[OutboxItem]:
         """Open items about these cards that are not withdrawn yet, by any transport, without their bytes."""
+        ...
+
+    def forget_evaluations(self, evaluation_keys: Sequence[int]) -> None:
+        """As `forget`, for these: what was recorded about a card that is erased."""
+        ...
+
+    def forgotten(self, case_id: int, rows: int, *, at_ms: int) -> None:
+        """Keeps that all rows of an erasure's card are gone."""
+        ...
+
+    def erased_up_to(self) -> int:
+        """The last erasure whose card's rows are gone; 0 before the first."""
         ...
 
     def known_reports(self, kind: str, reporter_id: str, report_ids: Sequence[str]) -> set[str]: ...

@@ -1,14 +1,15 @@
 """Journal records of deliveries, ids of signed tokens, and the tombstone that takes an item's place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
 from gateway.feeds.ports import QUEUED, OutboxItem
 from gateway.records.reasons import Reason
 from gateway.sealing.keys import Signer
-from gateway.sealing.set import withdrawn_set
+from gateway.sealing.set import erasure_set, withdrawn_set
 from issuernetwork.storage.v1 import journal_pb2 as storage
+from issuernetwork.v1.common_pb2 import TRANSPORT_SSF
 
 TOMBSTONE_SUFFIX = ".w"
 """A share's data has the share's own id as `jti`; its tombstone has another, so that no receiver drops it."""
@@ -27,6 +28,12 @@ NOT_SHARED_REASON = "not_shared"
 
 VOID_PREFIX = "void-"
 """Of the share id of such a tombstone: there is no share."""
+
+ERASURE_PREFIX = "erasure-"
+"""Of the share id of an order to erase: it stands for many shares, or for what is left of them."""
+
+SHARES_A_NOTICE_MAX = 500
+"""Shares of one order: some 16 KiB of it, far below what receivers take for one token."""
 
 SignerOf = Callable[[str], Signer]
 """Signer of a recipient's stream: the algorithm is the stream's."""
@@ -130,3 +137,31 @@ def void_item(
         withdrawn=True,
         state=QUEUED,
     )
+
+
+def erasure_item(
+    case_id: int,
+    part: int,
+    share_ids: Sequence[str],
+    *,
+    recipient_id: str,
+    stream_seq: int,
+    signer_of: SignerOf,
+    iss: str,
+    now_ms: int,
+) -> OutboxItem:
+    """An order to erase, at a place of its own. It leaves whatever is stopped: it takes data back."""
+    stream_id = stream_of(recipient_id)
+    # The recipient's: two of them learn from it no more than that both were told.
+    erasure_id = f"{ERASURE_PREFIX}{case_id}"
+    share_id = f"{erasure_id}-{part}-{stream_id}"
+    jti = tombstone_jti(share_id)
+    signed = erasure_set(
+        signer_of(recipient_id), iss=iss, recipient_id=recipient_id, issued_at_ms=now_ms, jti=jti,
+        erasure_id=erasure_id, share_ids=share_ids, stream_seq=stream_seq,
+    )  # fmt: skip
+    return OutboxItem(
+        share_id=share_id, transport=TRANSPORT_SSF, recipient_id=recipient_id, program="", issuer_id="",
+        evaluation_id=erasure_id, stream_id=stream_id, stream_seq=stream_seq, jti=jti, set_bytes=signed,
+        withdrawn=True,
+    )  # fmt: skip

@@ -12,8 +12,8 @@ from typing import Any, Final
 from gateway.ledger.entry import Tail, encode_json
 from gateway.ledger.merkle import HASH_BYTES, leaf_hash, tree_root
 from gateway.records.errors import GatewayError
-from gateway.sealing import base64url
 from gateway.sealing.keys import Signer
+from gateway.sealing.signed_json import signed_json
 
 HEAD_TYPE: Final = "ein-ledger-head+jwt"
 """Header `typ` (RFC 8725 3.11): no other token of ours passes for a head, and no head for another token."""
@@ -92,9 +92,7 @@ def chain_heads(tails: Mapping[str, Tail]) -> tuple[ChainHead, ...]:
 def signed_line(head: Head, signer: Signer, *, iss: str) -> bytes:
     """The head as a line of the file: its claims to be read, and the compact JWS over the very same."""
     claims = head.as_json(iss)
-    header = encode_json({"alg": str(signer.alg), "kid": signer.kid, "typ": HEAD_TYPE})
-    signing_input = base64url.encode(header.encode()) + b"." + base64url.encode(encode_json(claims).encode())
-    jws = signing_input + b"." + base64url.encode(signer.sign(signing_input))
+    jws = signed_json(signer, HEAD_TYPE, claims)
     return encode_json({**claims, "jws": jws.decode("ascii")}).encode()
 
 

@@ -113,7 +113,7 @@ class Account:
         self._steps.setdefault(record.event, set()).add(step)
         if record.void_from_seq:
             self._voids.setdefault(record.stream_id, set()).add((record.void_from_seq, record.stream_seq))
-        if record.event == storage.DELIVERY_EVENT_ENQUEUED and record.stream_seq:
+        if record.event in _TAKES_A_PLACE and record.stream_seq:
             places = self._places.setdefault(record.stream_id, {})
             if places.setdefault(record.stream_seq, record.share_id) != record.share_id:
                 self._note("two shares at one place of a stream", record.share_id)
@@ -177,7 +177,8 @@ class Account:
         return AccountResult(columns, dict(self._withheld), self._by_transport(), dict(self._broken))
 
     def _step(self, event: int) -> set[Delivery]:
-        return self._steps.get(event, set())
+        """Steps of shares: an order to erase is delivered like one, and is none."""
+        return self._steps.get(event, set()) - self._steps.get(storage.DELIVERY_EVENT_NOTICE, set())
 
     def _check_sender(self) -> int:
         released = set(self._released)
@@ -228,6 +229,8 @@ class Account:
             }
         return rows
 
+
+_TAKES_A_PLACE = (storage.DELIVERY_EVENT_ENQUEUED, storage.DELIVERY_EVENT_NOTICE)
 
 _EVENTS = {
     "enqueued": storage.DELIVERY_EVENT_ENQUEUED,

@@ -12,6 +12,7 @@ from gateway.records.errors import GatewayError
 from gateway.sealing import base64url
 from gateway.sealing.jwk import public_ec_numbers
 from gateway.sealing.keys import BadKey, SignatureAlgorithm, Signer
+from gateway.sealing.signed_json import signed_json
 from issuernetwork._jose import RefusedToken, json_object, verify_jws, verify_keys
 
 TOKEN_TYPE: Final = "ein-operator+jwt"  # noqa: S105 - a media type
@@ -54,12 +55,9 @@ def make_token(signer: Signer, *, audience: str, jti: str, now_ms: int, life_s: 
     """A token of the operator whose key `signer` has; its kid is the key's thumbprint."""
     if not 1 <= life_s <= LIFE_S_MAX:
         raise ValueError(f"an operator's token lives 1 to {LIFE_S_MAX} seconds")
-    header = {"alg": str(signer.alg), "kid": signer.kid, "typ": TOKEN_TYPE}
     issued_s = now_ms // 1000
     claims = {"sub": signer.kid, "aud": audience, "iat": issued_s, "exp": issued_s + life_s, "jti": jti}
-    parts = [base64url.encode(json.dumps(one, separators=(",", ":")).encode()) for one in (header, claims)]
-    signing_input = b".".join(parts)
-    return (signing_input + b"." + base64url.encode(signer.sign(signing_input))).decode()
+    return signed_json(signer, TOKEN_TYPE, claims).decode()
 
 
 def key_named(token: str) -> str:

@@ -1,5 +1,6 @@
-"""Security event tokens (RFC 8417) of a share and of its withdrawal, signed as compact JWS."""
+"""Security event tokens (RFC 8417) of a share, its withdrawal and its erasure, signed as compact JWS."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from json import JSONEncoder
 from json.encoder import encode_basestring
@@ -9,6 +10,7 @@ from gateway.sealing.keys import Signer
 
 SHARE_EVENT = "urn:x-issuernetwork:event:share:v1"
 WITHDRAWN_EVENT = "urn:x-issuernetwork:event:withdrawn:v1"
+ERASURE_EVENT = "urn:x-issuernetwork:event:erasure:v1"
 SET_TYPE = "secevent+jwt"
 
 # Signing keys in use at once: one a stream's algorithm, two while a key changes.
@@ -94,6 +96,30 @@ def withdrawn_set(
     claims = _claims(
         iss=iss, recipient_id=recipient_id, issued_at_ms=issued_at_ms, jti=jti,
         evaluation_id=evaluation_id, share_id=share_id, event_uri=WITHDRAWN_EVENT, event=event,
+    )  # fmt: skip
+    return sign_set(signer, claims)
+
+
+def erasure_set(
+    signer: Signer,
+    *,
+    iss: str,
+    recipient_id: str,
+    issued_at_ms: int,
+    jti: str,
+    erasure_id: str,
+    share_ids: Sequence[str],
+    stream_seq: int,
+) -> bytes:
+    """The signed order to erase shares that the recipient has. It names no card."""
+    event: dict[str, object] = {
+        "stream_seq": stream_seq,
+        "erasure_id": erasure_id,
+        "share_ids": list(share_ids),
+    }
+    claims = _claims(
+        iss=iss, recipient_id=recipient_id, issued_at_ms=issued_at_ms, jti=jti, evaluation_id=erasure_id,
+        share_id=erasure_id, event_uri=ERASURE_EVENT, event=event,
     )  # fmt: skip
     return sign_set(signer, claims)
 

@@ -17,7 +17,7 @@ from gateway.backends.embedded.journal_folder import JournalFolder
 from gateway.backends.embedded.journal_format import SEGMENT_HEADER_BYTES
 from gateway.feeds.delivery import KEEP_SEALED_MS
 from gateway.records.errors import GatewayError
-from gateway.records.journal import FEEDS_TOPICS, GATEWAY_TOPICS
+from gateway.records.journal import EVALUATIONS, FEEDS_TOPICS, GATEWAY_TOPICS, LABELS
 from gateway.runtime.clock import Clock
 from gateway.runtime.disk import Disk
 from gateway.server.state import StateDir
@@ -115,6 +115,15 @@ def retention_figures(state: StateDir, disk: Disk) -> dict[str, Figures]:
         state, LAKE, KEEP_ROWS_MS, _ask(state.measure_db, _OLDEST_FILE), lake_bytes
     )
     return found
+
+
+def bodies_since_ms(state: StateDir, disk: Disk) -> int | None:
+    """When the oldest segment of a journal that has sealed bodies was opened; None where there is none."""
+    folders = (
+        JournalFolder(disk, str(state.gateway_journal), EVALUATIONS, 0),
+        JournalFolder(disk, str(state.feeds_journal), LABELS, 0),
+    )
+    return min((at for folder in folders if (at := _oldest_segment(folder)) is not None), default=None)
 
 
 def _figures(state: StateDir, job: str, keep_ms: int, oldest_at_ms: int | None, size_bytes: int) -> Figures:

@@ -8,7 +8,10 @@ from typing import Any
 
 import grpc
 import pytest
+from joserfc import jws
+from joserfc.jwk import KeySet
 
+from gateway.sealing import base64url
 from issuernetwork.v1 import common_pb2, enrichment_pb2, enrichment_pb2_grpc
 from issuernetwork.v1 import feed_pb2 as v1
 from tests.kit.feeds_process import Recipients, until
@@ -57,14 +60,24 @@ class Bank:
         """A card that is shared about: arms are drawn by card."""
         return next(card for card in range(first, first + 60) if self.pay(card))
 
-    def subject(self, *arguments: str, name: str = "", check: bool = True) -> Any:
-        done = subprocess.run(
+    def certificate(self, case_id: int) -> Any:
+        return json.loads(self._subject("certificate", str(case_id)).stdout)
+
+    def verified(self, token: str) -> Any:
+        keys = KeySet.import_key_set(self.feeds.get("/.well-known/jwks.json"))
+        return json.loads(jws.deserialize_compact(token, keys, algorithms=["ES256"]).payload)
+
+    def _subject(self, *arguments: str, name: str = "") -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
             [
-                sys.executable, "-m", "gateway.server.cli.main", "subject", *arguments, "--json",
+                sys.executable, "-m", "gateway.server.cli.main", "subject", *arguments,
                 "--config", str(self.installation.config),
             ],
             input=name, capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
+
+    def subject(self, *arguments: str, name: str = "", check: bool = True, json_too: bool = True) -> Any:
+        done = self._subject(*arguments, *(["--json"] if json_too else []), name=name)
         assert name not in done.stdout + done.stderr or not name
         if check:
             assert done.returncode == 0, done.stderr
@@ -193,3 +206,43 @@ def test_a_card_that_is_not_named_well_is_refused_without_a_word_of_it(
     bank: Bank, arguments: list[str], name: str, says: str
 ) -> None:
     assert says in bank.subject("object", *arguments, "--reason", "x", name=name, check=False)
+
+
+def test_an_erasure_takes_back_what_waits_tells_who_has_it_and_forgets_the_card(bank: Bank) -> None:
+    card = bank.card_in_treatment(1100)
+    had = bank.pay(card)
+    bank.queued(had)
+    bank.poll(ack=had)
+    waiting = bank.pay(card, count=2)
+    bank.queued(waiting)
+    until(lambda: [one["left"] for one in shown(bank, card)["shares"] if one["share_id"] == had[0]][0])
+    told = bank.subject("erase", "--pan-stdin", "--reason", "Art. 17", name=pan(NORTHGATE, card))
+    assert told["effective_after_ms"] <= 1_000
+    assert not set(bank.poll()) & set(waiting)
+    assert bank.pay(card) == []
+    objection, erasure = told["case_ids"]
+
+    def order() -> Any:
+        return next((one for jti, one in bank.poll().items() if jti.startswith(f"erasure-{erasure}-")), None)
+
+    claims = bank.verified(until(order))
+    (event,) = claims["events"].values()
+    assert set(had) <= set(event["share_ids"])
+    assert claims["sub_id"]["id"] == event["erasure_id"] == f"erasure-{erasure}"
+    found = bank.certificate(erasure)
+    assert found["recipients"][RECIPIENT]["answered_at_ms"] == 0
+    bank.poll(ack=[claims["jti"]])
+    found = until(lambda: one if (one := bank.certificate(erasure))["forgotten_at_ms"] else None)
+    row = found["recipients"][RECIPIENT]
+    assert row["answered_at_ms"] >= row["told_at_ms"] >= found["asked_at_ms"]
+    assert row["shares"] == len(event["share_ids"])
+    assert found["evaluations_forgotten"] >= 3
+    assert found["certified_at_ms"] == 0, "sealed bodies are in the journals for eight days"
+    signed = json.loads(base64url.decode(found["jws"].split(".")[1].encode()))
+    assert signed["recipients"] == found["recipients"]
+    report = v1.Receipt(receipt_id="r-erased", share_id=had[0], use=v1.RECEIPT_USE_USED)
+    answer = bank.feeds.call("ReportReceipts", v1.ReportReceiptsRequest(receipts=[report]), RECIPIENT)
+    assert not answer.results[0].recorded, "the share is known to nobody any more"
+    assert "objection; only an erasure" in bank.subject(
+        "certificate", str(objection), json_too=False, check=False
+    )

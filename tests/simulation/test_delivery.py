@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.backends.embedded.delivery import SqliteDeliveryReader, SqliteDeliveryStore
+from gateway.backends.embedded.delivery import SqliteDeliveryStore
+from gateway.backends.embedded.delivery_reader import SqliteDeliveryReader
 from gateway.feeds.delivery import Apply, DeliveryCore, Polled, Record, Reply
 from gateway.feeds.fanout import FanOut
 from gateway.records.journal import EVALUATIONS, Entry

@@ -6,94 +6,30 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 
 from gateway.backends.embedded import delivery_sql as sql
-from gateway.backends.embedded.delivery_database import PRAGMAS, Connection, Row, checkpoint
+from gateway.backends.embedded.delivery_database import PRAGMAS, Connection, checkpoint
+from gateway.backends.embedded.delivery_reader import KEY_SEPARATOR, SqliteDeliveryReader, item_of, key_of
 from gateway.feeds.ports import (
     ACKNOWLEDGED,
     LAST_MS,
-    MAX_CANDIDATES,
     REFUSED,
     Acknowledgement,
     DeliveryChange,
     FanOutChange,
+    Notice,
     OutboxItem,
     ShareRow,
     StoreUnavailable,
 )
-from gateway.outcomes.matching import EvaluationRow, StoredShare
+from gateway.feeds.records import ERASURE_PREFIX
+from gateway.outcomes.matching import EvaluationRow
 from gateway.records.journal import FIRST
 from issuernetwork.v1.common_pb2 import TRANSPORT_LOOKUP, TRANSPORT_MESSAGE, TRANSPORT_SSF
 
 ANY_TRANSPORT = 0
 """In place of a transport: counts a share once, however it left."""
-
-KEY_SEPARATOR = "\n"
-"""Between the keys of an evaluation as kept: no key kind holds one."""
-
-
-def _key(match_key: str) -> bytes:
-    # 16 bytes: the references themselves need not be kept, and the index stays small.
-    return blake2b(match_key.encode(), digest_size=16).digest()
-
-
-def _item(row: Row) -> OutboxItem:
-    return OutboxItem(
-        share_id=row[0], transport=row[1], recipient_id=row[2], program=row[3], issuer_id=row[4],
-        evaluation_id=row[5], stream_id=row[6], stream_seq=row[7], jti=row[8], withdrawn=bool(row[9]),
-        state=row[10], sent_count=row[11], error_count=row[12], set_bytes=row[13] or b"",
-    )  # fmt: skip
-
-
-def _evaluation(row: Row) -> EvaluationRow:
-    return EvaluationRow(
-        evaluation_key=row[0], evaluation_id=row[1], sender_id=row[2], merchant_id=row[3],
-        platform_id=row[4], payment_intent_id=row[5], attempt_no=row[6], issuer_id=row[7],
-        unit_key=row[8], initiated_at_ms=row[9], channel=row[10], mcc=row[11],
-        amount_minor=row[12], currency=row[13], cardholder_region=row[14], merchant_country=row[15],
-        match_keys=tuple(row[16].split(KEY_SEPARATOR)) if row[16] else (),
-    )  # fmt: skip
-
-
-class SqliteDeliveryReader:
-    """Implements `DeliveryReader` on a connection of its own."""
-
-    def __init__(self, path: Path) -> None:
-        self._connection = Connection(path, read_only=True)
-
-    def lookup(
-        self, recipient_id: str, match_key: str, *, from_ms: int, to_ms: int, now_ms: int
-    ) -> list[tuple[int, OutboxItem]]:
-        rows = self._connection.rows(
-            sql.LOOKUP,
-            (_key(match_key), from_ms, to_ms, recipient_id, now_ms, TRANSPORT_LOOKUP, MAX_CANDIDATES),
-        )
-        return [(row[14], _item(row)) for row in rows]
-
-    def share(self, share_id: str) -> StoredShare | None:
-        rows = self._connection.rows(sql.SHARE, (share_id,))
-        if not rows:
-            return None
-        found = rows[0]
-        return StoredShare(
-            share_id=share_id, program=found[17], issuer_id=found[18], recipient_id=found[19],
-            evaluation=_evaluation(found),
-        )  # fmt: skip
-
-    def evaluation_of_payment(
-        self, sender_id: str, payment_intent_id: str, attempt_no: int
-    ) -> EvaluationRow | None:
-        rows = self._connection.rows(sql.OF_PAYMENT, (sender_id, payment_intent_id, attempt_no))
-        return _evaluation(rows[0]) if rows else None
-
-    def evaluations_of_key(self, match_key: str, *, from_ms: int, to_ms: int) -> list[EvaluationRow]:
-        rows = self._connection.rows(sql.OF_KEY, (_key(match_key), from_ms, to_ms, MAX_CANDIDATES))
-        return [_evaluation(row) for row in rows]
-
-    def close(self) -> None:
-        self._connection.close()
 
 
 class SqliteDeliveryStore:
@@ -155,7 +91,7 @@ class SqliteDeliveryStore:
             )
             raw.executemany(
                 sql.INSERT_KEY,
-                [(_key(key), row.evaluation_key) for row in change.evaluations for key in row.match_keys],
+                [(key_of(key), row.evaluation_key) for row in change.evaluations for key in row.match_keys],
             )
             raw.executemany(sql.INSERT_SHARE, [_share_values(row) for row in change.shares])
             raw.executemany(sql.INSERT_SET, [(item.jti, item.set_bytes) for item in change.items])
@@ -165,6 +101,7 @@ class SqliteDeliveryStore:
             )
             raw.executemany(sql.UPSERT_STREAM, _streams(change))
             raw.executemany(sql.UPSERT_SCOPE, _scopes(change))
+            raw.executemany(sql.INSERT_NOTICE, [_notice_values(one) for one in change.notices])
             raw.execute("delete from unconfirmed")
             raw.executemany("insert into unconfirmed(record) values (?)", [(r,) for r in change.records])
             raw.execute(sql.UPSERT_OFFSET, (change.topic, change.partition, change.position))
@@ -173,20 +110,20 @@ class SqliteDeliveryStore:
         return [row[0] for row in self._connection.rows(sql.UNCONFIRMED)]
 
     def pending(self, stream_id: str, max_items: int) -> list[OutboxItem]:
-        return [_item(row) for row in self._connection.rows(sql.PENDING, (stream_id, max_items))]
+        return [item_of(row) for row in self._connection.rows(sql.PENDING, (stream_id, max_items))]
 
     def open_of_shares(self, stream_id: str, share_ids: Sequence[str]) -> list[OutboxItem]:
         if not share_ids:
             return []
         query = sql.OPEN_OF_SHARES.format(marks=",".join("?" * len(share_ids)))
-        return [_item(row) for row in self._connection.rows(query, (stream_id, TRANSPORT_SSF, *share_ids))]
+        return [item_of(row) for row in self._connection.rows(query, (stream_id, TRANSPORT_SSF, *share_ids))]
 
     def apply(self, change: DeliveryChange) -> None:
         # One item once, however many asked for it in the same gather.
         sent = list({(item.share_id, item.transport): item for item in change.sent}.values())
         with self._connection.transaction() as raw:
             for answer in change.answers:
-                _answer(raw, answer)
+                _answer(raw, answer, change.at_ms)
             for item in change.withdrawn:
                 _withdraw(raw, item)
             _note_sent(raw, sent)
@@ -204,7 +141,7 @@ class SqliteDeliveryStore:
         self, program: str, issuer_id: str, max_items: int, *, queued_before_ms: int = LAST_MS
     ) -> list[OutboxItem]:
         rows = self._connection.rows(sql.OPEN_ITEMS, (program, issuer_id, queued_before_ms, max_items))
-        return [_item(row) for row in rows]
+        return [item_of(row) for row in rows]
 
     def open_consents(self) -> list[tuple[str, str, str]]:
         return [(row[0], row[1], row[2]) for row in self._connection.rows(sql.OPEN_CONSENTS)]
@@ -213,11 +150,11 @@ class SqliteDeliveryStore:
         self, merchant_id: str, platform_id: str, consent_id: str, max_items: int
     ) -> list[OutboxItem]:
         rows = self._connection.rows(sql.OPEN_OF_CONSENT, (merchant_id, platform_id, consent_id, max_items))
-        return [_item(row) for row in rows]
+        return [item_of(row) for row in rows]
 
     def open_of_cards(self, unit_keys: Sequence[bytes], max_items: int) -> list[OutboxItem]:
         query = sql.OPEN_OF_CARDS.format(marks=",".join("?" * len(unit_keys)))
-        return [_item(row) for row in self._connection.rows(query, (*unit_keys, max_items))]
+        return [item_of(row) for row in self._connection.rows(query, (*unit_keys, max_items))]
 
     def known_reports(self, kind: str, reporter_id: str, report_ids: Sequence[str]) -> set[str]:
         return self._present(sql.KNOWN_REPORTS, report_ids, kind, reporter_id)
@@ -241,12 +178,20 @@ class SqliteDeliveryStore:
     def forget(self, recorded_before_ms: int, max_rows: int) -> int:
         with self._connection.transaction() as raw:
             rows = raw.execute(sql.OLDEST, (recorded_before_ms, max_rows)).fetchall()
-            raw.executemany(
-                sql.FORGET_KEY, [(_key(key), row[0]) for row in rows for key in row[1].split(KEY_SEPARATOR)]
-            )
-            for statement in (sql.FORGET_SETS, sql.FORGET_ITEMS, sql.FORGET_SHARES, sql.FORGET_EVALUATION):
-                raw.executemany(statement, [(row[0],) for row in rows])
+            _forget(raw, rows)
         return len(rows)
+
+    def forget_evaluations(self, evaluation_keys: Sequence[int]) -> None:
+        with self._connection.transaction() as raw:
+            for key in evaluation_keys:
+                _forget(raw, raw.execute(sql.MATCH_KEYS_OF, (key,)).fetchall())
+
+    def forgotten(self, case_id: int, rows: int, *, at_ms: int) -> None:
+        with self._connection.transaction() as raw:
+            raw.execute(sql.INSERT_ERASURE, (case_id, rows, at_ms))
+
+    def erased_up_to(self) -> int:
+        return int(self._connection.rows(sql.ERASED_UP_TO)[0][0])
 
     def checkpoint(self) -> None:
         """Moves the log into the database beside the commits."""
@@ -258,7 +203,16 @@ class SqliteDeliveryStore:
         os.close(self._owner)
 
 
-def _answer(raw: sqlite3.Connection, answer: Acknowledgement) -> None:
+def _forget(raw: sqlite3.Connection, rows: Sequence[tuple[int, str]]) -> None:
+    """Evaluations by their keys and match keys, with all that hangs on them."""
+    raw.executemany(
+        sql.FORGET_KEY, [(key_of(key), row[0]) for row in rows for key in row[1].split(KEY_SEPARATOR)]
+    )
+    for statement in (sql.FORGET_SETS, sql.FORGET_ITEMS, sql.FORGET_SHARES, sql.FORGET_EVALUATION):
+        raw.executemany(statement, [(row[0],) for row in rows])
+
+
+def _answer(raw: sqlite3.Connection, answer: Acknowledgement, at_ms: int) -> None:
     item = answer.item
     if not answer.final:
         raw.execute(sql.COUNT_ERROR, (item.share_id, item.transport, item.jti))
@@ -267,6 +221,8 @@ def _answer(raw: sqlite3.Connection, answer: Acknowledgement) -> None:
     raw.execute(sql.MARK_ANSWERED, (state, item.share_id, item.transport, item.jti))
     raw.execute(sql.DROP_SET, (item.jti, item.share_id))
     raw.execute(sql.FORGET_ANSWERED, (item.share_id,))
+    if item.share_id.startswith(ERASURE_PREFIX):
+        raw.execute(sql.ANSWER_NOTICE, (at_ms, answer.error_code, item.share_id))
 
 
 def _withdraw(raw: sqlite3.Connection, item: OutboxItem) -> None:
@@ -309,6 +265,10 @@ def _share_values(row: ShareRow) -> tuple[object, ...]:
         row.share_id, row.evaluation_key, row.program, row.issuer_id, row.recipient_id, row.expires_at_ms,
         TRANSPORT_MESSAGE in row.transports, row.consent_id,
     )  # fmt: skip
+
+
+def _notice_values(one: Notice) -> tuple[object, ...]:
+    return (one.share_id, one.case_id, one.recipient_id, one.shares, one.told_at_ms)
 
 
 def _item_values(item: OutboxItem, expiry: dict[str, int], at_ms: int) -> tuple[object, ...]:

@@ -57,6 +57,15 @@ SCHEMA = (
     # After a restore: places below may have been given by what is gone.
     """create table if not exists restored(
         only_row integer primary key check (only_row = 1), first_free_seq integer not null) strict""",
+    # Orders to erase, kept for good: the certificate of an erasure is made of them.
+    """create table if not exists notices(
+        share_id text primary key, case_id integer not null, recipient_id text not null,
+        shares integer not null, told_at_ms integer not null, answered_at_ms integer not null default 0,
+        error_code text not null default '') strict, without rowid""",
+    "create index if not exists notices_of_case on notices(case_id)",
+    """create table if not exists erasures(
+        case_id integer primary key, evaluations integer not null, forgotten_at_ms integer not null)
+        strict""",
     "create table if not exists unconfirmed(record_no integer primary key, record blob not null) strict",
 )
 
@@ -182,6 +191,19 @@ FORGET_ANSWERED = """delete from outbox where share_id = ?1 and open = 0
 FORGET_SHARES = "delete from shares where evaluation_key = ?"
 FORGET_REPORTS = """delete from report_ids where recorded_at_ms < ?1 and report_no in
     (select report_no from report_ids order by report_no limit ?2)"""
+INSERT_NOTICE = """insert or ignore into notices(share_id, case_id, recipient_id, shares, told_at_ms)
+    values (?,?,?,?,?)"""
+ANSWER_NOTICE = """update notices set answered_at_ms = ?, error_code = ?
+    where share_id = ? and answered_at_ms = 0"""
+NOTICES = """select case_id, recipient_id, share_id, shares, told_at_ms, answered_at_ms, error_code
+    from notices where case_id = ? order by recipient_id, share_id"""
+INSERT_ERASURE = "insert or ignore into erasures values (?,?,?)"
+ERASED_UP_TO = "select coalesce(max(case_id), 0) from erasures"
+ERASURE = "select evaluations, forgotten_at_ms from erasures where case_id = ?"
+OF_CARDS = """select evaluation_key from evaluations
+    where evaluation_key > ? and evaluation_key <= ? and unit_key in ({marks})"""
+LAST_KEY = "select coalesce(max(evaluation_key), 0) from evaluations"
+MATCH_KEYS_OF = "select evaluation_key, match_keys from evaluations where evaluation_key = ?"
 FORGET_EVALUATION = "delete from evaluations where evaluation_key = ?"
 
 

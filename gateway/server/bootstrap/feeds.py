@@ -4,11 +4,13 @@ import os
 from dataclasses import dataclass
 
 from gateway.backends.embedded.consents import SqliteConsents
-from gateway.backends.embedded.delivery import SqliteDeliveryReader, SqliteDeliveryStore
+from gateway.backends.embedded.delivery import SqliteDeliveryStore
+from gateway.backends.embedded.delivery_reader import SqliteDeliveryReader
+from gateway.backends.embedded.delivery_states import StoredDeliveries
 from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
 from gateway.backends.embedded.keyfiles import FileRecipientKeys, OwnKeys, load_keys
 from gateway.backends.embedded.leases import FileLeaseBoard
-from gateway.backends.embedded.ledger import SqliteLedgerStore
+from gateway.backends.embedded.ledger import SqliteLedgerReader, SqliteLedgerStore
 from gateway.backends.embedded.ledger_acts import StoredActs
 from gateway.backends.embedded.ledger_heads import AppendedHeads
 from gateway.backends.embedded.policy import SqlitePolicyStore
@@ -26,7 +28,9 @@ from gateway.sealing.jwe import Sealer
 from gateway.sealing.keys import Signer
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.server.consent_follower import ConsentFollower
+from gateway.server.feeds.erasures import ErasureParts
 from gateway.server.feeds.ledger import LedgerKeeper, LedgerParts
+from gateway.server.retention import bodies_since_ms
 from gateway.server.settings import Settings
 
 FAN_OUT_CHUNK_BYTES = 64 * 1024
@@ -60,12 +64,18 @@ class FeedsParts:
     switches: SwitchRunner
     keys: OwnKeys
     ledger: LedgerKeeper
+    erasures: ErasureParts
 
     def close(self) -> None:
         """The lease last: it says that nothing is shared any more."""
         self.listener.close()
         self.wake_watchers.close()
-        for reader in (self.lookup_reader, self.report_reader, self.fan_out_reader):
+        for reader in (
+            self.lookup_reader,
+            self.report_reader,
+            self.fan_out_reader,
+            self.erasures.reader,
+        ):
             reader.close()
         self.ledger.close()
         self.journal.close()
@@ -97,6 +107,26 @@ def build_feeds(settings: Settings) -> FeedsParts:
     registry = SqliteConsents(str(state.consents_db), clock)
     cases = SqliteSubjects(str(state.consents_db), clock)
     consents = ConsentFollower(registry, cases, clock)
+    ledger = _ledger(settings, keys, clock, disk)
+    fan_out = FanOut(
+        store=store,
+        reader=fan_out_reader,
+        signer_of=signer_of,
+        iss=settings.issuer_url,
+        lapsed=consents.lapsed,
+        stops_card=consents.subjects.stops,
+    )
+    erasures = ErasureParts(
+        clock=clock,
+        cases=cases,
+        store=store,
+        reader=store.reader(),
+        fan_out=fan_out,
+        open_ledger=lambda: SqliteLedgerReader(state.ledger_db),
+        deliveries=StoredDeliveries(state.feeds_db),
+        ledger_lag_s=ledger.lag_s,
+        bodies_since_ms=lambda: bodies_since_ms(state, disk),
+    )
     return FeedsParts(
         clock=clock,
         store=store,
@@ -110,14 +140,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
         lookup_switches=SwitchRunner(policy, board, clock, f"feeds-lookups-{os.getpid()}", consents=consents),
         report_reader=report_reader,
         fan_out_reader=fan_out_reader,
-        fan_out=FanOut(
-            store=store,
-            reader=fan_out_reader,
-            signer_of=signer_of,
-            iss=settings.issuer_url,
-            lapsed=consents.lapsed,
-            stops_card=consents.subjects.stops,
-        ),
+        fan_out=fan_out,
         core=DeliveryCore(store=store, signer_of=signer_of, iss=settings.issuer_url),
         labels=LabelDesk(
             index=report_reader,
@@ -133,7 +156,8 @@ def build_feeds(settings: Settings) -> FeedsParts:
         cases=cases,
         consents=consents,
         keys=keys,
-        ledger=_ledger(settings, keys, clock, disk),
+        ledger=ledger,
+        erasures=erasures,
     )
 
 

@@ -92,6 +92,45 @@ def decide_command(case_id: int, state: str, reason: str, config_path: Path, as_
     _tell(desk.decide(case_id, CaseState(state), actor=actor, reason=reason), as_json=as_json)
 
 
+@subject_command.command("erase")
+@card_options
+@_reason
+@config_option
+@json_option
+def erase_command(
+    card_token: str, pan_stdin: bool, par_stdin: bool, card_ref_stdin: bool, sender: str, reason: str,
+    config_path: Path, as_json: bool,
+) -> None:  # fmt: skip
+    """Stop sharing about a card, and take back what was shared. Cannot be undone.
+
+    Opens an objection and an erasure. What waits is withdrawn when the command returns; then every recipient
+    is told to erase what it has, and what is kept here about the card is forgotten.
+    """
+    settings = load_settings(config_path)
+    actor = _acting(settings)
+    card = _card(card_token, pan_stdin, par_stdin, card_ref_stdin, sender)
+    desk = SubjectDesk(settings.state, SystemClock())
+    both = [CaseKind.OBJECTION, CaseKind.ERASURE]
+    _tell(desk.open(both, card, actor=actor, reason=reason), as_json=as_json)
+
+
+@subject_command.command("certificate")
+@click.argument("case_id", type=int)
+@config_option
+def certificate_command(case_id: int, config_path: Path) -> None:
+    """Print how far an erasure has come, signed, as one JSON object. Exit code 1 until it is certified."""
+    from gateway.backends.embedded.keyfiles import load_keys
+    from gateway.server.erasure_certificate import certificate, signed_certificate
+
+    settings = load_settings(config_path)
+    acting(settings.state, settings.issuer_url, SystemClock(), SystemEntropy(), reads=True)
+    found = certificate(settings.state, SubjectDesk(settings.state, SystemClock()).case(case_id))
+    signer = load_keys(settings.state.keys).signer
+    click.echo(json.dumps({**found, "jws": signed_certificate(found, signer, iss=settings.issuer_url)}))
+    done = exit_codes.DONE if found["certified_at_ms"] else exit_codes.CHECK_FAILED
+    raise click.exceptions.Exit(done)
+
+
 def _acting(settings: Settings) -> str:
     return acting(settings.state, settings.issuer_url, SystemClock(), SystemEntropy())
 

@@ -24,7 +24,7 @@ from gateway.feeds.delivery import (
     Reply,
     still_open,
 )
-from gateway.feeds.fanout import BATCH_MAX_ENTRIES
+from gateway.feeds.fanout import BATCH_MAX_ENTRIES, FanOutBatch
 from gateway.feeds.ports import OutboxItem
 from gateway.programs.switches import POLL_MS, SwitchView
 from gateway.programs.table import ReleaseTable
@@ -167,7 +167,8 @@ class FeedsEngine:
 
     def fan_out_step(self) -> int:
         """One batch of each topic; how many entries."""
-        self._record_rest()
+        with self.revocations.planning:
+            self._record_rest()
         count = self._fan_out_topic(EVALUATIONS, self.parts.gateway_journal)
         return self._fan_out_topic(LABELS, self.parts.own_journal) + count
 
@@ -194,6 +195,16 @@ class FeedsEngine:
         if self._followers:
             self._on_loop(self._tell_followers)
         return len(entries)
+
+    def commit_beside(self, plan: Callable[[], FanOutBatch]) -> None:
+        """Commits what is no batch of a topic, between two that are: both give places of streams."""
+        with self.revocations.planning:
+            self._record_rest()
+            batch = plan()
+            self.parts.store.commit_fan_out(batch.change)
+            self._unrecorded = batch.change.records
+            self._record_rest()
+        self._wake(batch.wake)
 
     def _record_rest(self) -> None:
         """What the store holds and the journal may not have yet: before anything else is committed."""

@@ -9,6 +9,7 @@ import structlog
 from gateway.records.errors import GatewayError
 from gateway.runtime.tasks import Stop
 from gateway.server.feeds.engine import FeedsEngine
+from gateway.server.feeds.erasures import Eraser
 from gateway.server.retention import FEEDS_JOURNAL, KEEP_ROWS_MS, ROWS, TOKENS, note_run, noted
 from gateway.server.state import StateDir
 
@@ -34,7 +35,9 @@ class Chore(NamedTuple):
     work: Callable[[], object]
 
 
-def chores(engine: FeedsEngine, state: StateDir, refresh_identities: Callable[[], None]) -> list[Chore]:
+def chores(
+    engine: FeedsEngine, state: StateDir, eraser: Eraser, refresh_identities: Callable[[], None]
+) -> list[Chore]:
     """Everything that the feeds do beside delivery."""
     parts = engine.parts
     note = partial(noted, state, clock=parts.clock)
@@ -53,6 +56,7 @@ def chores(engine: FeedsEngine, state: StateDir, refresh_identities: Callable[[]
         Chore("identities", INTERVAL_S, refresh_identities),
         Chore("expiry", INTERVAL_S, lambda: parts.store.expire(parts.clock.wall_ms(), EXPIRE_MAX_ROWS)),
         Chore("sweep", INTERVAL_S, engine.withdraw_stopped),
+        Chore("erasures", INTERVAL_S, eraser.step),
         Chore("measure", INTERVAL_S, engine.measure_behind),
         Chore("checkpoint", CHECKPOINT_INTERVAL_S, parts.store.checkpoint),
         Chore("sealed", RETENTION_INTERVAL_S, lambda: engine.expire_sealed(tokens)),

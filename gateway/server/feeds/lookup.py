@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import grpc
 import structlog
 
-from gateway.backends.embedded.delivery import SqliteDeliveryReader
+from gateway.backends.embedded.delivery_reader import SqliteDeliveryReader
 from gateway.feeds.delivery import Found, LookedUp, find, still_open
 from gateway.feeds.ports import OutboxItem
 from gateway.programs.switches import POLL_MS, SwitchRunner

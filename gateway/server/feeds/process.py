@@ -26,6 +26,7 @@ from gateway.runtime.tasks import ThreadTasks
 from gateway.server import exit_codes
 from gateway.server.bootstrap.feeds import FeedsParts, build_feeds
 from gateway.server.feeds.engine import FeedsEngine
+from gateway.server.feeds.erasures import Eraser
 from gateway.server.feeds.housekeeping import chores, keep_house
 from gateway.server.feeds.lookup import LookupDesk, LookupFront, fallback_socket, has_native_front
 from gateway.server.feeds.metrics import FeedsMetrics
@@ -174,7 +175,8 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         tasks.start("feeds-policy", policy.follow)
         tasks.start("feeds-consents", parts.consents.follow)
         tasks.start("feeds-ledger", partial(parts.ledger.run, metrics))
-        house = chores(engine, state, authenticator.refresh)
+        eraser = Eraser(parts.erasures, engine.commit_beside)
+        house = chores(engine, state, eraser, authenticator.refresh)
         tasks.start("feeds-housekeeping", partial(keep_house, house, metrics.faults.inc))
         if fallback:
             front = LookupFront(settings.feeds.listen_grpc, fallback_path=fallback)

@@ -52,6 +52,7 @@ class DeliveryEvent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DELIVERY_EVENT_ACKNOWLEDGED: _ClassVar[DeliveryEvent]
     DELIVERY_EVENT_REFUSED: _ClassVar[DeliveryEvent]
     DELIVERY_EVENT_WITHDRAWN: _ClassVar[DeliveryEvent]
+    DELIVERY_EVENT_NOTICE: _ClassVar[DeliveryEvent]
 DECISION_OUTCOME_UNSPECIFIED: DecisionOutcome
 DECISION_OUTCOME_RELEASED: DecisionOutcome
 DECISION_OUTCOME_WITHHELD: DecisionOutcome
@@ -87,6 +88,7 @@ DELIVERY_EVENT_SENT: DeliveryEvent
 DELIVERY_EVENT_ACKNOWLEDGED: DeliveryEvent
 DELIVERY_EVENT_REFUSED: DeliveryEvent
 DELIVERY_EVENT_WITHDRAWN: DeliveryEvent
+DELIVERY_EVENT_NOTICE: DeliveryEvent
 
 class FieldRefusal(_message.Message):
     __slots__ = ("field", "reason")
