@@ -44,6 +44,14 @@ class LakeWriter(Protocol):
         """Merges small files; how many went into larger ones. Readers of the old files go on undisturbed."""
         ...
 
+    def erase(self, unit_keys: Sequence[str]) -> int:
+        """Takes out all rows of these cards (unit keys as hex) and of their payments; how many."""
+        ...
+
+    def follow(self, offsets: Mapping[Source, int]) -> None:
+        """Keeps how far something that brings no rows was followed."""
+        ...
+
     def expire(self) -> int:
         """Retires files older than retention and removes retired ones; how many were removed."""
         ...

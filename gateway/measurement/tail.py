@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gateway.measurement.flatten import Rows, flatten
 from gateway.measurement.ports import Batch, LakeWriter, Source
-from gateway.measurement.tables import SCHEMAS
+from gateway.measurement.tables import DECISIONS, LABELS, SCHEMAS
 from gateway.records import journal
 
 MAX_RECORDS_A_ROUND = 5_000
@@ -35,10 +35,12 @@ class Tail:
         *,
         readers: Mapping[str, journal.JournalReader],
         writer: LakeWriter,
+        erased: Mapping[bytes, int] = {},
         max_records: int = MAX_RECORDS_A_ROUND,
     ) -> None:
         self._readers = readers
         self._writer = writer
+        self._erased = erased
         self._max_records = max_records
         self._offsets = dict(writer.offsets())
 
@@ -58,9 +60,19 @@ class Tail:
                 records += len(entries)
                 full = full or len(entries) == self._max_records
         if reached:
+            self._leave_out(rows)
             self._writer.append(Batch(rows=rows, offsets=reached))
             self._offsets.update(reached)
         return Round(records=records, full=full)
+
+    def _leave_out(self, rows: Rows) -> None:
+        """What was decided about a card before its erasure, and comes only now."""
+        if not self._erased:
+            return
+        erased = {key.hex(): at_ms for key, at_ms in self._erased.items()}
+        for table, time_column in ((DECISIONS, "decided_at_ms"), (LABELS, "recorded_at_ms")):
+            unit, at = (SCHEMAS[table].names.index(name) for name in ("unit_key", time_column))
+            rows[table][:] = [row for row in rows[table] if int(row[at]) > erased.get(str(row[unit]), -1)]
 
 
 def records_behind(

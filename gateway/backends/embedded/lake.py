@@ -15,10 +15,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gateway.backends.embedded.lake_erase import Erased, erased_of
 from gateway.backends.embedded.lake_merge import merge_files
 from gateway.measurement.ports import Batch, Params, ResultRow, Source
 from gateway.measurement.queries import VIEWS, sql
-from gateway.measurement.tables import SCHEMAS, Row, Schema
+from gateway.measurement.tables import DECISIONS, LABELS, OUTCOMES, RECEIPTS, SCHEMAS, Row, Schema
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
 from gateway.runtime.disk import Disk
@@ -152,6 +153,14 @@ class Manifest:
             (table, rows.start, rows.stop, since_ms, COMPACT_AT_FILES),
         ).fetchall()
 
+    def whole_files(self, table: str) -> list[tuple[str, int, int]]:
+        """(name, rows, oldest ms) of all files of a table that is no derived one."""
+        return self._database.execute(
+            "select name, row_count, oldest_ms from files where table_name = ? and retired_at_ms is null"
+            " and partition_name = '' order by rowid",
+            (table,),
+        ).fetchall()
+
     def partition_files(self, table: str, partition: str) -> list[str]:
         found = self._database.execute(
             "select name from files where table_name = ? and partition_name = ? and retired_at_ms is null",
@@ -266,6 +275,39 @@ class ParquetWriter:
             schema=_arrow_schema(schema),
         )
         return merged
+
+    def erase(self, unit_keys: Sequence[str]) -> int:
+        decisions = [str(self._directory / name) for name in self._manifest.files(DECISIONS)]
+        erased = erased_of(unit_keys, decisions)
+        gone = 0
+        # Decisions last: a crash in between finds the payments again.
+        for table in (OUTCOMES, RECEIPTS, LABELS, DECISIONS):
+            for name, rows, oldest_ms in self._manifest.whole_files(table):
+                gone += self._erase_from(table, name, rows, oldest_ms, erased)
+        return gone
+
+    def _erase_from(self, table: str, name: str, rows: int, oldest_ms: int, erased: Erased) -> int:
+        """Rows taken out of one file, which another one then stands for."""
+        rewritten = self._new_name(table)
+        kept = merge_files(
+            self._disk,
+            sources=[str(self._directory / name)],
+            target=str(self._directory / rewritten),
+            schema=_arrow_schema(SCHEMAS[table]),
+            keep=lambda batch: erased.keep(table, batch),
+        )
+        if kept == rows:
+            self._disk.unlink(str(self._directory / rewritten))
+            return 0
+        self._manifest.commit(
+            added=[(rewritten, table, "", kept, oldest_ms)],
+            retired=[name],
+            retired_at_ms=self._clock.wall_ms(),
+        )
+        return rows - kept
+
+    def follow(self, offsets: Mapping[Source, int]) -> None:
+        self._manifest.commit(offsets=offsets)
 
     def expire(self) -> int:
         now_ms = self._clock.wall_ms()

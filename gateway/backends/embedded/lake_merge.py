@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -17,19 +17,27 @@ WRITE_BUFFER_BYTES = 1024 * 1024
 """Bytes of a merged file gathered before they go to the disk."""
 
 
-def merge_files(disk: Disk, *, sources: Sequence[str], target: str, schema: pa.Schema) -> None:
-    """Writes the rows of `sources`, in order, to the new file `target`; durable when it returns.
+Keep = Callable[[pa.RecordBatch], pa.RecordBatch]
+"""Rows of a batch that stay."""
+
+
+def merge_files(
+    disk: Disk, *, sources: Sequence[str], target: str, schema: pa.Schema, keep: Keep = lambda batch: batch
+) -> int:
+    """Writes the rows of `sources`, in order, to the new file `target`, durable when it returns; how many.
 
     Raises OSError; what it wrote is then gone, or is no file of any manifest.
     """
     file = _DiskStream(disk, target)
+    rows = 0
     try:
         with (
             io.BufferedWriter(file, WRITE_BUFFER_BYTES) as buffer,
             pq.ParquetWriter(buffer, schema, compression="zstd") as writer,
         ):
-            for chunk in _chunks(sources, schema):
+            for chunk in _chunks(sources, schema, keep):
                 writer.write_table(chunk, row_group_size=MERGE_CHUNK_ROWS)
+                rows += chunk.num_rows
     except BaseException:
         disk.unlink(target)
         raise
@@ -37,6 +45,7 @@ def merge_files(disk: Disk, *, sources: Sequence[str], target: str, schema: pa.S
         # The allocator would keep the chunks' memory for the next merge, which is minutes away.
         pa.default_memory_pool().release_unused()
     disk.sync_dir(os.path.dirname(target))
+    return rows
 
 
 class _DiskStream(io.RawIOBase):
@@ -63,14 +72,14 @@ class _DiskStream(io.RawIOBase):
                 self._file.close()
 
 
-def _chunks(paths: Sequence[str], schema: pa.Schema) -> Iterator[pa.Table]:
+def _chunks(paths: Sequence[str], schema: pa.Schema, keep: Keep) -> Iterator[pa.Table]:
     """Rows of all the files in order. One file is open at a time, and one chunk held."""
     held: list[pa.RecordBatch] = []
     rows = 0
     for path in paths:
         with pq.ParquetFile(path, pre_buffer=False) as file:
             # One thread: each further one has buffers of its own, which the allocator keeps.
-            for batch in file.iter_batches(MERGE_CHUNK_ROWS, use_threads=False):
+            for batch in map(keep, file.iter_batches(MERGE_CHUNK_ROWS, use_threads=False)):
                 if rows + batch.num_rows > MERGE_CHUNK_ROWS:
                     yield pa.Table.from_batches(held, schema=schema)
                     held, rows = [], 0

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from gateway.backends.embedded.journal import FileJournalReader
 from gateway.backends.embedded.lake import DuckLake, Manifest, ParquetWriter
+from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.measurement.ports import Source
 from gateway.measurement.tail import Tail, records_behind
 from gateway.records.errors import GatewayError
 from gateway.records.journal import JournalReader
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import Disk, DiskLock, RealDisk
+from gateway.server.measure.erasures import LakeErasures
 from gateway.server.state import StateDir
 
 
@@ -61,6 +63,8 @@ class MeasureParts:
     reading: OpenLake
     writing_manifest: Manifest
     lock: DiskLock
+    registry: SqliteSubjects
+    erasures: LakeErasures
 
     def behind(self) -> dict[Source, int]:
         return records_behind(self.reading.readers, self.writing_manifest.offsets())
@@ -68,6 +72,7 @@ class MeasureParts:
     def close(self) -> None:
         self.reading.close()
         self.writing_manifest.close()
+        self.registry.close()
         self.lock.close()
 
 
@@ -85,4 +90,7 @@ def build_measure(state: StateDir) -> MeasureParts:
     manifest = Manifest(Path(state.measure_db), create=True)
     writer = ParquetWriter(directory=state.lake, manifest=manifest, disk=disk, clock=SystemClock())
     reading = open_lake(state)
-    return MeasureParts(Tail(readers=reading.readers, writer=writer), writer, reading, manifest, lock)
+    registry = SqliteSubjects(str(state.consents_db), SystemClock())
+    erasures = LakeErasures(registry, writer)
+    tail = Tail(readers=reading.readers, writer=writer, erased=erasures.known.erased_at_ms)
+    return MeasureParts(tail, writer, reading, manifest, lock, registry, erasures)

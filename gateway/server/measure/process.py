@@ -83,6 +83,7 @@ class _Loop:
             with suppress(OSError, GatewayError):
                 # Identities that cannot be read stay as they were last good.
                 self._authenticator.refresh()
+            self._erase()
             full = self._round().full
             self._housekeep()
             if not full:
@@ -93,6 +94,14 @@ class _Loop:
         deadline_s = time.monotonic() + DRAIN_MAX_S
         while self._round().records and time.monotonic() < deadline_s:
             pass
+
+    def _erase(self) -> None:
+        try:
+            self._parts.erasures.step()
+        except (OSError, GatewayError) as fault:
+            # Nothing of it is passed over: the next round takes it again.
+            self._metrics.rounds_failed.inc()
+            _log.error("erasure_put_off", fault=type(fault).__name__)
 
     def _round(self) -> Round:
         try:
