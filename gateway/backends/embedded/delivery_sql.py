@@ -202,7 +202,7 @@ ERASED_UP_TO = "select coalesce(max(case_id), 0) from erasures"
 ERASURE = "select evaluations, forgotten_at_ms from erasures where case_id = ?"
 OF_CARDS = """select evaluation_key from evaluations
     where evaluation_key > ? and evaluation_key <= ? and unit_key in ({marks})"""
-LAST_KEY = "select coalesce(max(evaluation_key), 0) from evaluations"
+LAST_KEY = "select coalesce(max(evaluation_key), -1) from evaluations"
 MATCH_KEYS_OF = "select evaluation_key, match_keys from evaluations where evaluation_key = ?"
 FORGET_EVALUATION = "delete from evaluations where evaluation_key = ?"
 

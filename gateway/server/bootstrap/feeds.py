@@ -109,24 +109,9 @@ def build_feeds(settings: Settings) -> FeedsParts:
     consents = ConsentFollower(registry, cases, clock)
     ledger = _ledger(settings, keys, clock, disk)
     fan_out = FanOut(
-        store=store,
-        reader=fan_out_reader,
-        signer_of=signer_of,
-        iss=settings.issuer_url,
-        lapsed=consents.lapsed,
-        stops_card=consents.subjects.stops,
-    )
-    erasures = ErasureParts(
-        clock=clock,
-        cases=cases,
-        store=store,
-        reader=store.reader(),
-        fan_out=fan_out,
-        open_ledger=lambda: SqliteLedgerReader(state.ledger_db),
-        deliveries=StoredDeliveries(state.feeds_db),
-        ledger_lag_s=ledger.lag_s,
-        bodies_since_ms=lambda: bodies_since_ms(state, disk),
-    )
+        store=store, reader=fan_out_reader, signer_of=signer_of, iss=settings.issuer_url,
+        lapsed=consents.lapsed, stops_card=consents.subjects.stops,
+    )  # fmt: skip
     return FeedsParts(
         clock=clock,
         store=store,
@@ -157,7 +142,17 @@ def build_feeds(settings: Settings) -> FeedsParts:
         consents=consents,
         keys=keys,
         ledger=ledger,
-        erasures=erasures,
+        erasures=ErasureParts(
+            clock=clock,
+            cases=cases,
+            store=store,
+            reader=store.reader(),
+            fan_out=fan_out,
+            open_ledger=lambda: SqliteLedgerReader(state.ledger_db),
+            deliveries=StoredDeliveries(state.feeds_db),
+            ledger_lag_s=ledger.lag_s,
+            bodies_since_ms=lambda: bodies_since_ms(state, disk),
+        ),
     )
 
 

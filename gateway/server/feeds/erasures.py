@@ -24,6 +24,9 @@ SETTLE_MS: Final = 2_000
 KEYS_A_STEP: Final = 20_000
 """Evaluations looked through at a time: some milliseconds, in which nobody waits."""
 
+BEFORE_ALL: Final = -1
+"""The first evaluation_key is 0."""
+
 PAGE_CASES: Final = 100
 
 CERTIFIED_REASON: Final = "told, answered, forgotten, and no sealed body is kept any more"
@@ -105,7 +108,7 @@ class Eraser:
         if parts.store.erased_up_to() >= case.case_id:
             return True
         if self._sweep is None or self._sweep[0] != case.case_id:
-            self._sweep = (case.case_id, 0, 0)
+            self._sweep = (case.case_id, BEFORE_ALL, 0)
         _, after_key, count = self._sweep
         last_key = parts.reader.last_key()
         # One step a round where there is much: housekeeping has other chores.

@@ -10,7 +10,7 @@ from unittest import mock
 import click
 from click.testing import CliRunner
 
-from gateway.feeds.records import tombstone_jti
+from gateway.feeds.records import erasure_item, tombstone_jti
 from gateway.runtime.entropy import UnsafeSeededEntropy
 from gateway.sealing import base64url
 from gateway.sealing.body import sealed_body
@@ -59,10 +59,15 @@ def examples() -> dict[str, Any]:
     )
     share = share_set(signer, **_TOKEN, jti=SHARE_ID, sealed=b"<compact JWE>", stream_seq=7)
     withdrawn = withdrawn_set(signer, **_TOKEN, jti=tombstone_jti(SHARE_ID), stream_seq=7, reason="killed")
+    order = erasure_item(
+        12, 0, [SHARE_ID], recipient_id="northgate-bank", stream_seq=8, signer_of=lambda _: signer,
+        iss=_TOKEN["iss"], now_ms=_TOKEN["issued_at_ms"],
+    )  # fmt: skip
     return {
         "share": claims_of(share),
         "sealed-body": json.loads(body),
         "withdrawn": claims_of(withdrawn),
+        "erasure": claims_of(order.set_bytes),
     }
 
 

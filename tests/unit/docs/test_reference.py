@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from enrichment import formats
 from gateway.feeds.delivery import Reply
-from gateway.feeds.records import EXPIRED_REASON, REFUSED_REASON, RESTORED_REASON
+from gateway.feeds.records import EXPIRED_REASON, REFUSED_REASON, RESTORED_REASON, told_reason
 from gateway.programs import plan_warnings, schema
 from gateway.programs.model import State
 from gateway.programs.transitions import TRANSITIONS
@@ -56,7 +56,8 @@ def leaves(model: type[BaseModel], prefix: str = "") -> set[str]:
 
 def test_every_reason_of_a_tombstone_has_a_row_and_every_row_a_reason() -> None:
     documented = first_names(section(page("feed"), "Withdrawn"))
-    stops = {Reason.KILLED.name.lower(), Reason.PROGRAM_NOT_ACTIVE.name.lower()}
+    lapses = {Reason.MERCHANT_OPTED_OUT, Reason.MERCHANT_CONSENT_MISSING, Reason.SUBJECT_OBJECTED}
+    stops = {told_reason(reason) for reason in {Reason.KILLED, Reason.PROGRAM_NOT_ACTIVE, *lapses}}
     assert documented - {"reason"} == stops | {REFUSED_REASON, EXPIRED_REASON, RESTORED_REASON}
 
 
@@ -156,7 +157,7 @@ def test_no_command_is_documented_that_does_not_exist() -> None:
     assert re.findall(r"^## `(ein.*?)`$", page("cli"), re.M) == commands()
 
 
-@pytest.mark.parametrize("name", ["share", "sealed-body", "withdrawn"])
+@pytest.mark.parametrize("name", ["share", "sealed-body", "withdrawn", "erasure"])
 def test_an_example_of_the_feed_is_what_the_code_writes(name: str) -> None:
     assert example(name) == examples()[name], "run python -m tests.unit.docs.generate"
 

@@ -10,7 +10,7 @@ from gateway.sealing import jwk
 from gateway.sealing.body import sealed_body
 from gateway.sealing.jwe import Sealer, p256_private_key
 from gateway.sealing.keys import SignatureAlgorithm, SigningKey, StaticRecipientKeys
-from gateway.sealing.set import share_set, withdrawn_set
+from gateway.sealing.set import erasure_set, share_set, withdrawn_set
 from gateway.sealing.signer import LocalSigner
 from issuernetwork.issuer_cli import new_key
 from issuernetwork.receiver import Receiver
@@ -80,6 +80,12 @@ class Network:
         }
         sealed = self.sealed(share_id) if sealed is None else sealed
         return share_set(self.signer, **{**claims, **changed}, sealed=sealed, stream_seq=seq)
+
+    def erasure(self, *share_ids: str, seq: int = 2) -> bytes:
+        return erasure_set(
+            self.signer, iss=ISS, recipient_id=BANK, issued_at_ms=NOW_MS, jti=f"jti-erasure-{seq}",
+            erasure_id="erasure-1", share_ids=share_ids, stream_seq=seq,
+        )  # fmt: skip
 
     def withdrawn(self, share_id: str = "share-1", *, seq: int = 1) -> bytes:
         return withdrawn_set(

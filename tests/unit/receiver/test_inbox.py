@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuernetwork.receiver import Gap, Inbox, Offered, RefusedToken, Share, Withdrawn
+from issuernetwork.receiver import Erasure, Gap, Inbox, Item, Offered, RefusedToken, Share, Withdrawn
 
 
 def share(seq: int | None, name: str | None = None) -> Share:
@@ -36,7 +36,11 @@ def withdrawn(seq: int, name: str | None = None) -> Withdrawn:
     return Withdrawn(name, "risk-score", "bank", "bank", seq, f"jw-{name}-{seq}", "e", 1, 2, "killed")
 
 
-def drain(inbox: Inbox) -> list[Share | Withdrawn]:
+def erasure(seq: int, *names: str) -> Erasure:
+    return Erasure("erasure-1", names or ("s1",), "bank", seq, f"je-{seq}", 1, 2)
+
+
+def drain(inbox: Inbox) -> list[Item]:
     found = []
     while (item := inbox.take()) is not None:
         inbox.handled(item)
@@ -49,7 +53,7 @@ def test_whatever_the_order_and_the_repeats_each_is_handed_out_once_in_order(
     order: list[int], repeats: list[int], tombstones: set[int]
 ) -> None:
     inbox = Inbox()
-    handed: list[Share | Withdrawn] = []
+    handed: list[Item] = []
     for seq in [*order, *repeats]:
         inbox.offer(withdrawn(seq) if seq in tombstones else share(seq))
         handed += drain(inbox)
@@ -207,7 +211,7 @@ def test_whatever_comes_when_each_withdrawal_is_told_once_and_no_share_after_it(
     arrivals: list[tuple[int, bool, bool]], taken_back: set[int]
 ) -> None:
     inbox = Inbox()
-    handed: list[Share | Withdrawn] = []
+    handed: list[Item] = []
     for seq, tombstone, handle in arrivals:
         inbox.offer(withdrawn(seq) if tombstone and seq in taken_back else share(seq))
         if handle:
@@ -280,3 +284,35 @@ def test_a_state_holds_ids_alone() -> None:
     inbox.offer(replace(share(1), fields={"email": "canary@example.test"}, card_token="canary-token"))
     drain(inbox)
     assert "canary" not in json.dumps(inbox.state())
+
+
+def test_an_order_to_erase_is_handed_out_once_in_its_turn_and_then_acknowledged() -> None:
+    inbox = Inbox()
+    assert inbox.offer(erasure(2)) is Offered.TAKEN
+    assert inbox.take() is None, "what it is about comes first"
+    inbox.offer(share(1))
+    assert [type(item) for item in drain(inbox)] == [Share, Erasure]
+    assert inbox.acks() == ["j-s1-1", "je-2"]
+    inbox.acked(inbox.acks())
+    assert inbox.offer(erasure(2)) is Offered.DUPLICATE
+    assert drain(inbox) == []
+    assert inbox.acks() == ["je-2"], "its acknowledgement was lost"
+
+
+def test_orders_of_one_case_are_each_handed_out_also_after_a_restart() -> None:
+    inbox = Inbox()
+    inbox.offer(erasure(1, "a"))
+    drain(inbox)
+    again = Inbox()
+    again.restore(json.loads(json.dumps(inbox.state())))
+    assert again.offer(erasure(1, "a")) is Offered.DUPLICATE
+    again.offer(erasure(2, "b"))
+    assert [item.share_ids for item in drain(again) if isinstance(item, Erasure)] == [("b",)]
+
+
+@pytest.mark.parametrize("other", [share(1), withdrawn(1)])
+def test_an_order_does_not_share_its_place_with_anything(other: Item) -> None:
+    inbox = Inbox()
+    inbox.offer(erasure(1))
+    with pytest.raises(RefusedToken, match="sequence_conflict"):
+        inbox.offer(other)
