@@ -16,7 +16,7 @@ from joserfc.jwk import ECKey
 from gateway.sealing.keys import Signer
 from gateway.sealing.set import sign_set
 from issuernetwork._jose import TOKEN_BYTES_MAX
-from issuernetwork.receiver import BadKey, Erasure, Receiver, RefusedToken, Share, Withdrawn
+from issuernetwork.receiver import BadKey, Receiver, RefusedToken, Share, Withdrawn
 from tests.unit.receiver.network import BANK, FIELDS, ISS, NOW_MS, Network
 
 
@@ -407,27 +407,3 @@ def test_a_private_key_that_does_not_fit_is_refused_without_showing_it(changed: 
     with pytest.raises(BadKey) as caught:
         Receiver(recipient_id=BANK, private_keys=[{**network.private, **changed}], jwks=dict, iss=ISS)
     assert network.private["d"] not in str(caught.value)
-
-
-def test_an_order_to_erase_opens_to_the_shares_that_it_names() -> None:
-    network = Network()
-    item = network.receiver.open(network.erasure("share-1", "share-2", seq=9))
-    assert isinstance(item, Erasure)
-    assert (item.erasure_id, item.share_ids, item.stream_seq) == ("erasure-1", ("share-1", "share-2"), 9)
-    assert (item.recipient_id, item.issued_at_ms) == (BANK, NOW_MS)
-
-
-@pytest.mark.parametrize("share_ids", [[], "share-1", [1], [""], None, ["x" * 513]])
-def test_an_order_to_erase_that_names_no_shares_is_refused(share_ids: object) -> None:
-    network = Network()
-    claims = claims_of(network.erasure("share-1"))
-    (event,) = claims["events"].values()
-    event["share_ids"] = share_ids
-    assert refusal(network.receiver, signed_with(network.signer, good_header(), claims)) == "claims"
-
-
-def test_an_order_to_erase_about_another_subject_is_refused() -> None:
-    network = Network()
-    claims = claims_of(network.erasure("share-1"))
-    claims["sub_id"]["id"] = "erasure-2"
-    assert refusal(network.receiver, signed_with(network.signer, good_header(), claims)) == "claims"
