@@ -1,9 +1,11 @@
 """A consent that is revoked takes back what waits for its recipient, wherever it waits."""
 
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,10 +15,10 @@ from gateway.programs.model import Tier
 from gateway.runtime.clock import SystemClock
 from issuernetwork.v1 import feed_pb2 as v1
 from tests.kit.feeds_process import Feeds, until
-from tests.kit.installation import Installation
+from tests.kit.installation import SAMPLE_POLICY, Installation
 from tests.unit.feeds.records import references
 
-QUEUED, LATE, DOWN = "northgate-bank", "harbor-federal", "meridian-cards"
+QUEUED, LATE, DOWN, NARROWED = "northgate-bank", "harbor-federal", "meridian-cards", "atlas-processing"
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +89,28 @@ def test_what_is_revoked_while_the_feeds_are_down_does_not_leave_when_they_are_b
         supervisor.respawn("feeds")
     found = sets(feeds, DOWN, 2)
     assert not set(found) & {f"share-{number}" for number in gone}
+
+
+def test_a_policy_whose_documents_say_less_of_a_merchant_takes_back_what_is_queued(
+    feeds: Feeds, tmp_path: Path
+) -> None:
+    gone = feeds.pay(2, NARROWED, merchant_id="m-3000")
+    before = sets(feeds, NARROWED, 2)
+    assert {f"share-{number}" for number in gone} <= set(before)
+    folder = tmp_path / "policy"
+    shutil.copytree(SAMPLE_POLICY, folder)
+    with (folder / "merchants.yaml").open("a") as documents:
+        documents.write(
+            "  - ids: [m-3000]\n    opted_out: true\n    terms_version: '2026'\n    actor: m-3000\n"
+            "    evidence: letter\n    valid_from: 2025-01-01\n"
+        )
+    subprocess.run(
+        [
+            sys.executable, "-m", "gateway.server.cli.main", "apply", str(folder), "--reason", "letter",
+            "--config", str(feeds.installation.config),
+        ],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    until(
+        lambda: not {f"share-{number}" for number in gone} & set(feeds.poll(NARROWED, maxEvents=1000)["sets"])
+    )

@@ -63,6 +63,7 @@ def _policy_follower(
 
     def take(policy: PolicySnapshot, table: ReleaseTable) -> None:
         engine.table = parts.consents.use(table)
+        engine.revocations.policy_changed()
 
     def on_change(following: Following) -> None:
         engine.metrics.policy_version.set(following.policy_version)

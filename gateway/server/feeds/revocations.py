@@ -9,7 +9,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Final
 
+import structlog
+
 from gateway.feeds.delivery import Action, DeliveryCore
+from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
 from gateway.server.consent_follower import ConsentFollower
 from gateway.server.feeds.in_flight import InFlight, drop
@@ -19,6 +22,8 @@ CARDS_A_QUERY: Final = 500
 
 LOOP_WAIT_S: Final = 5.0
 """The loop answers within milliseconds; after this long a revocation is tried again."""
+
+_log = structlog.get_logger("feeds")
 
 
 class Revocations:
@@ -42,6 +47,7 @@ class Revocations:
         self._delivery = delivery
         self._carry_out = carry_out
         self._in_flight = in_flight
+        self._due = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._withdrawn_cards = set[bytes]()
         """Of those who object: nothing older is queued any more, and nothing new is queued about them."""
@@ -56,6 +62,21 @@ class Revocations:
         """At the start: what lapsed while nobody looked is withdrawn before anybody can ask."""
         self._consents.on_change = self._round
         self._consents.step()
+
+    def policy_changed(self) -> None:
+        """Documents may say less of a party than those before did. What fails is tried again by `mend`."""
+        self._due = True
+        self.mend()
+
+    def mend(self) -> None:
+        """The round that a new policy asked for, where it is still due."""
+        if not self._due:
+            return
+        try:
+            self._round()
+            self._due = False
+        except (GatewayError, TimeoutError) as fault:
+            _log.error("revocation_put_off", fault=type(fault).__name__)
 
     def _round(self) -> None:
         """On the thread that follows the registry, after the rows have changed. Raises where it fails."""
