@@ -8,7 +8,7 @@ from gateway.programs.members import MemberChange
 from gateway.programs.plan import Plan
 from gateway.server.cli.counted import counted
 
-MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+HOUR_MS = 3_600_000
 
 NAMES_TOLD = 10
 """Issuers named on one line; --json names all."""
@@ -167,11 +167,7 @@ def _cards(moves: Sequence[ArmMoves], cards: dict[str, int]) -> Iterator[str]:
 def _covered(covered_ms: int) -> str:
     """The newest day of the journal, or as much as there is of it."""
     if covered_ms < HOUR_MS:
-        return (
-            f"in the last {counted(-(-covered_ms // MINUTE_MS), 'minute')}"
-            if covered_ms
-            else "in the journal"
-        )
+        return "in the last hour" if covered_ms else "in the journal"
     return f"in the last {covered_ms / HOUR_MS:.1f} hours"
 
 
