@@ -1,4 +1,7 @@
-"""A page typed in as it stands: its files written, its commands run in order, in a folder of its own."""
+"""A page typed in as it stands: its files written, its commands run in order, in a folder of its own.
+
+`python -m tests.unit.docs.typed PAGE` writes what its commands print into it anew.
+"""
 
 import os
 import re
@@ -7,6 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.unit.docs.pages import ROOT
@@ -29,12 +34,15 @@ def free_ports(count: int) -> list[str]:
     return ports
 
 
+def on_ports(text: str, was: Sequence[str], becomes: Sequence[str]) -> str:
+    """A text with other ports of the loopback address."""
+    ports = dict(zip(was, becomes, strict=True))
+    return re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda found: ports.get(found[0], found[0]), text)
+
+
 def on_free_ports(page: Path) -> str:
     """The text of a page, with free ports for those that it listens on."""
-    text = page.read_text()
-    for port, free in zip(PORTS, free_ports(len(PORTS)), strict=True):
-        text = re.sub(rf"(?<=127\.0\.0\.1:){port}\b", free, text)
-    return text
+    return on_ports(page.read_text(), PORTS, free_ports(len(PORTS)))
 
 
 def commands_of(block: str) -> list[tuple[str, list[str]]]:
@@ -83,6 +91,8 @@ def script_of(text: str) -> str:
 
 def type_in(text: str, folder: Path, *, with_errors: bool) -> list[str]:
     """What each command printed; `with_errors`: on standard error too."""
+    for name in ("deploy", "examples"):
+        (folder / name).symlink_to(ROOT / name)
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -118,3 +128,25 @@ def _stop_what_is_left(folder: Path, shell: "subprocess.Popen[str]") -> None:
                 os.kill(int(pid), signal.SIGTERM)
             except ProcessLookupError:
                 continue
+
+
+def write_anew(page: Path) -> None:
+    """The page with what its commands print now; volatile parts differ each time."""
+    text, free = page.read_text(), free_ports(len(PORTS))
+    with tempfile.TemporaryDirectory() as folder:
+        printed = type_in(on_ports(text, PORTS, free), Path(folder), with_errors=True)
+    outputs = iter(on_ports(output.replace(folder, "/srv/network"), free, PORTS) for output in printed)
+
+    def block(found: re.Match[str]) -> str:
+        if found[1] != "console":
+            return found[0]
+        lines = []
+        for command, _ in commands_of(found[2]):
+            lines += [f"$ {command}", *(line.rstrip() for line in next(outputs).splitlines() if line.strip())]
+        return "\n".join(["```console", *lines, "```"])
+
+    page.write_text(_BLOCKS.sub(block, text))
+
+
+if __name__ == "__main__":
+    write_anew(Path(sys.argv[1]))
