@@ -72,7 +72,7 @@ def decided(approval: Approval, *, by: str, approve: bool, now_ms: int) -> Appro
     ):
         return approval
     if approval.verdict is not Verdict.OPEN:
-        raise ApprovalRefused("approval: it is decided already; see `ein approvals`")
+        raise ApprovalRefused("approval: it is decided already; `ein approvals --all` says how")
     if now_ms >= approval.expires_at_ms:
         raise ApprovalRefused("approval: the request is older than a day: ask anew")
     if by == approval.requested_by and approve:

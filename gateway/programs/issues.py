@@ -3,8 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Final
 
 from gateway.records.errors import GatewayError
+
+BEGINNING_CHARACTERS: Final = 4
+"""Of a name that is known by its beginning: `ramp` says more than `re`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +20,14 @@ class PolicyIssue:
     what: str
     mend: str
 
+    @property
+    def text(self) -> str:
+        """What is wrong, and how to mend it."""
+        return f"{self.what}. {self.mend}{'' if self.mend.endswith('?') else '.'}"
+
     def __str__(self) -> str:
         place = f"{self.file}: {self.path}" if self.path else self.file
-        return f"{place}: {self.what}. {self.mend}."
+        return f"{place}: {self.text}"
 
 
 class PolicyInvalid(GatewayError):
@@ -47,6 +56,9 @@ class Report:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """A suggestion where something known reads alike, else nothing."""
-    found = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f'Did you mean "{found[0]}"' if found else ""
+    """A suggestion where something known reads alike or begins alike, else nothing."""
+    names = sorted(known)
+    found = get_close_matches(name, names, n=1, cutoff=0.6)
+    if not found and len(name) >= BEGINNING_CHARACTERS:
+        found = [one for one in names if one.startswith(name)]
+    return f'Did you mean "{found[0]}"?' if found else ""

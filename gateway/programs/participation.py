@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from enrichment.fields import FIELDS, Field
-from gateway.programs.model import ConsentSetting, Enrolment, PolicySnapshot, Terms
+from gateway.programs.consents import Consents
+from gateway.programs.model import ConsentSetting, Enrolment, PolicySnapshot, Terms, Tier
+from gateway.programs.release import Consent
 from gateway.programs.switches import SwitchView, effective_state
 
 _CATEGORIES = {
@@ -74,11 +76,12 @@ def participants(
     policy: PolicySnapshot,
     view: SwitchView,
     *,
+    registry: Consents,
     now_ms: int,
     kept_sealed_days: int,
     kept_pseudonymous_days: int,
 ) -> Participants:
-    """What the policy says about who takes part now; fields are those that the rules can ever let leave."""
+    """Who takes part now, by policy and registry; fields are those that the rules can ever let leave."""
     rows = [
         _participation(policy, enrolment, view)
         for enrolment in sorted(policy.enrolments, key=lambda one: (one.program, one.issuer_id))
@@ -88,8 +91,8 @@ def participants(
         kept_sealed_days,
         kept_pseudonymous_days,
         tuple(rows),
-        _parties(policy.merchants, now_ms),
-        _parties(policy.platforms, now_ms),
+        _parties(policy.merchants, registry.merchants, now_ms),
+        _parties(policy.platforms, registry.platforms, now_ms),
     )
 
 
@@ -128,10 +131,16 @@ def _by_category(fields: list[Field]) -> tuple[FieldsOfCategory, ...]:
     )
 
 
-def _parties(settings: Mapping[str, ConsentSetting], now_ms: int) -> Parties:
-    """A setting that has not begun or has run out shares nothing."""
+def _parties(
+    documents: Mapping[str, ConsentSetting], registry: Mapping[str, Consent], now_ms: int
+) -> Parties:
+    """The registry stands in place of a document; a setting out of its time shares nothing."""
+    rows = {
+        **{name: (int(one.tier), one.valid_from_ms, one.valid_until_ms) for name, one in documents.items()},
+        **{name: one[:3] for name, one in registry.items()},
+    }
     told = (
-        one.tier.name.lower() if one.valid_from_ms <= now_ms < one.valid_until_ms else "not in force"
-        for one in settings.values()
+        Tier(tier).name.lower() if from_ms <= now_ms < until_ms else "not in force"
+        for tier, from_ms, until_ms in rows.values()
     )
     return Parties(dict(Counter(told)))

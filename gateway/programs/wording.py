@@ -70,7 +70,7 @@ def _told(
         expected = context["expected"]
         choices = [one.strip("'") for one in expected.replace(" or ", ", ").split(", ")]
         closest = near(str(_at(raw, place)), choices)
-        return "not one of the closed list", f"{closest} ({expected})" if closest else f"Use {expected}"
+        return "not one of the closed list", f"{closest} Use {expected}".lstrip()
     if kind == "value_error":
         text = str(context["error"])
         return "not usable", text[:1].upper() + text[1:]

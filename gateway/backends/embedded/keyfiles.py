@@ -256,7 +256,10 @@ def _passphrase(base: Path) -> bytes:
     except KeyFileError:
         if (base / PASSPHRASE_FILE).exists():
             raise
-        raise KeyFileError(f"no passphrase: set {PASSPHRASE_ENV} or make the file keys/passphrase") from None
+        raise KeyFileError(
+            f"no passphrase: set {PASSPHRASE_ENV}, or put one into the file keys/passphrase of the state"
+            " directory, mode 0600"
+        ) from None
     if not found:
         raise KeyFileError("the passphrase file is empty")
     return found
@@ -267,7 +270,7 @@ def _read_private(path: Path) -> bytes:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
-        raise KeyFileError(f"{path.name} is missing: make keys first") from None
+        raise KeyFileError(f"{path.name} is missing: make keys by `ein init`") from None
     except OSError:
         raise KeyFileError(f"{path.name} cannot be read by this user") from None
     with os.fdopen(fd, "rb") as file:

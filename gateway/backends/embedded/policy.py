@@ -242,7 +242,9 @@ class SqlitePolicyStore(SharedDatabase):
                 "select state from switches where program = ? and issuer_id = ?", (program, issuer_id)
             ).fetchone()
             if row is not None and row[0] == "killed":
-                raise SwitchRefused("a killed program comes back only with a second person's approval")
+                raise SwitchRefused(
+                    "a killed program comes back only with a second person's approval: ask by `ein revive`"
+                )
             db.execute("delete from switches where program = ? and issuer_id = ?", (program, issuer_id))
             return self._event(db, program, issuer_id, "resumed", actor, reason)
 

@@ -84,7 +84,9 @@ def approve_command(approval_id: int, config_path: Path) -> None:
     by = _registered(settings, clock, approves=True)
     known = {one.principal_id for one in read_operators(settings.state.operators)}
     with _store(settings.state, clock) as store:
-        if store.get(approval_id).requested_by not in known:
+        asked = store.get(approval_id)
+        undone = asked.verdict in (Verdict.OPEN, Verdict.APPROVED) and not asked.done_at_ms
+        if undone and asked.requested_by not in known:
             raise OperatorRefused("approval: who asked is no operator any more; let another ask anew")
         approval = store.decide(approval_id, by=by, approve=True)
         _carry_out(settings.state, approval, clock)

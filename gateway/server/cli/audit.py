@@ -86,7 +86,10 @@ def verify_state(state: StateDir, check: CheckSignature, *, anchors: list[bytes]
 
 def render_report(report: Report) -> str:
     """The report as lines of text."""
-    lines = [f"  {chain:<24}{count:>12,} entries" for chain, count in report.entries.items()]
+    lines = [
+        f"  {chain:<24}{count:>12,} {'entry' if count == 1 else 'entries'}"
+        for chain, count in report.entries.items()
+    ]
     newest = ""
     if report.last_head_at_ms:
         at = datetime.fromtimestamp(report.last_head_at_ms // 1000, UTC)

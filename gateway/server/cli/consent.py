@@ -114,8 +114,11 @@ def show_command(party_id: str, party: str, config_path: Path, as_json: bool) ->
     if as_json:
         click.echo(json.dumps({"party": party, "party_id": party_id, "said": rows}))
         return
-    for row in rows:
-        click.echo("{epoch:>6} {tier:<10} {terms_version} by {actor}: {reason}".format(**row))
+    for one in said:
+        at = datetime.fromtimestamp(one.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        words = f"terms {one.setting.terms_version}, evidence {one.setting.evidence}"
+        what = f"epoch {one.epoch}: {one.setting.tier.name.lower()}, {words}"
+        click.echo(f"{at}  {what:<52} {one.actor}: {one.reason}")
     if not rows:
         click.echo(f"{party} {party_id}: the registry knows nothing of it; the policy's documents may")
 

@@ -7,14 +7,20 @@ from pathlib import Path
 
 import click
 
+from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.feeds.delivery import KEEP_SEALED_MS
+from gateway.programs.consents import Consents
 from gateway.programs.participation import Participants, Participation, participants
-from gateway.runtime.clock import SystemClock
+from gateway.runtime.clock import Clock, SystemClock
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.policy import policy_in_force
 from gateway.server.retention import DAY_MS, KEEP_ROWS_MS
 from gateway.server.settings import load_settings
+from gateway.server.state import StateDir
+
+PAGE_ROWS = 10_000
+"""Of the registry, read at a time: a few megabytes of a million."""
 
 
 @click.command("participants")
@@ -23,11 +29,13 @@ from gateway.server.settings import load_settings
 def participants_command(config_path: Path, as_json: bool) -> None:
     """List who takes part in what, since when, with which fields, under which contract."""
     clock = SystemClock()
-    store = SqlitePolicyStore(str(load_settings(config_path).state.policy_db), clock)
+    state = load_settings(config_path).state
+    store = SqlitePolicyStore(str(state.policy_db), clock)
     try:
         found = participants(
             policy_in_force(store),
             store.view(),
+            registry=_registry(state, clock),
             now_ms=clock.wall_ms(),
             kept_sealed_days=KEEP_SEALED_MS // DAY_MS,
             kept_pseudonymous_days=KEEP_ROWS_MS // DAY_MS,
@@ -35,6 +43,22 @@ def participants_command(config_path: Path, as_json: bool) -> None:
     finally:
         store.close()
     click.echo(json.dumps(asdict(found)) if as_json else _as_text(found))
+
+
+def _registry(state: StateDir, clock: Clock) -> Consents:
+    """All that merchants and platforms said while everything ran."""
+    known, place = Consents(), (0, 0)
+    if not state.consents_db.exists():
+        return known
+    store = SqliteConsents(str(state.consents_db), clock)
+    try:
+        while True:
+            said, place = store.changes(place, PAGE_ROWS)
+            if not said:
+                return known
+            known.take(said)
+    finally:
+        store.close()
 
 
 def _as_text(found: Participants) -> str:

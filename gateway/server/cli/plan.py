@@ -13,7 +13,7 @@ from gateway.runtime.disk import RealDisk
 from gateway.server import exit_codes
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.cli.plan_text import plan_json, plan_lines
-from gateway.server.policy import plan_change, read_policy
+from gateway.server.policy import keys_missing, plan_change, read_policy
 from gateway.server.recent_cards import recent_cards
 from gateway.server.settings import load_settings
 
@@ -49,4 +49,6 @@ def plan_command(directory: Path, check: bool, config_path: Path, as_json: bool)
     else:
         for line in plan_lines(change, moves, cards):
             click.echo(line)
+    for issue in keys_missing(state.keys, after, clock):
+        click.echo(f"warning: {issue}", err=True)
     raise click.exceptions.Exit(exit_codes.CHECK_FAILED if check and change.changes else exit_codes.DONE)

@@ -6,6 +6,9 @@ from typing import Any
 from gateway.programs.arm_moves import ArmMoves
 from gateway.programs.members import MemberChange
 from gateway.programs.plan import Plan
+from gateway.server.cli.counted import counted
+
+HOUR_MS = 3_600_000
 
 NAMES_TOLD = 10
 """Issuers named on one line; --json names all."""
@@ -31,8 +34,9 @@ def summary_lines(plan: Plan) -> Iterator[str]:
     else:
         said = summary_of(plan)
         yield (
-            f"change of policy {plan.before_version}: {said['documents']} documents, {said['consents']}"
-            f" consents; {said['gaining']} enrolments gain fields, {said['losing']} lose some"
+            f"change of policy {plan.before_version}: {counted(said['documents'], 'document')},"
+            f" {counted(said['consents'], 'consent')}; fields gained in"
+            f" {counted(said['gaining'], 'enrolment')}, lost in {said['losing']:,}"
         )
     yield from _warnings(plan)
 
@@ -154,11 +158,17 @@ def _member(change: MemberChange) -> str:
 
 def _cards(moves: Sequence[ArmMoves], cards: dict[str, int]) -> Iterator[str]:
     about = "" if cards["each_stands_for"] == 1 else "about "
-    hours = cards["covered_ms"] / 3_600_000
-    yield f"arms: {about}{cards['cards']} cards in the last {hours:.1f} hours"
+    yield f"arms: {about}{counted(cards['cards'], 'card')} {_covered(cards['covered_ms'])}"
     for one in moves:
-        said = ", ".join(f"{count} {before} -> {after}" for before, after, count in one.moves)
-        yield f"  {one.program}, {one.issuer_id}: {about}{one.changed} of {one.cards} change arm: {said}"
+        said = ", ".join(f"{count:,} {before} -> {after}" for before, after, count in one.moves)
+        yield f"  {one.program}, {one.issuer_id}: {about}{one.changed:,} of {one.cards:,} change arm: {said}"
+
+
+def _covered(covered_ms: int) -> str:
+    """The newest day of the journal, or as much as there is of it."""
+    if covered_ms < HOUR_MS:
+        return "in the last hour" if covered_ms else "in the journal"
+    return f"in the last {covered_ms / HOUR_MS:.1f} hours"
 
 
 def _warnings(plan: Plan) -> Iterator[str]:

@@ -13,6 +13,7 @@ from gateway.programs.table import ProgramEntry, compile_table
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
+from gateway.server.cli.counted import counted
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.cli.plan_text import summary_lines, summary_of
 from gateway.server.operators import acting
@@ -98,7 +99,7 @@ def tell_applied(applied: Applied, *, as_json: bool) -> None:
             click.echo(line)
     click.echo(
         f"policy {snapshot.version} in force: "
-        + ", ".join(f"{counts[name]} {name}" for name in ("issuers", "programs", "enrolments"))
+        + ", ".join(counted(counts[f"{noun}s"], noun) for noun in ("issuer", "program", "enrolment"))
     )
 
 

@@ -1,11 +1,14 @@
 """The report as tables for a terminal."""
 
+from collections import Counter
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from gateway.measurement.report import Estimate, Report, ShareUse
 from gateway.measurement.uplift import Uplift
+from gateway.programs.model import PPM
 
 PLAIN_COLUMNS = 150
 """Width where there is no terminal: the widest rows of the sample policy fit."""
@@ -43,12 +46,16 @@ def uplift_table(report: Report) -> Table:
     table.add_column("interval, pp")
     if with_truth:
         table.add_column("truth", justify="right")
+    steps = Counter((estimate.program, estimate.issuer_id) for estimate in report.estimates)
     for estimate in report.estimates:
-        _add_estimate(table, estimate, with_truth=with_truth)
+        several = steps[estimate.program, estimate.issuer_id] > 1
+        _add_estimate(table, estimate, with_truth=with_truth, several=several)
     return table
 
 
-def _add_estimate(table: Table, estimate: Estimate, *, with_truth: bool) -> None:
+def _add_estimate(table: Table, estimate: Estimate, *, with_truth: bool, several: bool) -> None:
+    """Two rows; `several`: the issuer has other steps of the same program, so that this one is named."""
+    step = f"at ramp {estimate.ramp_ppm * 100 / PPM:g}%" if several else ""
     for name, uplift in (("first", estimate.first), ("final", estimate.final)):
         first = uplift is estimate.first
         arms = [
@@ -57,7 +64,7 @@ def _add_estimate(table: Table, estimate: Estimate, *, with_truth: bool) -> None
         ]
         cells = [
             estimate.program if first else "",
-            estimate.issuer_id if first else "",
+            estimate.issuer_id if first else step,
             name,
             *arms,
             _points(uplift.difference),

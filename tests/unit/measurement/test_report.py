@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from gateway.measurement.report import Estimate, TruthInvalid, build_report, parse_truth, report_document
+from gateway.measurement.report import (
+    Estimate,
+    Report,
+    TruthInvalid,
+    build_report,
+    parse_truth,
+    report_document,
+)
 from gateway.records import journal
 from gateway.server.measure.report_table import print_report
 from issuernetwork.storage.v1 import journal_pb2 as storage
@@ -103,6 +110,12 @@ def test_a_retry_does_not_stand_for_a_first_attempt_that_took_no_part(lab: Lab) 
     assert build_report(lab.lake).estimates == ()
 
 
+def printed(report: Report) -> str:
+    file = io.StringIO()
+    print_report(report, Console(file=file, width=40))
+    return file.getvalue()
+
+
 def test_ramp_steps_are_compared_apart(lab: Lab) -> None:
     lab.journals.add(
         journal.EVALUATIONS,
@@ -110,7 +123,16 @@ def test_ramp_steps_are_compared_apart(lab: Lab) -> None:
         evaluation("p2", decision(ramp_ppm=500_000)),
     )
     lab.catch_up()
-    assert [estimate.ramp_ppm for estimate in build_report(lab.lake).estimates] == [100_000, 500_000]
+    report = build_report(lab.lake)
+    assert [estimate.ramp_ppm for estimate in report.estimates] == [100_000, 500_000]
+    text = printed(report)
+    assert text.index("at ramp 10%") < text.index("at ramp 50%")
+
+
+def test_the_only_ramp_step_needs_no_name(lab: Lab) -> None:
+    lab.journals.add(journal.EVALUATIONS, evaluation("p1", decision(ramp_ppm=100_000)))
+    lab.catch_up()
+    assert "at ramp" not in printed(build_report(lab.lake))
 
 
 def test_a_record_that_comes_twice_counts_once(lab: Lab) -> None:
@@ -319,10 +341,8 @@ def test_the_tables_say_too_few_cards_and_count_what_was_not_heard_of(lab: Lab) 
     )
     lab.journals.add(journal.OUTCOMES, outcome("p1", approved=True))
     lab.catch_up()
-    console = Console(file=io.StringIO(), width=40)
-    print_report(build_report(lab.lake, {("risk-score", "bank"): 0.05}), console)
-    printed = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "too few cards (0 of 500)" in printed
-    assert "+5.00 pp" in printed
-    assert "holdout 1" in printed
-    assert "1 compared first attempts have no outcome yet" in printed
+    text = printed(build_report(lab.lake, {("risk-score", "bank"): 0.05}))
+    assert "too few cards (0 of 500)" in text
+    assert "+5.00 pp" in text
+    assert "holdout 1" in text
+    assert "1 compared first attempts have no outcome yet" in text

@@ -10,7 +10,7 @@ import yaml
 
 from gateway.programs import documents
 from gateway.programs.documents import KINDS, SINGLES, examine_policy, load_policy
-from gateway.programs.issues import PolicyInvalid
+from gateway.programs.issues import PolicyInvalid, near
 from gateway.programs.model import IinRange, Tier
 from gateway.programs.schema import start_ms
 from gateway.programs.standing import recipients_without_key
@@ -62,7 +62,7 @@ def broken(files: Mapping[str, str], case: Mapping[str, Any]) -> dict[str, str]:
 
 def told(files: Mapping[str, str], *, applied_at_ms: int = NOW_MS) -> list[list[str]]:
     _, issues = examine_policy(files, applied_at_ms=applied_at_ms)
-    return [[one.file, one.path, f"{one.what}. {one.mend}."] for one in issues]
+    return [[one.file, one.path, one.text] for one in issues]
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: f"{case['file']}: {case.get('becomes')}")
@@ -178,6 +178,12 @@ def test_a_salt_is_in_no_error_and_no_repr(sample: Mapping[str, str]) -> None:
 
 def test_a_document_in_an_unknown_place_is_refused(sample: Mapping[str, str]) -> None:
     assert any("Did you mean" in line for line in refused({**sample, "program/risk-score.yaml": "a: 1"}))
+
+
+def test_a_name_is_known_by_how_it_reads_or_begins() -> None:
+    known = ["ramp_percent", "holdout_percent"]
+    assert near("ramp_percen", known) == near("ramp", known) == 'Did you mean "ramp_percent"?'
+    assert near("ram", known) == near("percent_of_cards", known) == ""
 
 
 def test_a_file_has_the_name_of_its_id(sample: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from enrichment.fields import FIELD_BY_NAME
+from gateway.programs.consents import Consents
 from gateway.programs.documents import load_policy
 from gateway.programs.issues import PolicyInvalid
 from gateway.programs.model import PolicySnapshot, Tier
@@ -19,7 +20,7 @@ from tests.kit.installation import SAMPLE_POLICY
 
 NOW_MS = 1_790_000_000_000
 EVERYTHING = (1 << 63) - 1
-KEPT = {"kept_sealed_days": 8, "kept_pseudonymous_days": 400}
+KEPT: Any = {"registry": Consents(), "kept_sealed_days": 8, "kept_pseudonymous_days": 400}
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,26 @@ def test_what_has_run_out_counts_as_not_in_force(policy: PolicySnapshot) -> None
     over = replace(policy, merchants={name: replace(one, valid_until_ms=NOW_MS)})
     assert participants(over, SwitchView(0), now_ms=NOW_MS, **KEPT).merchants.by_tier == {"not in force": 1}
     assert sum(participants(over, SwitchView(0), now_ms=NOW_MS - 1, **KEPT).merchants.by_tier.values()) == 1
+
+
+def test_what_the_registry_knows_of_a_party_stands_in_place_of_its_document(policy: PolicySnapshot) -> None:
+    before = participants(policy, SwitchView(0), now_ms=NOW_MS, **KEPT).merchants.by_tier
+    opted_out = next(name for name, one in policy.merchants.items() if one.tier is Tier.OPTED_OUT)
+    said = {
+        opted_out: (int(Tier.BASIC), 0, NOW_MS + 1, "c"),
+        "m-new": (int(Tier.ENHANCED), 0, NOW_MS + 1, "c"),
+        "m-over": (int(Tier.ENHANCED), 0, NOW_MS, "c"),
+    }
+    found = participants(
+        policy, SwitchView(0), now_ms=NOW_MS, **{**KEPT, "registry": Consents(1, merchants=said)}
+    )
+    assert found.merchants.by_tier == {
+        **before,
+        "opted_out": before["opted_out"] - 1,
+        "basic": before["basic"] + 1,
+        "enhanced": 1,
+        "not in force": 1,
+    }
 
 
 def with_terms(terms: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from gateway.programs.model import PolicySnapshot
 from gateway.programs.plan import EMPTY, ConsentChange, DocumentChange, FieldChange, Plan, plan
 from gateway.programs.switches import EVERY_ISSUER, SwitchView
 from gateway.records.reasons import Reason
+from gateway.server.cli.counted import counted
 from gateway.server.cli.plan_text import plan_json, plan_lines
 from gateway.server.policy import read_policy
 
@@ -259,6 +260,27 @@ def test_issuers_to_whom_the_same_happens_stand_on_one_line(
         " begins a new experiment"
     ]
     assert "      holdout_percent: 50% -> 5%" in lines
+
+
+@pytest.mark.parametrize(
+    ("covered_ms", "said"),
+    [
+        (0, "in the journal"),
+        (1, "in the last hour"),
+        (5_400_000, "in the last 1.5 hours"),
+        (24 * 3_600_000, "in the last 24.0 hours"),
+    ],
+)
+def test_how_far_the_cards_reach_back_is_said_in_hours(
+    before: PolicySnapshot, sample: Mapping[str, str], covered_ms: int, said: str
+) -> None:
+    change = planned(before, edited(sample, (RISK, "holdout_percent: 50", "holdout_percent: 5")))
+    cards = {"cards": 1_500, "each_stands_for": 1, "covered_ms": covered_ms}
+    assert f"arms: 1,500 cards {said}" in list(plan_lines(change, (), cards))
+
+
+def test_one_is_no_plural() -> None:
+    assert [counted(count, "card") for count in (0, 1, 2_000)] == ["0 cards", "1 card", "2,000 cards"]
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,11 @@ def test_the_third_operator_takes_two_people(settings: Settings) -> None:
     assert [row["role"] for row in listed] == ["operator", "approver", "approver"]
 
 
+def test_what_one_person_did_alone_is_told_as_decided_whoever_that_was(settings: Settings) -> None:
+    add(settings, "bob", "approver", by="")
+    assert "decided already" in refused(settings, "approve", "1", by="bob")
+
+
 def test_a_change_of_operators_beside_another_one_is_refused_and_undoes_nothing(settings: Settings) -> None:
     add(settings, "alice", "operator", by="")
     with changing_operators(settings.state.operators):

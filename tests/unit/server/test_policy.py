@@ -41,6 +41,8 @@ def test_apply_names_recipients_without_a_key_and_puts_the_policy_in_force(tmp_p
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[-1] == "policy 2 in force: 5 issuers, 3 programs, 7 enrolments"
     warned = done.stderr.splitlines()
+    planned = CliRunner().invoke(ein, ["plan", str(SAMPLE_POLICY), "--config", str(installation.config)])
+    assert planned.stderr.splitlines() == warned, "said before it is put in force"
     assert [line.split(":")[1] for line in warned] == [
         " enrolments/northgate-bank-enhanced-data.yaml",
         " enrolments/summit-credit-union-risk-score.yaml",

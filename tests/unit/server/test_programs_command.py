@@ -57,6 +57,14 @@ def test_programs_are_listed_a_line_each(settings: Settings) -> None:
     assert northgate.split() == ["risk-score", "northgate-bank", "active", "ramp", "100%", "holdout", "50%"]
 
 
+def test_participants_count_who_signed_up_while_everything_ran(settings: Settings) -> None:
+    before: Any = json.loads(told(settings, "participants", "--json"))["merchants"]["by_tier"]
+    words = ("--terms", "2026-11", "--evidence", "form 7", "--reason", "signed up")
+    told(settings, "consent", "set", "m-new", "--tier", "enhanced", *words)
+    after: Any = json.loads(told(settings, "participants", "--json"))["merchants"]["by_tier"]
+    assert after == {**before, "enhanced": before.get("enhanced", 0) + 1}
+
+
 def test_participants_say_what_is_kept_how_long_and_under_which_contract(settings: Settings) -> None:
     text = told(settings, "participants")
     assert text.startswith("policy 1; sealed bodies are kept 8 days, pseudonymous rows 400\n")
