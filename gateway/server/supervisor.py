@@ -232,7 +232,8 @@ def run_until_signalled(settings: Settings) -> int:
     try:
         with Supervisor(settings) as supervisor:
             for name in supervisor.children:
-                print(f"{name}: {supervisor.addresses(name)}", file=sys.stderr, flush=True)
+                said = ", ".join(f"{key} {value}" for key, value in supervisor.addresses(name).items())
+                print(f"{name}: {said}", file=sys.stderr, flush=True)
             supervisor.watch(lambda: not asked.is_set())
     except ProcessFailed as failed:
         print(f"ein up: {failed.public}", file=sys.stderr)

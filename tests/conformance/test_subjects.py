@@ -105,6 +105,14 @@ def test_all_cases_of_a_card_are_found_by_any_of_its_names(cases: SqliteSubjects
     assert [one.case_id for one in cases.of_card([C, A])] == [1, 2]
 
 
+def test_what_is_still_to_come_is_counted(cases: SqliteSubjects) -> None:
+    assert cases.open_counts() == {"objection": 0, "erasure": 0}
+    (first, _), _ = cases.open([OBJECTION, ERASURE], [A], **WHO)
+    cases.open([OBJECTION], [B], **WHO)
+    cases.move(first, CaseState.UPHELD, **WHO)
+    assert cases.open_counts() == {"objection": 1, "erasure": 1}
+
+
 def test_sharing_stops_from_received_and_comes_back_only_where_every_objection_is_refused(
     cases: SqliteSubjects,
 ) -> None:

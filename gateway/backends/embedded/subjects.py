@@ -38,6 +38,10 @@ _EVENTS: Final = """select e.event_id, e.case_id, e.kind, e.state,
     a.epoch, a.actor, a.reason, a.at_ms
     from case_events e join acts a using (act_id) where {where} order by e.event_id limit ?"""
 
+_OPEN_COUNTS: Final = """select kind, count(*) from case_events e
+    where state = 'received' and not exists (select 1 from case_events later
+    where later.case_id = e.case_id and later.event_id > e.event_id) group by kind"""
+
 _ALL: Final = -1
 """SQLite's number for no limit."""
 
@@ -92,6 +96,13 @@ class SqliteSubjects(SharedDatabase):
 
     def events(self, after: int, most: int) -> tuple[list[CaseEvent], int]:
         return self._events("e.event_id > ?", (after,), most, after)
+
+    def open_counts(self) -> dict[str, int]:
+        """Cases by kind that something is still to come of: objections to decide, erasures to certify."""
+        counts = {str(kind): 0 for kind in CaseKind}
+        with self._lock, self._faults():
+            counts.update(self._db.execute(_OPEN_COUNTS).fetchall())
+        return counts
 
     def _events(
         self, where: str, parameters: tuple[object, ...], most: int, last: int = 0

@@ -7,9 +7,12 @@ from typing import Any
 
 import click
 
+from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.journal import FileJournalReader
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import SqlitePolicyStore
+from gateway.backends.embedded.subjects import SqliteSubjects
+from gateway.programs.switches import MAX_EPOCH
 from gateway.records.journal import FEEDS_TOPICS, GATEWAY_TOPICS
 from gateway.runtime.clock import MS, SystemClock
 from gateway.runtime.disk import RealDisk
@@ -49,10 +52,12 @@ def collect_status(state: StateDir) -> dict[str, Any]:
         for topic in topics:
             journals[topic] = {"last_position": reader.end(topic), "bytes": _folder_bytes(root / topic)}
     now_ns = clock.monotonic_ns()
-    workers = {
-        lease.worker_id: {"epoch": lease.epoch, "lease_left_ms": max(0, (lease.expires_ns - now_ns) // MS)}
-        for lease in FileLeaseBoard(disk, str(state.leases)).read_all()
-    }
+    workers = {}
+    for lease in FileLeaseBoard(disk, str(state.leases)).read_all():
+        left_ms = max(0, (lease.expires_ns - now_ns) // MS)
+        workers[lease.worker_id] = {"switch_epoch": lease.epoch, "lease_left_ms": left_ms}
+        if lease.consent_epoch != MAX_EPOCH:
+            workers[lease.worker_id]["consent_epoch"] = lease.consent_epoch
     policy = {
         name: said
         for name in PROCESSES
@@ -72,8 +77,32 @@ def collect_status(state: StateDir) -> dict[str, Any]:
             ]
         finally:
             store.close()
+    if state.consents_db.exists():
+        consents, cases = (
+            SqliteConsents(str(state.consents_db), clock),
+            SqliteSubjects(str(state.consents_db), clock),
+        )
+        try:
+            status["consent_epoch"] = consents.epoch()
+            status["open_cases"] = cases.open_counts()
+        finally:
+            consents.close()
+            cases.close()
     status["retention"] = retention_figures(state, disk)
     return status
+
+
+def _text(value: Any) -> str:
+    """A part of the status for people."""
+    if isinstance(value, dict):
+        return ", ".join(
+            ("ready" if said else "NOT READY") if name == "ready" else f"{name} {_text(said)}"
+            for name, said in value.items()
+            if said != ""
+        )
+    if isinstance(value, list):
+        return "; ".join(_text(one) for one in value) or "none"
+    return str(value)
 
 
 @click.command("status")
@@ -89,11 +118,13 @@ def status_command(config_path: Path, as_json: bool) -> None:
         click.echo(json.dumps(status))
     else:
         for section, rows in status.items():
-            click.echo(section if isinstance(rows, dict) else f"{section}: {rows}")
-            if isinstance(rows, dict):
-                for name, row in rows.items():
-                    said = figures_text(row) if section == "retention" else row
-                    click.echo(f"  {name:<16} {said}")
+            if not isinstance(rows, dict):
+                click.echo(f"{section}: {_text(rows)}")
+                continue
+            click.echo(section)
+            for name, row in rows.items():
+                said = figures_text(row) if section == "retention" else _text(row)
+                click.echo(f"  {name:<16} {said}")
     ready = all(process["ready"] for process in status["processes"].values())
     followed = all("code" not in said for said in status["policy"].values())
     raise click.exceptions.Exit(0 if ready and followed else 1)

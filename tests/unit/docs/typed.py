@@ -123,7 +123,7 @@ def _stop_what_is_left(folder: Path, shell: "subprocess.Popen[str]") -> None:
         return
     # The processes have sessions of their own; `ein up` has told their ids.
     for log in folder.rglob("up.log"):
-        for pid in re.findall(r"'pid': (\d+)", log.read_text()):
+        for pid in re.findall(r": pid (\d+)", log.read_text()):
             try:
                 os.kill(int(pid), signal.SIGTERM)
             except ProcessLookupError:
