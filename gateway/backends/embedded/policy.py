@@ -8,17 +8,27 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 from gateway.backends.embedded.shared_database import SharedDatabase
 from gateway.programs.issues import PolicyInvalid, PolicyIssue
-from gateway.programs.switches import EVERY_ISSUER, SwitchRefused, SwitchStoreUnavailable, SwitchView
+from gateway.programs.switches import (
+    EVERY_ISSUER,
+    GUARDRAIL_ACTOR,
+    MAX_EPOCH,
+    SwitchRefused,
+    SwitchStoreUnavailable,
+    SwitchView,
+)
 from gateway.records.errors import GatewayError
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import Clock
 
 MAX_TEXT_CHARACTERS: Final = 256
 """Of an actor or a reason: they go into the audit, not into a book."""
+
+KILLED_AGAIN: Final = "program: it was killed again since this was asked for; ask anew"
 
 _SCHEMA: Final = """
 create table if not exists snapshots (
@@ -46,7 +56,8 @@ create table if not exists snapshot_origins (
 _SNAPSHOT_EVENTS: Final = """
 select s.version, s.actor, s.reason, s.at_ms, coalesce(o.restored_from, 0), coalesce(o.switch_epoch,
     (select max(epoch) from switch_events where at_ms <= s.at_ms), 0)
-from snapshots s left join snapshot_origins o using (version) order by s.version desc limit ?
+from snapshots s left join snapshot_origins o using (version) where s.version < ?
+order by s.version desc limit ?
 """
 
 _REASON_OF: Final = {"killed": Reason.KILLED, "paused": Reason.PROGRAM_NOT_ACTIVE}
@@ -181,30 +192,35 @@ class SqlitePolicyStore(SharedDatabase):
             ).fetchall()
         return frozenset((program, issuer_id) for program, issuer_id in rows)
 
-    def history(self, limit: int) -> list[PolicyEvent]:
+    def history(
+        self, limit: int, *, before_epoch: int = MAX_EPOCH, before_version: int = MAX_EPOCH
+    ) -> list[PolicyEvent]:
         """The newest `limit` events, oldest first, in the order in which they were written.
 
-        Documents are not read: what this version no longer accepts stands in it too.
+        Of switches before an epoch and of snapshots before a version, where those are given. Documents are
+        not read: what this version no longer accepts stands in it too.
         """
         with self._lock, self._faults():
             # One transaction, so that no event is missing between the two.
             self._db.execute("begin")
             try:
-                applied = self._db.execute(_SNAPSHOT_EVENTS, (limit,)).fetchall()
+                applied = self._db.execute(_SNAPSHOT_EVENTS, (before_version, limit)).fetchall()
                 switched = self._db.execute(
                     "select epoch, program, issuer_id, verb, actor, reason, at_ms from switch_events"
-                    " order by epoch desc limit ?",
-                    (limit,),
+                    " where epoch < ? order by epoch desc limit ?",
+                    (before_epoch, limit),
                 ).fetchall()
             finally:
                 self._db.execute("commit")
-        # A snapshot stands behind the last switch that was there when it was applied: clocks may jump.
+        # A snapshot stands behind the last switch that was there when it was applied: clocks may jump. No
+        # later snapshot stands before an earlier one, so that a page ends where the next begins.
+        epochs = list(accumulate((row[5] for row in applied), min))
         events = [
-            ((epoch, 1, version), PolicyEvent(
+            ((last, 1, version), PolicyEvent(
                 "rolled back" if restored_from else "applied", actor, reason, at_ms,
                 policy_version=version, restored_from=restored_from,
             ))
-            for version, actor, reason, at_ms, restored_from, epoch in applied
+            for last, (version, actor, reason, at_ms, restored_from, _) in zip(epochs, applied, strict=True)
         ] + [
             ((epoch, 0, 0), PolicyEvent(
                 verb, actor, reason, at_ms, switch_epoch=epoch, program=program, issuer_id=issuer_id
@@ -237,6 +253,7 @@ class SqlitePolicyStore(SharedDatabase):
 
     def resume(self, program: str, issuer_id: str = EVERY_ISSUER, *, actor: str, reason: str) -> int:
         _check(actor, reason)
+        _check_person(actor)
         with self._write() as db:
             row = db.execute(
                 "select state from switches where program = ? and issuer_id = ?", (program, issuer_id)
@@ -248,32 +265,60 @@ class SqlitePolicyStore(SharedDatabase):
             db.execute("delete from switches where program = ? and issuer_id = ?", (program, issuer_id))
             return self._event(db, program, issuer_id, "resumed", actor, reason)
 
+    def last_kill(self, program: str, issuer_id: str = EVERY_ISSUER) -> int:
+        """Epoch of the newest kill of exactly this scope; 0 where there is none."""
+        with self._lock, self._faults():
+            return _last_kill(self._db, program, issuer_id)
+
     def revive(
-        self, program: str, issuer_id: str = EVERY_ISSUER, *, actor: str, approver: str, reason: str
+        self,
+        program: str,
+        issuer_id: str = EVERY_ISSUER,
+        *,
+        actor: str,
+        approver: str,
+        reason: str,
+        of_kill: int | None = None,
     ) -> int:
         """Takes a kill back. Raises SwitchRefused unless a second person approves.
 
-        Who the two are is for the caller to have authenticated.
+        `of_kill`: what `last_kill` said when it was asked for. A kill since then stays, and what was taken
+        back already is not taken back again. Who the two are is for the caller to have authenticated.
         """
         _check(actor, reason)
         _check(approver, reason)
+        _check_person(actor)
+        _check_person(approver)
         if actor.strip() == approver.strip():
             raise SwitchRefused("approver: a killed program comes back only with a second person's approval")
+        scope = (program, issuer_id)
         with self._write() as db:
-            db.execute("delete from switches where program = ? and issuer_id = ?", (program, issuer_id))
-            return self._event(db, program, issuer_id, f"revived, approved by {approver}", actor, reason)
+            if of_kill is not None and of_kill != _last_kill(db, *scope):
+                raise SwitchRefused(KILLED_AGAIN)
+            stopped = "select 1 from switches where program = ? and issuer_id = ? and state = 'killed'"
+            if of_kill and not db.execute(stopped, scope).fetchone():
+                (epoch,) = db.execute("select max(epoch) from switch_events").fetchone()
+                return int(epoch)
+            db.execute("delete from switches where program = ? and issuer_id = ?", scope)
+            return self._event(db, *scope, f"revived, approved by {approver}", actor, reason)
 
     def _stop(self, program: str, issuer_id: str, state: str, actor: str, reason: str) -> int:
-        _check(actor, reason)
         with self._write() as db:
-            epoch = self._event(db, program, issuer_id, state, actor, reason)
-            # A pause leaves a kill as it is: what was killed comes back in one way only.
-            db.execute(
-                "insert into switches values (?, ?, ?, ?, ?, ?, ?) on conflict do update set"
-                " state = excluded.state, epoch = excluded.epoch, actor = excluded.actor,"
-                " reason = excluded.reason, at_ms = excluded.at_ms where switches.state <> 'killed'",
-                (program, issuer_id, state, epoch, actor, reason, self._clock.wall_ms()),
-            )
+            return self._stopped(db, program, issuer_id, state, actor, reason)
+
+    def _stopped(
+        self, db: sqlite3.Connection, program: str, issuer_id: str, state: str, actor: str, reason: str
+    ) -> int:
+        """Stops within a transaction; the epoch."""
+        _check(actor, reason)
+        epoch = self._event(db, program, issuer_id, state, actor, reason)
+        # A pause leaves a kill as it is: what was killed comes back in one way only.
+        db.execute(
+            "insert into switches values (?, ?, ?, ?, ?, ?, ?) on conflict do update set"
+            " state = excluded.state, epoch = excluded.epoch, actor = excluded.actor,"
+            " reason = excluded.reason, at_ms = excluded.at_ms where switches.state <> 'killed'",
+            (program, issuer_id, state, epoch, actor, reason, self._clock.wall_ms()),
+        )
         return epoch
 
     def _event(
@@ -324,3 +369,17 @@ def _check(actor: str, reason: str) -> None:
     for name, text in (("actor", actor), ("reason", reason)):
         if not text.strip() or len(text) > MAX_TEXT_CHARACTERS:
             raise SwitchRefused(f"{name} takes 1 to {MAX_TEXT_CHARACTERS} characters")
+
+
+def _last_kill(db: sqlite3.Connection, program: str, issuer_id: str) -> int:
+    (epoch,) = db.execute(
+        "select coalesce(max(epoch), 0) from switch_events where verb = 'killed' and program = ?"
+        " and issuer_id = ?",
+        (program, issuer_id),
+    ).fetchone()
+    return int(epoch)
+
+
+def _check_person(actor: str) -> None:
+    if actor.startswith(GUARDRAIL_ACTOR):
+        raise SwitchRefused("actor: a guardrail pauses, and takes nothing back; that takes a person")
