@@ -16,13 +16,22 @@ from gateway.runtime.entropy import SystemEntropy
 from gateway.server.bootstrap.gateway import OperatorStores
 from gateway.server.gateway.consent_service import ConsentService
 from gateway.server.gateway.program_service import ProgramParts, ProgramService
+from gateway.server.gateway.subject_service import SubjectService
 from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Authenticator, issue_token
 from gateway.server.operators import Operators
 from gateway.server.policy import read_policy
 from gateway.server.settings import Settings
 from gateway.server.verbs.consents import ConsentDesk
-from issuernetwork.v1 import consents_pb2, consents_pb2_grpc, programs_pb2, programs_pb2_grpc
+from gateway.server.verbs.subjects import SubjectDesk
+from issuernetwork.v1 import (
+    consents_pb2,
+    consents_pb2_grpc,
+    programs_pb2,
+    programs_pb2_grpc,
+    subjects_pb2,
+    subjects_pb2_grpc,
+)
 from tests.kit.installation import SAMPLE_POLICY
 from tests.kit.operators import register, token_of
 
@@ -32,6 +41,7 @@ CALL_TIMEOUT_S = 20.0
 SERVICES: dict[str, tuple[Any, Any]] = {
     "ProgramService": (programs_pb2, programs_pb2_grpc.ProgramServiceStub),
     "ConsentService": (consents_pb2, consents_pb2_grpc.ConsentServiceStub),
+    "SubjectService": (subjects_pb2, subjects_pb2_grpc.SubjectServiceStub),
 }
 
 
@@ -75,7 +85,7 @@ def desk(
     board: type[FileLeaseBoard] = FileLeaseBoard,
     shares_already_left: Callable[[str, str], int] = lambda program, issuer_id: 3,
 ) -> Iterator[Desk]:
-    """Runs both services. People and machines are registered where they are not yet."""
+    """Runs the services. People and machines are registered where they are not yet."""
     state, clock = settings.state, SystemClock()
     state.make()
     for name, role in PEOPLE.items():
@@ -98,9 +108,14 @@ def desk(
         authenticator=authenticator, desk=ConsentDesk(stores.consents, leases, clock, time.sleep)
     )
 
+    subjects = SubjectService(
+        authenticator=authenticator, desk=SubjectDesk(state, clock), iss=settings.issuer_url
+    )
+
     def add(server: Any) -> None:
         programs_pb2_grpc.add_ProgramServiceServicer_to_server(programs, server)  # type: ignore[no-untyped-call]
         consents_pb2_grpc.add_ConsentServiceServicer_to_server(consents, server)  # type: ignore[no-untyped-call]
+        subjects_pb2_grpc.add_SubjectServiceServicer_to_server(subjects, server)  # type: ignore[no-untyped-call]
 
     server = ServerThread("127.0.0.1:0", add, services=())
     try:
@@ -110,4 +125,5 @@ def desk(
         server.close()
         programs.close()
         consents.close()
+        subjects.close()
         stores.close()

@@ -9,7 +9,7 @@ import structlog
 from gateway.backends.embedded.approvals import SqliteApprovals
 from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
-from gateway.backends.embedded.keyfiles import FileRecipientKeys, load_keys
+from gateway.backends.embedded.keyfiles import FileRecipientKeys, OwnKeys, load_keys
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.backends.embedded.subjects import SqliteSubjects
@@ -84,6 +84,7 @@ class GatewayParts:
     gateway: Gateway
     authenticator: Authenticator
     outcomes: OutcomeRecorder
+    keys: OwnKeys
     wake: WakeSender
     registry: SqliteConsents
     cases: SqliteSubjects
@@ -154,6 +155,7 @@ def build_gateway(
         gateway,
         Authenticator(state, Operators(state, audience, clock)),
         outcomes,
+        keys,
         wake,
         registry,
         cases,

@@ -17,7 +17,7 @@ from gateway.server import exit_codes
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.operators import acting
 from gateway.server.settings import Settings, load_settings
-from gateway.server.subjects import CardNamed, Opened, SubjectDesk
+from gateway.server.verbs.subjects import CardNamed, Opened, SubjectDesk
 
 LINE_CHARACTERS_MAX: Final = 256
 """Of a card's name on standard input; what is longer is none."""
@@ -119,14 +119,11 @@ def erase_command(
 @config_option
 def certificate_command(case_id: int, config_path: Path) -> None:
     """Print how far an erasure has come, signed, as one JSON object. Exit code 1 until it is certified."""
-    from gateway.backends.embedded.keyfiles import load_keys
-    from gateway.server.erasure_certificate import certificate, signed_certificate
-
     settings = load_settings(config_path)
     acting(settings.state, settings.issuer_url, SystemClock(), SystemEntropy(), reads=True)
-    found = certificate(settings.state, SubjectDesk(settings.state, SystemClock()).case(case_id))
-    signer = load_keys(settings.state.keys).signer
-    click.echo(json.dumps({**found, "jws": signed_certificate(found, signer, iss=settings.issuer_url)}))
+    desk = SubjectDesk(settings.state, SystemClock())
+    found, signed = desk.certificate(case_id, iss=settings.issuer_url)
+    click.echo(json.dumps({**found, "jws": signed}))
     done = exit_codes.DONE if found["certified_at_ms"] else exit_codes.CHECK_FAILED
     raise click.exceptions.Exit(done)
 

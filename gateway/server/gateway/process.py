@@ -37,6 +37,8 @@ from gateway.server.gateway.outcome_service import SERVICE as OUTCOME_SERVICE
 from gateway.server.gateway.outcome_service import OutcomeServicer
 from gateway.server.gateway.program_service import SERVICE as PROGRAM_SERVICE
 from gateway.server.gateway.program_service import ProgramParts, ProgramService
+from gateway.server.gateway.subject_service import SERVICE as SUBJECT_SERVICE
+from gateway.server.gateway.subject_service import SubjectService
 from gateway.server.grpc_common import ServerThread
 from gateway.server.logs import configure_logs
 from gateway.server.policy import policy_in_force
@@ -51,9 +53,10 @@ from gateway.server.retention import GATEWAY_JOURNAL, noted
 from gateway.server.settings import Settings, SettingsInvalid
 from gateway.server.state import StateDir
 from gateway.server.verbs.consents import ConsentDesk
+from gateway.server.verbs.subjects import SubjectDesk
 from gateway.sharing.loop import HotLoop
 from gateway.sharing.ports import METHOD_PATHS
-from issuernetwork.v1 import consents_pb2_grpc, outcomes_pb2_grpc, programs_pb2_grpc
+from issuernetwork.v1 import consents_pb2_grpc, outcomes_pb2_grpc, programs_pb2_grpc, subjects_pb2_grpc
 
 ENRICHMENT_SERVICE = METHOD_PATHS[0].split("/")[1]
 
@@ -211,7 +214,7 @@ def _serve(
         on_fault(name, fault)
         stop.set()
 
-    services = _services(parts, state, metrics)
+    services = _services(parts, state, metrics, settings.issuer_url)
     for service in services:
         closing.callback(service.close)
     front, host = _front(settings, services, metrics)
@@ -263,14 +266,16 @@ class _Services(NamedTuple):
     outcomes: OutcomeServicer
     programs: ProgramService
     consents: ConsentService
+    subjects: SubjectService
 
     def add(self, server: Any) -> None:
         outcomes_pb2_grpc.add_OutcomeServiceServicer_to_server(self.outcomes, server)  # type: ignore[no-untyped-call]
         programs_pb2_grpc.add_ProgramServiceServicer_to_server(self.programs, server)  # type: ignore[no-untyped-call]
         consents_pb2_grpc.add_ConsentServiceServicer_to_server(self.consents, server)  # type: ignore[no-untyped-call]
+        subjects_pb2_grpc.add_SubjectServiceServicer_to_server(self.subjects, server)  # type: ignore[no-untyped-call]
 
 
-def _services(parts: GatewayParts, state: StateDir, metrics: GatewayMetrics) -> _Services:
+def _services(parts: GatewayParts, state: StateDir, metrics: GatewayMetrics, issuer_url: str) -> _Services:
     programs = ProgramParts(
         authenticator=parts.authenticator,
         state=state,
@@ -291,8 +296,12 @@ def _services(parts: GatewayParts, state: StateDir, metrics: GatewayMetrics) -> 
         restored_at_ms=state.restored_at_ms(),
     )
     desk = ConsentDesk(parts.operator_stores.consents, parts.board, parts.clock, time.sleep)
+    subjects = SubjectDesk(state, parts.clock, own_keys=lambda: parts.keys)
     return _Services(
-        outcomes, ProgramService(programs), ConsentService(authenticator=parts.authenticator, desk=desk)
+        outcomes,
+        ProgramService(programs),
+        ConsentService(authenticator=parts.authenticator, desk=desk),
+        SubjectService(authenticator=parts.authenticator, desk=subjects, iss=issuer_url),
     )
 
 
@@ -309,7 +318,7 @@ def _front(settings: Settings, beside: _Services, metrics: GatewayMetrics) -> tu
     def on_fault(method: str) -> None:
         metrics.faults.inc()
 
-    services = (ENRICHMENT_SERVICE, OUTCOME_SERVICE, PROGRAM_SERVICE, CONSENT_SERVICE)
+    services = (ENRICHMENT_SERVICE, OUTCOME_SERVICE, PROGRAM_SERVICE, CONSENT_SERVICE, SUBJECT_SERVICE)
     chosen = settings.gateway.front
     if chosen != "grpcio":
         try:

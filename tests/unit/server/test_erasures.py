@@ -18,9 +18,9 @@ from gateway.programs.subjects import CaseKind, CaseState
 from gateway.programs.switches import SwitchView
 from gateway.records.journal import EVALUATIONS, Entry
 from gateway.sealing.signer import LocalSigner
-from gateway.server.erasure_certificate import certificate
 from gateway.server.feeds import erasures
 from gateway.server.feeds.erasures import SETTLE_MS, Eraser, ErasureParts
+from gateway.server.verbs.erasure_certificate import certificate
 from tests.unit.feeds.records import decision, evaluation
 from tests.unit.ledger.kit import KEY, SSF, Ledger
 

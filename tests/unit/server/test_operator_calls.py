@@ -29,6 +29,8 @@ MAY = {
     "Refuse": WRITE,
     "SetConsent": WRITE, "RevokeConsent": WRITE, "BatchSetConsents": WRITE,
     "Approve": {"approver"},
+    "GetSubject": READ, "GetErasure": READ,
+    "RecordObjection": WRITE, "DecideObjection": WRITE, "RequestErasure": WRITE,
 }  # fmt: skip
 ROLES = {"": "", **MACHINES, "ops": "operator", "boss": "approver", "audrey": "auditor"}
 SCOPE = {"program": "risk-score", "issuer_id": "northgate-bank"}
@@ -89,7 +91,7 @@ def test_a_method_is_open_to_its_roles_and_to_no_other(shared_calls: Desk, metho
 
 def test_the_contract_says_of_each_method_who_may_call_it() -> None:
     told = {}
-    for name in ("programs", "consents"):
+    for name in ("programs", "consents", "subjects"):
         text = (ROOT / "proto" / "issuernetwork" / "v1" / f"{name}.proto").read_text()
         for comment, method in re.findall(r"((?:  //[^\n]*\n)+)  rpc (\w+)\(", text):
             roles = re.search(r"Roles?: ([a-z, ]+)\.\n$", comment)

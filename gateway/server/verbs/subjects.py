@@ -1,13 +1,14 @@
 """Cardholders' rights, as commands and the API have them: one card named, its shares, its cases."""
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from enrichment.card import luhn_valid
 from gateway.backends.embedded.delivery_states import StoredDeliveries
-from gateway.backends.embedded.keyfiles import load_keys, recipients_with_keys
+from gateway.backends.embedded.keyfiles import OwnKeys, load_keys, recipients_with_keys
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.ledger import SqliteLedgerReader
 from gateway.backends.embedded.subjects import SqliteSubjects
@@ -18,6 +19,7 @@ from gateway.runtime.clock import Clock
 from gateway.runtime.disk import RealDisk
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.server.state import StateDir
+from gateway.server.verbs.erasure_certificate import certificate, signed_certificate
 from gateway.sharing.encode import TOKEN_EPOCH
 
 CARD_REF_CHARACTERS_MAX: Final = 64
@@ -47,9 +49,13 @@ class Opened:
 class SubjectDesk:
     """Works on the files of an installation, with every process up or down."""
 
-    def __init__(self, state: StateDir, clock: Clock) -> None:
+    def __init__(
+        self, state: StateDir, clock: Clock, *, own_keys: Callable[[], OwnKeys] | None = None
+    ) -> None:
+        """`own_keys` gives keys that are open already; without it they are opened where a card needs them."""
         self._state = state
         self._clock = clock
+        self._own_keys = own_keys or (lambda: load_keys(state.keys))
 
     def show(self, card: CardNamed) -> tuple[Access, list[CaseEvent]]:
         """What was shared about the card, and what its holder asked for. Raises SubjectRefused."""
@@ -73,6 +79,11 @@ class SubjectDesk:
         with closing(self._cases()) as cases:
             epoch = cases.move(case_id, state, actor=actor, reason=reason)
         return Opened([case_id], self._in_effect(epoch, since_ns))
+
+    def certificate(self, case_id: int, *, iss: str) -> tuple[dict[str, Any], str]:
+        """How far an erasure has come, and the same as a compact JWS. Raises SubjectRefused."""
+        found = certificate(self._state, self.case(case_id))
+        return found, signed_certificate(found, self._own_keys().signer, iss=iss)
 
     def case(self, case_id: int) -> list[CaseEvent]:
         """All steps of a case. Raises SubjectRefused where there is none."""
@@ -112,7 +123,7 @@ class SubjectDesk:
             raise SubjectRefused("card: give exactly one of its number, PAR, reference or token")
         if card.card_token:
             return [], [card.card_token]
-        pseudonyms = Pseudonyms(load_keys(self._state.keys).mac_keys)
+        pseudonyms = Pseudonyms(self._own_keys().mac_keys)
         if card.par:
             return [pseudonyms.card_key("par", card.par, "")], []
         if card.card_ref:
