@@ -40,6 +40,10 @@ STATUS_OF_CODE: dict[str, grpc.StatusCode] = {
     "deadline_exceeded": grpc.StatusCode.DEADLINE_EXCEEDED,
     "overloaded": grpc.StatusCode.UNAVAILABLE,
     "store_unavailable": grpc.StatusCode.UNAVAILABLE,
+    "operators_invalid": grpc.StatusCode.UNAVAILABLE,
+    "switch_refused": grpc.StatusCode.FAILED_PRECONDITION,
+    "operator_conflict": grpc.StatusCode.FAILED_PRECONDITION,
+    "approval_refused": grpc.StatusCode.FAILED_PRECONDITION,
 }
 
 INTERNAL_TEXT = "internal fault: the call was not completed; try again, and report it if it stays"

@@ -59,6 +59,12 @@ class OperatorRefused(GatewayError):
     code = "permission_denied"
 
 
+class OperatorConflict(OperatorRefused):
+    """The registry as it is does not allow this change."""
+
+    code = "operator_conflict"
+
+
 @dataclass(frozen=True, slots=True)
 class Operator:
     """One person. `thumbprint` names the key (RFC 7638)."""
@@ -147,24 +153,24 @@ def with_operator(
     by: str,
     now_ms: int,
 ) -> list[Operator]:
-    """The registry with one more. Raises OperatorRefused, BadKey: one name and one key a person."""
+    """The registry with one more. Raises OperatorConflict, BadKey: one name and one key a person."""
     kept = operator_public_jwk(public)
     print_of = thumbprint(kept)
     if any(one.principal_id == principal_id for one in operators):
-        raise OperatorRefused("principal_id: an operator of this name is registered; remove that one first")
+        raise OperatorConflict("principal_id: an operator of this name is registered; remove that one first")
     if any(one.thumbprint == print_of for one in operators):
-        raise OperatorRefused("key: it is registered under another name; two people have two keys")
+        raise OperatorConflict("key: it is registered under another name; two people have two keys")
     if len(operators) >= OPERATORS_MAX:
-        raise OperatorRefused(f"an installation has at most {OPERATORS_MAX} operators; remove some first")
+        raise OperatorConflict(f"an installation has at most {OPERATORS_MAX} operators; remove some first")
     return [*operators, Operator(principal_id, role, print_of, kept, by, now_ms)]
 
 
 def without_operator(operators: Sequence[Operator], principal_id: str) -> list[Operator]:
-    """The registry with one less. Raises OperatorRefused where there is none of the name."""
+    """The registry with one less. Raises OperatorConflict where there is none of the name."""
     left = [one for one in operators if one.principal_id != principal_id]
     if len(left) == len(operators):
         mend = near(principal_id, {one.principal_id for one in operators})
-        raise OperatorRefused(f"principal_id: no such operator. {mend or '`ein operator list` names them'}")
+        raise OperatorConflict(f"principal_id: no such operator. {mend or '`ein operator list` names them'}")
     return left
 
 

@@ -14,15 +14,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fissuernetwork/v1/programs.proto\x12\x10issuernetwork.v1\"{\n\x10ProgramEnrolment\x12\x11\n\tissuer_id\x18\x01 \x01(\t\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.issuernetwork.v1.ProgramState\x12\x10\n\x08ramp_ppm\x18\x03 \x01(\x05\x12\x13\n\x0bholdout_ppm\x18\x04 \x01(\x05\"\x81\x01\n\x07Program\x12\x0f\n\x07program\x18\x01 \x01(\t\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.issuernetwork.v1.ProgramState\x12\x36\n\nenrolments\x18\x03 \x03(\x0b\x32\".issuernetwork.v1.ProgramEnrolment\"\x15\n\x13ListProgramsRequest\"q\n\x14ListProgramsResponse\x12+\n\x08programs\x18\x01 \x03(\x0b\x32\x19.issuernetwork.v1.Program\x12\x16\n\x0epolicy_version\x18\x02 \x01(\x03\x12\x14\n\x0cswitch_epoch\x18\x03 \x01(\x03\"H\n\x12KillProgramRequest\x12\x0f\n\x07program\x18\x01 \x01(\t\x12\x11\n\tissuer_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x9b\x01\n\x13KillProgramResponse\x12\x14\n\x0cswitch_epoch\x18\x01 \x01(\x03\x12\x1a\n\x12\x65\x66\x66\x65\x63tive_after_ms\x18\x02 \x01(\x03\x12\x1c\n\x14workers_acknowledged\x18\x03 \x01(\x05\x12\x17\n\x0fworkers_expired\x18\x04 \x01(\x05\x12\x1b\n\x13shares_already_left\x18\x05 \x01(\x03*\xc9\x01\n\x0cProgramState\x12\x1d\n\x19PROGRAM_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PROGRAM_STATE_DRAFT\x10\x01\x12\x18\n\x14PROGRAM_STATE_SHADOW\x10\x02\x12\x18\n\x14PROGRAM_STATE_ACTIVE\x10\x03\x12\x18\n\x14PROGRAM_STATE_PAUSED\x10\x04\x12\x18\n\x14PROGRAM_STATE_KILLED\x10\x05\x12\x19\n\x15PROGRAM_STATE_RETIRED\x10\x06\x32\xcb\x01\n\x0eProgramService\x12]\n\x0cListPrograms\x12%.issuernetwork.v1.ListProgramsRequest\x1a&.issuernetwork.v1.ListProgramsResponse\x12Z\n\x0bKillProgram\x12$.issuernetwork.v1.KillProgramRequest\x1a%.issuernetwork.v1.KillProgramResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fissuernetwork/v1/programs.proto\x12\x10issuernetwork.v1\"{\n\x10ProgramEnrolment\x12\x11\n\tissuer_id\x18\x01 \x01(\t\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.issuernetwork.v1.ProgramState\x12\x10\n\x08ramp_ppm\x18\x03 \x01(\x05\x12\x13\n\x0bholdout_ppm\x18\x04 \x01(\x05\"\x81\x01\n\x07Program\x12\x0f\n\x07program\x18\x01 \x01(\t\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.issuernetwork.v1.ProgramState\x12\x36\n\nenrolments\x18\x03 \x03(\x0b\x32\".issuernetwork.v1.ProgramEnrolment\"\x15\n\x13ListProgramsRequest\"q\n\x14ListProgramsResponse\x12+\n\x08programs\x18\x01 \x03(\x0b\x32\x19.issuernetwork.v1.Program\x12\x16\n\x0epolicy_version\x18\x02 \x01(\x03\x12\x14\n\x0cswitch_epoch\x18\x03 \x01(\x03\"H\n\x12KillProgramRequest\x12\x0f\n\x07program\x18\x01 \x01(\t\x12\x11\n\tissuer_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x9b\x01\n\x13KillProgramResponse\x12\x14\n\x0cswitch_epoch\x18\x01 \x01(\x03\x12\x1a\n\x12\x65\x66\x66\x65\x63tive_after_ms\x18\x02 \x01(\x03\x12\x1c\n\x14workers_acknowledged\x18\x03 \x01(\x05\x12\x17\n\x0fworkers_expired\x18\x04 \x01(\x05\x12\x1b\n\x13shares_already_left\x18\x05 \x01(\x03\"I\n\x13PauseProgramRequest\x12\x0f\n\x07program\x18\x01 \x01(\t\x12\x11\n\tissuer_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x9c\x01\n\x14PauseProgramResponse\x12\x14\n\x0cswitch_epoch\x18\x01 \x01(\x03\x12\x1a\n\x12\x65\x66\x66\x65\x63tive_after_ms\x18\x02 \x01(\x03\x12\x1c\n\x14workers_acknowledged\x18\x03 \x01(\x05\x12\x17\n\x0fworkers_expired\x18\x04 \x01(\x05\x12\x1b\n\x13shares_already_left\x18\x05 \x01(\x03\"J\n\x14ResumeProgramRequest\x12\x0f\n\x07program\x18\x01 \x01(\t\x12\x11\n\tissuer_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"-\n\x15ResumeProgramResponse\x12\x14\n\x0cswitch_epoch\x18\x01 \x01(\x03\"K\n\x15RequestRevivalRequest\x12\x0f\n\x07program\x18\x01 \x01(\t\x12\x11\n\tissuer_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"F\n\x16RequestRevivalResponse\x12,\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x1a.issuernetwork.v1.Approval\"\xf6\x02\n\x08\x41pproval\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\x03\x12,\n\x04kind\x18\x02 \x01(\x0e\x32\x1e.issuernetwork.v1.ApprovalKind\x12\x0f\n\x07program\x18\x03 \x01(\t\x12\x11\n\tissuer_id\x18\x04 \x01(\t\x12\x14\n\x0cprincipal_id\x18\x05 \x01(\t\x12\x0c\n\x04role\x18\x06 \x01(\t\x12\x16\n\x0ekey_thumbprint\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x14\n\x0crequested_by\x18\t \x01(\t\x12\x17\n\x0frequested_at_ms\x18\n \x01(\x03\x12\x15\n\rexpires_at_ms\x18\x0b \x01(\x03\x12\x32\n\x07verdict\x18\x0c \x01(\x0e\x32!.issuernetwork.v1.ApprovalVerdict\x12\x12\n\ndecided_by\x18\r \x01(\t\x12\x15\n\rdecided_at_ms\x18\x0e \x01(\x03\x12\x12\n\ndone_at_ms\x18\x0f \x01(\x03\"N\n\x14ListApprovalsRequest\x12\x17\n\x0finclude_decided\x18\x01 \x01(\x08\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"[\n\x15ListApprovalsResponse\x12-\n\tapprovals\x18\x01 \x03(\x0b\x32\x1a.issuernetwork.v1.Approval\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"%\n\x0e\x41pproveRequest\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\x03\"?\n\x0f\x41pproveResponse\x12,\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x1a.issuernetwork.v1.Approval\"$\n\rRefuseRequest\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\x03\">\n\x0eRefuseResponse\x12,\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x1a.issuernetwork.v1.Approval\"\xe7\x01\n\x0cHistoryEvent\x12+\n\x04verb\x18\x01 \x01(\x0e\x32\x1d.issuernetwork.v1.HistoryVerb\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x61t_ms\x18\x04 \x01(\x03\x12\x16\n\x0epolicy_version\x18\x05 \x01(\x03\x12\x15\n\rrestored_from\x18\x06 \x01(\x03\x12\x14\n\x0cswitch_epoch\x18\x07 \x01(\x03\x12\x0f\n\x07program\x18\x08 \x01(\t\x12\x11\n\tissuer_id\x18\t \x01(\t\x12\x13\n\x0b\x61pproved_by\x18\n \x01(\t\"3\n\x12ListHistoryRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"r\n\x13ListHistoryResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.issuernetwork.v1.HistoryEvent\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x16\n\x0epolicy_version\x18\x03 \x01(\x03*\xc9\x01\n\x0cProgramState\x12\x1d\n\x19PROGRAM_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PROGRAM_STATE_DRAFT\x10\x01\x12\x18\n\x14PROGRAM_STATE_SHADOW\x10\x02\x12\x18\n\x14PROGRAM_STATE_ACTIVE\x10\x03\x12\x18\n\x14PROGRAM_STATE_PAUSED\x10\x04\x12\x18\n\x14PROGRAM_STATE_KILLED\x10\x05\x12\x19\n\x15PROGRAM_STATE_RETIRED\x10\x06*\x8a\x01\n\x0c\x41pprovalKind\x12\x1d\n\x19\x41PPROVAL_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41PPROVAL_KIND_REVIVE\x10\x01\x12\x1e\n\x1a\x41PPROVAL_KIND_ADD_OPERATOR\x10\x02\x12!\n\x1d\x41PPROVAL_KIND_REMOVE_OPERATOR\x10\x03*\xa7\x01\n\x0f\x41pprovalVerdict\x12 \n\x1c\x41PPROVAL_VERDICT_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41PPROVAL_VERDICT_OPEN\x10\x01\x12\x1d\n\x19\x41PPROVAL_VERDICT_APPROVED\x10\x02\x12\x1c\n\x18\x41PPROVAL_VERDICT_REFUSED\x10\x03\x12\x1a\n\x16\x41PPROVAL_VERDICT_ALONE\x10\x04*\xc9\x01\n\x0bHistoryVerb\x12\x1c\n\x18HISTORY_VERB_UNSPECIFIED\x10\x00\x12\x18\n\x14HISTORY_VERB_APPLIED\x10\x01\x12\x1c\n\x18HISTORY_VERB_ROLLED_BACK\x10\x02\x12\x17\n\x13HISTORY_VERB_KILLED\x10\x03\x12\x17\n\x13HISTORY_VERB_PAUSED\x10\x04\x12\x18\n\x14HISTORY_VERB_RESUMED\x10\x05\x12\x18\n\x14HISTORY_VERB_REVIVED\x10\x06\x32\xcc\x06\n\x0eProgramService\x12]\n\x0cListPrograms\x12%.issuernetwork.v1.ListProgramsRequest\x1a&.issuernetwork.v1.ListProgramsResponse\x12Z\n\x0bKillProgram\x12$.issuernetwork.v1.KillProgramRequest\x1a%.issuernetwork.v1.KillProgramResponse\x12]\n\x0cPauseProgram\x12%.issuernetwork.v1.PauseProgramRequest\x1a&.issuernetwork.v1.PauseProgramResponse\x12`\n\rResumeProgram\x12&.issuernetwork.v1.ResumeProgramRequest\x1a\'.issuernetwork.v1.ResumeProgramResponse\x12\x63\n\x0eRequestRevival\x12\'.issuernetwork.v1.RequestRevivalRequest\x1a(.issuernetwork.v1.RequestRevivalResponse\x12`\n\rListApprovals\x12&.issuernetwork.v1.ListApprovalsRequest\x1a\'.issuernetwork.v1.ListApprovalsResponse\x12N\n\x07\x41pprove\x12 .issuernetwork.v1.ApproveRequest\x1a!.issuernetwork.v1.ApproveResponse\x12K\n\x06Refuse\x12\x1f.issuernetwork.v1.RefuseRequest\x1a .issuernetwork.v1.RefuseResponse\x12Z\n\x0bListHistory\x12$.issuernetwork.v1.ListHistoryRequest\x1a%.issuernetwork.v1.ListHistoryResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'issuernetwork.v1.programs_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PROGRAMSTATE']._serialized_start=681
-  _globals['_PROGRAMSTATE']._serialized_end=882
+  _globals['_PROGRAMSTATE']._serialized_start=2346
+  _globals['_PROGRAMSTATE']._serialized_end=2547
+  _globals['_APPROVALKIND']._serialized_start=2550
+  _globals['_APPROVALKIND']._serialized_end=2688
+  _globals['_APPROVALVERDICT']._serialized_start=2691
+  _globals['_APPROVALVERDICT']._serialized_end=2858
+  _globals['_HISTORYVERB']._serialized_start=2861
+  _globals['_HISTORYVERB']._serialized_end=3062
   _globals['_PROGRAMENROLMENT']._serialized_start=53
   _globals['_PROGRAMENROLMENT']._serialized_end=176
   _globals['_PROGRAM']._serialized_start=179
@@ -35,6 +41,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KILLPROGRAMREQUEST']._serialized_end=520
   _globals['_KILLPROGRAMRESPONSE']._serialized_start=523
   _globals['_KILLPROGRAMRESPONSE']._serialized_end=678
-  _globals['_PROGRAMSERVICE']._serialized_start=885
-  _globals['_PROGRAMSERVICE']._serialized_end=1088
+  _globals['_PAUSEPROGRAMREQUEST']._serialized_start=680
+  _globals['_PAUSEPROGRAMREQUEST']._serialized_end=753
+  _globals['_PAUSEPROGRAMRESPONSE']._serialized_start=756
+  _globals['_PAUSEPROGRAMRESPONSE']._serialized_end=912
+  _globals['_RESUMEPROGRAMREQUEST']._serialized_start=914
+  _globals['_RESUMEPROGRAMREQUEST']._serialized_end=988
+  _globals['_RESUMEPROGRAMRESPONSE']._serialized_start=990
+  _globals['_RESUMEPROGRAMRESPONSE']._serialized_end=1035
+  _globals['_REQUESTREVIVALREQUEST']._serialized_start=1037
+  _globals['_REQUESTREVIVALREQUEST']._serialized_end=1112
+  _globals['_REQUESTREVIVALRESPONSE']._serialized_start=1114
+  _globals['_REQUESTREVIVALRESPONSE']._serialized_end=1184
+  _globals['_APPROVAL']._serialized_start=1187
+  _globals['_APPROVAL']._serialized_end=1561
+  _globals['_LISTAPPROVALSREQUEST']._serialized_start=1563
+  _globals['_LISTAPPROVALSREQUEST']._serialized_end=1641
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=1643
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=1734
+  _globals['_APPROVEREQUEST']._serialized_start=1736
+  _globals['_APPROVEREQUEST']._serialized_end=1773
+  _globals['_APPROVERESPONSE']._serialized_start=1775
+  _globals['_APPROVERESPONSE']._serialized_end=1838
+  _globals['_REFUSEREQUEST']._serialized_start=1840
+  _globals['_REFUSEREQUEST']._serialized_end=1876
+  _globals['_REFUSERESPONSE']._serialized_start=1878
+  _globals['_REFUSERESPONSE']._serialized_end=1940
+  _globals['_HISTORYEVENT']._serialized_start=1943
+  _globals['_HISTORYEVENT']._serialized_end=2174
+  _globals['_LISTHISTORYREQUEST']._serialized_start=2176
+  _globals['_LISTHISTORYREQUEST']._serialized_end=2227
+  _globals['_LISTHISTORYRESPONSE']._serialized_start=2229
+  _globals['_LISTHISTORYRESPONSE']._serialized_end=2343
+  _globals['_PROGRAMSERVICE']._serialized_start=3065
+  _globals['_PROGRAMSERVICE']._serialized_end=3909
 # @@protoc_insertion_point(module_scope)

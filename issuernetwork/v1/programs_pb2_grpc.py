@@ -31,7 +31,8 @@ if _version_not_supported:
 
 
 class ProgramServiceStub(object):
-    """What programs there are, and the switches that beat everything else.
+    """What programs there are, the switches that beat everything else, acts that take two people, and the history.
+    Operators' tokens only.
     """
 
     def __init__(self, channel):
@@ -50,21 +51,107 @@ class ProgramServiceStub(object):
                 request_serializer=issuernetwork_dot_v1_dot_programs__pb2.KillProgramRequest.SerializeToString,
                 response_deserializer=issuernetwork_dot_v1_dot_programs__pb2.KillProgramResponse.FromString,
                 _registered_method=True)
+        self.PauseProgram = channel.unary_unary(
+                '/issuernetwork.v1.ProgramService/PauseProgram',
+                request_serializer=issuernetwork_dot_v1_dot_programs__pb2.PauseProgramRequest.SerializeToString,
+                response_deserializer=issuernetwork_dot_v1_dot_programs__pb2.PauseProgramResponse.FromString,
+                _registered_method=True)
+        self.ResumeProgram = channel.unary_unary(
+                '/issuernetwork.v1.ProgramService/ResumeProgram',
+                request_serializer=issuernetwork_dot_v1_dot_programs__pb2.ResumeProgramRequest.SerializeToString,
+                response_deserializer=issuernetwork_dot_v1_dot_programs__pb2.ResumeProgramResponse.FromString,
+                _registered_method=True)
+        self.RequestRevival = channel.unary_unary(
+                '/issuernetwork.v1.ProgramService/RequestRevival',
+                request_serializer=issuernetwork_dot_v1_dot_programs__pb2.RequestRevivalRequest.SerializeToString,
+                response_deserializer=issuernetwork_dot_v1_dot_programs__pb2.RequestRevivalResponse.FromString,
+                _registered_method=True)
+        self.ListApprovals = channel.unary_unary(
+                '/issuernetwork.v1.ProgramService/ListApprovals',
+                request_serializer=issuernetwork_dot_v1_dot_programs__pb2.ListApprovalsRequest.SerializeToString,
+                response_deserializer=issuernetwork_dot_v1_dot_programs__pb2.ListApprovalsResponse.FromString,
+                _registered_method=True)
+        self.Approve = channel.unary_unary(
+                '/issuernetwork.v1.ProgramService/Approve',
+                request_serializer=issuernetwork_dot_v1_dot_programs__pb2.ApproveRequest.SerializeToString,
+                response_deserializer=issuernetwork_dot_v1_dot_programs__pb2.ApproveResponse.FromString,
+                _registered_method=True)
+        self.Refuse = channel.unary_unary(
+                '/issuernetwork.v1.ProgramService/Refuse',
+                request_serializer=issuernetwork_dot_v1_dot_programs__pb2.RefuseRequest.SerializeToString,
+                response_deserializer=issuernetwork_dot_v1_dot_programs__pb2.RefuseResponse.FromString,
+                _registered_method=True)
+        self.ListHistory = channel.unary_unary(
+                '/issuernetwork.v1.ProgramService/ListHistory',
+                request_serializer=issuernetwork_dot_v1_dot_programs__pb2.ListHistoryRequest.SerializeToString,
+                response_deserializer=issuernetwork_dot_v1_dot_programs__pb2.ListHistoryResponse.FromString,
+                _registered_method=True)
 
 
 class ProgramServiceServicer(object):
-    """What programs there are, and the switches that beat everything else.
+    """What programs there are, the switches that beat everything else, acts that take two people, and the history.
+    Operators' tokens only.
     """
 
     def ListPrograms(self, request, context):
-        """Lists programs with their issuers and switches. Roles: operator, auditor.
+        """Lists programs with their issuers and switches. Roles: operator, approver, auditor.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def KillProgram(self, request, context):
-        """Stops a program, for one issuer or for all. Returns when no worker shares under it any more. Role: operator.
+        """Stops a program, for one issuer or for all. Returns when no worker shares under it any more, and fails with
+        DEADLINE_EXCEEDED where a worker waits after a second: the stop is written then. Roles: operator, approver.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseProgram(self, request, context):
+        """Stops a program until it is resumed; otherwise as KillProgram. Roles: operator, approver.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeProgram(self, request, context):
+        """Takes a pause back. What was killed stays killed: FAILED_PRECONDITION. Roles: operator, approver.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestRevival(self, request, context):
+        """Asks to take a kill back. It is taken back when an approver approves. Roles: operator, approver.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListApprovals(self, request, context):
+        """Lists what waits for a second person. Roles: operator, approver, auditor.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Approve(self, request, context):
+        """Approves what another operator asked for, and carries it out. Role: approver.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Refuse(self, request, context):
+        """Refuses what waits, or takes one's own request back. Roles: operator, approver.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHistory(self, request, context):
+        """Lists policies, kills, pauses, resumes and revivals, the newest first. Roles: operator, approver, auditor.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,6 +170,41 @@ def add_ProgramServiceServicer_to_server(servicer, server):
                     request_deserializer=issuernetwork_dot_v1_dot_programs__pb2.KillProgramRequest.FromString,
                     response_serializer=issuernetwork_dot_v1_dot_programs__pb2.KillProgramResponse.SerializeToString,
             ),
+            'PauseProgram': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseProgram,
+                    request_deserializer=issuernetwork_dot_v1_dot_programs__pb2.PauseProgramRequest.FromString,
+                    response_serializer=issuernetwork_dot_v1_dot_programs__pb2.PauseProgramResponse.SerializeToString,
+            ),
+            'ResumeProgram': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeProgram,
+                    request_deserializer=issuernetwork_dot_v1_dot_programs__pb2.ResumeProgramRequest.FromString,
+                    response_serializer=issuernetwork_dot_v1_dot_programs__pb2.ResumeProgramResponse.SerializeToString,
+            ),
+            'RequestRevival': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestRevival,
+                    request_deserializer=issuernetwork_dot_v1_dot_programs__pb2.RequestRevivalRequest.FromString,
+                    response_serializer=issuernetwork_dot_v1_dot_programs__pb2.RequestRevivalResponse.SerializeToString,
+            ),
+            'ListApprovals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApprovals,
+                    request_deserializer=issuernetwork_dot_v1_dot_programs__pb2.ListApprovalsRequest.FromString,
+                    response_serializer=issuernetwork_dot_v1_dot_programs__pb2.ListApprovalsResponse.SerializeToString,
+            ),
+            'Approve': grpc.unary_unary_rpc_method_handler(
+                    servicer.Approve,
+                    request_deserializer=issuernetwork_dot_v1_dot_programs__pb2.ApproveRequest.FromString,
+                    response_serializer=issuernetwork_dot_v1_dot_programs__pb2.ApproveResponse.SerializeToString,
+            ),
+            'Refuse': grpc.unary_unary_rpc_method_handler(
+                    servicer.Refuse,
+                    request_deserializer=issuernetwork_dot_v1_dot_programs__pb2.RefuseRequest.FromString,
+                    response_serializer=issuernetwork_dot_v1_dot_programs__pb2.RefuseResponse.SerializeToString,
+            ),
+            'ListHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHistory,
+                    request_deserializer=issuernetwork_dot_v1_dot_programs__pb2.ListHistoryRequest.FromString,
+                    response_serializer=issuernetwork_dot_v1_dot_programs__pb2.ListHistoryResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'issuernetwork.v1.ProgramService', rpc_method_handlers)
@@ -92,7 +214,8 @@ def add_ProgramServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ProgramService(object):
-    """What programs there are, and the switches that beat everything else.
+    """What programs there are, the switches that beat everything else, acts that take two people, and the history.
+    Operators' tokens only.
     """
 
     @staticmethod
@@ -139,6 +262,195 @@ class ProgramService(object):
             '/issuernetwork.v1.ProgramService/KillProgram',
             issuernetwork_dot_v1_dot_programs__pb2.KillProgramRequest.SerializeToString,
             issuernetwork_dot_v1_dot_programs__pb2.KillProgramResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseProgram(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/issuernetwork.v1.ProgramService/PauseProgram',
+            issuernetwork_dot_v1_dot_programs__pb2.PauseProgramRequest.SerializeToString,
+            issuernetwork_dot_v1_dot_programs__pb2.PauseProgramResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeProgram(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/issuernetwork.v1.ProgramService/ResumeProgram',
+            issuernetwork_dot_v1_dot_programs__pb2.ResumeProgramRequest.SerializeToString,
+            issuernetwork_dot_v1_dot_programs__pb2.ResumeProgramResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestRevival(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/issuernetwork.v1.ProgramService/RequestRevival',
+            issuernetwork_dot_v1_dot_programs__pb2.RequestRevivalRequest.SerializeToString,
+            issuernetwork_dot_v1_dot_programs__pb2.RequestRevivalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApprovals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/issuernetwork.v1.ProgramService/ListApprovals',
+            issuernetwork_dot_v1_dot_programs__pb2.ListApprovalsRequest.SerializeToString,
+            issuernetwork_dot_v1_dot_programs__pb2.ListApprovalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Approve(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/issuernetwork.v1.ProgramService/Approve',
+            issuernetwork_dot_v1_dot_programs__pb2.ApproveRequest.SerializeToString,
+            issuernetwork_dot_v1_dot_programs__pb2.ApproveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Refuse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/issuernetwork.v1.ProgramService/Refuse',
+            issuernetwork_dot_v1_dot_programs__pb2.RefuseRequest.SerializeToString,
+            issuernetwork_dot_v1_dot_programs__pb2.RefuseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/issuernetwork.v1.ProgramService/ListHistory',
+            issuernetwork_dot_v1_dot_programs__pb2.ListHistoryRequest.SerializeToString,
+            issuernetwork_dot_v1_dot_programs__pb2.ListHistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

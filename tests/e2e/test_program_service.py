@@ -72,3 +72,25 @@ def test_a_kill_of_nothing_names_the_field_and_stops_nothing(
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert field in (refused.value.details() or "")
     assert "7731" not in (refused.value.details() or "")
+
+
+def test_a_pause_is_taken_back_and_a_kill_comes_back_by_two_people(
+    installation: Installation, stub: rpc.ProgramServiceStub
+) -> None:
+    scope = {"program": "risk-score", "issuer_id": "summit-credit-union"}
+    ops, boss = installation.signed("ops"), installation.signed("boss")
+    paused = stub.PauseProgram(v1.PauseProgramRequest(**scope, reason="drill"), metadata=ops)
+    assert (paused.workers_acknowledged, paused.effective_after_ms <= 1_000) == (1, True)
+    assert _states(installation, stub)["risk-score", "summit-credit-union"] == v1.PROGRAM_STATE_PAUSED
+    stub.ResumeProgram(v1.ResumeProgramRequest(**scope, reason="over"), metadata=ops)
+    assert _states(installation, stub)["risk-score", "summit-credit-union"] == v1.PROGRAM_STATE_ACTIVE
+    stub.KillProgram(v1.KillProgramRequest(**scope, reason="drill"), metadata=ops)
+    asked = stub.RequestRevival(v1.RequestRevivalRequest(**scope, reason="mended"), metadata=ops).approval
+    assert stub.ListApprovals(v1.ListApprovalsRequest(), metadata=boss).approvals == [asked]
+    done = stub.Approve(v1.ApproveRequest(approval_id=asked.approval_id), metadata=boss).approval
+    assert done.verdict == v1.APPROVAL_VERDICT_APPROVED
+    assert _states(installation, stub)["risk-score", "summit-credit-union"] == v1.PROGRAM_STATE_ACTIVE
+    told = stub.ListHistory(v1.ListHistoryRequest(limit=4), metadata=installation.signed("auditor")).events
+    assert [one.verb for one in told] == [
+        v1.HISTORY_VERB_REVIVED, v1.HISTORY_VERB_KILLED, v1.HISTORY_VERB_RESUMED, v1.HISTORY_VERB_PAUSED
+    ]  # fmt: skip

@@ -8,11 +8,18 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 from gateway.backends.embedded.shared_database import SharedDatabase
 from gateway.programs.issues import PolicyInvalid, PolicyIssue
-from gateway.programs.switches import EVERY_ISSUER, SwitchRefused, SwitchStoreUnavailable, SwitchView
+from gateway.programs.switches import (
+    EVERY_ISSUER,
+    MAX_EPOCH,
+    SwitchRefused,
+    SwitchStoreUnavailable,
+    SwitchView,
+)
 from gateway.records.errors import GatewayError
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import Clock
@@ -46,7 +53,8 @@ create table if not exists snapshot_origins (
 _SNAPSHOT_EVENTS: Final = """
 select s.version, s.actor, s.reason, s.at_ms, coalesce(o.restored_from, 0), coalesce(o.switch_epoch,
     (select max(epoch) from switch_events where at_ms <= s.at_ms), 0)
-from snapshots s left join snapshot_origins o using (version) order by s.version desc limit ?
+from snapshots s left join snapshot_origins o using (version) where s.version < ?
+order by s.version desc limit ?
 """
 
 _REASON_OF: Final = {"killed": Reason.KILLED, "paused": Reason.PROGRAM_NOT_ACTIVE}
@@ -181,30 +189,35 @@ class SqlitePolicyStore(SharedDatabase):
             ).fetchall()
         return frozenset((program, issuer_id) for program, issuer_id in rows)
 
-    def history(self, limit: int) -> list[PolicyEvent]:
+    def history(
+        self, limit: int, *, before_epoch: int = MAX_EPOCH, before_version: int = MAX_EPOCH
+    ) -> list[PolicyEvent]:
         """The newest `limit` events, oldest first, in the order in which they were written.
 
-        Documents are not read: what this version no longer accepts stands in it too.
+        Of switches before an epoch and of snapshots before a version, where those are given. Documents are
+        not read: what this version no longer accepts stands in it too.
         """
         with self._lock, self._faults():
             # One transaction, so that no event is missing between the two.
             self._db.execute("begin")
             try:
-                applied = self._db.execute(_SNAPSHOT_EVENTS, (limit,)).fetchall()
+                applied = self._db.execute(_SNAPSHOT_EVENTS, (before_version, limit)).fetchall()
                 switched = self._db.execute(
                     "select epoch, program, issuer_id, verb, actor, reason, at_ms from switch_events"
-                    " order by epoch desc limit ?",
-                    (limit,),
+                    " where epoch < ? order by epoch desc limit ?",
+                    (before_epoch, limit),
                 ).fetchall()
             finally:
                 self._db.execute("commit")
-        # A snapshot stands behind the last switch that was there when it was applied: clocks may jump.
+        # A snapshot stands behind the last switch that was there when it was applied: clocks may jump. No
+        # later snapshot stands before an earlier one, so that a page ends where the next begins.
+        epochs = list(accumulate((row[5] for row in applied), min))
         events = [
-            ((epoch, 1, version), PolicyEvent(
+            ((last, 1, version), PolicyEvent(
                 "rolled back" if restored_from else "applied", actor, reason, at_ms,
                 policy_version=version, restored_from=restored_from,
             ))
-            for version, actor, reason, at_ms, restored_from, epoch in applied
+            for last, (version, actor, reason, at_ms, restored_from, _) in zip(epochs, applied, strict=True)
         ] + [
             ((epoch, 0, 0), PolicyEvent(
                 verb, actor, reason, at_ms, switch_epoch=epoch, program=program, issuer_id=issuer_id

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from gateway.backends.embedded.approvals import SqliteApprovals
 from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
 from gateway.backends.embedded.keyfiles import FileRecipientKeys, load_keys
@@ -44,6 +45,28 @@ VELOCITY_TAIL_RECORDS = 1 << 19
 _log = structlog.get_logger("gateway")
 
 
+@dataclass(frozen=True, slots=True)
+class OperatorStores:
+    """What operators' calls write to and read. Connections of their own: a lease never waits for them."""
+
+    policy: SqlitePolicyStore
+    approvals: SqliteApprovals
+    consents: SqliteConsents
+
+    @staticmethod
+    def open(state: StateDir, clock: Clock) -> "OperatorStores":
+        policy_db = str(state.policy_db)
+        return OperatorStores(
+            SqlitePolicyStore(policy_db, clock),
+            SqliteApprovals(policy_db, clock),
+            SqliteConsents(str(state.consents_db), clock),
+        )
+
+    def close(self) -> None:
+        for store in (self.policy, self.approvals, self.consents):
+            store.close()
+
+
 @dataclass(slots=True)
 class GatewayParts:
     """What `ein gateway` runs on."""
@@ -65,6 +88,7 @@ class GatewayParts:
     registry: SqliteConsents
     cases: SqliteSubjects
     consents: ConsentFollower
+    operator_stores: OperatorStores
 
     def close(self) -> None:
         """After the hot loop has ended: what it held is given back."""
@@ -72,6 +96,7 @@ class GatewayParts:
             self.switches.stop()
         self.journal.close()
         self.store.close()
+        self.operator_stores.close()
         self.registry.close()
         self.cases.close()
         self.wake.close()
@@ -133,6 +158,7 @@ def build_gateway(
         registry,
         cases,
         consents,
+        OperatorStores.open(state, clock),
     )
 
 

@@ -11,18 +11,16 @@ import click
 
 from gateway.backends.embedded.approvals import SqliteApprovals
 from gateway.backends.embedded.policy import SqlitePolicyStore
-from gateway.programs.approvals import Approval, Kind, Verdict
+from gateway.programs.approvals import Approval, Verdict
 from gateway.programs.switches import EVERY_ISSUER
-from gateway.records.reasons import Reason
 from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.cli.kill import check_names
-from gateway.server.cli.operator import carry_out
 from gateway.server.cli.options import config_option, json_option
-from gateway.server.operators import OperatorRefused, acting, read_operators
-from gateway.server.policy import killed_in_documents
+from gateway.server.operators import acting
 from gateway.server.settings import Settings, load_settings
 from gateway.server.state import StateDir
+from gateway.server.verbs.approvals import approve, ask_revival, refuse
 
 _reason = click.option("--reason", required=True, help="Why, for the audit; at most 256 characters.")
 _number = click.argument("approval_id", type=int)
@@ -36,18 +34,12 @@ _number = click.argument("approval_id", type=int)
 def revive_command(program: str, issuer_id: str, reason: str, config_path: Path) -> None:
     """Ask to take back a kill of PROGRAM. It is taken back when an approver approves."""
     settings, clock = load_settings(config_path), SystemClock()
-    by = _registered(settings, clock)
-    policy = SqlitePolicyStore(str(settings.state.policy_db), clock)
-    try:
+    by = _acting(settings, clock)
+    with _policy(settings.state, clock) as policy, _store(settings.state, clock) as store:
         check_names(policy, program, issuer_id)
-        killed = policy.view().stops.get((program, issuer_id)) is Reason.KILLED
-        if not killed and (issuer_id or not killed_in_documents(policy, program)):
-            raise OperatorRefused("program: it is not killed in this scope; `ein programs` shows what is")
-    finally:
-        policy.close()
-    subject = {"program": program, "issuer_id": issuer_id}
-    with _store(settings.state, clock) as store:
-        asked = store.request(Kind.REVIVE, subject, by=by, reason=reason)
+        asked = ask_revival(
+            settings.state, policy, store, program=program, issuer_id=issuer_id, by=by, reason=reason
+        )
     click.echo(f"{program}: waits for another approver: ein approve {asked.approval_id}")
 
 
@@ -81,16 +73,9 @@ def approvals_command(everything: bool, config_path: Path, as_json: bool) -> Non
 def approve_command(approval_id: int, config_path: Path) -> None:
     """Approve request APPROVAL_ID of another operator, and carry it out."""
     settings, clock = load_settings(config_path), SystemClock()
-    by = _registered(settings, clock, approves=True)
-    known = {one.principal_id for one in read_operators(settings.state.operators)}
-    with _store(settings.state, clock) as store:
-        asked = store.get(approval_id)
-        undone = asked.verdict in (Verdict.OPEN, Verdict.APPROVED) and not asked.done_at_ms
-        if undone and asked.requested_by not in known:
-            raise OperatorRefused("approval: who asked is no operator any more; let another ask anew")
-        approval = store.decide(approval_id, by=by, approve=True)
-        _carry_out(settings.state, approval, clock)
-        store.done(approval_id)
+    by = _acting(settings, clock)
+    with _policy(settings.state, clock) as policy, _store(settings.state, clock) as store:
+        approval = approve(settings.state, policy, store, clock, approval_id=approval_id, by=by)
     click.echo(f"{approval.kind} {_subject(approval)}: approved and done")
 
 
@@ -100,39 +85,21 @@ def approve_command(approval_id: int, config_path: Path) -> None:
 def refuse_command(approval_id: int, config_path: Path) -> None:
     """Refuse request APPROVAL_ID, or take back your own."""
     settings, clock = load_settings(config_path), SystemClock()
-    by = _registered(settings, clock)
+    by = _acting(settings, clock)
     with _store(settings.state, clock) as store:
-        approval = store.decide(approval_id, by=by, approve=False)
+        approval = refuse(settings.state, store, approval_id=approval_id, by=by)
     click.echo(f"{approval.kind} {_subject(approval)}: refused")
 
 
-def _registered(settings: Settings, clock: Clock, *, approves: bool = False) -> str:
-    """Who acts, by a key: the operating system's name is nobody's second person."""
-    by = acting(settings.state, settings.issuer_url, clock, SystemEntropy())
-    known = {one.principal_id: one for one in read_operators(settings.state.operators)}
-    if by not in known:
-        raise OperatorRefused(
-            "operator: this takes two operators with keys; register them: `ein operator add`"
-        )
-    if approves and known[by].role != "approver":
-        raise OperatorRefused("operator: to approve needs the role approver")
-    return by
+def _acting(settings: Settings, clock: Clock) -> str:
+    return acting(settings.state, settings.issuer_url, clock, SystemEntropy())
 
 
-def _carry_out(state: StateDir, approval: Approval, clock: Clock) -> None:
-    subject = dict(approval.subject)
-    if approval.kind is not Kind.REVIVE:
-        carry_out(state, approval.kind, subject, by=approval.requested_by, now_ms=clock.wall_ms())
-        return
+@contextmanager
+def _policy(state: StateDir, clock: Clock) -> Iterator[SqlitePolicyStore]:
     policy = SqlitePolicyStore(str(state.policy_db), clock)
     try:
-        policy.revive(
-            subject["program"],
-            subject["issuer_id"],
-            actor=approval.requested_by,
-            approver=approval.decided_by,
-            reason=approval.reason,
-        )
+        yield policy
     finally:
         policy.close()
 

@@ -21,7 +21,7 @@ from gateway.programs.consents import (
     check_setting,
 )
 from gateway.programs.model import FOREVER_MS, Tier
-from gateway.programs.switches import Stopped, await_epoch
+from gateway.programs.switches import Stopped
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import SystemEntropy
@@ -29,6 +29,7 @@ from gateway.server import exit_codes
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.operators import acting
 from gateway.server.settings import Settings, load_settings
+from gateway.server.verbs.consents import ConsentDesk, only_stops
 
 COLUMNS: Final = ("party", "party_id", "tier", "terms_version", "evidence", "valid_from", "valid_until")
 ERRORS_TOLD: Final = 20
@@ -85,12 +86,11 @@ def set_command(
 @json_option
 def revoke_command(party_id: str, party: str, reason: str, config_path: Path, as_json: bool) -> None:
     """Take back what PARTY_ID said. Returns when no worker shares under it any more."""
-    settings, now_ms = load_settings(config_path), SystemClock().wall_ms()
+    settings = load_settings(config_path)
+    actor = _acting(settings, stops=True)
     with _store(settings) as store:
-        said = store.said(Party(party), party_id)
-    terms_version = said[-1].setting.terms_version if said else "revoked"
-    setting = Setting(Party(party), party_id, Tier.NONE, terms_version, "revocation", now_ms)
-    _put(settings, setting, reason, as_json=as_json)
+        effect = _desk(settings, store).revoke(Party(party), party_id, actor=actor, reason=reason)
+    _tell(f"{party} {party_id}", effect, as_json=as_json)
 
 
 @consent_command.command("show")
@@ -130,7 +130,7 @@ def show_command(party_id: str, party: str, config_path: Path, as_json: bool) ->
 def import_command(file: TextIO, reason: str, config_path: Path) -> None:
     """Import settings from a CSV FILE, all or none. Its first line names the columns."""
     settings = load_settings(config_path)
-    actor = acting(settings.state, settings.issuer_url, SystemClock(), SystemEntropy())
+    actor = _acting(settings, stops=False)
     with _store(settings) as store:
         import_id = store.start_import(actor=actor, reason=reason)
         try:
@@ -138,8 +138,9 @@ def import_command(file: TextIO, reason: str, config_path: Path) -> None:
         except BaseException:
             store.abandon_import(import_id)
             raise
-        epoch = store.finish_import(import_id)
-    _tell(f"{count} settings", _in_effect(settings, epoch, SystemClock().monotonic_ns()), as_json=False)
+        since_ns = SystemClock().monotonic_ns()
+        effect = _desk(settings, store).in_effect(store.finish_import(import_id), since_ns)
+    _tell(f"{count} settings", effect, as_json=False)
 
 
 def _stage(store: SqliteConsents, import_id: int, file: TextIO) -> int:
@@ -188,18 +189,19 @@ def _start_ms(text: str, member: str) -> int:
 
 
 def _put(settings: Settings, setting: Setting, reason: str, *, as_json: bool) -> None:
-    clock = SystemClock()
-    stops = setting.tier <= Tier.NONE
-    actor = acting(settings.state, settings.issuer_url, clock, SystemEntropy(), stops=stops)
-    since_ns = clock.monotonic_ns()
+    actor = _acting(settings, stops=only_stops(setting))
     with _store(settings) as store:
-        epoch = store.put([setting], actor=actor, reason=reason)
-    _tell(f"{setting.party} {setting.party_id}", _in_effect(settings, epoch, since_ns), as_json=as_json)
+        effect = _desk(settings, store).say([setting], actor=actor, reason=reason)
+    _tell(f"{setting.party} {setting.party_id}", effect, as_json=as_json)
 
 
-def _in_effect(settings: Settings, epoch: int, since_ns: int) -> Stopped:
+def _acting(settings: Settings, *, stops: bool) -> str:
+    return acting(settings.state, settings.issuer_url, SystemClock(), SystemEntropy(), stops=stops)
+
+
+def _desk(settings: Settings, store: SqliteConsents) -> ConsentDesk:
     board = FileLeaseBoard(RealDisk(), str(settings.state.leases))
-    return await_epoch(board, SystemClock(), time.sleep, epoch, since_ns=since_ns, of_consents=True)
+    return ConsentDesk(store, board, SystemClock(), time.sleep)
 
 
 def _tell(what: str, effect: Stopped, *, as_json: bool) -> None:

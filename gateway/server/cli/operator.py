@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import cast, get_args
+from typing import get_args
 
 import click
 
@@ -10,10 +10,9 @@ from gateway.backends.embedded.approvals import SqliteApprovals
 from gateway.programs.approvals import Kind
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
-from gateway.sealing.operator_token import LIFE_S_MAX, make_token, operator_public_jwk, thumbprint
+from gateway.sealing.operator_token import LIFE_S_MAX, make_token, operator_public_jwk
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.operators import (
-    Operator,
     OperatorRefused,
     OperatorRole,
     acting,
@@ -21,12 +20,10 @@ from gateway.server.operators import (
     make_key,
     read_key,
     read_operators,
-    with_operator,
-    without_operator,
     write_operators,
 )
 from gateway.server.settings import Settings, load_settings
-from gateway.server.state import StateDir
+from gateway.server.verbs.approvals import changed_operators
 
 _reason = click.option("--reason", required=True, help="Why, for the audit; at most 256 characters.")
 _file = click.Path(dir_okay=False, path_type=Path)
@@ -123,32 +120,3 @@ def _change(settings: Settings, kind: Kind, subject: dict[str, str], reason: str
     finally:
         store.close()
     click.echo(f"{subject['principal_id']}: {done}")
-
-
-def changed_operators(
-    known: list[Operator], kind: Kind, subject: dict[str, str], *, by: str, now_ms: int
-) -> list[Operator]:
-    """The registry after what was asked for. Raises OperatorRefused."""
-    if kind is Kind.REMOVE_OPERATOR:
-        return without_operator(known, subject["principal_id"])
-    return with_operator(
-        known,
-        principal_id=subject["principal_id"],
-        role=cast(OperatorRole, subject["role"]),
-        public=json.loads(subject["key"]),
-        by=by,
-        now_ms=now_ms,
-    )
-
-
-def carry_out(state: StateDir, kind: Kind, subject: dict[str, str], *, by: str, now_ms: int) -> None:
-    """Does what was approved; a second time it changes nothing."""
-    with changing_operators(state.operators):
-        known = read_operators(state.operators)
-        present = any(
-            one.principal_id == subject["principal_id"]
-            and (kind is Kind.REMOVE_OPERATOR or one.thumbprint == thumbprint(json.loads(subject["key"])))
-            for one in known
-        )
-        if present == (kind is Kind.REMOVE_OPERATOR):
-            write_operators(state.operators, changed_operators(known, kind, subject, by=by, now_ms=now_ms))

@@ -6,9 +6,10 @@ Exit codes: 0 after SIGTERM or SIGINT and a drain; 70 when it cannot start or th
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -29,11 +30,13 @@ from gateway.server.bootstrap.gateway import (
     build_gateway,
 )
 from gateway.server.fronts.grpcio import GrpcioFront
+from gateway.server.gateway.consent_service import SERVICE as CONSENT_SERVICE
+from gateway.server.gateway.consent_service import ConsentService
 from gateway.server.gateway.metrics import GatewayMetrics
 from gateway.server.gateway.outcome_service import SERVICE as OUTCOME_SERVICE
 from gateway.server.gateway.outcome_service import OutcomeServicer
 from gateway.server.gateway.program_service import SERVICE as PROGRAM_SERVICE
-from gateway.server.gateway.program_service import ProgramService
+from gateway.server.gateway.program_service import ProgramParts, ProgramService
 from gateway.server.grpc_common import ServerThread
 from gateway.server.logs import configure_logs
 from gateway.server.policy import policy_in_force
@@ -47,9 +50,10 @@ from gateway.server.process import fallback_socket, host_of, serve_metrics, stop
 from gateway.server.retention import GATEWAY_JOURNAL, noted
 from gateway.server.settings import Settings, SettingsInvalid
 from gateway.server.state import StateDir
+from gateway.server.verbs.consents import ConsentDesk
 from gateway.sharing.loop import HotLoop
 from gateway.sharing.ports import METHOD_PATHS
-from issuernetwork.v1 import outcomes_pb2_grpc, programs_pb2_grpc
+from issuernetwork.v1 import consents_pb2_grpc, outcomes_pb2_grpc, programs_pb2_grpc
 
 ENRICHMENT_SERVICE = METHOD_PATHS[0].split("/")[1]
 
@@ -207,9 +211,10 @@ def _serve(
         on_fault(name, fault)
         stop.set()
 
-    servicer, programs = _servicers(parts, state, metrics)
-    closing.callback(servicer.close)
-    front, host = _front(settings, servicer, programs, metrics)
+    services = _services(parts, state, metrics)
+    for service in services:
+        closing.callback(service.close)
+    front, host = _front(settings, services, metrics)
     closing.callback(host.close)
     closing.callback(front.close)
     snapshots = _Snapshots(parts, state)
@@ -233,7 +238,7 @@ def _serve(
     hot.start("hot-loop", loop.run)
     bell = WakeListener(state.run, "feeds", "gateway")
     closing.callback(bell.close)
-    host.loop.call_soon_threadsafe(_listen, host, bell, servicer)
+    host.loop.call_soon_threadsafe(_listen, host, bell, services.outcomes)
     metrics_address = serve_metrics(settings.gateway.metrics, metrics.registry, closing)
     address = f"{host_of(settings.gateway.listen)}:{front.port}"
     _await_lease(parts, stop)
@@ -252,28 +257,43 @@ def _serve(
     return exit_codes.FAULT if failed or late else exit_codes.DONE
 
 
-def _servicers(
-    parts: GatewayParts, state: StateDir, metrics: GatewayMetrics
-) -> tuple[OutcomeServicer, ProgramService]:
+class _Services(NamedTuple):
     """What is served beside enrichment."""
-    programs = ProgramService(
+
+    outcomes: OutcomeServicer
+    programs: ProgramService
+    consents: ConsentService
+
+    def add(self, server: Any) -> None:
+        outcomes_pb2_grpc.add_OutcomeServiceServicer_to_server(self.outcomes, server)  # type: ignore[no-untyped-call]
+        programs_pb2_grpc.add_ProgramServiceServicer_to_server(self.programs, server)  # type: ignore[no-untyped-call]
+        consents_pb2_grpc.add_ConsentServiceServicer_to_server(self.consents, server)  # type: ignore[no-untyped-call]
+
+
+def _services(parts: GatewayParts, state: StateDir, metrics: GatewayMetrics) -> _Services:
+    programs = ProgramParts(
         authenticator=parts.authenticator,
+        state=state,
         policy=lambda: parts.policy,
-        store=parts.store,
+        store=parts.operator_stores.policy,
+        approvals=parts.operator_stores.approvals,
         board=parts.board,
         clock=parts.clock,
         shares_already_left=lambda program, issuer_id: (
             shares_already_left(state.feeds_db, program, issuer_id or None).shares
         ),
     )
-    servicer = OutcomeServicer(
+    outcomes = OutcomeServicer(
         recorder=parts.outcomes,
         authenticator=parts.authenticator,
         make_reader=lambda: FileJournalReader(RealDisk(), state.feeds_journal),
         on_call=metrics.called,
         restored_at_ms=state.restored_at_ms(),
     )
-    return servicer, programs
+    desk = ConsentDesk(parts.operator_stores.consents, parts.board, parts.clock, time.sleep)
+    return _Services(
+        outcomes, ProgramService(programs), ConsentService(authenticator=parts.authenticator, desk=desk)
+    )
 
 
 def _await_lease(parts: GatewayParts, stop: threading.Event) -> None:
@@ -283,19 +303,13 @@ def _await_lease(parts: GatewayParts, stop: threading.Event) -> None:
             return
 
 
-def _front(
-    settings: Settings, servicer: OutcomeServicer, programs: ProgramService, metrics: GatewayMetrics
-) -> tuple[Any, ServerThread]:
+def _front(settings: Settings, beside: _Services, metrics: GatewayMetrics) -> tuple[Any, ServerThread]:
     """The front that calls come in by, and the grpcio server that has everything else on the same port."""
-
-    def add(server: Any) -> None:
-        outcomes_pb2_grpc.add_OutcomeServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
-        programs_pb2_grpc.add_ProgramServiceServicer_to_server(programs, server)  # type: ignore[no-untyped-call]
 
     def on_fault(method: str) -> None:
         metrics.faults.inc()
 
-    services = (ENRICHMENT_SERVICE, OUTCOME_SERVICE, PROGRAM_SERVICE)
+    services = (ENRICHMENT_SERVICE, OUTCOME_SERVICE, PROGRAM_SERVICE, CONSENT_SERVICE)
     chosen = settings.gateway.front
     if chosen != "grpcio":
         try:
@@ -307,10 +321,10 @@ def _front(
                 ) from None
             chosen = "grpcio"
     if chosen == "grpcio":
-        front = GrpcioFront(settings.gateway.listen, add=add, services=services, on_fault=on_fault)
+        front = GrpcioFront(settings.gateway.listen, add=beside.add, services=services, on_fault=on_fault)
         return front, front.host
     path = fallback_socket(settings.state.run, "gateway")
-    host = ServerThread(f"unix:{path}", add, services=services, on_fault=on_fault)
+    host = ServerThread(f"unix:{path}", beside.add, services=services, on_fault=on_fault)
     return NativeFront(settings.gateway.listen, fallback_path=path), host
 
 

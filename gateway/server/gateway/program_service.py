@@ -1,118 +1,193 @@
-"""`ProgramService`: what programs there are, and the switch that beats everything else."""
+"""`ProgramService`: programs, the switches that beat everything else, acts of two people, the history."""
 
-import asyncio
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
+from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.programs import switches
-from gateway.programs.model import PolicySnapshot, State
-from gateway.programs.switches import LeaseBoard, SwitchStore, SwitchView, effective_state
-from gateway.records.errors import GatewayError
+from gateway.programs.approvals import Approval, ApprovalStore, Verdict
+from gateway.programs.model import PolicySnapshot
+from gateway.programs.switches import MAX_EPOCH, LeaseBoard, Stopped, WriteStop
 from gateway.runtime.clock import Clock
+from gateway.server.gateway.acts import Beside, check_reason, cursor_of, everywhere, page_size, places_of
+from gateway.server.gateway.program_messages import approval_message, history_message, list_programs
 from gateway.server.grpc_common import InvalidArgument, authorization_of, authorized
 from gateway.server.identity import Authenticator, Principal, Role
+from gateway.server.state import StateDir
+from gateway.server.verbs import approvals as verbs
 from issuernetwork.v1 import programs_pb2 as v1
 from issuernetwork.v1 import programs_pb2_grpc as rpc
 
-SERVICE = "issuernetwork.v1.ProgramService"
-REASON_MAX_CHARACTERS = 256
+SERVICE: Final = v1.DESCRIPTOR.services_by_name["ProgramService"].full_name
 
-_STATES: Mapping[State, v1.ProgramState] = {
-    State.DRAFT: v1.PROGRAM_STATE_DRAFT,
-    State.SHADOW: v1.PROGRAM_STATE_SHADOW,
-    State.ACTIVE: v1.PROGRAM_STATE_ACTIVE,
-    State.PAUSED: v1.PROGRAM_STATE_PAUSED,
-    State.KILLED: v1.PROGRAM_STATE_KILLED,
-    State.RETIRED: v1.PROGRAM_STATE_RETIRED,
-}
+STOP_THREADS: Final = 4
+"""Kills and pauses at once: each waits up to a second for the leases."""
 
+STOPS_INSIDE_MAX: Final = 64
+"""More people than ever stop programs in one second."""
 
-class NotEverywhere(GatewayError):
-    """A stop is written, and some worker neither acknowledged it nor ran out within the time."""
+ACT_THREADS: Final = 2
+"""Everything else: short transactions."""
 
-    code = "deadline_exceeded"
+ACTS_INSIDE_MAX: Final = 64
+"""Some milliseconds each."""
 
 
-def list_programs(policy: PolicySnapshot, view: SwitchView) -> v1.ListProgramsResponse:
-    """All programs with their enrolments, in order of name."""
-    listed = v1.ListProgramsResponse(policy_version=policy.version, switch_epoch=view.epoch)
-    for program in sorted(policy.programs.values(), key=lambda one: one.program):
-        row = listed.programs.add(program=program.program, state=_STATES[program.state])
-        for enrolment in sorted(policy.enrolments, key=lambda one: one.issuer_id):
-            if enrolment.program != program.program:
-                continue
-            stop = view.stopped(program.program, enrolment.issuer_id)
-            row.enrolments.add(
-                issuer_id=enrolment.issuer_id,
-                state=_STATES[effective_state(program.state, enrolment.state, stop)],
-                ramp_ppm=program.ramp_ppm if enrolment.ramp_ppm is None else enrolment.ramp_ppm,
-                holdout_ppm=program.holdout_ppm if enrolment.holdout_ppm is None else enrolment.holdout_ppm,
-            )
-    return listed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramParts:
+    """What the service works with."""
+
+    authenticator: Authenticator
+    state: StateDir
+    policy: Callable[[], PolicySnapshot]
+    store: SqlitePolicyStore
+    approvals: ApprovalStore
+    board: LeaseBoard
+    clock: Clock
+    shares_already_left: Callable[[str, str], int]
 
 
 class ProgramService(rpc.ProgramServiceServicer):
-    """Serves the two methods for operators; auditors may list."""
+    """Operators and approvers act, auditors read, approvers alone approve."""
 
-    def __init__(
-        self,
-        *,
-        authenticator: Authenticator,
-        policy: Callable[[], PolicySnapshot],
-        store: SwitchStore,
-        board: LeaseBoard,
-        clock: Clock,
-        shares_already_left: Callable[[str, str], int],
-    ) -> None:
-        self._authenticator = authenticator
-        self._policy = policy
-        self._store = store
-        self._board = board
-        self._clock = clock
-        self._shares_already_left = shares_already_left
+    def __init__(self, parts: ProgramParts) -> None:
+        self._parts = parts
+        self._stops = Beside("stops", threads=STOP_THREADS, inside_max=STOPS_INSIDE_MAX)
+        self._acts = Beside("acts", threads=ACT_THREADS, inside_max=ACTS_INSIDE_MAX)
 
-    def _principal(self, context: Any, *roles: Role) -> Principal:
-        return authorized(self._authenticator, authorization_of(context), *roles)
+    def close(self) -> None:
+        self._stops.close()
+        self._acts.close()
 
     async def ListPrograms(self, request: v1.ListProgramsRequest, context: Any) -> v1.ListProgramsResponse:  # noqa: N802
         self._principal(context, "operator", "auditor")
-        return list_programs(self._policy(), self._store.view())
+        return list_programs(self._parts.policy(), self._parts.store.view())
 
     async def KillProgram(self, request: v1.KillProgramRequest, context: Any) -> v1.KillProgramResponse:  # noqa: N802
-        principal = self._principal(context, "operator")
-        policy = self._policy()
-        if request.program not in policy.programs:
-            raise InvalidArgument("program: no such program; ListPrograms names them")
-        if request.issuer_id and request.issuer_id not in policy.issuers:
-            raise InvalidArgument("issuer_id: no such issuer; leave it empty to stop the program for all")
-        if not 0 < len(request.reason) <= REASON_MAX_CHARACTERS:
-            raise InvalidArgument(
-                f"reason: say why in 1 to {REASON_MAX_CHARACTERS} characters, for the audit"
-            )
-        # Waits for leases: off the event loop, which serves other calls meanwhile.
-        return await asyncio.to_thread(self._kill, request, principal.principal_id)
-
-    def _kill(self, request: v1.KillProgramRequest, actor: str) -> v1.KillProgramResponse:
-        stopped = switches.stop(
-            self._store.kill,
-            self._board,
-            self._clock,
-            time.sleep,
-            program=request.program,
-            issuer_id=request.issuer_id,
-            actor=actor,
-            reason=request.reason,
-        )
-        if stopped.workers_waiting:
-            raise NotEverywhere(
-                "the stop is written, and not yet in effect at every worker: end those that"
-                " `ein status` shows with an older epoch, and call again"
-            )
+        actor = self._principal(context, "operator").principal_id
+        stopped, left = await self._stop(self._parts.store.kill, request, actor)
         return v1.KillProgramResponse(
             switch_epoch=stopped.epoch,
             effective_after_ms=stopped.effective_after_ms,
             workers_acknowledged=len(stopped.workers_acknowledged),
             workers_expired=len(stopped.workers_expired),
-            shares_already_left=self._shares_already_left(request.program, request.issuer_id),
+            shares_already_left=left,
         )
+
+    async def PauseProgram(self, request: v1.PauseProgramRequest, context: Any) -> v1.PauseProgramResponse:  # noqa: N802
+        actor = self._principal(context, "operator").principal_id
+        stopped, left = await self._stop(self._parts.store.pause, request, actor)
+        return v1.PauseProgramResponse(
+            switch_epoch=stopped.epoch,
+            effective_after_ms=stopped.effective_after_ms,
+            workers_acknowledged=len(stopped.workers_acknowledged),
+            workers_expired=len(stopped.workers_expired),
+            shares_already_left=left,
+        )
+
+    async def ResumeProgram(self, request: v1.ResumeProgramRequest, context: Any) -> v1.ResumeProgramResponse:  # noqa: N802
+        actor = self._principal(context, "operator").principal_id
+        program, issuer_id, reason = self._scope(request)
+        epoch = await self._acts.run(
+            lambda: self._parts.store.resume(program, issuer_id, actor=actor, reason=reason)
+        )
+        return v1.ResumeProgramResponse(switch_epoch=epoch)
+
+    async def RequestRevival(  # noqa: N802
+        self, request: v1.RequestRevivalRequest, context: Any
+    ) -> v1.RequestRevivalResponse:
+        by = self._principal(context, "operator").principal_id
+        program, issuer_id, reason = self._scope(request)
+        parts = self._parts
+        asked = await self._acts.run(
+            lambda: verbs.ask_revival(
+                parts.state, parts.store, parts.approvals,
+                program=program, issuer_id=issuer_id, by=by, reason=reason,
+            )
+        )  # fmt: skip
+        return v1.RequestRevivalResponse(approval=approval_message(asked))
+
+    async def ListApprovals(self, request: v1.ListApprovalsRequest, context: Any) -> v1.ListApprovalsResponse:  # noqa: N802
+        self._principal(context, "operator", "auditor")
+        most = page_size(request.limit)
+        (before,) = places_of(request.cursor, 1, MAX_EPOCH)
+        found = await self._acts.run(self._parts.approvals.all)
+        now_ms = self._parts.clock.wall_ms()
+        listed = [
+            one
+            for one in reversed(found)
+            if one.approval_id < before and (request.include_decided or _waits(one, now_ms))
+        ]
+        return v1.ListApprovalsResponse(
+            approvals=[approval_message(one) for one in listed[:most]],
+            next_cursor=cursor_of(listed[most - 1].approval_id) if len(listed) > most else "",
+        )
+
+    async def Approve(self, request: v1.ApproveRequest, context: Any) -> v1.ApproveResponse:  # noqa: N802
+        by = self._principal(context, "approver").principal_id
+        parts = self._parts
+        done = await self._acts.run(
+            lambda: verbs.approve(
+                parts.state, parts.store, parts.approvals, parts.clock,
+                approval_id=request.approval_id, by=by,
+            )
+        )  # fmt: skip
+        return v1.ApproveResponse(approval=approval_message(done))
+
+    async def Refuse(self, request: v1.RefuseRequest, context: Any) -> v1.RefuseResponse:  # noqa: N802
+        by = self._principal(context, "operator").principal_id
+        parts = self._parts
+        refused = await self._acts.run(
+            lambda: verbs.refuse(parts.state, parts.approvals, approval_id=request.approval_id, by=by)
+        )
+        return v1.RefuseResponse(approval=approval_message(refused))
+
+    async def ListHistory(self, request: v1.ListHistoryRequest, context: Any) -> v1.ListHistoryResponse:  # noqa: N802
+        self._principal(context, "operator", "auditor")
+        most, store = page_size(request.limit), self._parts.store
+        epoch, version = places_of(request.cursor, 2, MAX_EPOCH)
+        # One more than asked for shows whether there is anything earlier.
+        events = await self._acts.run(
+            lambda: store.history(most + 1, before_epoch=epoch, before_version=version)
+        )
+        page = events[-most:]
+        epoch = min((one.switch_epoch for one in page if one.switch_epoch), default=epoch)
+        version = min((one.policy_version for one in page if one.policy_version), default=version)
+        return v1.ListHistoryResponse(
+            events=[history_message(one) for one in reversed(page)],
+            next_cursor=cursor_of(epoch, version) if len(events) > most else "",
+            policy_version=store.version(),
+        )
+
+    def _principal(self, context: Any, *roles: Role) -> Principal:
+        return authorized(self._parts.authenticator, authorization_of(context), *roles)
+
+    def _scope(self, request: Any) -> tuple[str, str, str]:
+        """Program, issuer and reason. Raises InvalidArgument: a stop of nothing would look like a stop."""
+        policy = self._parts.policy()
+        if request.program not in policy.programs:
+            raise InvalidArgument("program: no such program; ListPrograms names them")
+        if request.issuer_id and request.issuer_id not in policy.issuers:
+            raise InvalidArgument("issuer_id: no such issuer; leave it empty for all")
+        return request.program, request.issuer_id, check_reason(request.reason)
+
+    async def _stop(self, write: WriteStop, request: Any, actor: str) -> tuple[Stopped, int]:
+        """Stops, and counts what had left."""
+        program, issuer_id, reason = self._scope(request)
+        parts = self._parts
+
+        def stop() -> tuple[Stopped, int]:
+            stopped = switches.stop(
+                write, parts.board, parts.clock, time.sleep,
+                program=program, issuer_id=issuer_id, actor=actor, reason=reason,
+            )  # fmt: skip
+            everywhere(stopped, "the stop")
+            return stopped, parts.shares_already_left(program, issuer_id)
+
+        return await self._stops.run(stop)
+
+
+def _waits(one: Approval, now_ms: int) -> bool:
+    return one.verdict is Verdict.OPEN and now_ms < one.expires_at_ms

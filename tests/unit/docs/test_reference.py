@@ -37,6 +37,7 @@ from issuernetwork.issuer_cli import new_key
 from issuernetwork.v1 import common_pb2, feed_pb2
 from tests.unit.docs.generate import commands, examples, help_of
 from tests.unit.docs.pages import DOCS, REFERENCE, block, example, first_names, rows, section
+from tests.unit.server.test_operator_calls import MAY
 
 
 def page(name: str) -> str:
@@ -240,3 +241,8 @@ def test_every_warning_of_a_plan_has_a_row() -> None:
     source = inspect.getsource(plan_warnings)
     codes = set(re.findall(r'Warned\(\s*"(\w+)"', source))
     assert first_names(section((DOCS / "operating.md").read_text(), "Changing policy")) == codes
+
+
+def test_every_method_of_the_operators_has_a_row_that_says_who_may() -> None:
+    told = {row[0].strip("`"): set(row[1].split(", ")) for row in rows(page("operators").split("## ")[0])}
+    assert {name: who for name, who in told.items() if name != "method"} == MAY

@@ -1,0 +1,177 @@
+"""`ConsentService`: what merchants and platforms agreed to, written and read by operators."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from gateway.programs.consents import (
+    ID_CHARACTERS_MAX,
+    SETTINGS_A_CALL_MAX,
+    ConsentRefused,
+    Party,
+    Said,
+    Setting,
+    check_setting,
+)
+from gateway.programs.model import FOREVER_MS, Tier
+from gateway.programs.switches import Stopped
+from gateway.server.gateway.acts import Beside, check_reason, cursor_of, everywhere, page_size, places_of
+from gateway.server.grpc_common import InvalidArgument, authorization_of, authorized
+from gateway.server.identity import Authenticator, Principal
+from gateway.server.verbs.consents import ConsentDesk
+from issuernetwork.v1 import consents_pb2 as v1
+from issuernetwork.v1 import consents_pb2_grpc as rpc
+
+SERVICE: Final = v1.DESCRIPTOR.services_by_name["ConsentService"].full_name
+
+THREADS: Final = 2
+"""Each looks at the leases 200 times a second while it waits, in the process that shares."""
+
+CALLS_INSIDE_MAX: Final = 64
+"""Some 50 ms each: who is last of these waits under two seconds, and more send one batch."""
+
+SAID_MAX: Final = 1 << 31
+"""Beyond what any party said."""
+
+_PARTIES: Final[Mapping[int, Party]] = {
+    v1.CONSENT_PARTY_MERCHANT: Party.MERCHANT,
+    v1.CONSENT_PARTY_PLATFORM: Party.PLATFORM,
+}
+_TIERS: Final[Mapping[int, Tier]] = {
+    v1.CONSENT_TIER_OPTED_OUT: Tier.OPTED_OUT,
+    v1.CONSENT_TIER_NONE: Tier.NONE,
+    v1.CONSENT_TIER_BASIC: Tier.BASIC,
+    v1.CONSENT_TIER_ENHANCED: Tier.ENHANCED,
+}
+_PARTY_NUMBERS: Final = {party: number for number, party in _PARTIES.items()}
+_TIER_NUMBERS: Final = {tier: number for number, tier in _TIERS.items()}
+
+
+def party_of(number: int, party_id: str) -> tuple[Party, str]:
+    """Who is meant. Raises InvalidArgument."""
+    party = _PARTIES.get(number)
+    if party is None:
+        raise InvalidArgument("party: say whose word it is, merchant or platform")
+    if not party_id.strip() or len(party_id) > ID_CHARACTERS_MAX or not party_id.isprintable():
+        raise InvalidArgument(f"party_id: takes 1 to {ID_CHARACTERS_MAX} printable characters")
+    return party, party_id
+
+
+def setting_of(sent: v1.ConsentSetting, now_ms: int) -> Setting:
+    """A checked setting. Raises InvalidArgument, ConsentRefused."""
+    party, party_id = party_of(sent.party, sent.party_id)
+    tier = _TIERS.get(sent.tier)
+    if tier is None:
+        raise InvalidArgument("tier: say what was agreed to: opted out, none, basic or enhanced")
+    return check_setting(
+        Setting(
+            party, party_id, tier, sent.terms_version, sent.evidence, sent.valid_from_ms or now_ms,
+            sent.valid_until_ms or FOREVER_MS,
+        )
+    )  # fmt: skip
+
+
+def settings_of(sent: Iterable[v1.ConsentSetting], now_ms: int) -> list[Setting]:
+    """All of a batch. Raises InvalidArgument, which says which one cannot be taken."""
+    found = []
+    for place, one in enumerate(sent):
+        try:
+            found.append(setting_of(one, now_ms))
+        except (InvalidArgument, ConsentRefused) as refused:
+            raise InvalidArgument(f"settings[{place}].{refused.public}; nothing was written") from None
+    return found
+
+
+def consent_message(said: Said) -> v1.Consent:
+    """What the registry keeps, as it is sent."""
+    one = said.setting
+    return v1.Consent(
+        setting=v1.ConsentSetting(
+            party=_PARTY_NUMBERS[one.party],  # type: ignore[arg-type]
+            party_id=one.party_id,
+            tier=_TIER_NUMBERS[one.tier],  # type: ignore[arg-type]
+            terms_version=one.terms_version,
+            evidence=one.evidence,
+            valid_from_ms=one.valid_from_ms,
+            valid_until_ms=0 if one.valid_until_ms == FOREVER_MS else one.valid_until_ms,
+        ),
+        consent_epoch=said.epoch,
+        actor=said.actor,
+        reason=said.reason,
+        at_ms=said.at_ms,
+    )
+
+
+class ConsentService(rpc.ConsentServiceServicer):
+    """Operators and approvers write, auditors read."""
+
+    def __init__(self, *, authenticator: Authenticator, desk: ConsentDesk) -> None:
+        self._authenticator = authenticator
+        self._desk = desk
+        self._beside = Beside("consents", threads=THREADS, inside_max=CALLS_INSIDE_MAX)
+
+    def close(self) -> None:
+        self._beside.close()
+
+    async def SetConsent(self, request: v1.SetConsentRequest, context: Any) -> v1.SetConsentResponse:  # noqa: N802
+        actor = self._writer(context)
+        setting = setting_of(request.setting, self._desk.clock.wall_ms())
+        return v1.SetConsentResponse(effect=await self._say([setting], actor, request.reason))
+
+    async def BatchSetConsents(  # noqa: N802
+        self, request: v1.BatchSetConsentsRequest, context: Any
+    ) -> v1.BatchSetConsentsResponse:
+        actor = self._writer(context)
+        if not 1 <= len(request.settings) <= SETTINGS_A_CALL_MAX:
+            raise InvalidArgument(
+                f"settings: send 1 to {SETTINGS_A_CALL_MAX}; more go by `ein consent import`"
+            )
+        settings = settings_of(request.settings, self._desk.clock.wall_ms())
+        return v1.BatchSetConsentsResponse(effect=await self._say(settings, actor, request.reason))
+
+    async def RevokeConsent(  # noqa: N802
+        self, request: v1.RevokeConsentRequest, context: Any
+    ) -> v1.RevokeConsentResponse:
+        actor = self._writer(context)
+        party, party_id = party_of(request.party, request.party_id)
+        reason = check_reason(request.reason)
+        effect = await self._effect(lambda: self._desk.revoke(party, party_id, actor=actor, reason=reason))
+        return v1.RevokeConsentResponse(effect=effect)
+
+    async def GetConsent(self, request: v1.GetConsentRequest, context: Any) -> v1.GetConsentResponse:  # noqa: N802
+        said = await self._said(request, context)
+        return v1.GetConsentResponse(consent=consent_message(said[-1]) if said else None)
+
+    async def ListConsents(self, request: v1.ListConsentsRequest, context: Any) -> v1.ListConsentsResponse:  # noqa: N802
+        most = page_size(request.limit)
+        # Counted from the oldest: what is said meanwhile moves no place.
+        (end,) = places_of(request.cursor, 1, SAID_MAX)
+        said = (await self._said(request, context))[:end]
+        page, earlier = said[-most:], len(said) - most
+        return v1.ListConsentsResponse(
+            consents=[consent_message(one) for one in reversed(page)],
+            next_cursor=cursor_of(earlier) if earlier > 0 else "",
+        )
+
+    def _writer(self, context: Any) -> str:
+        return self._principal(context, "operator").principal_id
+
+    def _principal(self, context: Any, *roles: Any) -> Principal:
+        return authorized(self._authenticator, authorization_of(context), *roles)
+
+    async def _said(self, request: Any, context: Any) -> list[Said]:
+        self._principal(context, "operator", "auditor")
+        party, party_id = party_of(request.party, request.party_id)
+        return await self._beside.run(lambda: self._desk.store.said(party, party_id))
+
+    async def _say(self, settings: list[Setting], actor: str, reason: str) -> v1.ConsentEffect:
+        check_reason(reason)
+        return await self._effect(lambda: self._desk.say(settings, actor=actor, reason=reason))
+
+    async def _effect(self, act: Callable[[], Stopped]) -> v1.ConsentEffect:
+        effect = everywhere(await self._beside.run(act), "the consent")
+        return v1.ConsentEffect(
+            consent_epoch=effect.epoch,
+            effective_after_ms=effect.effective_after_ms,
+            workers_acknowledged=len(effect.workers_acknowledged),
+            workers_expired=len(effect.workers_expired),
+        )

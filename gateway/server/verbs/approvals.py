@@ -1,0 +1,125 @@
+"""Acts that take two people: asked for, approved, refused, carried out.
+
+Who acts was told by a key. Here the registry is read anew, so that nobody acts after their removal.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from gateway.backends.embedded.policy import SqlitePolicyStore
+from gateway.programs.approvals import Approval, ApprovalRefused, ApprovalStore, Kind
+from gateway.programs.switches import EVERY_ISSUER, SwitchRefused
+from gateway.records.reasons import Reason
+from gateway.runtime.clock import Clock
+from gateway.sealing.operator_token import thumbprint
+from gateway.server.operators import (
+    Operator,
+    OperatorRefused,
+    OperatorRole,
+    changing_operators,
+    read_operators,
+    with_operator,
+    without_operator,
+    write_operators,
+)
+from gateway.server.policy import killed_in_documents
+from gateway.server.state import StateDir
+
+
+def check_registered(known: Sequence[Operator], by: str, *, approves: bool = False) -> None:
+    """Raises OperatorRefused: the operating system's name is nobody's second person."""
+    role = next((one.role for one in known if one.principal_id == by), None)
+    if role is None:
+        raise OperatorRefused(
+            "operator: this takes two operators with keys; register them: `ein operator add`"
+        )
+    if role == "auditor" or (approves and role != "approver"):
+        needed = "approver" if approves else "operator or approver"
+        raise OperatorRefused(f"operator: this needs the role {needed}")
+
+
+def ask_revival(
+    state: StateDir,
+    policy: SqlitePolicyStore,
+    approvals: ApprovalStore,
+    *,
+    program: str,
+    issuer_id: str = EVERY_ISSUER,
+    by: str,
+    reason: str,
+) -> Approval:
+    """Asks to take back a kill. Raises OperatorRefused, SwitchRefused, ApprovalRefused."""
+    check_registered(read_operators(state.operators), by)
+    killed = policy.view().stops.get((program, issuer_id)) is Reason.KILLED
+    if not killed and (issuer_id or not killed_in_documents(policy, program)):
+        raise SwitchRefused("program: it is not killed in this scope; `ein programs` shows what is")
+    return approvals.request(Kind.REVIVE, {"program": program, "issuer_id": issuer_id}, by=by, reason=reason)
+
+
+def approve(
+    state: StateDir,
+    policy: SqlitePolicyStore,
+    approvals: ApprovalStore,
+    clock: Clock,
+    *,
+    approval_id: int,
+    by: str,
+) -> Approval:
+    """Approves, and carries it out; the request as it is kept. Raises OperatorRefused, ApprovalRefused."""
+    known = read_operators(state.operators)
+    check_registered(known, by, approves=True)
+    if approvals.get(approval_id).requested_by not in {one.principal_id for one in known}:
+        raise ApprovalRefused("approval: who asked is no operator any more; let another ask anew")
+    approval = approvals.decide(approval_id, by=by, approve=True)
+    if approval.kind is Kind.REVIVE:
+        policy.revive(
+            approval.subject["program"],
+            approval.subject["issuer_id"],
+            actor=approval.requested_by,
+            approver=approval.decided_by,
+            reason=approval.reason,
+        )
+    else:
+        change_operators(
+            state, approval.kind, approval.subject, by=approval.requested_by, now_ms=clock.wall_ms()
+        )
+    approvals.done(approval_id)
+    return approvals.get(approval_id)
+
+
+def refuse(state: StateDir, approvals: ApprovalStore, *, approval_id: int, by: str) -> Approval:
+    """Refuses what waits, or takes one's own request back. Raises OperatorRefused, ApprovalRefused."""
+    check_registered(read_operators(state.operators), by)
+    return approvals.decide(approval_id, by=by, approve=False)
+
+
+def changed_operators(
+    known: Sequence[Operator], kind: Kind, subject: Mapping[str, str], *, by: str, now_ms: int
+) -> list[Operator]:
+    """The registry after what was asked for. Raises OperatorRefused."""
+    if kind is Kind.REMOVE_OPERATOR:
+        return without_operator(known, subject["principal_id"])
+    return with_operator(
+        known,
+        principal_id=subject["principal_id"],
+        role=cast(OperatorRole, subject["role"]),
+        public=json.loads(subject["key"]),
+        by=by,
+        now_ms=now_ms,
+    )
+
+
+def change_operators(
+    state: StateDir, kind: Kind, subject: Mapping[str, str], *, by: str, now_ms: int
+) -> None:
+    """Does what was approved; a second time it changes nothing."""
+    with changing_operators(state.operators):
+        known = read_operators(state.operators)
+        present = any(
+            one.principal_id == subject["principal_id"]
+            and (kind is Kind.REMOVE_OPERATOR or one.thumbprint == thumbprint(json.loads(subject["key"])))
+            for one in known
+        )
+        if present == (kind is Kind.REMOVE_OPERATOR):
+            write_operators(state.operators, changed_operators(known, kind, subject, by=by, now_ms=now_ms))
