@@ -38,6 +38,9 @@ MAX_EPOCH: Final = (1 << 63) - 1
 EVERY_ISSUER: Final = ""
 """In place of an issuer id: the switch holds for all issuers of the program."""
 
+GUARDRAIL_ACTOR: Final = "guardrail:"
+"""Begins the name of an actor that is no person: it pauses, and can take nothing back."""
+
 
 class SwitchStoreUnavailable(GatewayError):
     """The switches cannot be read or written now."""

@@ -156,6 +156,10 @@ def with_operator(
     """The registry with one more. Raises OperatorConflict, BadKey: one name and one key a person."""
     kept = operator_public_jwk(public)
     print_of = thumbprint(kept)
+    if ":" in principal_id or not principal_id.isprintable():
+        raise OperatorConflict(
+            "principal_id: without a colon, which tells `os:USER` and guardrails from people"
+        )
     if any(one.principal_id == principal_id for one in operators):
         raise OperatorConflict("principal_id: an operator of this name is registered; remove that one first")
     if any(one.thumbprint == print_of for one in operators):

@@ -15,6 +15,7 @@ from gateway.backends.embedded.shared_database import SharedDatabase
 from gateway.programs.issues import PolicyInvalid, PolicyIssue
 from gateway.programs.switches import (
     EVERY_ISSUER,
+    GUARDRAIL_ACTOR,
     MAX_EPOCH,
     SwitchRefused,
     SwitchStoreUnavailable,
@@ -250,6 +251,7 @@ class SqlitePolicyStore(SharedDatabase):
 
     def resume(self, program: str, issuer_id: str = EVERY_ISSUER, *, actor: str, reason: str) -> int:
         _check(actor, reason)
+        _check_person(actor)
         with self._write() as db:
             row = db.execute(
                 "select state from switches where program = ? and issuer_id = ?", (program, issuer_id)
@@ -270,6 +272,8 @@ class SqlitePolicyStore(SharedDatabase):
         """
         _check(actor, reason)
         _check(approver, reason)
+        _check_person(actor)
+        _check_person(approver)
         if actor.strip() == approver.strip():
             raise SwitchRefused("approver: a killed program comes back only with a second person's approval")
         with self._write() as db:
@@ -277,16 +281,22 @@ class SqlitePolicyStore(SharedDatabase):
             return self._event(db, program, issuer_id, f"revived, approved by {approver}", actor, reason)
 
     def _stop(self, program: str, issuer_id: str, state: str, actor: str, reason: str) -> int:
-        _check(actor, reason)
         with self._write() as db:
-            epoch = self._event(db, program, issuer_id, state, actor, reason)
-            # A pause leaves a kill as it is: what was killed comes back in one way only.
-            db.execute(
-                "insert into switches values (?, ?, ?, ?, ?, ?, ?) on conflict do update set"
-                " state = excluded.state, epoch = excluded.epoch, actor = excluded.actor,"
-                " reason = excluded.reason, at_ms = excluded.at_ms where switches.state <> 'killed'",
-                (program, issuer_id, state, epoch, actor, reason, self._clock.wall_ms()),
-            )
+            return self._stopped(db, program, issuer_id, state, actor, reason)
+
+    def _stopped(
+        self, db: sqlite3.Connection, program: str, issuer_id: str, state: str, actor: str, reason: str
+    ) -> int:
+        """Stops within a transaction; the epoch."""
+        _check(actor, reason)
+        epoch = self._event(db, program, issuer_id, state, actor, reason)
+        # A pause leaves a kill as it is: what was killed comes back in one way only.
+        db.execute(
+            "insert into switches values (?, ?, ?, ?, ?, ?, ?) on conflict do update set"
+            " state = excluded.state, epoch = excluded.epoch, actor = excluded.actor,"
+            " reason = excluded.reason, at_ms = excluded.at_ms where switches.state <> 'killed'",
+            (program, issuer_id, state, epoch, actor, reason, self._clock.wall_ms()),
+        )
         return epoch
 
     def _event(
@@ -337,3 +347,8 @@ def _check(actor: str, reason: str) -> None:
     for name, text in (("actor", actor), ("reason", reason)):
         if not text.strip() or len(text) > MAX_TEXT_CHARACTERS:
             raise SwitchRefused(f"{name} takes 1 to {MAX_TEXT_CHARACTERS} characters")
+
+
+def _check_person(actor: str) -> None:
+    if actor.startswith(GUARDRAIL_ACTOR):
+        raise SwitchRefused("actor: a guardrail pauses, and takes nothing back; that takes a person")

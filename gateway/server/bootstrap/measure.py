@@ -1,10 +1,14 @@
 """Wires measurement: journals, lake and their readers."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.backends.embedded.guardrails import EmbeddedGuardrails
 from gateway.backends.embedded.journal import FileJournalReader
 from gateway.backends.embedded.lake import DuckLake, Manifest, ParquetWriter
+from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.measurement.ports import Source
 from gateway.measurement.tail import Tail, records_behind
@@ -62,6 +66,9 @@ class MeasureParts:
     writer: ParquetWriter
     reading: OpenLake
     writing_manifest: Manifest
+    guardrails: EmbeddedGuardrails
+    """What a crossed guardrail is to be handed to."""
+
     lock: DiskLock
     registry: SqliteSubjects
     erasures: LakeErasures
@@ -73,6 +80,7 @@ class MeasureParts:
         self.reading.close()
         self.writing_manifest.close()
         self.registry.close()
+        self.guardrails.close()
         self.lock.close()
 
 
@@ -83,8 +91,11 @@ def _lock(disk: Disk, path: Path) -> DiskLock:
         raise LakeBusy("another `ein measure` writes this lake; stop it first") from None
 
 
-def build_measure(state: StateDir) -> MeasureParts:
-    """Opens the lake for writing, mended of what a crash left. One process may."""
+def build_measure(state: StateDir, on_guardrail: Callable[[str], None] = lambda result: None) -> MeasureParts:
+    """Opens the lake for writing, mended of what a crash left. One process may.
+
+    `on_guardrail` is told what each call of a guardrail came to.
+    """
     disk = RealDisk()
     lock = _lock(disk, state.measure_db.with_suffix(".lock"))
     manifest = Manifest(Path(state.measure_db), create=True)
@@ -93,4 +104,7 @@ def build_measure(state: StateDir) -> MeasureParts:
     registry = SqliteSubjects(str(state.consents_db), SystemClock())
     erasures = LakeErasures(registry, writer)
     tail = Tail(readers=reading.readers, writer=writer, erased=erasures.known.erased_at_ms)
-    return MeasureParts(tail, writer, reading, manifest, lock, registry, erasures)
+    guardrails = EmbeddedGuardrails(
+        str(state.policy_db), FileLeaseBoard(disk, str(state.leases)), SystemClock(), time.sleep, on_guardrail
+    )
+    return MeasureParts(tail, writer, reading, manifest, guardrails, lock, registry, erasures)

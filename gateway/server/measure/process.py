@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from gateway.backends.embedded.guardrails import RESULTS
 from gateway.measurement.flatten import RecordUnreadable
 from gateway.measurement.tail import Round
 from gateway.records.errors import GatewayError
@@ -54,6 +55,11 @@ class _Metrics:
             "ein_measurement_calls", "Measurement calls served.", ["method"], registry=self.registry
         )
         self.faults = Counter("ein_measurement_faults", "Measurement calls failed.", registry=self.registry)
+        self.guardrails = Counter(
+            "ein_guardrail_pauses", "Pauses that guardrails asked for.", ["result"], registry=self.registry
+        )
+        for result in RESULTS:
+            self.guardrails.labels(result)
         self.behind = Gauge(
             "ein_lake_records_behind", "Records not in the lake yet.", ["topic"], registry=self.registry
         )
@@ -134,19 +140,25 @@ def run(settings: Settings) -> int:
     stop = stop_on_signals()
     state = settings.state
     state.make()
+    metrics = _Metrics()
+
+    def on_guardrail(result: str) -> None:
+        metrics.guardrails.labels(result).inc()
+        _log.warning("guardrail", result=result)
+
     try:
-        parts = build_measure(state)
+        parts = build_measure(state, on_guardrail)
     except LakeBusy as busy:
         _log.error(busy.code, public=busy.public)
         return exit_codes.FAULT
     try:
-        return _serve(settings, parts, stop)
+        return _serve(settings, parts, metrics, stop)
     finally:
         parts.close()
 
 
-def _serve(settings: Settings, parts: MeasureParts, stop: threading.Event) -> int:
-    state, metrics = settings.state, _Metrics()
+def _serve(settings: Settings, parts: MeasureParts, metrics: _Metrics, stop: threading.Event) -> int:
+    state = settings.state
     authenticator = Authenticator(state, Operators(state, settings.issuer_url, SystemClock()))
     servicer = MeasurementServicer(
         lake=parts.reading.lake,
