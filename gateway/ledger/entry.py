@@ -181,6 +181,11 @@ class Act:
     row: Mapping[str, object] = field(repr=False, default_factory=dict)
 
 
+def row_sha256(act: Act) -> str:
+    """What the ledger keeps of the row."""
+    return sha256(encode_json(act.row).encode()).hexdigest()
+
+
 def act_body(act: Act) -> str:
     return encode_json(
         {
@@ -191,7 +196,7 @@ def act_body(act: Act) -> str:
             "policy_version": act.policy_version,
             "position": act.position,
             "program": act.program,
-            "row_sha256": sha256(encode_json(act.row).encode()).hexdigest(),
+            "row_sha256": row_sha256(act),
             "source": act.source,
         }
     )

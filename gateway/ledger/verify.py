@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from gateway.ledger.entry import PREFIX, VERSION, Tail, chain_start
+from gateway.ledger.acts import compare_acts
+from gateway.ledger.entry import ACTS_CHAIN, PREFIX, VERSION, Tail, chain_start
 from gateway.ledger.heads import (
     FIRST_PREVIOUS,
     Head,
@@ -19,7 +20,7 @@ from gateway.ledger.heads import (
     parse_line,
 )
 from gateway.ledger.merkle import LEAF, Frontier
-from gateway.ledger.ports import EntryRow, LedgerReader
+from gateway.ledger.ports import ActSource, EntryRow, LedgerReader
 from gateway.ledger.runs import EDITED, MAX_FINDINGS, UNREADABLE, Finding, Namer, Row, Run, Runs, runs_of
 
 HEADS = "heads"
@@ -50,6 +51,9 @@ class Report:
     unsigned_entries: int
     """Behind the newest head: nothing speaks for these yet but their chain."""
 
+    acts_compared: int
+    """Entries of acts held against the rows of their stores; 0 where the stores are not at hand."""
+
     findings: tuple[Finding, ...]
 
     @property
@@ -62,6 +66,7 @@ class Report:
             "heads": self.heads,
             "last_head_at_ms": self.last_head_at_ms,
             "unsigned_entries": self.unsigned_entries,
+            "acts_compared": self.acts_compared,
             "findings": [one.as_json() for one in self.findings],
             "intact": self.intact,
         }
@@ -78,9 +83,16 @@ class _Passed:
 
 
 def verify_ledger(
-    reader: LedgerReader, lines: Sequence[bytes], check: CheckSignature, *, anchors: Sequence[bytes] = ()
+    reader: LedgerReader,
+    lines: Sequence[bytes],
+    check: CheckSignature,
+    *,
+    anchors: Sequence[bytes] = (),
+    acts: ActSource | None = None,
 ) -> Report:
     """`lines` is the file of heads; `anchors` are lines of it that somebody kept elsewhere.
+
+    `acts` are the stores that the entries of acts were made of, where they are at hand.
 
     Raises HeadInvalid where an anchor is no head of ours: then it says nothing.
     """
@@ -93,11 +105,14 @@ def verify_ledger(
         passed = pass_over(chain, reader.rows(chain), signed.get(chain, ()))
         entries[chain] = passed.tree.size
         findings += _name(chain, passed, signed.get(chain, ()), tails.get(chain))
+    compared, changed = (0, []) if acts is None else compare_acts(reader.rows(ACTS_CHAIN), acts)
+    findings += changed
     newest = max(heads, key=lambda head: head.number, default=None)
     return Report(
         entries=entries,
         heads=len(lines),
         last_head_at_ms=0 if newest is None else newest.at_ms,
+        acts_compared=compared,
         unsigned_entries=max(0, sum(entries.values()) - (0 if newest is None else newest.size)),
         findings=tuple(findings),
     )

@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ import grpc
 import pytest
 
 from gateway.backends.embedded.keyfiles import load_keys
+from gateway.backends.embedded.ledger import SqliteLedgerReader
 from gateway.backends.embedded.policy import SqlitePolicyStore
+from gateway.ledger.entry import ACTS_CHAIN, PREFIX
 from gateway.records.journal import EVALUATIONS, LABELS
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import SystemClock
@@ -332,6 +335,12 @@ def test_no_place_of_a_stream_is_given_again_for_another_share(drill: Drill) -> 
 
 def test_the_ledger_is_whole_and_goes_on(drill: Drill) -> None:
     until(lambda: drill.settings.state.ledger_heads.exists(), "a head")
+
+    def acts() -> list[str]:
+        with closing(SqliteLedgerReader(drill.settings.state.ledger_db)) as reader:
+            return [json.loads(data[PREFIX.size :])["act"] for _, _, data in reader.rows(ACTS_CHAIN)]
+
+    until(lambda: "restore" in acts(), "the restore itself in the ledger")
     done = ein("audit", "verify", "--config", str(drill.settings.source), "--json")
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -17,6 +17,21 @@ create table if not exists approvals (
     verdict text not null, decided_by text not null, decided_at_ms integer not null,
     done_at_ms integer not null
 ) strict;
+create table if not exists approval_events (
+    event_id integer primary key autoincrement, approval_id integer not null, verb text not null,
+    actor text not null, at_ms integer not null
+) strict;
+"""
+
+# A file of an earlier version has requests without events. Two processes may open it at once.
+_EVENTS_OF_BEFORE: Final = """
+insert into approval_events (approval_id, verb, actor, at_ms) select * from (
+    select approval_id, iif(verdict = 'alone', 'alone', 'asked'), requested_by, requested_at_ms as at_ms
+    from approvals
+    union all select approval_id, verdict, decided_by, decided_at_ms from approvals where decided_at_ms > 0
+    union all select approval_id, 'done', decided_by, done_at_ms from approvals
+    where verdict = 'approved' and done_at_ms > 0
+) where not exists (select 1 from approval_events) order by at_ms, approval_id;
 """
 
 
@@ -25,8 +40,8 @@ class SqliteApprovals(SharedDatabase):
 
     UNAVAILABLE = PolicyStoreUnavailable
     NAME = "the policy store"
-    SCHEMA = _SCHEMA
-    NEWEST_TABLE = "approvals"
+    SCHEMA = _SCHEMA + _EVENTS_OF_BEFORE
+    NEWEST_TABLE = "approval_events"
 
     def __init__(self, path: str, clock: Clock) -> None:
         self._clock = clock
@@ -74,6 +89,7 @@ class SqliteApprovals(SharedDatabase):
             ),
         )
         assert cursor.lastrowid is not None
+        _event(db, cursor.lastrowid, "alone" if verdict is Verdict.ALONE else "asked", by, now_ms)
         return cursor.lastrowid
 
     def get(self, approval_id: int) -> Approval:
@@ -86,19 +102,23 @@ class SqliteApprovals(SharedDatabase):
 
     def decide(self, approval_id: int, *, by: str, approve: bool) -> Approval:
         with self._write() as db:
-            made = decided(self._get(db, approval_id), by=by, approve=approve, now_ms=self._clock.wall_ms())
-            db.execute(
-                "update approvals set verdict = ?, decided_by = ?, decided_at_ms = ? where approval_id = ?",
-                (str(made.verdict), made.decided_by, made.decided_at_ms, approval_id),
-            )
+            before = self._get(db, approval_id)
+            made = decided(before, by=by, approve=approve, now_ms=self._clock.wall_ms())
+            if made != before:
+                db.execute(
+                    "update approvals set verdict = ?, decided_by = ?, decided_at_ms = ?"
+                    " where approval_id = ?",
+                    (str(made.verdict), made.decided_by, made.decided_at_ms, approval_id),
+                )
+                _event(db, approval_id, str(made.verdict), by, made.decided_at_ms)
         return made
 
     def done(self, approval_id: int) -> None:
         with self._write() as db:
-            db.execute(
-                "update approvals set done_at_ms = ? where approval_id = ?",
-                (self._clock.wall_ms(), approval_id),
-            )
+            now_ms, before = self._clock.wall_ms(), self._get(db, approval_id)
+            if not before.done_at_ms:
+                db.execute("update approvals set done_at_ms = ? where approval_id = ?", (now_ms, approval_id))
+                _event(db, approval_id, "done", before.decided_by, now_ms)
 
     def _get(self, db: sqlite3.Connection, approval_id: int) -> Approval:
         row = db.execute("select * from approvals where approval_id = ?", (approval_id,)).fetchone()
@@ -108,6 +128,14 @@ class SqliteApprovals(SharedDatabase):
 
     def _all(self, db: sqlite3.Connection) -> list[Approval]:
         return [_approval(row) for row in db.execute("select * from approvals order by approval_id")]
+
+
+def _event(db: sqlite3.Connection, approval_id: int, verb: str, actor: str, at_ms: int) -> None:
+    """What the ledger reads: a row of `approvals` changes, an event never does."""
+    db.execute(
+        "insert into approval_events values (null, ?, ?, ?, ?)",
+        (approval_id, verb, actor, at_ms),
+    )
 
 
 def _waits(one: Approval, now_ms: int) -> bool:

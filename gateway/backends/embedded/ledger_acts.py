@@ -1,4 +1,4 @@
-"""Administrative acts as their stores keep them: switches and consents by epoch, snapshots by number."""
+"""Administrative acts as their stores keep them: switches and consents by epoch, the others by number."""
 
 import json
 import sqlite3
@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.ledger.entry import Act
 from gateway.ledger.ports import LedgerUnavailable
+from gateway.programs.approvals import Kind
 
 BUSY_TIMEOUT_S: Final = 1.0
 """Readers of a WAL wait for nobody but a recovery."""
@@ -16,6 +17,8 @@ BUSY_TIMEOUT_S: Final = 1.0
 SWITCHES: Final = "switches"
 SNAPSHOTS: Final = "snapshots"
 CONSENTS: Final = "consents"
+APPROVALS: Final = "approvals"
+RESTORES: Final = "restores"
 
 _VERBS: Final = {"killed": "kill", "paused": "pause", "resumed": "resume", "revived": "revive"}
 _SWITCH_EVENTS = """select epoch, program, issuer_id, verb, actor, reason, at_ms from switch_events
@@ -25,6 +28,16 @@ _SNAPSHOTS = """select s.version, s.files, s.actor, s.reason, s.at_ms, coalesce(
     where s.version > ? order by s.version limit ?"""
 _CONSENT_ACTS = """select act_id, epoch, kind, actor, reason, at_ms from acts
     where epoch > ? order by epoch limit ?"""
+# That a revival was carried out is an act of the switches.
+_APPROVALS = """select e.event_id, e.verb, e.actor, e.at_ms, a.approval_id, a.kind, a.subject, a.reason,
+    a.requested_by, a.requested_at_ms from approval_events e join approvals a using (approval_id)
+    where e.event_id > ? and not (e.verb = 'done' and a.kind = 'revive') order by e.event_id limit ?"""
+_RESTORES = """select restore_id, actor, at_ms, began_at_ms, files, bytes, first_free_seq from restores
+    where restore_id > ? order by restore_id limit ?"""
+_TABLES = {APPROVALS: "approval_events", RESTORES: "restores"}
+"""Of sources whose first act makes their table."""
+
+_APPROVAL_VERBS: Final = {"asked": "ask", "approved": "approve", "refused": "refuse", "alone": "alone"}
 _SETTINGS_OF_ACT = """select party, party_id, tier, terms_version, evidence, valid_from_ms, valid_until_ms
     from settings where act_id = ? order by row_id"""
 
@@ -36,7 +49,10 @@ class StoredActs:
     """
 
     def __init__(self, policy_db: Path, consents_db: Path) -> None:
-        self._paths = {SWITCHES: policy_db, SNAPSHOTS: policy_db, CONSENTS: consents_db}
+        self._paths = {
+            SWITCHES: policy_db, SNAPSHOTS: policy_db, CONSENTS: consents_db, APPROVALS: policy_db,
+            RESTORES: policy_db,
+        }  # fmt: skip
         self._raw: dict[Path, sqlite3.Connection] = {}
 
     def sources(self) -> Sequence[str]:
@@ -51,8 +67,14 @@ class StoredActs:
                 ]
             if source == SNAPSHOTS:
                 return [_applied(*row) for row in db.execute(_SNAPSHOTS, (position, max_acts)).fetchall()]
-            rows = db.execute(_CONSENT_ACTS, (position, max_acts)).fetchall()
-            return [_said(db, *row) for row in rows]
+            if source == CONSENTS:
+                rows = db.execute(_CONSENT_ACTS, (position, max_acts)).fetchall()
+                return [_said(db, *row) for row in rows]
+            known = "select 1 from sqlite_master where type = 'table' and name = ?"
+            if not db.execute(known, (_TABLES[source],)).fetchone():
+                return []
+            statement, made = (_APPROVALS, _decided) if source == APPROVALS else (_RESTORES, _restored)
+            return [made(*row) for row in db.execute(statement, (position, max_acts)).fetchall()]
         except sqlite3.Error:
             self.close()
             raise LedgerUnavailable("a store of acts does not answer the ledger: check its disk") from None
@@ -111,5 +133,40 @@ def _said(
         row={
             "epoch": epoch, "kind": kind, "actor": actor, "reason": reason, "at_ms": at_ms, "settings": count,
             "settings_sha256": digest.hexdigest(),
+        },
+    )  # fmt: skip
+
+
+def _decided(
+    event_id: int, verb: str, actor: str, at_ms: int, approval_id: int, kind: str, subject: str, reason: str,
+    requested_by: str, requested_at_ms: int,
+) -> Act:  # fmt: skip
+    about = json.loads(subject) if kind == Kind.REVIVE else {}
+    word = kind if verb == "done" else f"{_APPROVAL_VERBS.get(verb, 'other')}_{kind}"
+    return Act(
+        source=APPROVALS, position=event_id, at_ms=at_ms, program=about.get("program", ""),
+        issuer_id=about.get("issuer_id", ""), verb=word if kind in set(Kind) else "other",
+        row={
+            "event_id": event_id, "verb": verb, "actor": actor, "at_ms": at_ms, "approval_id": approval_id,
+            "kind": kind, "subject": subject, "reason": reason, "requested_by": requested_by,
+            "requested_at_ms": requested_at_ms,
+        },
+    )  # fmt: skip
+
+
+def _restored(
+    restore_id: int,
+    actor: str,
+    at_ms: int,
+    began_at_ms: int,
+    files: int,
+    size_bytes: int,
+    first_free_seq: int,
+) -> Act:
+    return Act(
+        source=RESTORES, position=restore_id, at_ms=at_ms, verb="restore",
+        row={
+            "restore_id": restore_id, "actor": actor, "at_ms": at_ms, "began_at_ms": began_at_ms,
+            "files": files, "bytes": size_bytes, "first_free_seq": first_free_seq,
         },
     )  # fmt: skip

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from gateway.backends.embedded.delivery import SqliteDeliveryStore
+from gateway.backends.embedded.restores import RestoreNote, SqliteRestores
 from gateway.records.errors import GatewayError
 from gateway.runtime.disk import Disk
 from gateway.server.backup.archive import Manifest, open_archive, sync_dir
 from gateway.server.backup.copying import check_copy
 from gateway.server.backup.layout import RestoreRefused
+from gateway.server.operators import os_user
 from gateway.server.settings import Settings
 from gateway.server.state import StateDir
 
@@ -67,6 +69,7 @@ def restore_state(settings: Settings, archive: Path, disk: Disk, *, now_ms: int)
         except GatewayError as cause:
             raise RestoreRefused(f"the archive is not consistent: {cause.public}") from cause
         first_free_seq = skip_places(staged, reading.manifest, now_ms=now_ms)
+        _note(staged, reading.manifest, now_ms, first_free_seq)
         note = {"restored_at_ms": now_ms, "began_at_ms": reading.manifest.began_at_ms}
         disk.replace(str(staged.restored), json.dumps(note).encode())
         _put_in_place(staged.root, state.root, moved)
@@ -139,6 +142,17 @@ def skip_places(staged: StateDir, manifest: Manifest, *, now_ms: int) -> int:
     # Also where the feeds had not run yet: they may have since.
     with closing(SqliteDeliveryStore(staged.feeds_db)) as store:
         return store.skip_places(gone_ms * PLACES_PER_S // 1000)
+
+
+def _note(staged: StateDir, manifest: Manifest, now_ms: int, first_free_seq: int) -> None:
+    """An act that the ledger takes up: the installation goes on from an earlier state."""
+    with closing(SqliteRestores(str(staged.policy_db))) as restores:
+        restores.add(
+            RestoreNote(
+                actor=os_user(), at_ms=now_ms, began_at_ms=manifest.began_at_ms, files=len(manifest.files),
+                size_bytes=manifest.size_bytes, first_free_seq=first_free_seq,
+            )
+        )  # fmt: skip
 
 
 def _put_in_place(staged: Path, root: Path, moved: list[Path]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from gateway.backends.embedded.ledger import SqliteLedgerReader
+from gateway.backends.embedded.ledger_acts import StoredActs
 from gateway.ledger.entry import PREFIX
 from gateway.ledger.heads import HEAD_TYPE, HeadInvalid, parse_claims, parse_line
 from gateway.ledger.merkle import Tree, leaf_hash, verify_inclusion
@@ -81,7 +82,11 @@ def verify_state(state: StateDir, check: CheckSignature, *, anchors: list[bytes]
     with closing(SqliteLedgerReader(state.ledger_db)) as reader:
         kept = reader.kept_head()
         lines = read_lines(state.ledger_heads)[: max(len(before), 0 if kept is None else kept.number)]
-        return verify_ledger(reader, lines, check, anchors=anchors or [])
+        # A copy of the ledger alone has no stores beside it.
+        if not (state.policy_db.exists() and state.consents_db.exists()):
+            return verify_ledger(reader, lines, check, anchors=anchors or [])
+        with closing(StoredActs(state.policy_db, state.consents_db)) as acts:
+            return verify_ledger(reader, lines, check, anchors=anchors or [], acts=acts)
 
 
 def render_report(report: Report) -> str:
@@ -95,6 +100,8 @@ def render_report(report: Report) -> str:
         at = datetime.fromtimestamp(report.last_head_at_ms // 1000, UTC)
         newest = f", the newest of {at:%Y-%m-%dT%H:%M:%SZ}"
     lines.append(f"  {'signed heads':<24}{report.heads:>12,}{newest}")
+    if report.acts_compared:
+        lines.append(f"  {'compared with their rows':<24}{report.acts_compared:>12,} acts")
     if report.unsigned_entries:
         lines.append(f"  {'not signed yet':<24}{report.unsigned_entries:>12,} entries")
     for one in report.findings:
