@@ -38,6 +38,13 @@ _TABLES = {APPROVALS: "approval_events", RESTORES: "restores"}
 """Of sources whose first act makes their table."""
 
 _APPROVAL_VERBS: Final = {"asked": "ask", "approved": "approve", "refused": "refuse", "alone": "alone"}
+_CONSENT_VERBS: Final = {
+    "put": "consent", "import": "import_consents", "objection": "objection", "erasure": "erasure",
+    "objection upheld": "uphold_objection", "objection refused": "refuse_objection",
+    "erasure certified": "certify_erasure",
+}  # fmt: skip
+_CASES_OF_ACT = """select e.case_id, e.kind, e.state, hex(k.unit_key) from case_events e
+    left join case_keys k using (case_id) where e.act_id = ? order by e.event_id, k.unit_key"""
 _SETTINGS_OF_ACT = """select party, party_id, tier, terms_version, evidence, valid_from_ms, valid_until_ms
     from settings where act_id = ? order by row_id"""
 
@@ -122,19 +129,22 @@ def _applied(version: int, files: str, actor: str, reason: str, at_ms: int, rest
 def _said(
     db: sqlite3.Connection, act_id: int, epoch: int, kind: str, actor: str, reason: str, at_ms: int
 ) -> Act:
-    # One row after the other: an import may have a million.
+    row: dict[str, object] = {"epoch": epoch, "kind": kind, "actor": actor, "reason": reason, "at_ms": at_ms}
+    # What a cardholder asked for has cases in place of settings.
+    about, statement = (
+        ("settings", _SETTINGS_OF_ACT) if kind in ("put", "import") else ("cases", _CASES_OF_ACT)
+    )
+    row[about], row[f"{about}_sha256"] = _digest(db, statement, act_id)
+    return Act(source=CONSENTS, position=epoch, at_ms=at_ms, verb=_CONSENT_VERBS.get(kind, "other"), row=row)
+
+
+def _digest(db: sqlite3.Connection, statement: str, act_id: int) -> tuple[int, str]:
+    """Number and hash of the rows of an act, taken one after the other: an import may have a million."""
     digest, count = sha256(), 0
-    for setting in db.execute(_SETTINGS_OF_ACT, (act_id,)):
-        digest.update(json.dumps(setting, ensure_ascii=False).encode() + b"\n")
+    for one in db.execute(statement, (act_id,)):
+        digest.update(json.dumps(one, ensure_ascii=False).encode() + b"\n")
         count += 1
-    return Act(
-        source=CONSENTS, position=epoch, at_ms=at_ms,
-        verb="import_consents" if kind == "import" else "consent",
-        row={
-            "epoch": epoch, "kind": kind, "actor": actor, "reason": reason, "at_ms": at_ms, "settings": count,
-            "settings_sha256": digest.hexdigest(),
-        },
-    )  # fmt: skip
+    return count, digest.hexdigest()
 
 
 def _decided(

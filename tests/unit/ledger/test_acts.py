@@ -11,11 +11,13 @@ import pytest
 
 from gateway.backends.embedded.approvals import SqliteApprovals
 from gateway.backends.embedded.restores import RestoreNote, SqliteRestores
+from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.ledger.acts import PAGE_ACTS
 from gateway.ledger.entry import PREFIX
 from gateway.programs.approvals import Kind
 from gateway.programs.consents import Party, Setting
 from gateway.programs.model import Tier
+from gateway.programs.subjects import CaseKind, CaseState
 from gateway.runtime.clock import SimClock
 from tests.unit.ledger.kit import Ledger
 
@@ -194,3 +196,34 @@ def test_a_copy_of_the_ledger_without_the_stores_is_verified_as_far_as_it_goes(t
         path.rename(path.with_suffix(".elsewhere"))
     report = told.verify()
     assert (report.intact, report.acts_compared) == (True, 0)
+
+
+def test_what_cardholders_asked_for_are_acts_of_their_own_and_their_cases_are_held_against_them(
+    ledger: Ledger,
+) -> None:
+    cards = [b"CANARY-card-%04d" % number for number in range(3)]
+    with closing(SqliteSubjects(str(ledger.state.consents_db), ledger.clock)) as cases:
+        (first,), _ = cases.open([CaseKind.OBJECTION], cards, actor="CANARY", reason="CANARY letter")
+        (_, erasure), _ = cases.open(
+            [CaseKind.OBJECTION, CaseKind.ERASURE], cards[:1], actor="ops", reason="art. 17"
+        )
+        cases.move(first, CaseState.REFUSED, actor="ops", reason="not the cardholder")
+        cases.move(erasure, CaseState.CERTIFIED, actor="feeds", reason="gone")
+    ledger.step()
+    assert [one["act"] for one in acts(ledger)] == [
+        "objection", "erasure", "refuse_objection", "certify_erasure"
+    ]  # fmt: skip
+    written = b"".join(ledger.entries("acts"))
+    assert b"CANARY" not in written
+    assert cards[0].hex().upper().encode() not in written.upper()
+    assert ledger.verify().intact
+    for number, statement in enumerate(
+        (
+            "update case_events set state = 'refused' where act_id = 2 and kind = 'objection'",
+            "delete from case_keys where case_id = 1 and unit_key = x'%s'" % cards[2].hex(),  # noqa: UP031
+        )
+    ):
+        with closing(sqlite3.connect(ledger.state.consents_db, isolation_level=None)) as other:
+            other.execute(statement)
+        named = [(kind, place, first) for kind, place, first, _ in ledger.found()]
+        assert ("edited", "acts/consents", 2 - number) in named
