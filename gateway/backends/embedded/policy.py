@@ -28,6 +28,8 @@ from gateway.runtime.clock import Clock
 MAX_TEXT_CHARACTERS: Final = 256
 """Of an actor or a reason: they go into the audit, not into a book."""
 
+KILLED_AGAIN: Final = "program: it was killed again since this was asked for; ask anew"
+
 _SCHEMA: Final = """
 create table if not exists snapshots (
     version integer primary key, files text not null, actor text not null, reason text not null,
@@ -263,12 +265,25 @@ class SqlitePolicyStore(SharedDatabase):
             db.execute("delete from switches where program = ? and issuer_id = ?", (program, issuer_id))
             return self._event(db, program, issuer_id, "resumed", actor, reason)
 
+    def last_kill(self, program: str, issuer_id: str = EVERY_ISSUER) -> int:
+        """Epoch of the newest kill of exactly this scope; 0 where there is none."""
+        with self._lock, self._faults():
+            return _last_kill(self._db, program, issuer_id)
+
     def revive(
-        self, program: str, issuer_id: str = EVERY_ISSUER, *, actor: str, approver: str, reason: str
+        self,
+        program: str,
+        issuer_id: str = EVERY_ISSUER,
+        *,
+        actor: str,
+        approver: str,
+        reason: str,
+        of_kill: int | None = None,
     ) -> int:
         """Takes a kill back. Raises SwitchRefused unless a second person approves.
 
-        Who the two are is for the caller to have authenticated.
+        `of_kill`: what `last_kill` said when it was asked for. A kill since then stays, and what was taken
+        back already is not taken back again. Who the two are is for the caller to have authenticated.
         """
         _check(actor, reason)
         _check(approver, reason)
@@ -276,9 +291,16 @@ class SqlitePolicyStore(SharedDatabase):
         _check_person(approver)
         if actor.strip() == approver.strip():
             raise SwitchRefused("approver: a killed program comes back only with a second person's approval")
+        scope = (program, issuer_id)
         with self._write() as db:
-            db.execute("delete from switches where program = ? and issuer_id = ?", (program, issuer_id))
-            return self._event(db, program, issuer_id, f"revived, approved by {approver}", actor, reason)
+            if of_kill is not None and of_kill != _last_kill(db, *scope):
+                raise SwitchRefused(KILLED_AGAIN)
+            stopped = "select 1 from switches where program = ? and issuer_id = ? and state = 'killed'"
+            if of_kill and not db.execute(stopped, scope).fetchone():
+                (epoch,) = db.execute("select max(epoch) from switch_events").fetchone()
+                return int(epoch)
+            db.execute("delete from switches where program = ? and issuer_id = ?", scope)
+            return self._event(db, *scope, f"revived, approved by {approver}", actor, reason)
 
     def _stop(self, program: str, issuer_id: str, state: str, actor: str, reason: str) -> int:
         with self._write() as db:
@@ -347,6 +369,15 @@ def _check(actor: str, reason: str) -> None:
     for name, text in (("actor", actor), ("reason", reason)):
         if not text.strip() or len(text) > MAX_TEXT_CHARACTERS:
             raise SwitchRefused(f"{name} takes 1 to {MAX_TEXT_CHARACTERS} characters")
+
+
+def _last_kill(db: sqlite3.Connection, program: str, issuer_id: str) -> int:
+    (epoch,) = db.execute(
+        "select coalesce(max(epoch), 0) from switch_events where verb = 'killed' and program = ?"
+        " and issuer_id = ?",
+        (program, issuer_id),
+    ).fetchone()
+    return int(epoch)
 
 
 def _check_person(actor: str) -> None:

@@ -20,7 +20,7 @@ from gateway.server.cli.options import config_option, json_option
 from gateway.server.operators import acting
 from gateway.server.settings import Settings, load_settings
 from gateway.server.state import StateDir
-from gateway.server.verbs.approvals import approve, ask_revival, refuse
+from gateway.server.verbs.approvals import OF_KILL, approve, ask_revival, refuse
 
 _reason = click.option("--reason", required=True, help="Why, for the audit; at most 256 characters.")
 _number = click.argument("approval_id", type=int)
@@ -114,7 +114,7 @@ def _store(state: StateDir, clock: Clock) -> Iterator[SqliteApprovals]:
 
 
 def _subject(one: Approval) -> str:
-    return " ".join(value for name, value in one.subject.items() if name != "key" and value)
+    return " ".join(value for name, value in one.subject.items() if name not in ("key", OF_KILL) and value)
 
 
 def _time(at_ms: int) -> str:

@@ -5,9 +5,9 @@ Who acts was told by a key. Here the registry is read anew, so that nobody acts 
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Final, cast
 
-from gateway.backends.embedded.policy import SqlitePolicyStore
+from gateway.backends.embedded.policy import KILLED_AGAIN, SqlitePolicyStore
 from gateway.programs.approvals import Approval, ApprovalRefused, ApprovalStore, Kind
 from gateway.programs.switches import EVERY_ISSUER, SwitchRefused
 from gateway.records.reasons import Reason
@@ -25,6 +25,9 @@ from gateway.server.operators import (
 )
 from gateway.server.policy import killed_in_documents
 from gateway.server.state import StateDir
+
+OF_KILL: Final = "kill_epoch"
+"""Of a request for a revival: the kill that it is about."""
 
 
 def check_registered(known: Sequence[Operator], by: str, *, approves: bool = False) -> None:
@@ -54,7 +57,9 @@ def ask_revival(
     killed = policy.view().stops.get((program, issuer_id)) is Reason.KILLED
     if not killed and (issuer_id or not killed_in_documents(policy, program)):
         raise SwitchRefused("program: it is not killed in this scope; `ein programs` shows what is")
-    return approvals.request(Kind.REVIVE, {"program": program, "issuer_id": issuer_id}, by=by, reason=reason)
+    # An approval is of what was killed then: a kill that comes between request and approval stays.
+    subject = {"program": program, "issuer_id": issuer_id, OF_KILL: str(policy.last_kill(program, issuer_id))}
+    return approvals.request(Kind.REVIVE, subject, by=by, reason=reason)
 
 
 def approve(
@@ -66,19 +71,23 @@ def approve(
     approval_id: int,
     by: str,
 ) -> Approval:
-    """Approves, and carries it out; the request as it is kept. Raises OperatorRefused, ApprovalRefused."""
+    """Approves, and carries it out; the request as it is kept. Raises OperatorRefused,
+    ApprovalRefused, SwitchRefused.
+    """
     known = read_operators(state.operators)
     check_registered(known, by, approves=True)
-    if approvals.get(approval_id).requested_by not in {one.principal_id for one in known}:
+    asked = approvals.get(approval_id)
+    if asked.requested_by not in {one.principal_id for one in known}:
         raise ApprovalRefused("approval: who asked is no operator any more; let another ask anew")
+    scope = asked.subject.get("program", ""), asked.subject.get("issuer_id", "")
+    of_kill = int(asked.subject[OF_KILL]) if OF_KILL in asked.subject else None
+    # The store looks again when it is done: here, so that nothing is approved that cannot be.
+    if of_kill is not None and policy.last_kill(*scope) != of_kill:
+        raise SwitchRefused(KILLED_AGAIN)
     approval = approvals.decide(approval_id, by=by, approve=True)
     if approval.kind is Kind.REVIVE:
         policy.revive(
-            approval.subject["program"],
-            approval.subject["issuer_id"],
-            actor=approval.requested_by,
-            approver=approval.decided_by,
-            reason=approval.reason,
+            *scope, actor=approval.requested_by, approver=by, reason=approval.reason, of_kill=of_kill
         )
     else:
         change_operators(

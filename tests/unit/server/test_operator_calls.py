@@ -9,7 +9,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from gateway.programs.approvals import Kind
+from gateway.programs.approvals import Kind, Verdict
+from gateway.programs.switches import SwitchRefused
 from gateway.records.reasons import Reason
 from gateway.server.gateway.acts import PAGE_MAX
 from gateway.server.install import install
@@ -140,6 +141,37 @@ def test_a_kill_comes_back_by_two_people_and_by_no_fewer(calls: Desk) -> None:
     assert (revived.verb, revived.actor, revived.approved_by) == (
         programs_pb2.HISTORY_VERB_REVIVED, "ona", "boss"
     )  # fmt: skip
+
+
+def test_a_kill_between_request_and_approval_stays(calls: Desk) -> None:
+    calls.call("KillProgram", "ops", **SCOPE, reason="drill")
+    asked = calls.call("RequestRevival", "ops", **SCOPE, reason="mended").approval
+    calls.call("KillProgram", "ona", **SCOPE, reason="another bank calls")
+    code, text = calls.refused("Approve", "boss", approval_id=asked.approval_id)
+    assert (code, "killed again" in text) == (grpc.StatusCode.FAILED_PRECONDITION, True)
+    assert killed(calls)
+    assert calls.stores.approvals.get(asked.approval_id).verdict is Verdict.OPEN, "nothing was approved"
+    anew = calls.call("RequestRevival", "ops", **SCOPE, reason="mended too").approval
+    calls.call("Approve", "boss", approval_id=anew.approval_id)
+    assert not killed(calls)
+
+
+def test_an_approval_that_is_sent_again_while_the_first_is_under_way_takes_no_later_kill_back(
+    calls: Desk,
+) -> None:
+    calls.call("KillProgram", "ops", **SCOPE, reason="drill")
+    asked = calls.call("RequestRevival", "ops", **SCOPE, reason="mended").approval
+    store, approvals = calls.stores.policy, calls.stores.approvals
+    # As the first call leaves it where its process ends before it says that it is done.
+    approvals.decide(asked.approval_id, by="boss", approve=True)
+    people = {"actor": "ops", "approver": "boss", "reason": "mended"}
+    epoch = store.revive(**SCOPE, **people, of_kill=1)
+    assert calls.call("Approve", "boss", approval_id=asked.approval_id).approval.done_at_ms
+    assert store.view().epoch == epoch, "nothing was taken back twice"
+    later = calls.call("KillProgram", "ops", **SCOPE, reason="again").switch_epoch
+    with pytest.raises(SwitchRefused, match="killed again"):
+        store.revive(**SCOPE, **people, of_kill=1)
+    assert (killed(calls), store.view().epoch) == (True, later)
 
 
 def test_an_approver_who_was_removed_a_moment_ago_approves_nothing_any_more(calls: Desk) -> None:
