@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from gateway.backends.embedded.policy import KILLED_AGAIN, SqlitePolicyStore
-from gateway.programs.approvals import Approval, ApprovalRefused, ApprovalStore, Kind
+from gateway.programs.approvals import Approval, ApprovalRefused, ApprovalStore, Kind, Verdict
 from gateway.programs.switches import EVERY_ISSUER, SwitchRefused
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import Clock
@@ -37,9 +37,10 @@ def check_registered(known: Sequence[Operator], by: str, *, approves: bool = Fal
         raise OperatorRefused(
             "operator: this takes two operators with keys; register them: `ein operator add`"
         )
-    if role == "auditor" or (approves and role != "approver"):
-        needed = "approver" if approves else "operator or approver"
-        raise OperatorRefused(f"operator: this needs the role {needed}")
+    if role == "auditor":
+        raise OperatorRefused("operator: an auditor reads; this needs the role operator or approver")
+    if approves and role != "approver":
+        raise OperatorRefused("operator: to approve needs the role approver")
 
 
 def ask_revival(
@@ -77,12 +78,14 @@ def approve(
     known = read_operators(state.operators)
     check_registered(known, by, approves=True)
     asked = approvals.get(approval_id)
-    if asked.requested_by not in {one.principal_id for one in known}:
+    # What is decided for good says that, whatever became of who asked, or of the program.
+    undone = asked.verdict in (Verdict.OPEN, Verdict.APPROVED) and not asked.done_at_ms
+    if undone and asked.requested_by not in {one.principal_id for one in known}:
         raise ApprovalRefused("approval: who asked is no operator any more; let another ask anew")
     scope = asked.subject.get("program", ""), asked.subject.get("issuer_id", "")
     of_kill = int(asked.subject[OF_KILL]) if OF_KILL in asked.subject else None
     # The store looks again when it is done: here, so that nothing is approved that cannot be.
-    if of_kill is not None and policy.last_kill(*scope) != of_kill:
+    if undone and of_kill is not None and policy.last_kill(*scope) != of_kill:
         raise SwitchRefused(KILLED_AGAIN)
     approval = approvals.decide(approval_id, by=by, approve=True)
     if approval.kind is Kind.REVIVE:
