@@ -1,6 +1,7 @@
 """What every LedgerStore has to hold. A backend joins by one line in BACKENDS."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from gateway.backends.embedded.ledger import SqliteLedgerStore
 from gateway.ledger.entry import Tail
-from gateway.ledger.ports import KeptHead, LedgerChange, LedgerUnavailable, Release
+from gateway.ledger.ports import CardShare, KeptHead, LedgerChange, LedgerUnavailable, Release
 from gateway.records.journal import DELIVERIES, EVALUATIONS, FIRST
 
 BACKENDS: dict[str, Callable[[Path], Any]] = {
@@ -132,3 +133,28 @@ def test_a_second_owner_is_refused(opened: Callable[[], Any], tmp_path: Path) ->
     opened()
     with pytest.raises(LedgerUnavailable):
         SqliteLedgerStore(tmp_path / "ledger.sqlite3")
+
+
+def test_a_card_is_found_by_every_name_that_its_shares_have_in_common(opened: Callable[[], Any]) -> None:
+    store = opened()
+    names = [
+        ("s1", b"by-number", "t1"),
+        ("s2", b"by-par", "t1"),
+        ("s3", b"by-par", "t2"),
+        ("s4", b"else", "t9"),
+    ]
+    cards = [CardShare(share_id=s, unit_key=unit, card_token=token) for s, unit, token in names]
+    cards.append(CardShare(share_id="s5", unit_key=b"by-reference"))
+    made = replace(change(store.tail(CHAIN), position=1, releases=(1,)), cards=cards)
+    store.commit(made)
+    store.commit(replace(made, position=2))
+    reader = store.reader()
+    for units, tokens in ([b"by-number"], []), ([b"by-par"], []), ([], ["t2"]), ([b"by-number"], ["t1"]):
+        found = reader.units_of(units, tokens)
+        assert set(found) == {b"by-number", b"by-par"}
+        assert sorted(reader.shares_of_units(found)) == ["s1", "s2", "s3"]
+    assert reader.units_of([], ["unknown"]) == []
+    assert reader.units_of([b"never-seen"], []) == [b"never-seen"]
+    assert reader.shares_of_units([b"by-reference"]) == ["s5"]
+    assert (reader.release("s1"), reader.release("s2")) == ("facts-1", None)
+    reader.close()

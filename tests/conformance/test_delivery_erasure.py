@@ -1,0 +1,100 @@
+"""What every DeliveryStore has to hold for cardholders: their items are found, their rows go, orders are kept."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from gateway.feeds.fanout import ERASURES
+from gateway.feeds.ports import Acknowledgement, DeliveryChange, FanOutChange, Notice
+from gateway.feeds.records import tombstone_jti
+from gateway.records.journal import EVALUATIONS, FIRST
+from tests.conformance.test_delivery_store import (
+    BASE_MS,
+    LOOKUP,
+    SSF,
+    STREAM,
+    fan_out,
+    item,
+    opened,
+    row,
+)
+
+__all__ = ["opened"]
+
+MINE, OTHERS = b"m" * 16, b"o" * 16
+
+
+def filled(opened: Callable[[], Any]) -> Any:
+    """Payments 1 and 3 are of one card, 2 of another."""
+    store = opened()
+    change = fan_out(1, 2, 3)
+    evaluations = [row(n, unit_key=OTHERS if n == 2 else MINE) for n in (1, 2, 3)]
+    store.commit_fan_out(replace(change, evaluations=evaluations))
+    return store
+
+
+def order(case_id: int, seq: int) -> FanOutChange:
+    share_id = f"erasure-{case_id}-0-{STREAM}"
+    placed = item(0, share_id=share_id, jti=tombstone_jti(share_id), stream_seq=seq, withdrawn=True)
+    notice = Notice(case_id=case_id, recipient_id="bank", share_id=share_id, shares=2, told_at_ms=BASE_MS)
+    return FanOutChange(
+        topic=ERASURES, partition=0, position=case_id, at_ms=BASE_MS, items=[placed],
+        next_seqs={STREAM: seq + 1}, notices=[notice],
+    )  # fmt: skip
+
+
+def test_what_is_open_about_a_card_is_found_by_each_transport_and_nothing_else(
+    opened: Callable[[], Any],
+) -> None:
+    store = filled(opened)
+    found = store.open_of_cards([MINE, b"x" * 16], 100)
+    assert {(one.share_id, one.transport) for one in found} == {
+        (share, transport) for share in ("s1", "s3") for transport in (SSF, LOOKUP)
+    }
+    assert len(store.open_of_cards([MINE], 3)) == 3
+    gone = [replace(one, withdrawn=True, jti=tombstone_jti(one.share_id)) for one in found]
+    store.apply(DeliveryChange(withdrawn=gone))
+    assert store.open_of_cards([MINE], 100) == []
+
+
+def test_evaluations_of_a_card_are_found_in_spans_of_keys_and_forgotten_with_what_hangs_on_them(
+    opened: Callable[[], Any],
+) -> None:
+    store = filled(opened)
+    reader = store.reader()
+    assert reader.last_key() == 3
+    assert reader.evaluations_of_cards([MINE], -1, 3) == [1, 3]
+    assert reader.evaluations_of_cards([MINE], 1, 3) == [3]
+    assert reader.evaluations_of_cards([MINE], -1, 2) == [1]
+    store.forget_evaluations([1, 3])
+    assert reader.evaluations_of_cards([MINE], -1, 3) == []
+    assert reader.share("s1") is None
+    assert reader.share("s2") is not None
+    assert [
+        one.evaluation_key for one in reader.evaluations_of_key("cmp:same", from_ms=0, to_ms=1 << 60)
+    ] == [2]
+    # What is still open stays until it is answered, so that the stream has no gap.
+    assert [one.stream_seq for one in store.pending(STREAM, 10)] == [2, 3, 4]
+    reader.close()
+
+
+def test_an_order_takes_a_place_in_the_stream_and_its_answer_is_kept_when_the_item_is_gone(
+    opened: Callable[[], Any],
+) -> None:
+    store = filled(opened)
+    assert (store.offset(ERASURES, 0), store.erased_up_to()) == (FIRST, 0)
+    store.commit_fan_out(order(7, 5))
+    placed = store.pending(STREAM, 10)[-1]
+    assert (placed.stream_seq, placed.withdrawn) == (5, True)
+    answer = Acknowledgement(item=placed)
+    store.apply(DeliveryChange(answers=[answer], at_ms=BASE_MS + 9))
+    store = opened()
+    reader = store.reader()
+    (notice,) = reader.notices(7)
+    assert (notice.shares, notice.told_at_ms, notice.answered_at_ms) == (2, BASE_MS, BASE_MS + 9)
+    assert reader.notices(8) == []
+    assert placed.share_id not in {one.share_id for one in store.pending(STREAM, 10)}
+    assert (store.offset(ERASURES, 0), store.offset(EVALUATIONS, 0)) == (7, 3)
+    store.forgotten(7, 2, at_ms=BASE_MS)
+    assert (store.erased_up_to(), reader.erasure(7), reader.erasure(6)) == (7, (2, BASE_MS), None)
+    reader.close()
