@@ -1,4 +1,4 @@
-"""What every DeliveryStore has to hold for cardholders: their items are found, their rows go, orders are kept."""
+"""What every DeliveryStore has to hold for cardholders: items are found, rows go, orders are kept."""
 
 from collections.abc import Callable
 from dataclasses import replace
