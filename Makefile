@@ -41,7 +41,7 @@ demo: $(VENV)/.server $(VENV)/.native  ## the main job on this machine: 20,000 p
 	@$(BIN)/ein demo --seed $(SEED) --payments $(PAYMENTS)
 
 test: $(VENV)/.dev $(VENV)/.native  ## the tests that need no server, under 5 minutes
-	@$(BIN)/python -m pytest -m "not prove" -q
+	@$(BIN)/python -m pytest -m "not prove" -q -n auto --dist loadfile
 
 lint: $(VENV)/.dev .venv-proto/.done node_modules/.done  ## style, types, imports, contracts
 	@./scripts/lint

@@ -128,7 +128,10 @@ class SubjectStore(CaseReader, Protocol):
     def open(
         self, kinds: Sequence[CaseKind], unit_keys: Sequence[bytes], *, actor: str, reason: str
     ) -> tuple[list[int], int]:
-        """Opens a case of each kind, in force with one epoch: ids of the cases, epoch."""
+        """Opens a case of each kind, in force with one epoch: ids of the cases, epoch.
+
+        Open an erasure with an objection: that is what stops sharing, and withdraws what is queued.
+        """
         ...
 
     def move(self, case_id: int, state: CaseState, *, actor: str, reason: str) -> int:
