@@ -1,7 +1,7 @@
 """A fresh installation in a folder, with tokens and recipients' keys; its processes run where asked for."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,12 +32,13 @@ class Installation:
         *,
         front: str = "auto",
         processes: Sequence[str] = PROCESSES,
+        policy: Mapping[str, str] | None = None,
     ) -> None:
         keys = {recipient_id: ec_pair(f"{recipient_id}-1") for recipient_id in RECIPIENTS}
         self.recipient_keys = {recipient_id: private for recipient_id, (_, private) in keys.items()}
         self.settings = install(
             folder,
-            policy=read_policy(SAMPLE_POLICY),
+            policy=read_policy(SAMPLE_POLICY) if policy is None else policy,
             recipient_jwks={name: json.dumps({"keys": [public]}) for name, (public, _) in keys.items()},
             front=front,
         )

@@ -29,6 +29,7 @@ CHECKS = (
     "ledger",
     "lookup_latency",
     "kill_under_load",
+    "revocation_races",
     "sigkill",
     "canaries",
     "demo_seeds",
