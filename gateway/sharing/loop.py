@@ -217,7 +217,12 @@ class HotLoop:
     ) -> _Parsed | None:
         """Appends the call's items to `items`; ends the call here where it cannot be served."""
         call, received_ns = waiting
-        caller = self._authenticate(call.authorization)
+        try:
+            caller = self._authenticate(call.authorization)
+        except FAULTS as fault:
+            self._on_fault("authenticate", fault)
+            self._front.fail(call.call_id, INTERNAL, "internal fault: try again")
+            return None
         if caller is None:
             self._front.fail(
                 call.call_id, UNAUTHENTICATED, "authorization: unknown; send a bearer token issued to you"

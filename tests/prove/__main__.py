@@ -30,6 +30,7 @@ CHECKS = (
     "lookup_latency",
     "kill_under_load",
     "revocation_races",
+    "fail_closed",
     "sigkill",
     "canaries",
     "demo_seeds",

@@ -224,7 +224,7 @@ class LookupDesk:
             if len(payload) > MAX_REQUEST_BYTES:
                 raise InvalidArgument(f"request larger than {MAX_REQUEST_BYTES} bytes")
             return _Asked(call_id, principal.principal_id, _request(payload))
-        except GatewayError as refused:
+        except Exception as refused:
             self._fail(call_id, refused)
             return None
 
@@ -280,7 +280,10 @@ class LookupDesk:
             leaves = not found.items or (
                 view is not None and self._switches.fresh() and still_open(found.items, view)
             )
-            self._front.respond(one.call_id, response(found if leaves else _GONE).SerializeToString())
+            try:
+                self._front.respond(one.call_id, response(found if leaves else _GONE).SerializeToString())
+            except Exception as fault:
+                self._fail(one.call_id, fault)
 
     def _fail(self, call_id: int, fault: Exception) -> None:
         code, public = status_of(fault)

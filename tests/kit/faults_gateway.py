@@ -1,0 +1,307 @@
+"""Each step of the gateway from a request's bytes to its answer, and how it goes wrong."""
+
+import errno
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.backends.embedded.consents import ConsentStoreUnavailable, SqliteConsents
+from gateway.backends.embedded.journal import FileJournalWriter
+from gateway.backends.embedded.keyfiles import FileRecipientKeys
+from gateway.backends.embedded.leases import FileLeaseBoard
+from gateway.backends.embedded.policy import PolicyStoreUnavailable, SqlitePolicyStore
+from gateway.programs.release import ProgramEntry, When
+from gateway.programs.table import ReleaseTable
+from gateway.records.journal import EVALUATIONS
+from gateway.runtime import disk
+from gateway.sealing.jwe import Held, Sealer
+from gateway.sealing.keys import KeyUnavailable
+from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.server.fronts import grpcio as grpcio_front
+from gateway.sharing import decide as decide_module
+from gateway.sharing import gateway as gateway_module
+from gateway.sharing import seal as seal_module
+from gateway.sharing.encode import Encoder
+from gateway.sharing.remembered import Remembered
+from tests.kit.faults import ALL, FED, Fault, Instead, raising
+from tests.kit.faulty_process import Patches
+
+STALE_AFTER_MS: Final = 700
+"""A lease is good for 500 ms, and what renews it looks each 50 ms."""
+
+UNHEARD_AFTER_MS: Final = 1_200
+"""A registry that does not answer holds up the lease's renewal after as long a time."""
+
+Put = Callable[[Patches], None]
+
+
+def _of_gateway(name: str) -> Put:
+    """One of the functions that the gateway has at hand."""
+    return lambda patches: patches.put(patches.live["gateway"], name, patches.broken)
+
+
+def _of(owner: Any, name: str) -> Put:
+    return lambda patches: patches.put(owner, name, patches.broken)
+
+
+def _of_front(name: str) -> Put:
+    def put(patches: Patches) -> None:
+        from gateway.server.fronts.native import NativeFront
+
+        for front in (NativeFront, grpcio_front.GrpcioFront):
+            patches.put(front, name, patches.broken)
+
+    return put
+
+
+def who_calls(patches: Patches) -> None:
+    """The identities are not what they should be: their tokens cannot be looked up."""
+    patches.put(patches.live["authenticator"], "_known", None)
+
+
+def _velocity(patches: Patches) -> None:
+    gateway = patches.live["gateway"]
+    patches.put(gateway, "_velocity", Instead(gateway._velocity, touch=patches.broken))
+
+
+def _release_by_engine(patches: Patches) -> None:
+    patches.put(ProgramEntry, "quick_release", property(lambda entry: patches.broken))
+
+
+def _release_by_twin(patches: Patches) -> None:
+    patches.put(ProgramEntry, "quick_release", property(lambda entry: lambda query: None))
+    patches.put(ProgramEntry, "release_by_twin", patches.broken)
+
+
+def _conditions(patches: Patches) -> None:
+    patches.put(ProgramEntry, "quick_release", property(lambda entry: entry.release_by_twin))
+    patches.put(When, "holds", patches.broken)
+
+
+def _draw(patches: Patches) -> None:
+    patches.put(decide_module, "line_of", lambda *cut: Instead(None, draw=patches.broken))
+
+
+def _share_id(patches: Patches) -> None:
+    sealer = patches.live["gateway"]._share_sealer
+    patches.put(sealer, "_pseudonyms", Instead(sealer._pseudonyms, share_id=patches.broken))
+
+
+def _key_files(change: Callable[[Path], None]) -> Put:
+    """Changes the recipients' files as an operator's mistake would, and has the process look at once."""
+
+    def put(patches: Patches) -> None:
+        gateway = patches.live["gateway"]
+        folder = patches.live["state"].keys / "recipients"
+        kept = {path: path.read_bytes() for path in folder.glob("*.jwks.json")}
+
+        def restore() -> None:
+            for path, content in kept.items():
+                if path.is_dir():
+                    path.rmdir()
+                path.write_bytes(content)
+            gateway._recipient_keys._held.clear()
+
+        patches.undo(restore)
+        for path in kept:
+            change(path)
+        gateway._recipient_keys._held.clear()
+
+    return put
+
+
+def _expire(path: Path) -> None:
+    (key,) = json.loads(path.read_text())["keys"]
+    path.write_text(json.dumps({"keys": [{**key, "exp": int(time.time()) - 60}]}))
+
+
+def _make_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _content_key(patches: Patches) -> None:
+    gateway = patches.live["gateway"]
+    gateway._share_sealer._sealer._cached.clear()
+    patches.put(Sealer, "_hold", patches.broken)
+
+
+def is_of(file: Any, topic: str) -> bool:
+    """Whether an open file of ours is a segment of the topic's journal."""
+    return f"/{topic}/" in os.readlink(f"/proc/self/fd/{file._fd}")
+
+
+def _io(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+def disk_full(topic: str, *, short: bool = False, cut_back: bool = True) -> Put:
+    """The disk takes nothing more of a journal, or half of what it is given first."""
+
+    def put(patches: Patches) -> None:
+        write, truncate = disk._RealFile.write, disk._RealFile.truncate
+
+        def full(file: Any, data: bytes) -> None:
+            if not is_of(file, topic):
+                return write(file, data)
+            if short:
+                write(file, data[: len(data) // 2])
+            raise _io(errno.ENOSPC)
+
+        def stuck(file: Any, size: int) -> None:
+            if not is_of(file, topic):
+                return truncate(file, size)
+            raise _io(errno.EIO)
+
+        patches.put(disk._RealFile, "write", full)
+        if not cut_back:
+            patches.put(disk._RealFile, "truncate", stuck)
+
+    return put
+
+
+def sync_fails(topic: str) -> Put:
+    def put(patches: Patches) -> None:
+        sync = disk._RealFile.sync
+
+        def failing(file: Any) -> None:
+            if not is_of(file, topic):
+                return sync(file)
+            raise _io(errno.EIO)
+
+        patches.put(disk._RealFile, "sync", failing)
+
+    return put
+
+
+def _writer(patches: Patches) -> Any:
+    return patches.live["gateway"]._committer._journal._writers[EVALUATIONS, 0]
+
+
+def _no_new_segment(patches: Patches) -> None:
+    _writer(patches)._abandon()
+    patches.put(disk.RealDisk, "replace", raising(_io(errno.ENOSPC)))
+
+
+def _fenced(patches: Patches) -> None:
+    patches.put(_writer(patches), "_closed", True)
+
+
+def _unpublished(patches: Patches) -> None:
+    publish = disk.RealDisk.publish
+
+    def failing(real: Any, path: str, data: bytes) -> None:
+        if f"/{EVALUATIONS}/" not in path:
+            return publish(real, path, data)
+        raise _io(errno.ENOSPC)
+
+    patches.put(disk.RealDisk, "publish", failing)
+
+
+def _no_logs(patches: Patches) -> None:
+    """The disk is full for the log too: what the kernel says to a write on /dev/full."""
+    disk_full(EVALUATIONS)(patches)
+    kept, full = os.dup(2), os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, 2)
+    os.close(full)
+
+    def restore() -> None:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+    patches.undo(restore)
+
+
+def _last_look(**own: Callable[[Patches], Any]) -> Put:
+    def put(patches: Patches) -> None:
+        committer = patches.live["gateway"]._committer
+        made = {name: make(patches) for name, make in own.items()}
+        patches.put(committer, "_switches", Instead(committer._switches, **made))
+
+    return put
+
+
+def _key_gone(patches: Patches) -> None:
+    patches.put(Sealer, "held", lambda sealer, recipient_id, **options: _raise(KeyUnavailable(recipient_id)))
+
+
+def _raise(fault: BaseException) -> Any:
+    raise fault
+
+
+def _unavailable(owner: Any, name: str, fault: BaseException) -> Put:
+    return lambda patches: patches.put(owner, name, raising(fault))
+
+
+_EVALUATION: Final = (
+    Fault(name="who calls", put=who_calls, refused="INTERNAL"),
+    Fault(name="reading the request", put=_of_gateway("_read"), refused="INVALID_ARGUMENT"),
+    Fault(name="digest of the request", put=_of_gateway("_digest")),
+    Fault(name="earlier requests", put=_of_gateway("_look")),
+    Fault(name="pseudonyms", put=_of_gateway("_names")),
+    Fault(name="issuer of the card", put=_of(ReleaseTable, "issuer_of")),
+    Fault(name="velocity", put=_velocity, leaves=ALL, leaves_after=ALL),
+    Fault(name="global holdout", put=_of(gateway_module, "global_line")),
+    Fault(name="signals", put=_of(gateway_module, "signals")),
+    Fault(name="release by the engine", put=_release_by_engine),
+    Fault(name="release by the twin", put=_release_by_twin),
+    Fault(name="conditions", put=_conditions),
+    Fault(name="arm", put=_draw),
+    Fault(
+        name="registry of consents",
+        put=_unavailable(SqliteConsents, "epoch", ConsentStoreUnavailable("broken")),
+        takes_ms=UNHEARD_AFTER_MS,
+    ),
+    Fault(
+        name="switches",
+        put=_unavailable(SqlitePolicyStore, "view", PolicyStoreUnavailable("broken")),
+        takes_ms=STALE_AFTER_MS,
+    ),
+    Fault(
+        name="lease", put=_unavailable(FileLeaseBoard, "renew", _io(errno.ENOSPC)), takes_ms=STALE_AFTER_MS
+    ),
+)
+_KEYS_AND_SEALING: Final = (
+    Fault(name="key store", put=_of(FileRecipientKeys, "current")),
+    Fault(name="key missing", put=_key_files(Path.unlink)),
+    Fault(name="key expired", put=_key_files(_expire)),
+    Fault(name="key damaged", put=_key_files(lambda path: path.write_text('{"keys": [{'))),
+    Fault(name="key unreadable", put=_key_files(_make_directory)),
+    Fault(name="key gone before the seal", put=_key_gone),
+    Fault(name="match keys", put=_of(gateway_module, "match_keys")),
+    Fault(name="content key", put=_content_key),
+    Fault(name="card token", put=_of(Pseudonyms, "card_tokens")),
+    Fault(name="share id", put=_share_id),
+    Fault(name="body", put=_of(seal_module, "write_body")),
+    Fault(name="seal", put=_of(Held, "seal_hashed")),
+)
+_RECORD: Final = (
+    Fault(name="encode decisions", put=_of(Encoder, "decisions")),
+    Fault(name="encode answer", put=_of(Encoder, "answer")),
+    Fault(name="encode record", put=_of(gateway_module, "record_of")),
+    Fault(name="disk full", put=disk_full(EVALUATIONS)),
+    Fault(name="disk full for the log too", put=_no_logs),
+    Fault(name="short write", put=disk_full(EVALUATIONS, short=True)),
+    Fault(name="short write, not cut back", put=disk_full(EVALUATIONS, short=True, cut_back=False)),
+    Fault(name="sync", put=sync_fails(EVALUATIONS)),
+    Fault(name="new segment", put=_no_new_segment),
+    Fault(name="writer fenced", put=_fenced),
+    Fault(name="append", put=_of(FileJournalWriter, "append")),
+    # Durable, and readers learn of it with the next append.
+    Fault(name="end not published", put=_unpublished, leaves=frozenset({"message"}), leaves_after=ALL),
+    # From here on the record is durable: the stream and look-ups go by it, and the message has nothing.
+    Fault(name="remembering", put=_of(Remembered, "recorded_all"), leaves=FED, leaves_after=FED),
+    Fault(
+        name="last look: stale",
+        put=_last_look(fresh=lambda patches: lambda: False),
+        leaves=FED, leaves_after=FED,
+    ),
+    Fault(
+        name="last look", put=_last_look(fresh=lambda patches: patches.broken), leaves=FED, leaves_after=FED
+    ),
+    Fault(name="answer", put=_of_front("respond"), refused="INTERNAL", leaves=FED, leaves_after=FED),
+)  # fmt: skip
+GATEWAY_FAULTS: Final = (*_EVALUATION, *_KEYS_AND_SEALING, *_RECORD)
