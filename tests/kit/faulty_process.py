@@ -1,6 +1,6 @@
 """`ein gateway` or `ein feeds` as it is, and a socket by which a test breaks one step of it at a time.
 
-    python -m tests.kit.faulty_process gateway --config FILE
+    python -m tests.kit.faulty_process gateway.server.cli.main gateway --config FILE
 
 Told `arm NAME` it puts a fault of tests/kit/faults_*.py in place, told `mend` it takes it away.
 """
@@ -85,8 +85,9 @@ def _obey(connection: socket.socket, patches: Patches) -> None:
     from tests.kit.faults_feeds import FEEDS_FAULTS
     from tests.kit.faults_gateway import GATEWAY_FAULTS
     from tests.kit.faults_planted import PLANTED_LEAKS
+    from tests.kit.faults_slow import SLOW
 
-    known = {fault.name: fault for fault in (*GATEWAY_FAULTS, *FEEDS_FAULTS, *PLANTED_LEAKS)}
+    known = {fault.name: fault for fault in (*GATEWAY_FAULTS, *FEEDS_FAULTS, *PLANTED_LEAKS, SLOW)}
     with connection, connection.makefile("rw") as lines:
         for line in lines:
             verb, _, name = line.strip().partition(" ")
@@ -134,11 +135,12 @@ def make_faulty(supervisor: Supervisor) -> None:
     """Has the supervisor start its processes in this way."""
     for child in supervisor.children.values():
         argv = list(child.argv)
-        child.argv = [argv[0], "-m", "tests.kit.faulty_process", *argv[3:]]
+        # With the name that it stands in for: by that a kill knows a process that it may end.
+        child.argv = [argv[0], "-m", "tests.kit.faulty_process", *argv[2:]]
 
 
 def main() -> int:
-    name, _, config = sys.argv[1:4]
+    name, _, config = sys.argv[2:5]
     settings = load_settings(Path(config))
     settings.state.make()
     live: dict[str, Any] = {"state": settings.state}

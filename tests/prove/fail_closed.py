@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.kit.fail_closed import CANARIES, Bench, problems, undergo
+from tests.kit.fail_closed import CANARIES, Bench
+from tests.kit.fault_verdict import leak_found, problems, undergo
 from tests.kit.faults_feeds import FEEDS_FAULTS
 from tests.kit.faults_gateway import GATEWAY_FAULTS
 from tests.kit.faults_planted import PLANTED_LEAKS
@@ -33,11 +34,7 @@ def _front(front: str, rounds: int, seed: int) -> dict[str, Any]:
                     f"{fault.name}: {text}" for text in problems(bench, fault, undergo(bench, fault, process))
                 ]
             found += [f"metrics: {canary}" for canary in bench.metrics()]
-            leaks = [
-                leak.name
-                for leak in PLANTED_LEAKS
-                if problems(bench, leak, undergo(bench, leak, "feeds" if leak.queued else "gateway"))
-            ]
+            leaks = [leak.name for leak in PLANTED_LEAKS if leak_found(bench, leak)]
             payments, sent_bytes = bench.payments, bench.bytes_seen
         found += bench.files()
     assert not found, found[:10]

@@ -35,6 +35,9 @@ POLL_PAUSE_S = (0.02, 0.1)
 
 POLL_MAX_EVENTS = 100
 LOOKUP_PAUSE_S = 0.003
+REPEATS = 0.15
+"""Of the payments: a request sent once more, whose answer is on record. It must not bring the data again."""
+
 RECENT = 8
 """Payments of a party that look-ups ask for: the last ones."""
 
@@ -59,7 +62,8 @@ class Party:
     asked_s: float = 0.0
     """When the last payment that was answered had been sent."""
 
-    recent: deque[common.MatchReferences] = field(default_factory=lambda: deque(maxlen=RECENT))
+    recent: deque[v1.EnrichAuthorizationRequest] = field(default_factory=lambda: deque(maxlen=RECENT))
+    """Payments that were shared."""
 
     @property
     def prefix(self) -> str:
@@ -101,6 +105,7 @@ class Log:
     looked_up_s: float = 0.0
     bytes_received: int = 0
     failures: int = 0
+    repeats: int = 0
 
 
 def claims_of(token: str) -> dict[str, Any]:
@@ -181,11 +186,7 @@ class Load(threading.Thread):
         return ready is not None and ready["grpc"] == address
 
     async def _enrich(self, enrich: Any, caller: Any, party: Party) -> None:
-        self._number += 1
-        request = payment(
-            self._number, iin=party.iin, card=party.card, merchant_id=party.merchant_id, prefix=party.prefix
-        )
-        request.platform_id = party.platform_id
+        request = self._request(party)
         asked_s = time.monotonic()
         try:
             answer = await enrich(request, metadata=caller, timeout=CALL_TIMEOUT_S)
@@ -194,6 +195,16 @@ class Load(threading.Thread):
             return
         self._answered(party, request, answer, asked_s)
 
+    def _request(self, party: Party) -> v1.EnrichAuthorizationRequest:
+        if party.recent and self._random.random() < REPEATS:
+            return self._random.choice(party.recent)
+        self._number += 1
+        request = payment(
+            self._number, iin=party.iin, card=party.card, merchant_id=party.merchant_id, prefix=party.prefix
+        )
+        request.platform_id = party.platform_id
+        return request
+
     def _answered(
         self,
         party: Party,
@@ -201,21 +212,19 @@ class Load(threading.Thread):
         answer: v1.EnrichAuthorizationResponse,
         asked_s: float,
     ) -> None:
+        repeated = any(request is one for one in party.recent)
+        # A repeat tells again what became of the first; what it may not bring again is the data.
         shared = any(
-            one.program == PROGRAM and (one.status == common.SHARE_STATUS_SHARED or bool(one.elements))
+            one.program == PROGRAM
+            and (bool(one.elements) or (one.status == common.SHARE_STATUS_SHARED and not repeated))
             for one in answer.decisions
         )
         self.log.answers.append(Answer(party.number, asked_s, time.monotonic(), shared))
+        self.log.repeats += repeated
         party.shared += shared
         party.asked_s = max(party.asked_s, asked_s)
-        if shared:
-            party.recent.append(
-                common.MatchReferences(
-                    acquiring_institution_id=request.acquirer.acquiring_institution_id,
-                    retrieval_reference_number=request.acquirer.retrieval_reference_number,
-                    attempted_at_ms=request.initiated_at_ms,
-                )
-            )
+        if shared and not repeated:
+            party.recent.append(request)
 
     async def _poll(self) -> None:
         acks: list[str] = []
@@ -268,7 +277,14 @@ class Load(threading.Thread):
         asked_of = [party for party in self._active if party.recent]
         if not asked_of:
             return
-        question = feed.LookupRequest(match=self._random.choice(self._random.choice(asked_of).recent))
+        wanted = self._random.choice(self._random.choice(asked_of).recent)
+        question = feed.LookupRequest(
+            match=common.MatchReferences(
+                acquiring_institution_id=wanted.acquirer.acquiring_institution_id,
+                retrieval_reference_number=wanted.acquirer.retrieval_reference_number,
+                attempted_at_ms=wanted.initiated_at_ms,
+            )
+        )
         asked_s = time.monotonic()
         try:
             found = await lookup(question, metadata=self._i.metadata(RECIPIENT), timeout=CALL_TIMEOUT_S)

@@ -1,9 +1,10 @@
 """Revocations race payments and deliveries: when one has returned, nothing more of that party leaves.
 
-Each race has a party of its own (a merchant, a platform, a program at an issuer), so that none waits for
-another to be cleaned up. It is taken back at a random moment of a flow of payments, polls and look-ups, in
-the ways that the commands do it, and by the commands themselves. Nothing is judged before all is over: then
-the journals say whose each share was, and each end's own times say whether it came too late.
+Each race has a party of its own (a merchant, a platform, a program at an issuer, a card whose holder
+objects), so that none waits for another to be cleaned up. It is taken back at a random moment of a flow of
+payments, repeats, polls and look-ups, in the ways that the commands do it, and by the commands themselves; by
+turns on a disk that is slow, which holds every step between what it reads and what it does. Nothing is judged
+before all is over: then the journals say whose each share was, and each end's own times whether it came late.
 """
 
 import os
@@ -16,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,16 @@ from gateway.programs import switches
 from gateway.programs.consents import SETTINGS_A_CALL_MAX, Setting
 from gateway.programs.consents import Party as Side
 from gateway.programs.model import Tier
+from gateway.programs.subjects import CaseKind
 from gateway.programs.switches import Stopped
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.server.policy import read_policy
+from gateway.server.subjects import CardNamed, SubjectDesk
+from tests.kit.faults_slow import SLOW
+from tests.kit.faulty_process import Faulty, make_faulty
 from tests.kit.installation import SAMPLE_POLICY, Installation
+from tests.kit.payments import pan
 from tests.prove.race_load import PROGRAM, RECIPIENT, Load, Party, wait_until
 from tests.prove.race_verdict import Ended, Verdict, judge
 
@@ -50,8 +57,11 @@ AFTER_PAYMENTS = 3
 
 FLOW_LIMIT_S = 30.0
 LIMIT_MS = 1_000
-KINDS = ("merchant", "merchant", "platform", "issuer", "merchant")
-"""Of five races: consents are what merchants take back most."""
+KINDS = ("merchant", "card", "platform", "issuer", "merchant")
+"""Of five races. A card's is its holder's objection."""
+
+FIRST_CARD = 3_000_000
+"""Numbers of the cards that race: beyond those of the payments of others."""
 
 STOPPED = ("gateway stopped", "feeds stopped", "gateway down", "feeds down")
 """What a revocation has to get around, one process at a time."""
@@ -68,7 +78,13 @@ def policy_with(issuers: Sequence[str]) -> dict[str, str]:
     program = yaml.safe_load(files[f"programs/{PROGRAM}.yaml"])
     program["holdout_percent"] = 0
     files[f"programs/{PROGRAM}.yaml"] = yaml.safe_dump(program)
-    enrolment = yaml.safe_load(files[f"enrolments/{RECIPIENT}-{PROGRAM}.yaml"])
+    enrolment = {
+        **yaml.safe_load(files[f"enrolments/{RECIPIENT}-{PROGRAM}.yaml"]),
+        "transports": ["message", "lookup", "ssf"],
+        "message_elements": {"DE48.SE71": "score_norm"},
+        "protection": "network",
+    }
+    files[f"enrolments/{RECIPIENT}-{PROGRAM}.yaml"] = yaml.safe_dump(enrolment)
     for number, issuer_id in enumerate(issuers):
         files[f"issuers/{issuer_id}.yaml"] = yaml.safe_dump(
             {
@@ -79,6 +95,11 @@ def policy_with(issuers: Sequence[str]) -> dict[str, str]:
         mine = {**enrolment, "enrolment_id": f"{issuer_id}-{PROGRAM}", "issuer_id": issuer_id}
         files[f"enrolments/{issuer_id}-{PROGRAM}.yaml"] = yaml.safe_dump(mine)
     return files
+
+
+def _pan(party: Party) -> str:
+    assert party.card is not None
+    return pan(party.iin, party.card)
 
 
 def iin_of(number: int) -> str:
@@ -94,6 +115,8 @@ def parties(count: int) -> list[Party]:
             party.merchant_id = party.party_id
         elif kind == "platform":
             party.platform_id = party.party_id
+        elif kind == "card":
+            party.card = FIRST_CARD + number
         else:
             party.iin, issuers = iin_of(issuers), issuers + 1
         made.append(party)
@@ -177,12 +200,18 @@ class Races:
                 write, self._board, self._clock, time.sleep,
                 program=PROGRAM, issuer_id=party.party_id, actor="prove", reason="race",
             )  # fmt: skip
+        if party.kind == "card":
+            desk, card = SubjectDesk(self._i.state, self._clock), CardNamed(pan=_pan(party))
+            return desk.open([CaseKind.OBJECTION], card, actor="prove", reason="race").effect
         return self._await(self._consents.put([self._setting(party, tier)], actor="prove", reason="race"))
 
     def _command(self, party: Party) -> None:
-        """By `ein kill` or `ein consent revoke`: what they answer, they answer when it is in effect."""
+        """By the commands: what they answer, they answer when it is in effect."""
+        given = ""
         if party.kind == "issuer":
             arguments = ["kill", PROGRAM, "--issuer", party.party_id]
+        elif party.kind == "card":
+            arguments, given = ["subject", "object", "--pan-stdin"], _pan(party)
         else:
             arguments = ["consent", "revoke", party.party_id, "--party", party.kind]
         subprocess.run(
@@ -190,8 +219,19 @@ class Races:
                 sys.executable, "-m", "gateway.server.cli.main", *arguments, "--reason", "race",
                 "--config", str(self._i.config),
             ],
-            check=True, capture_output=True, timeout=60,
+            check=True, capture_output=True, text=True, input=given, timeout=60,
         )  # fmt: skip
+
+    @contextmanager
+    def slow_disk(self) -> Iterator[None]:
+        """Both processes have one meanwhile."""
+        with ExitStack() as closing:
+            for process in ("gateway", "feeds"):
+                control = Faulty(self._i.state.run, process)
+                closing.callback(control.close)
+                control.arm(SLOW.name)
+                closing.callback(control.mend)
+            yield
 
     def _hinder(self, how: str) -> None:
         process, _, state = how.partition(" ")
@@ -219,12 +259,16 @@ def _hows(count: int, commands: int) -> Iterator[str]:
 def _run_all(races: Races, racing: Sequence[Party], *, commands: int, hindered: int) -> None:
     races.agree(racing)
     together, alone = racing[:-hindered], racing[-hindered:]
-    with ThreadPoolExecutor(AT_ONCE, "race") as pool:
-        for done in [
-            pool.submit(races.race, party, how)
-            for party, how in zip(together, _hows(len(together), commands), strict=True)
-        ]:
-            done.result()
+    hows = list(_hows(len(together), commands))
+    half = len(together) // 2
+    for chosen, slow in ((slice(0, half), False), (slice(half, None), True)):
+        with races.slow_disk() if slow else nullcontext(), ThreadPoolExecutor(AT_ONCE, "race") as pool:
+            under_way = [
+                pool.submit(races.race, party, how)
+                for party, how in zip(together[chosen], hows[chosen], strict=True)
+            ]
+            for done in under_way:
+                done.result()
     for number, party in enumerate(alone):
         races.race(party, STOPPED[number % len(STOPPED)])
 
@@ -239,6 +283,7 @@ def _measured(verdict: Verdict, ended: Sequence[Ended], load: Load, seed: int) -
         "limit_ms": LIMIT_MS,
         "left_after_return": len(verdict.late),
         "payments_answered": len(load.log.answers),
+        "requests_repeated": load.log.repeats,
         "calls_without_answer": load.log.failures,
         "shares": verdict.shares,
         "answers_after_return": verdict.answers_after,
@@ -251,6 +296,14 @@ def _measured(verdict: Verdict, ended: Sequence[Ended], load: Load, seed: int) -
     }
 
 
+@contextmanager
+def _running(folder: Path, issuers: Sequence[str]) -> Iterator[Installation]:
+    installation = Installation(folder, processes=("gateway", "feeds"), policy=policy_with(issuers))
+    make_faulty(installation.supervisor)
+    with installation:
+        yield installation
+
+
 def run(full: bool) -> dict[str, Any]:
     count, commands, hindered = (1_000, 30, 24) if full else (40, 4, 4)
     seed = int(os.environ.get("EIN_FIRST_SEED", "1"))
@@ -259,9 +312,7 @@ def run(full: bool) -> dict[str, Any]:
     issuers = [party.party_id for party in racing if party.kind == "issuer"]
     with (
         tempfile.TemporaryDirectory(prefix="ein-") as folder,
-        Installation(
-            Path(folder), processes=("gateway", "feeds"), policy=policy_with(issuers)
-        ) as installation,
+        _running(Path(folder), issuers) as installation,
     ):
         load = Load(installation, seed)
         races = Races(installation, load, seed)

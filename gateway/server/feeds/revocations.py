@@ -80,18 +80,20 @@ class Revocations:
 
     def _round(self) -> None:
         """On the thread that follows the registry, after the rows have changed. Raises where it fails."""
+        # Before the wait: who objects only now may be in what fan-out is planning, and has a round to come.
+        objecting = list(self._consents.subjects.objecting)
         # What fan-out planned by the rows of before is in the store from here on.
         with self.planning:
             pass
-        self._delivery.submit(self._withdraw).result()
+        self._delivery.submit(self._withdraw, objecting).result()
         if self._loop is not None and not self._loop.is_closed():
             asyncio.run_coroutine_threadsafe(self._cut_off(), self._loop).result(LOOP_WAIT_S)
 
-    def _withdraw(self) -> None:
+    def _withdraw(self, objecting: Sequence[bytes]) -> None:
         while actions := self._core.revoke(self._consents.lapsed, self._clock.wall_ms()):
             self._carry_out(actions)
         # Kept until it is done: a round that fails is made again.
-        unseen = [key for key in self._consents.subjects.objecting if key not in self._withdrawn_cards]
+        unseen = [key for key in objecting if key not in self._withdrawn_cards]
         for at in range(0, len(unseen), CARDS_A_QUERY):
             cards = unseen[at : at + CARDS_A_QUERY]
             while actions := self._core.object(cards, self._clock.wall_ms()):
