@@ -6,6 +6,8 @@ A worker shares only while its lease is fresh. Two rules make that safe:
 - A worker whose view is older than the store's does not renew. So a worker that hangs runs out by itself.
 - A lease that was not continuous counts only after a poll behind its publication saw the same epoch: a kill
   that wrote before that poll is in its answer, and one that writes later finds the lease on the board.
+
+Both hold for the registry of consents as well, which has an epoch of its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -157,6 +159,14 @@ class ConsentsInForce(Protocol):
         """False where the registry has not answered for too long: then the lease runs out."""
         ...
 
+    def seen(self) -> int:
+        """Every act up to here is known: while it is not yet in force, no lease is renewed."""
+        ...
+
+    def stands_at(self, epoch: int) -> bool:
+        """Whether the registry, by a look of now, has no later act. False where it does not answer."""
+        ...
+
 
 class NoConsents:
     """Of a worker that decides by no consent."""
@@ -165,6 +175,12 @@ class NoConsents:
         return MAX_EPOCH
 
     def fresh(self) -> bool:
+        return True
+
+    def seen(self) -> int:
+        return MAX_EPOCH
+
+    def stands_at(self, epoch: int) -> bool:
         return True
 
 
@@ -197,11 +213,13 @@ class SwitchWatcher:
         """The last view that was polled; None before the first."""
         return self._view
 
-    def polled(self, view: SwitchView) -> None:
-        """The store answered, behind the last publication: a lease of the same epoch now counts."""
+    def polled(self, view: SwitchView, consents_stand_at: Callable[[int], bool] = lambda epoch: True) -> None:
+        """The store answered, behind the last publication: a lease of the same epochs now counts."""
         self._view = view
         lease = self._lease
-        if lease is not None and lease.epoch == view.epoch:
+        if lease is None or lease.epoch != view.epoch or lease.expires_ns <= self._confirmed_until_ns:
+            return
+        if consents_stand_at(lease.consent_epoch):
             self._confirmed_until_ns = lease.expires_ns
 
     def applied(self, epoch: int, consent_epoch: int = MAX_EPOCH) -> None:
@@ -209,10 +227,11 @@ class SwitchWatcher:
         self._applied_consents = consent_epoch
         self._applied_epoch = epoch
 
-    def renewal(self, now_ns: int) -> Lease | None:
-        """The lease to publish now, or None while the newest view is not applied."""
+    def renewal(self, now_ns: int, consent_epoch: int = -1) -> Lease | None:
+        """The lease to publish now, or None while the newest view, or what is known of consents, is not
+        applied."""
         view = self._view
-        if view is None or self._applied_epoch != view.epoch:
+        if view is None or self._applied_epoch != view.epoch or self._applied_consents < consent_epoch:
             return None
         expires_ns = now_ns + (LEASE_MS + LEASE_GRACE_MS) * MS
         return Lease(self.worker_id, view.epoch, expires_ns, consent_epoch=self._applied_consents)
@@ -262,14 +281,15 @@ class SwitchRunner:
         if not self._consents.fresh():
             return False
         try:
-            self.watcher.polled(self._store.view())
+            stands_at = self._consents.stands_at
+            self.watcher.polled(self._store.view(), stands_at)
             if not self._reports_applied:
                 self._apply()
-            lease = self.watcher.renewal(self._clock.monotonic_ns())
+            lease = self.watcher.renewal(self._clock.monotonic_ns(), self._consents.seen())
             if lease is not None:
                 self._board.renew(lease.worker_id, lease.epoch, lease.expires_ns, lease.consent_epoch)
                 if self.watcher.published(lease, self._clock.monotonic_ns()):
-                    self.watcher.polled(self._store.view())
+                    self.watcher.polled(self._store.view(), stands_at)
         except (SwitchStoreUnavailable, OSError):
             return False
         return True

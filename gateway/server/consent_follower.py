@@ -51,7 +51,7 @@ class ConsentFollower:
         self._said = Consents()
         self._place = (0, 0)
         self._tables: list[ReleaseTable] = []
-        self._epoch = 0
+        self._epoch = self._seen = 0
         self._whole = False
         self._looked_ns = clock.monotonic_ns()
 
@@ -59,9 +59,20 @@ class ConsentFollower:
         """Every act up to here holds in the table in force."""
         return self._epoch
 
+    def seen(self) -> int:
+        """Every act up to here is known, though not all of it may be in force."""
+        return self._seen
+
     def fresh(self) -> bool:
         """False before the registry is known whole, and where it has not answered for a lease's length."""
         return self._whole and self._clock.monotonic_ns() - self._looked_ns < LEASE_MS * MS
+
+    def stands_at(self, epoch: int) -> bool:
+        """Whether the registry, by a look of now, has no later act. False where it does not answer."""
+        try:
+            return self._store.epoch() <= epoch
+        except GatewayError:
+            return False
 
     def use(self, table: ReleaseTable) -> ReleaseTable:
         """What a newly compiled table has to say of parties gives way to what the registry knows of them."""
@@ -85,8 +96,9 @@ class ConsentFollower:
                 break
             self._take(said, place)
         self._follow_cases()
+        # From here on no lease of before is renewed: who revoked does not wait for what takes long below.
+        self._seen = newest
         self.on_change()
-        self._looked_ns = self._clock.monotonic_ns()
         # Behind the rows: who reads the epoch finds them.
         self._epoch, self._whole = newest, True
         return True

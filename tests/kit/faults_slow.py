@@ -11,8 +11,9 @@ from tests.kit.faults import ALL, Fault
 from tests.kit.faults_gateway import is_of
 from tests.kit.faulty_process import Patches
 
-DELAYS_S: Final = (0.0, 0.06, 0.005, 0.02)
-"""Around the 50 ms in which leases are renewed, and in turn, so that steps of two processes meet anew."""
+DELAYS_S: Final = (0.0, 0.06, 0.005, 0.35, 0.02)
+"""In turn, so that steps of two processes meet anew. Around the 50 ms in which leases are renewed, and one
+that outlasts a whole revocation, but no lease."""
 
 
 def _slow_disk(patches: Patches) -> None:

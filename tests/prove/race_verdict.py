@@ -63,8 +63,10 @@ def judge(state: StateDir, ended: Sequence[Ended], log: Log) -> Verdict:
     for one in log.received:
         race = race_of.get(one.share_id)
         if race is not None and _too_late(one.asked_s, one.came_s, race):
-            after_ms = 1e3 * (one.came_s - race.returned_s)
-            verdict.late.append(f"{_name(race)}: data by {one.transport} {after_ms:.0f} ms after the return")
+            verdict.late.append(
+                f"{_name(race)}: data by {one.transport} {_ms(one.came_s, race)} after the return, asked for"
+                f" {_ms(one.asked_s, race)} after it; {race.stopped}"
+            )
     _delivered(state, race_of, verdict)
     _whole_stream(race_of, log, verdict)
     return verdict
@@ -72,6 +74,10 @@ def judge(state: StateDir, ended: Sequence[Ended], log: Log) -> Verdict:
 
 def _name(race: Ended) -> str:
     return f"race {race.party.number} ({race.party.kind}, {race.how})"
+
+
+def _ms(at_s: float, race: Ended) -> str:
+    return f"{1e3 * (at_s - race.returned_s):.0f} ms"
 
 
 def _too_late(asked_s: float, came_s: float, race: Ended) -> bool:

@@ -326,6 +326,10 @@ def run(full: bool) -> dict[str, Any]:
     assert not verdict.late, verdict.late[:10]
     assert not verdict.gaps, f"{len(verdict.gaps)} places of the stream are missing: {verdict.gaps[:10]}"
     assert verdict.races_with_tombstones, "no race met a queue: the check could not fail"
-    waiting = [one.party.number for one in races.ended if one.stopped and one.stopped.workers_waiting]
+    waiting = [
+        f"race {one.party.number} ({one.party.kind}): {', '.join(one.stopped.workers_waiting)}"
+        for one in races.ended
+        if one.stopped and one.stopped.workers_waiting
+    ]
     assert not waiting, f"not in effect within a second: {waiting}"
     return _measured(verdict, races.ended, load, seed)

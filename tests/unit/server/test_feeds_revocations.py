@@ -1,0 +1,66 @@
+"""A round of revocations takes back all that it is about, whoever else has one under way."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+from gateway.programs.subjects import CaseEvent, CaseKind, CaseState
+from gateway.programs.subjects import Subjects as Objecting
+from gateway.runtime.clock import SimClock
+from gateway.server.feeds.in_flight import InFlight
+from gateway.server.feeds.revocations import Revocations
+
+CARD = b"k" * 16
+OBJECTION = CaseEvent(
+    case_id=1, kind=CaseKind.OBJECTION, state=CaseState.RECEIVED, unit_keys=(CARD,), epoch=1,
+    actor="a", reason="r", at_ms=0,
+)  # fmt: skip
+
+
+class Core:
+    """Has nothing open, and notes which cards it was asked to withdraw."""
+
+    def __init__(self) -> None:
+        self.objected: list[list[bytes]] = []
+
+    def revoke(self, lapsed: Any, now_ms: int) -> list[Any]:
+        return []
+
+    def object(self, cards: list[bytes], now_ms: int) -> list[Any]:
+        self.objected.append(list(cards))
+        return []
+
+
+def test_who_objects_while_another_round_waits_for_fan_out_is_taken_back_behind_it() -> None:
+    subjects, core = Objecting(), Core()
+    consents: Any = SimpleNamespace(subjects=subjects, lapsed=lambda *who: None)
+    with ThreadPoolExecutor(1) as delivery:
+        revocations = Revocations(
+            core,
+            consents,
+            SimClock(),
+            delivery,
+            lambda actions: None,
+            InFlight(),  # type: ignore[arg-type]
+        )
+        listed = threading.Event()
+        objecting = Objecting.objecting.fget  # type: ignore[attr-defined]
+
+        class Watched(Objecting):
+            @property
+            def objecting(self) -> Any:
+                listed.set()
+                return objecting(self)
+
+        subjects.__class__ = Watched
+        with revocations.planning:
+            # Fan-out has planned a share of the card, and has yet to commit it.
+            policy = threading.Thread(target=revocations.policy_changed)
+            policy.start()
+            assert listed.wait(5), "the round lists who objects before it waits"
+            subjects.take([OBJECTION])
+        policy.join(5)
+        before = len(core.objected)
+        revocations._round()
+    assert [CARD] in core.objected[before:]
