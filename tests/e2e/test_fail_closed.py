@@ -6,6 +6,7 @@ two fronts; `make prove` has all of them meet both (tests/prove/fail_closed.py).
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.kit.fail_closed import CANARIES, Bench
 from tests.kit.fault_verdict import leak_found, problems, undergo
 from tests.kit.faults import Fault
 from tests.kit.faults_feeds import FEEDS_FAULTS
-from tests.kit.faults_gateway import GATEWAY_FAULTS
+from tests.kit.faults_gateway import GATEWAY_FAULTS, REPEAT
 from tests.kit.faults_planted import PLANTED_LEAKS
 
 ALL_FAULTS = [
@@ -32,17 +33,13 @@ def benches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Bench]]:
         fronts.append("native")
     except ImportError:
         pass
-    running = [Bench(tmp_path_factory.mktemp(front), front=front) for front in fronts]
-    for one in running:
-        one.__enter__()
-    try:
-        yield running
-        for one in running:
+    with ExitStack() as running:
+        made = [running.enter_context(Bench(tmp_path_factory.mktemp(front), front=front)) for front in fronts]
+        yield made
+        for one in made:
             assert one.files() == []
             assert one.metrics() == []
-    finally:
-        for one in running:
-            one.__exit__()
+            assert one.not_in_ledger() == set()
 
 
 @pytest.mark.parametrize("number", range(len(ALL_FAULTS)), ids=lambda number: ALL_FAULTS[number][1].name)
@@ -52,6 +49,19 @@ def test_what_goes_wrong_lets_nothing_leave_that_is_not_recorded_and_payments_go
     process, fault = ALL_FAULTS[number]
     bench = benches[number % len(benches)]
     assert problems(bench, fault, undergo(bench, fault, process)) == []
+
+
+def test_a_repeat_that_goes_wrong_brings_nothing_of_what_was_shared_before(benches: list[Bench]) -> None:
+    for bench in benches:
+        first = bench.settle()
+        bench.take([])
+        with bench.faulty("gateway") as gateway:
+            gateway.arm(REPEAT.name)
+            again = bench.pay(first)
+            gateway.mend()
+        left = bench.take(again.texts)
+        assert len(again.answers) == len(first.requests)
+        assert (left.in_clear, left.transports(set())) == ([], set())
 
 
 @pytest.mark.parametrize("leak", PLANTED_LEAKS, ids=lambda leak: leak.name)

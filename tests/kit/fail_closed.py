@@ -12,7 +12,7 @@ import time
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
@@ -21,6 +21,7 @@ import grpc
 import yaml
 
 from gateway.backends.embedded.journal import FileJournalReader
+from gateway.backends.embedded.ledger import SqliteLedgerReader
 from gateway.records.journal import DELIVERIES, EVALUATIONS, FIRST
 from gateway.runtime.disk import RealDisk
 from gateway.server import exit_codes
@@ -179,11 +180,13 @@ class Bench:
 
     # What the ends do.
 
-    def pay(self) -> Asked:
-        """A payment of each issuer by itself, and one of each in a batch."""
+    def pay(self, again: Asked | None = None) -> Asked:
+        """A payment of each issuer by itself, and one of each in a batch; or those of `again` once more."""
         asked = Asked()
         caller = self.installation.metadata("payments")
-        for issuer_id in (*ISSUERS, *ISSUERS):
+        if again is not None:
+            asked.requests = again.requests
+        for issuer_id in (*ISSUERS, *ISSUERS) if again is None else ():
             self._number += 1
             asked.requests.append(planted(self._number, issuer_id))
         for request in asked.requests[:3]:
@@ -353,6 +356,16 @@ class Bench:
                 by = STREAM if record.transport == common.TRANSPORT_SSF else LOOKUP
                 found[by].add(record.share_id)
         return found
+
+    def not_in_ledger(self) -> set[str]:
+        """Shares that left by stream or look-up, and that the ledger has not got in time."""
+        durable, deadline_s = self.durable(), time.monotonic() + SETTLE_S
+        left = {share for share in durable[STREAM] | durable[LOOKUP] if share in durable["released"]}
+        with closing(SqliteLedgerReader(self.installation.state.ledger_db)) as ledger:
+            while left and time.monotonic() < deadline_s:
+                left = {share_id for share_id in left if not ledger.find(share_id)}
+                time.sleep(0.05)
+        return left
 
     def files(self) -> list[str]:
         """Canaries in any file of the state directory: journals, stores, ledger, logs."""

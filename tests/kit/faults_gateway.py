@@ -14,6 +14,7 @@ from gateway.backends.embedded.keyfiles import FileRecipientKeys
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import PolicyStoreUnavailable, SqlitePolicyStore
 from gateway.programs.release import ProgramEntry, When
+from gateway.programs.subjects import Subjects
 from gateway.programs.table import ReleaseTable
 from gateway.records.journal import EVALUATIONS
 from gateway.runtime import disk
@@ -24,6 +25,7 @@ from gateway.server.fronts import grpcio as grpcio_front
 from gateway.sharing import decide as decide_module
 from gateway.sharing import gateway as gateway_module
 from gateway.sharing import seal as seal_module
+from gateway.sharing.again import Repeats
 from gateway.sharing.encode import Encoder
 from gateway.sharing.remembered import Remembered
 from tests.kit.faults import ALL, FED, Fault, Instead, raising
@@ -79,6 +81,10 @@ def _release_by_twin(patches: Patches) -> None:
 def _conditions(patches: Patches) -> None:
     patches.put(ProgramEntry, "quick_release", property(lambda entry: entry.release_by_twin))
     patches.put(When, "holds", patches.broken)
+
+
+def _objections(patches: Patches) -> None:
+    patches.put(Subjects, "objecting", property(patches.broken))
 
 
 def _draw(patches: Patches) -> None:
@@ -249,6 +255,7 @@ _EVALUATION: Final = (
     Fault(name="release by the engine", put=_release_by_engine),
     Fault(name="release by the twin", put=_release_by_twin),
     Fault(name="conditions", put=_conditions),
+    Fault(name="objections", put=_objections),
     Fault(name="arm", put=_draw),
     Fault(
         name="registry of consents",
@@ -304,4 +311,7 @@ _RECORD: Final = (
     ),
     Fault(name="answer", put=_of_front("respond"), refused="INTERNAL", leaves=FED, leaves_after=FED),
 )  # fmt: skip
+REPEAT: Final = Fault(name="repeat", put=_of(Repeats, "again"))
+"""Of requests that were answered before it stood."""
+
 GATEWAY_FAULTS: Final = (*_EVALUATION, *_KEYS_AND_SEALING, *_RECORD)

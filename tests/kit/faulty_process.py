@@ -83,11 +83,12 @@ def _serve(listener: socket.socket, patches: Patches) -> None:
 
 def _obey(connection: socket.socket, patches: Patches) -> None:
     from tests.kit.faults_feeds import FEEDS_FAULTS
-    from tests.kit.faults_gateway import GATEWAY_FAULTS
+    from tests.kit.faults_gateway import GATEWAY_FAULTS, REPEAT
     from tests.kit.faults_planted import PLANTED_LEAKS
     from tests.kit.faults_slow import SLOW
 
-    known = {fault.name: fault for fault in (*GATEWAY_FAULTS, *FEEDS_FAULTS, *PLANTED_LEAKS, SLOW)}
+    every = (*GATEWAY_FAULTS, REPEAT, *FEEDS_FAULTS, *PLANTED_LEAKS, SLOW)
+    known = {fault.name: fault for fault in every}
     with connection, connection.makefile("rw") as lines:
         for line in lines:
             verb, _, name = line.strip().partition(" ")

@@ -34,6 +34,7 @@ def _front(front: str, rounds: int, seed: int) -> dict[str, Any]:
                     f"{fault.name}: {text}" for text in problems(bench, fault, undergo(bench, fault, process))
                 ]
             found += [f"metrics: {canary}" for canary in bench.metrics()]
+            found += [f"not in the ledger: {share_id}" for share_id in bench.not_in_ledger()]
             leaks = [leak.name for leak in PLANTED_LEAKS if leak_found(bench, leak)]
             payments, sent_bytes = bench.payments, bench.bytes_seen
         found += bench.files()
@@ -49,7 +50,7 @@ def _front(front: str, rounds: int, seed: int) -> dict[str, Any]:
 
 
 def run(full: bool) -> dict[str, Any]:
-    rounds = 5 if full else 1
+    rounds = 3 if full else 1
     seed = int(os.environ.get("EIN_FIRST_SEED", "1"))
     print(f"seed {seed}", flush=True)
     began_s = time.monotonic()

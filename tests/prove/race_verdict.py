@@ -1,8 +1,9 @@
 """What came too late in a race, by the ends' own times and by what the journals say."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.backends.embedded.journal import FileJournalReader
 from gateway.programs.switches import Stopped
@@ -28,6 +29,8 @@ class Ended:
     returned_s: float
     returned_wall_ms: int
     stopped: Stopped | None
+    in_effect: bool
+    """False where the command said that it is not yet, and of which worker: it promised nothing."""
 
     @property
     def in_effect_by_leases(self) -> bool:
@@ -56,7 +59,7 @@ def _records(journal: str, topic: str) -> Iterator[bytes]:
 def judge(state: StateDir, ended: Sequence[Ended], log: Log) -> Verdict:
     """Reads the journals, and holds every time against the return of its race."""
     verdict = Verdict()
-    of_party = {one.party.number: one for one in ended}
+    of_party = {one.party.number: one if one.in_effect else _never(one) for one in ended}
     race_of = _decided(state, of_party, verdict)
     verdict.shares = len(race_of)
     _answered(of_party, log, verdict)
@@ -70,6 +73,11 @@ def judge(state: StateDir, ended: Sequence[Ended], log: Log) -> Verdict:
     _delivered(state, race_of, verdict)
     _whole_stream(race_of, log, verdict)
     return verdict
+
+
+def _never(race: Ended) -> Ended:
+    """A race that has not ended: only the stream is held against it."""
+    return replace(race, returned_s=math.inf, returned_wall_ms=1 << 62)
 
 
 def _name(race: Ended) -> str:
