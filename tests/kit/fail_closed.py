@@ -361,10 +361,11 @@ class Bench:
         """Shares that left by stream or look-up, and that the ledger has not got in time."""
         durable, deadline_s = self.durable(), time.monotonic() + SETTLE_S
         left = {share for share in durable[STREAM] | durable[LOOKUP] if share in durable["released"]}
-        with closing(SqliteLedgerReader(self.installation.state.ledger_db)) as ledger:
-            while left and time.monotonic() < deadline_s:
+        while left and time.monotonic() < deadline_s:
+            # Anew each time: a reader sees the ledger as it was when it was opened.
+            with closing(SqliteLedgerReader(self.installation.state.ledger_db)) as ledger:
                 left = {share_id for share_id in left if not ledger.find(share_id)}
-                time.sleep(0.05)
+            time.sleep(0.05)
         return left
 
     def files(self) -> list[str]:

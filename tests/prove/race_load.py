@@ -105,6 +105,9 @@ class Log:
     looked_up_s: float = 0.0
     bytes_received: int = 0
     failures: int = 0
+    lookups_refused: int = 0
+    """Nothing may leave while switches are stale: look-ups are told so."""
+
     repeats: int = 0
 
 
@@ -289,7 +292,7 @@ class Load(threading.Thread):
         try:
             found = await lookup(question, metadata=self._i.metadata(RECIPIENT), timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError:
-            self.log.failures += 1
+            self.log.lookups_refused += 1
             return
         came_s = time.monotonic()
         for share in found.shares:

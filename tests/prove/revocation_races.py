@@ -285,19 +285,23 @@ def _run_all(races: Races, racing: Sequence[Party], *, commands: int, hindered: 
         races.race(party, STOPPED[number % len(STOPPED)])
 
 
-def _measured(verdict: Verdict, ended: Sequence[Ended], load: Load, seed: int) -> dict[str, Any]:
-    took_ms = [one.stopped.effective_after_ms for one in ended if one.stopped is not None and one.in_effect]
+def _measured(
+    verdict: Verdict, ended: Sequence[Ended], slow: set[int], load: Load, seed: int
+) -> dict[str, Any]:
+    in_effect = [(one.party.number in slow, one.stopped) for one in ended if one.stopped and one.in_effect]
     return {
         "races": len(ended),
         "by_kind": dict(Counter(one.party.kind for one in ended)),
         "by_way": dict(Counter(one.how for one in ended)),
-        "slowest_ms": max(took_ms),
+        "slowest_ms": max(one.effective_after_ms for on_slow, one in in_effect if not on_slow),
+        "slowest_on_slow_disk_ms": max(one.effective_after_ms for on_slow, one in in_effect if on_slow),
         "limit_ms": LIMIT_MS,
         "said_not_yet_in_effect": sum(not one.in_effect for one in ended),
         "left_after_return": len(verdict.late),
         "payments_answered": len(load.log.answers),
         "requests_repeated": load.log.repeats,
-        "calls_without_answer": load.log.failures,
+        "payments_without_answer": load.log.failures,
+        "lookups_refused": load.log.lookups_refused,
         "shares": verdict.shares,
         "answers_after_return": verdict.answers_after,
         "races_that_met_a_queue": verdict.races_with_tombstones,
@@ -343,4 +347,4 @@ def run(full: bool) -> dict[str, Any]:
     quick = [one.party.number for one in not_yet if one.party.number not in races.slow]
     assert not quick, f"not in effect within a second: {quick}"
     assert len(not_yet) <= NOT_YET_MAX_SHARE * len(racing), f"not in effect on a slow disk: {len(not_yet)}"
-    return _measured(verdict, races.ended, load, seed)
+    return _measured(verdict, races.ended, races.slow, load, seed)
