@@ -6,6 +6,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
+from gateway.programs.consent_rows import Consent, Consents
 from gateway.programs.mcc_groups import mccs_of
 from gateway.programs.model import (
     Conditions,
@@ -17,7 +18,7 @@ from gateway.programs.model import (
     State,
 )
 from gateway.programs.purposes import purpose_mask
-from gateway.programs.release import WITHHELD, Consent, Grant, ProgramEntry, Refusals, When, refused
+from gateway.programs.release import WITHHELD, Grant, ProgramEntry, Refusals, When, refused
 from gateway.records.reasons import Reason, Withhold
 
 CONDITIONS_CACHED = 256
@@ -35,15 +36,13 @@ class Shared:
     """What the entries of one table have in common: what is alike is one object, and stays near."""
 
     snapshot: PolicySnapshot
-    merchants: dict[str, Consent]
-    platforms: dict[str, Consent]
+    consents: Consents
     grants: dict[tuple[str, int, tuple[str, ...]], _Grants] = field(default_factory=dict)
     """By program, fields and regions of an enrolment."""
 
     @classmethod
     def of(cls, snapshot: PolicySnapshot) -> "Shared":
-        merchants, platforms = consents_of(snapshot.merchants), consents_of(snapshot.platforms)
-        return cls(snapshot, merchants, platforms)
+        return cls(snapshot, Consents(consents_of(snapshot.merchants), consents_of(snapshot.platforms)))
 
 
 def entry_of(shared: Shared, issuer: Issuer, program: Program, enrolment: Enrolment | None) -> ProgramEntry:
@@ -84,8 +83,7 @@ def entry_of(shared: Shared, issuer: Issuer, program: Program, enrolment: Enrolm
         when=_when(enrolment.conditions),
         standing_refusal=_standing_refusal(snapshot, issuer, program, state),
         grants=_grants(shared, program, enrolment),
-        merchants=shared.merchants,
-        platforms=shared.platforms,
+        consents=shared.consents,
     )
 
 

@@ -4,13 +4,13 @@ What the registry knows of a party stands in place of what the documents of a po
 tier is the stricter of merchant and platform, which the release table holds.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
+from gateway.programs.consent_rows import MERCHANT, PLATFORM, Consents, Place, Registered
 from gateway.programs.model import FOREVER_MS, Tier
-from gateway.programs.release import Consent
 from gateway.records.errors import GatewayError
 from gateway.records.reasons import Reason
 
@@ -33,8 +33,8 @@ class ConsentRefused(GatewayError):
 class Party(StrEnum):
     """Whose word it is."""
 
-    MERCHANT = "merchant"
-    PLATFORM = "platform"
+    MERCHANT = MERCHANT
+    PLATFORM = PLATFORM
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,6 @@ class Setting:
     evidence: str
     valid_from_ms: int
     valid_until_ms: int = FOREVER_MS
-
-    @property
-    def consent(self) -> Consent:
-        """As a release asks for it."""
-        consent_id = f"{self.party}/{self.party_id}/{self.terms_version}"
-        return int(self.tier), self.valid_from_ms, self.valid_until_ms, consent_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,41 +77,20 @@ def check_setting(setting: Setting) -> Setting:
     return setting
 
 
-@dataclass(slots=True)
-class Consents:
-    """What a worker knows of the registry: rows by party, as of an epoch. Changed by one thread, in place."""
-
-    epoch: int = 0
-    merchants: dict[str, Consent] = field(default_factory=dict)
-    platforms: dict[str, Consent] = field(default_factory=dict)
-
-    def take(self, said: Sequence[Said]) -> None:
-        """Later ones stand in place of earlier ones. The caller sets the epoch, when all are taken."""
-        for one in said:
-            setting = one.setting
-            rows = self.merchants if setting.party is Party.MERCHANT else self.platforms
-            rows[setting.party_id] = setting.consent
-
-
 def lapsed(
-    merchants: Mapping[str, Consent],
-    platforms: Mapping[str, Consent],
-    *,
-    merchant_id: str,
-    platform_id: str,
-    consent_id: str,
+    known: Consents | Registered, *, merchant_id: str, platform_id: str, consent_id: str
 ) -> Reason | None:
     """Why what was shared under a consent may not leave any more; None where it may.
 
     Under another consent than the one that covered it, only the widest tier surely covers it too. Where
     nothing is known of either party it leaves as it was decided.
     """
-    merchant, platform = merchants.get(merchant_id), platforms.get(platform_id)
-    known = [row for row in (merchant, platform) if row is not None]
-    if not known:
+    merchant, platform = known.merchant(merchant_id), known.platform(platform_id)
+    said = [row for row in (merchant, platform) if row is not None]
+    if not said:
         return None
     # The merchant's where both say the same, as a release has it.
-    tier, _, _, current_id = min(known, key=lambda row: row[0])
+    tier, _, _, current_id = min(said, key=lambda row: row[0])
     if tier == Tier.OPTED_OUT:
         return Reason.MERCHANT_OPTED_OUT
     if tier == Tier.NONE or (current_id != consent_id and tier != Tier.ENHANCED):
@@ -138,8 +111,23 @@ class ConsentStore(Protocol):
         """All that the party ever said, the newest last."""
         ...
 
-    def changes(self, after: tuple[int, int], most: int) -> tuple[list[Said], tuple[int, int]]:
-        """What was said behind a place, in order, and the place of its last. (0, 0) is before all."""
+    def changes(self, after: Place, most: int, before: int | None = None) -> str:
+        """A page for `Registered.take`: what was said behind a place and before an epoch, in order.
+
+        Empty where there is nothing more; (0, 0) is before all. Who reads it goes on running meanwhile.
+        """
+        ...
+
+    def open_import(self) -> int | None:
+        """The newest that is neither finished nor abandoned, nor open for so long that it never will be."""
+        ...
+
+    def import_epoch(self, import_id: int) -> int | None:
+        """Of a finished one."""
+        ...
+
+    def staged(self, import_id: int, after: int, most: int) -> str:
+        """A page for `Registered.stage`: what is staged of an import behind a row, as of epoch 0."""
         ...
 
     def start_import(self, *, actor: str, reason: str) -> int:

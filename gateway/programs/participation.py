@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from enrichment.fields import FIELDS, Field
-from gateway.programs.consents import Consents
+from gateway.programs.consent_rows import MERCHANT, PLATFORM, Said, TwinRegistered
 from gateway.programs.model import ConsentSetting, Enrolment, PolicySnapshot, Terms, Tier
-from gateway.programs.release import Consent
 from gateway.programs.switches import SwitchView, effective_state
 
 _CATEGORIES = {
@@ -76,7 +75,7 @@ def participants(
     policy: PolicySnapshot,
     view: SwitchView,
     *,
-    registry: Consents,
+    registry: TwinRegistered,
     now_ms: int,
     kept_sealed_days: int,
     kept_pseudonymous_days: int,
@@ -91,8 +90,8 @@ def participants(
         kept_sealed_days,
         kept_pseudonymous_days,
         tuple(rows),
-        _parties(policy.merchants, registry.merchants, now_ms),
-        _parties(policy.platforms, registry.platforms, now_ms),
+        _parties(policy.merchants, registry.said(MERCHANT), now_ms),
+        _parties(policy.platforms, registry.said(PLATFORM), now_ms),
     )
 
 
@@ -131,9 +130,7 @@ def _by_category(fields: list[Field]) -> tuple[FieldsOfCategory, ...]:
     )
 
 
-def _parties(
-    documents: Mapping[str, ConsentSetting], registry: Mapping[str, Consent], now_ms: int
-) -> Parties:
+def _parties(documents: Mapping[str, ConsentSetting], registry: Mapping[str, Said], now_ms: int) -> Parties:
     """The registry stands in place of a document; a setting out of its time shares nothing."""
     rows = {
         **{name: (int(one.tier), one.valid_from_ms, one.valid_until_ms) for name, one in documents.items()},

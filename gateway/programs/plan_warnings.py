@@ -68,7 +68,7 @@ def _same(before: ProgramEntry, after: ProgramEntry) -> bool:
     return all(
         getattr(before, one.name) == getattr(after, one.name)
         for one in fields(ProgramEntry)
-        if one.compare and one.name not in ("merchants", "platforms")
+        if one.compare and one.name != "consents"
     )
 
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
+from gateway.programs.consent_rows import NOBODY, Consents
 from gateway.programs.model import State, Tier
 from gateway.records.reasons import Reason, Withhold
 from gateway.runtime.native import engines
@@ -95,9 +96,6 @@ class When(NamedTuple):
         )
 
 
-Consent = tuple[int, int, int, str]
-"""Tier as a number, valid from and until in epoch milliseconds, consent id."""
-
 # Named once: to look an enum's member up costs as much as a whole step of a release.
 _OPTED_OUT: Final = int(Tier.OPTED_OUT)
 _NO_TIER: Final = int(Tier.NONE)
@@ -140,8 +138,8 @@ class ProgramEntry:
     standing_refusal: Withhold | None = None
     grants: Mapping[str, tuple[Grant, ...]] = field(default_factory=dict, repr=False)
     """Region to the grant of each tier, in the order of `Tier`."""
-    merchants: Mapping[str, Consent] = field(default_factory=dict, repr=False)
-    platforms: Mapping[str, Consent] = field(default_factory=dict, repr=False)
+    consents: Consents = field(default=NOBODY, repr=False)
+    """One object in all entries of a table."""
     _engine: Any = field(default=None, init=False, repr=False, compare=False)
     """Made of the fields above, so that a copy that differs has one of its own. None asks the twin."""
 
@@ -150,7 +148,7 @@ class ProgramEntry:
         if _answers is None or not self.grants or self.standing_refusal is not None:
             return
         valid_ms, attested_ms = (self.valid_from_ms, self.valid_until_ms), self.attestation_expires_ms
-        made = _answers.entry(valid_ms, attested_ms, self.grants, self.merchants, self.platforms, self.when)
+        made = _answers.entry(valid_ms, attested_ms, self.grants, self.consents.engine, self.when)
         if made is not None:
             object.__setattr__(self, "_engine", made.release)
 
@@ -176,8 +174,8 @@ class ProgramEntry:
         grants = self.grants.get(region)
         if grants is None:
             return _WITHHOLD_REGION_NOT_COVERED if region else _WITHHOLD_REGION_UNKNOWN
-        merchant = self.merchants.get(merchant_id)
-        platform = self.platforms.get(platform_id)
+        merchant = self.consents.merchant(merchant_id)
+        platform = self.consents.platform(platform_id)
         if merchant is None:
             if platform is None:
                 return _WITHHOLD_NO_CONSENT

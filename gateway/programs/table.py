@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.programs.compiler import Shared, entry_of, program_salt
+from gateway.programs.consent_rows import NOBODY, Consents
 from gateway.programs.model import PolicySnapshot
-from gateway.programs.release import Consent, ProgramEntry, Query, Refusals, Release, make_query
+from gateway.programs.release import ProgramEntry, Query, Refusals, Release, make_query
 
 __all__ = [
     "IssuerEntry",
@@ -39,8 +40,8 @@ class IssuerEntry:
 class ReleaseTable:
     """A compiled snapshot. A worker changes policy by changing one reference to it.
 
-    `merchants` and `platforms` are what its entries ask, and the one part that changes in place: what the
-    registry knows of a party takes the place of what the documents say.
+    `consents` is what its entries ask, and the one part whose answers change: what the registry knows of a
+    party takes the place of what the documents say.
     """
 
     version: int
@@ -49,8 +50,7 @@ class ReleaseTable:
     global_holdout_ppm: int
     _starts: list[str] = field(repr=False)
     _owners: list[IssuerEntry | None] = field(repr=False)
-    merchants: dict[str, Consent] = field(default_factory=dict, repr=False)
-    platforms: dict[str, Consent] = field(default_factory=dict, repr=False)
+    consents: Consents = field(default=NOBODY, repr=False)
 
     def issuer_of(self, iin: str) -> IssuerEntry | None:
         """The issuer of the most specific range that holds an IIN of 6 or 8 digits, or None.
@@ -89,7 +89,7 @@ def compile_table(snapshot: PolicySnapshot) -> ReleaseTable:
     experiment = snapshot.experiment
     return ReleaseTable(
         snapshot.version, issuers, experiment.global_salt, experiment.global_holdout_ppm, starts, owners,
-        shared.merchants, shared.platforms,
+        shared.consents,
     )  # fmt: skip
 
 

@@ -4,6 +4,9 @@ use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 
 mod arms;
+mod consent_rows;
+mod consents;
+mod covering;
 mod json;
 mod mac;
 mod mac_keyed;
@@ -42,6 +45,8 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(seal_body::sealed_body, module)?)?;
     module.add_class::<remembered::Recent>()?;
     module.add_class::<release::Answers>()?;
+    module.add_class::<consents::Registered>()?;
+    module.add_class::<covering::Consents>()?;
     module.add_function(wrap_pyfunction!(pack::pack_batch, module)?)?;
     Ok(())
 }

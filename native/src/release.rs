@@ -1,6 +1,7 @@
 //! The same walk as `ProgramEntry.release_by_twin` (gateway/programs/release.py), over the same dicts and tuples, which
 //! it neither copies nor keeps a reading of. The rules are written down there; here is what they say most often.
 //! Whatever is unusual (another type, a number beyond 64 bits) is answered None: ask the twin.
+use crate::covering::{Consents, signed};
 use crate::made::NamedTuple;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFrozenSet, PyInt, PyString, PyTuple, PyType};
@@ -51,26 +52,22 @@ impl Answers {
         valid_ms: (Bound<'_, PyAny>, Bound<'_, PyAny>),
         attestation_expires_ms: &Bound<'_, PyAny>,
         grants: &Bound<'_, PyAny>,
-        merchants: &Bound<'_, PyAny>,
-        platforms: &Bound<'_, PyAny>,
+        consents: &Bound<'_, PyAny>,
         when: &Bound<'_, PyAny>,
     ) -> Option<Entry> {
-        let dict = |given: &Bound<'_, PyAny>| Some(given.cast_exact::<PyDict>().ok()?.clone().unbind());
         Some(Entry {
             answers: slf.clone().unbind(),
             valid_from_ms: signed(&valid_ms.0)?,
             valid_until_ms: signed(&valid_ms.1)?,
             attestation_expires_ms: signed(attestation_expires_ms)?,
-            grants: dict(grants)?,
-            merchants: dict(merchants)?,
-            platforms: dict(platforms)?,
+            grants: grants.cast_exact::<PyDict>().ok()?.clone().unbind(),
+            consents: consents.cast_exact::<Consents>().ok()?.clone().unbind(),
             when: if when.is_none() { None } else { Some(When::of(when)?) },
         })
     }
 }
 
-/// One program at one issuer, with no standing refusal. The dicts are those of the twin: the
-/// consents of a million merchants are there once.
+/// One program at one issuer, with no standing refusal. All entries of a table ask the same consents.
 #[pyclass(frozen, module = "ein_native")]
 pub struct Entry {
     answers: Py<Answers>,
@@ -78,8 +75,7 @@ pub struct Entry {
     valid_until_ms: i64,
     attestation_expires_ms: i64,
     grants: Py<PyDict>,
-    merchants: Py<PyDict>,
-    platforms: Py<PyDict>,
+    consents: Py<Consents>,
     when: Option<When>,
 }
 
@@ -155,24 +151,14 @@ impl Entry {
             let unknown = region.cast_exact::<PyString>().ok()?.is_empty().ok()?;
             return withhold(if unknown { &withheld.2 } else { &withheld.3 });
         };
-        let merchant = look_up(self.merchants.bind(py), merchant_id)?;
-        let platform = look_up(self.platforms.bind(py), platform_id)?;
-        // Who is silent leaves it to the other.
-        let (merchant, platform) = match (&merchant, &platform) {
-            (None, None) => return withhold(&withheld.5),
-            (Some(merchant), None) => (Consent::of(merchant)?, None),
-            (None, Some(platform)) => (Consent::of(platform)?, None),
-            (Some(merchant), Some(platform)) => (Consent::of(merchant)?, Some(Consent::of(platform)?)),
-        };
-        let consent = match &platform {
-            Some(platform) if platform.tier < merchant.tier => platform,
-            _ => &merchant,
+        let Some(consent) = self.consents.get().covering(merchant_id, platform_id)? else {
+            return withhold(&withheld.5);
         };
         if consent.tier <= answers.no_tier {
             let opted_out = consent.tier == answers.opted_out;
             return withhold(if opted_out { &withheld.4 } else { &withheld.5 });
         }
-        if !(merchant.holds(now_ms) && platform.as_ref().is_none_or(|platform| platform.holds(now_ms))) {
+        if !(consent.from_ms <= now_ms && now_ms < consent.until_ms) {
             return withhold(&withheld.5);
         }
         let tier = usize::try_from(consent.tier).ok()?;
@@ -208,43 +194,13 @@ impl Entry {
             true => granted_number.clone(),
             false => mask.into_pyobject(py).ok()?.into_any(),
         };
-        Some(answers.release.make(py, vec![mask, refusals, consent.consent_id.clone()]))
-    }
-}
-
-struct Consent<'a, 'py> {
-    tier: i64,
-    valid_from_ms: i64,
-    valid_until_ms: i64,
-    consent_id: &'a Bound<'py, PyAny>,
-}
-
-impl<'a, 'py> Consent<'a, 'py> {
-    fn of(consent: &'a Bound<'py, PyAny>) -> Option<Self> {
-        let [tier, valid_from_ms, valid_until_ms, consent_id] = consent.cast::<PyTuple>().ok()?.as_slice()
-        else {
-            return None;
-        };
-        Some(Self {
-            tier: signed(tier)?,
-            valid_from_ms: signed(valid_from_ms)?,
-            valid_until_ms: signed(valid_until_ms)?,
-            consent_id,
-        })
-    }
-
-    fn holds(&self, now_ms: i64) -> bool {
-        self.valid_from_ms <= now_ms && now_ms < self.valid_until_ms
+        Some(answers.release.make(py, vec![mask, refusals, consent.consent_id.into_bound(py)]))
     }
 }
 
 /// None for a key that is no plain text; else what stands there, if something does.
 fn look_up<'py>(dict: &Bound<'py, PyDict>, key: &Bound<'py, PyAny>) -> Option<Option<Bound<'py, PyAny>>> {
     dict.get_item(key.cast_exact::<PyString>().ok()?).ok()
-}
-
-fn signed(value: &Bound<'_, PyAny>) -> Option<i64> {
-    value.cast_exact::<PyInt>().ok()?.extract().ok()
 }
 
 fn bits(value: &Bound<'_, PyAny>) -> Option<u64> {

@@ -9,12 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.backends.embedded.consents import SqliteConsents
+from gateway.programs.consent_rows import ROW, Consent, TwinRegistered
 from gateway.programs.consents import (
     SETTINGS_A_CALL_MAX,
     ConsentRefused,
-    Consents,
     Party,
-    Said,
     Setting,
 )
 from gateway.programs.model import FOREVER_MS, Tier
@@ -41,21 +40,24 @@ def store(path: str) -> Iterator[SqliteConsents]:
     made.close()
 
 
-def everything(store: SqliteConsents, most: int = 1000) -> list[Said]:
-    found: list[Said] = []
+PARTIES = [f"m-{n}" for n in range(3_000)]
+
+
+def pages(store: SqliteConsents, most: int = 1000) -> list[str]:
+    found: list[str] = []
     place = (0, 0)
-    while True:
-        page, place = store.changes(place, most)
-        if not page:
-            return found
-        assert len(page) <= most
-        found += page
+    while page := store.changes(place, most):
+        assert page.count(ROW) < most
+        found.append(page)
+        place = TwinRegistered().take(page)
+    return found
 
 
-def known(store: SqliteConsents) -> dict[str, tuple[int, int, int, str]]:
-    consents = Consents()
-    consents.take(everything(store))
-    return consents.merchants
+def known(store: SqliteConsents, most: int = 1000) -> dict[str, Consent]:
+    rows = TwinRegistered()
+    for page in pages(store, most):
+        rows.take(page)
+    return {name: row for name in PARTIES if (row := rows.merchant(name)) is not None}
 
 
 def test_what_is_put_is_in_force_with_its_epoch_and_another_process_sees_it(
@@ -153,6 +155,48 @@ def test_an_abandoned_import_never_was(store: SqliteConsents) -> None:
         store.finish_import(99)
 
 
+def test_a_page_ends_before_an_epoch_and_acts_without_rows_hide_nothing(store: SqliteConsents) -> None:
+    for number in range(4):
+        store.finish_import(store.start_import(actor="alice", reason="nothing in it"))
+        store.put([setting(f"m-{number}")], actor="alice", reason="signed")
+    assert list(known(store, most=1)) == ["m-0", "m-1", "m-2", "m-3"]
+    rows = TwinRegistered()
+    assert rows.take(store.changes((0, 0), 10, before=6))[0] == 4
+    assert len(rows) == 2
+    assert store.changes((4, 99), 10, before=6) == ""
+
+
+def test_what_an_import_stages_can_be_read_before_it_is_in_force(store: SqliteConsents, path: str) -> None:
+    other = SqliteConsents(path, SimClock())
+    assert other.open_import() is None
+    import_id = store.start_import(actor="alice", reason="migration")
+    store.put([setting("m-7", Tier.NONE)], actor="bob", reason="revoked")
+    store.stage(import_id, [setting(f"m-{n}") for n in range(5)])
+    assert other.open_import() == import_id
+    assert other.import_epoch(import_id) is None
+    rows, row = TwinRegistered(), 0
+    while page := other.staged(import_id, row, 2):
+        epoch, row = rows.stage(page)
+        assert epoch == 0
+    rows.enforce()
+    assert rows.settle(5)
+    assert len(rows) == 5
+    assert store.finish_import(import_id) == other.import_epoch(import_id) == 2
+    assert other.open_import() is None
+    clock = SimClock()
+    later = SqliteConsents(path, clock)
+    left = store.start_import(actor="alice", reason="ended by force")
+    assert later.open_import() == left
+    clock.advance_ms(3_600_000)
+    assert later.open_import() is None
+    later.close()
+    abandoned = store.start_import(actor="alice", reason="migration")
+    store.abandon_import(abandoned)
+    assert other.open_import() == left
+    assert other.import_epoch(abandoned) is None
+    other.close()
+
+
 ACTS = st.lists(
     st.lists(st.tuples(st.integers(0, 4), st.sampled_from(list(Tier))), min_size=1, max_size=6),
     max_size=8,
@@ -175,10 +219,6 @@ def test_pages_of_changes_come_to_what_was_said_last(
         else:
             store.put(said, actor="a", reason="r")
         expected.update({one.party_id: int(one.tier) for one in said})
-    found = everything(store, most)
-    assert len(found) == sum(map(len, acts))
-    assert [one.epoch for one in found] == sorted(one.epoch for one in found)
-    consents = Consents()
-    consents.take(found)
-    assert {name: row[0] for name, row in consents.merchants.items()} == expected
+    assert sum(page.count(ROW) + 1 for page in pages(store, most)) == sum(map(len, acts))
+    assert {name: row[0] for name, row in known(store, most).items()} == expected
     store.close()

@@ -84,7 +84,9 @@ COMPILER = [
     Mutant("compiler", "for one in program.transports if one in granted", "for one in program.transports"),
     Mutant("compiler", "variant=enrolment.variant", 'variant="default"'),
     Mutant("compiler", "shadow=state is State.SHADOW", "shadow=enrolment.state is State.SHADOW"),
-    Mutant("compiler", "merchants, platforms = consents_of", "platforms, merchants = consents_of"),
+    Mutant(
+        "compiler", "Consents(consents_of(snapshot.merchants)", "Consents(consents_of(snapshot.platforms)"
+    ),
     Mutant("compiler", "consents_of(snapshot.platforms)", "consents_of(snapshot.merchants)"),
     Mutant("table", "one[0] - one[1], one[0]", "one[1] - one[0], one[0]"),
     Mutant("table", "[bisect_right(self._starts, iin)]", "[bisect_right(self._starts, iin) - 1]"),

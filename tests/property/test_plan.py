@@ -7,6 +7,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from enrichment.fields import mask_of, names_of
+from gateway.programs.consent_rows import Consents
 from gateway.programs.model import PolicySnapshot, Tier
 from gateway.programs.plan import plan
 from gateway.programs.switches import SwitchView
@@ -40,7 +41,7 @@ def released(entry: ProgramEntry | None, region: str, tier: Tier, now_ms: int) -
     """What the table itself lets leave, for a good payment of a merchant of this tier."""
     if entry is None or not entry.enrolment_id or entry.shadow:
         return set()
-    asked = replace(entry, merchants={"m": (int(tier), 0, FOREVER_MS, "c")}, platforms={})
+    asked = replace(entry, consents=Consents({"m": (int(tier), 0, FOREVER_MS, "c")}, {}))
     query = Query(region, "m", "", 1, "5411", 1, "US", ALL, 0, max(now_ms, entry.valid_from_ms))
     answer = asked.release(query)
     return set(names_of(answer.mask)) if isinstance(answer, Release) else set()

@@ -140,5 +140,4 @@ def test_what_is_no_query_is_left_to_the_twin_with_its_answer_or_its_error() -> 
 def test_all_entries_of_a_table_walk_the_same_consents() -> None:
     entries = [entry for entry in entries_and_bounds(Random(1))[0] if entry._engine is not None]
     assert len(entries) > 1
-    assert len({id(entry.merchants) for entry in entries}) == 1
-    assert len({id(entry.platforms) for entry in entries}) == 1
+    assert len({id(entry.consents) for entry in entries}) == 1

@@ -28,6 +28,7 @@ CHECKS = (
     "bad_input",
     "ledger",
     "lookup_latency",
+    "consents",
     "kill_under_load",
     "revocation_races",
     "fail_closed",

@@ -50,8 +50,10 @@ class SharedDatabase:
         return int(data_version)
 
     @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
+    def _write(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction. One that is not `synced` outlives a power cut from the next that is on."""
         with self._lock, self._faults():
+            self._db.execute(f"pragma synchronous = {'full' if synced else 'normal'}")
             self._db.execute("begin immediate")
             try:
                 yield self._db

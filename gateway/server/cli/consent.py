@@ -1,11 +1,11 @@
 """`ein consent`: what merchants and platforms agreed to, in force while everything runs."""
 
-import csv
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -14,33 +14,27 @@ import click
 from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.programs.consents import (
-    SETTINGS_A_CALL_MAX,
-    ConsentRefused,
     Party,
     Setting,
-    check_setting,
 )
-from gateway.programs.model import FOREVER_MS, Tier
-from gateway.programs.switches import Stopped
+from gateway.programs.model import FOREVER_MS
+from gateway.programs.switches import KILL_TIMEOUT_MS, Stopped
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server import exit_codes
+from gateway.server.cli.consent_file import TIERS, Pace, stage, start_ms
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.operators import acting
 from gateway.server.settings import Settings, load_settings
 from gateway.server.verbs.consents import ConsentDesk, only_stops
 
-COLUMNS: Final = ("party", "party_id", "tier", "terms_version", "evidence", "valid_from", "valid_until")
-ERRORS_TOLD: Final = 20
-"""Of a file with mistakes: enough to see the pattern."""
+NICENESS: Final = 19
+"""Of an import: the scheduler gives it what payments leave."""
 
-_TIERS: Final = {
-    "opted-out": Tier.OPTED_OUT,
-    "none": Tier.NONE,
-    "basic": Tier.BASIC,
-    "enhanced": Tier.ENHANCED,
-}
+TAKEN_IN_A_MS: Final = 50
+"""Rows that a busy worker takes in at least; 400 where there is nothing else to do."""
+
 _party_id = click.argument("party_id")
 _party = click.option(
     "--party", type=click.Choice([str(one) for one in Party]), default=str(Party.MERCHANT), show_default=True
@@ -56,7 +50,7 @@ def consent_command() -> None:
 @consent_command.command("set")
 @_party_id
 @_party
-@click.option("--tier", type=click.Choice(list(_TIERS)), required=True)
+@click.option("--tier", type=click.Choice(list(TIERS)), required=True)
 @click.option("--terms", "terms_version", required=True, help="Version of the terms that were agreed to.")
 @click.option("--evidence", required=True, help="Reference to the proof, for example a contract's number.")
 @click.option("--from", "valid_from", default="", help="First day, YYYY-MM-DD; now where it is left out.")
@@ -71,9 +65,9 @@ def set_command(
     """Write down what PARTY_ID said. Returns when every worker acts on it."""
     now_ms = SystemClock().wall_ms()
     setting = Setting(
-        Party(party), party_id, _TIERS[tier], terms_version, evidence,
-        _start_ms(valid_from, "from") if valid_from else now_ms,
-        _start_ms(valid_until, "until") if valid_until else FOREVER_MS,
+        Party(party), party_id, TIERS[tier], terms_version, evidence,
+        start_ms(valid_from, "from") if valid_from else now_ms,
+        start_ms(valid_until, "until") if valid_until else FOREVER_MS,
     )  # fmt: skip
     _put(load_settings(config_path), setting, reason, as_json=as_json)
 
@@ -128,64 +122,24 @@ def show_command(party_id: str, party: str, config_path: Path, as_json: bool) ->
 @_reason
 @config_option
 def import_command(file: TextIO, reason: str, config_path: Path) -> None:
-    """Import settings from a CSV FILE, all or none. Its first line names the columns."""
+    """Import settings from a CSV FILE, all or none. Its first line names the columns.
+
+    It gives way to payments, and runs at the lowest priority.
+    """
     settings = load_settings(config_path)
     actor = _acting(settings, stops=False)
+    os.nice(NICENESS)
     with _store(settings) as store:
         import_id = store.start_import(actor=actor, reason=reason)
         try:
-            count = _stage(store, import_id, file)
+            count = stage(store, import_id, file, Pace(time.thread_time_ns, time.sleep).rest)
         except BaseException:
             store.abandon_import(import_id)
             raise
         since_ns = SystemClock().monotonic_ns()
-        effect = _desk(settings, store).in_effect(store.finish_import(import_id), since_ns)
+        epoch, timeout_ms = store.finish_import(import_id), KILL_TIMEOUT_MS + count // TAKEN_IN_A_MS
+        effect = _desk(settings, store).in_effect(epoch, since_ns, timeout_ms=timeout_ms)
     _tell(f"{count} settings", effect, as_json=False)
-
-
-def _stage(store: SqliteConsents, import_id: int, file: TextIO) -> int:
-    """How many were staged. Raises ConsentRefused with the first mistakes, by line."""
-    reader = csv.DictReader(file)
-    if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise ConsentRefused(f"the first line has to be {','.join(COLUMNS)}")
-    count, page, mistakes = 0, list[Setting](), list[str]()
-    with click.progressbar(reader, label="staging", show_pos=True, update_min_steps=10_000) as rows:
-        for line, row in enumerate(rows, 2):
-            try:
-                page.append(_setting(row))
-            except ConsentRefused as mistake:
-                mistakes.append(f"line {line}: {mistake.public}")
-            if len(page) == SETTINGS_A_CALL_MAX and not mistakes:
-                store.stage(import_id, page)
-                count, page = count + len(page), []
-            if len(mistakes) == ERRORS_TOLD:
-                break
-    if mistakes:
-        raise ConsentRefused("nothing was imported:\n  " + "\n  ".join(mistakes))
-    store.stage(import_id, page)
-    return count + len(page)
-
-
-def _setting(row: dict[str, str]) -> Setting:
-    if None in row or None in row.values():
-        raise ConsentRefused(f"it takes {len(COLUMNS)} columns")
-    if row["party"] not in set(Party) or row["tier"] not in _TIERS:
-        raise ConsentRefused(f"party is merchant or platform, and tier one of {', '.join(_TIERS)}")
-    return check_setting(
-        Setting(
-            Party(row["party"]), row["party_id"], _TIERS[row["tier"]], row["terms_version"], row["evidence"],
-            _start_ms(row["valid_from"], "valid_from"),
-            _start_ms(row["valid_until"], "valid_until") if row["valid_until"] else FOREVER_MS,
-        )
-    )  # fmt: skip
-
-
-def _start_ms(text: str, member: str) -> int:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise ConsentRefused(f"{member}: a day is expected, YYYY-MM-DD") from None
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
 
 
 def _put(settings: Settings, setting: Setting, reason: str, *, as_json: bool) -> None:

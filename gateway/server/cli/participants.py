@@ -10,7 +10,7 @@ import click
 from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.feeds.delivery import KEEP_SEALED_MS
-from gateway.programs.consents import Consents
+from gateway.programs.consent_rows import TwinRegistered
 from gateway.programs.participation import Participants, Participation, participants
 from gateway.runtime.clock import Clock, SystemClock
 from gateway.server.cli.options import config_option, json_option
@@ -45,18 +45,16 @@ def participants_command(config_path: Path, as_json: bool) -> None:
     click.echo(json.dumps(asdict(found)) if as_json else _as_text(found))
 
 
-def _registry(state: StateDir, clock: Clock) -> Consents:
+def _registry(state: StateDir, clock: Clock) -> TwinRegistered:
     """All that merchants and platforms said while everything ran."""
-    known, place = Consents(), (0, 0)
+    known, place = TwinRegistered(), (0, 0)
     if not state.consents_db.exists():
         return known
     store = SqliteConsents(str(state.consents_db), clock)
     try:
-        while True:
-            said, place = store.changes(place, PAGE_ROWS)
-            if not said:
-                return known
-            known.take(said)
+        while page := store.changes(place, PAGE_ROWS):
+            place = known.take(page)
+        return known
     finally:
         store.close()
 

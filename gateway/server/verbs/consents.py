@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gateway.programs.consents import ConsentStore, Party, Setting
 from gateway.programs.model import Tier
-from gateway.programs.switches import LeaseBoard, Stopped, await_epoch
+from gateway.programs.switches import KILL_TIMEOUT_MS, LeaseBoard, Stopped, await_epoch
 from gateway.runtime.clock import Clock, MonotonicNs
 
 REVOKED_TERMS = "revoked"
@@ -34,9 +34,17 @@ class ConsentDesk:
         setting = Setting(party, party_id, Tier.NONE, terms_version, "revocation", now_ms)
         return self.say([setting], actor=actor, reason=reason)
 
-    def in_effect(self, epoch: int, since_ns: MonotonicNs) -> Stopped:
+    def in_effect(self, epoch: int, since_ns: MonotonicNs, *, timeout_ms: int = KILL_TIMEOUT_MS) -> Stopped:
         """Returns when every worker acts on `epoch`, or its lease has run out, or the time is over."""
-        return await_epoch(self.board, self.clock, self.wait_s, epoch, since_ns=since_ns, of_consents=True)
+        return await_epoch(
+            self.board,
+            self.clock,
+            self.wait_s,
+            epoch,
+            since_ns=since_ns,
+            timeout_ms=timeout_ms,
+            of_consents=True,
+        )
 
 
 def only_stops(setting: Setting) -> bool:

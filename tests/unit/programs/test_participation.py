@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from enrichment.fields import FIELD_BY_NAME
-from gateway.programs.consents import Consents
+from gateway.programs.consent_rows import MEMBER, NOBODY, ROW, TwinRegistered
 from gateway.programs.documents import load_policy
 from gateway.programs.issues import PolicyInvalid
 from gateway.programs.model import PolicySnapshot, Tier
@@ -20,7 +20,7 @@ from tests.kit.installation import SAMPLE_POLICY
 
 NOW_MS = 1_790_000_000_000
 EVERYTHING = (1 << 63) - 1
-KEPT: Any = {"registry": Consents(), "kept_sealed_days": 8, "kept_pseudonymous_days": 400}
+KEPT: Any = {"registry": TwinRegistered(), "kept_sealed_days": 8, "kept_pseudonymous_days": 400}
 
 
 @pytest.fixture(scope="module")
@@ -89,14 +89,18 @@ def test_what_has_run_out_counts_as_not_in_force(policy: PolicySnapshot) -> None
 def test_what_the_registry_knows_of_a_party_stands_in_place_of_its_document(policy: PolicySnapshot) -> None:
     before = participants(policy, SwitchView(0), now_ms=NOW_MS, **KEPT).merchants.by_tier
     opted_out = next(name for name, one in policy.merchants.items() if one.tier is Tier.OPTED_OUT)
-    said = {
-        opted_out: (int(Tier.BASIC), 0, NOW_MS + 1, "c"),
-        "m-new": (int(Tier.ENHANCED), 0, NOW_MS + 1, "c"),
-        "m-over": (int(Tier.ENHANCED), 0, NOW_MS, "c"),
-    }
-    found = participants(
-        policy, SwitchView(0), now_ms=NOW_MS, **{**KEPT, "registry": Consents(1, merchants=said)}
-    )
+    said = [
+        (opted_out, "BASIC", NOW_MS + 1),
+        ("m-new", "ENHANCED", NOW_MS + 1),
+        ("m-over", "ENHANCED", NOW_MS),
+    ]
+    registry = TwinRegistered()
+    rows = [
+        ("merchant", party_id, tier, "1", 0, until_ms, 1, number)
+        for number, (party_id, tier, until_ms) in enumerate(said)
+    ]
+    registry.take(ROW.join(MEMBER.join(map(str, row)) for row in rows))
+    found = participants(policy, SwitchView(0), now_ms=NOW_MS, **{**KEPT, "registry": registry})
     assert found.merchants.by_tier == {
         **before,
         "opted_out": before["opted_out"] - 1,
@@ -129,7 +133,7 @@ def test_what_the_contract_says_besides_stands_in_the_record_and_lets_nothing_mo
     assert (harbor.onward_transfer, harbor.model_training, harbor.cross_sender_use) == ("forbidden",) * 3
     entries = [
         [
-            replace(one, merchants={}, platforms={})
+            replace(one, consents=NOBODY)
             for issuer in compile_table(of).issuers.values()
             for one in issuer.programs
         ]

@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 
 from gateway.backends.embedded.consents import ConsentStoreUnavailable, SqliteConsents
-from gateway.programs.consents import Party, Said, Setting, lapsed
+from gateway.programs.consent_rows import Consents
+from gateway.programs.consents import Party, Setting, lapsed
 from gateway.programs.documents import load_policy
-from gateway.programs.model import Tier
+from gateway.programs.model import FOREVER_MS, Tier
 from gateway.programs.subjects import CaseEvent
 from gateway.programs.switches import LEASE_MS
 from gateway.programs.table import compile_table
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import SimClock
 from gateway.server import consent_follower
-from gateway.server.consent_follower import ConsentFollower
+from gateway.server.consent_follower import ConsentFollower, RegistryUnreadable
 from gateway.server.policy import read_policy
 from tests.kit.installation import SAMPLE_POLICY
 
@@ -59,12 +60,12 @@ def test_a_page_after_the_other_is_taken_before_the_epoch_is_told(
     table = follower.use(compile_table(POLICY))
     store.put([setting(f"x-{n}", Tier.BASIC) for n in range(5)], actor="a", reason="r")
     told: list[tuple[int, int]] = []
-    pages: Callable[..., Any] = store.changes
+    pages: Callable[..., str] = store.changes
 
-    def watched(*arguments: Any) -> tuple[list[Said], tuple[int, int]]:
-        told.append((follower.epoch(), sum(name.startswith("x-") for name in table.merchants)))
-        found: tuple[list[Said], tuple[int, int]] = pages(*arguments)
-        return found
+    def watched(*arguments: Any) -> str:
+        known = sum(table.consents.merchant(f"x-{n}") is not None for n in range(5))
+        told.append((follower.epoch(), known))
+        return pages(*arguments)
 
     monkeypatch.setattr(store, "changes", watched)
     assert follower.step()
@@ -84,8 +85,10 @@ def test_a_new_table_has_what_the_registry_knows_and_so_has_the_one_before_it(
     store.put([setting("m-1", Tier.NONE)], actor="a", reason="r")
     follower.step()
     for table in (before, after):
-        assert table.platforms["plat-1"][0] == int(Tier.OPTED_OUT)
-        assert table.merchants["m-1"][0] == int(Tier.NONE)
+        assert table.consents.platform("plat-1") == (
+            int(Tier.OPTED_OUT), 0, FOREVER_MS, "platform/plat-1/2026"
+        )  # fmt: skip
+        assert table.consents.merchant("m-1") == (int(Tier.NONE), 0, FOREVER_MS, "merchant/m-1/2026")
 
 
 def test_every_entry_of_a_table_asks_the_rows_that_the_follower_changes(
@@ -95,8 +98,7 @@ def test_every_entry_of_a_table_asks_the_rows_that_the_follower_changes(
     entries = [one for issuer in table.issuers.values() for one in issuer.programs + issuer.after]
     enrolled = [one for one in entries if one.enrolment_id]
     assert enrolled
-    assert all(one.merchants is table.merchants for one in enrolled)
-    assert all(one.platforms is table.platforms for one in enrolled)
+    assert all(one.consents is table.consents for one in enrolled)
 
 
 def test_an_epoch_is_told_only_when_what_it_changes_is_carried_out(
@@ -118,6 +120,104 @@ def test_an_epoch_is_told_only_when_what_it_changes_is_carried_out(
     assert follower.epoch() == 0
     follower.step()
     assert (follower.epoch(), seen) == (1, [0, 0, 0])
+
+
+def staged(store: SqliteConsents, count: int, tier: Tier) -> int:
+    import_id = store.start_import(actor="a", reason="r")
+    store.stage(import_id, [setting(f"m-{n}", tier) for n in range(count)])
+    return import_id
+
+
+def tiers(follower: ConsentFollower, count: int) -> set[int | None]:
+    """What is known of so many merchants."""
+    found = [follower._registered.merchant(f"m-{n}") for n in range(count)]
+    return {None if row is None else row[0] for row in found}
+
+
+def test_an_import_is_read_while_it_is_staged_and_holds_whole_with_the_step_that_sees_its_end(
+    store: SqliteConsents, clock: SimClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = following(store, clock)
+    store.put([setting("m-1", Tier.ENHANCED)], actor="a", reason="r")
+    follower.step()
+    import_id = staged(store, 900, Tier.NONE)
+    for _ in range(5):
+        assert not follower.step(), "nothing of it is in force"
+    assert tiers(follower, 900) == {int(Tier.ENHANCED), None}
+    store.stage(import_id, [setting("m-900", Tier.NONE)])
+    before = store.put([setting("m-2", Tier.ENHANCED)], actor="a", reason="r")
+    store.finish_import(import_id)
+    after = store.put([setting("m-3", Tier.ENHANCED)], actor="a", reason="r")
+    read: list[str] = []
+    pages: Callable[..., str] = store.staged
+
+    def watched(*arguments: Any) -> str:
+        read.append(pages(*arguments))
+        return read[-1]
+
+    monkeypatch.setattr(store, "staged", watched)
+    assert follower.step()
+    assert [page.count("m-") for page in read] == [1, 0], "all else had been read before"
+    assert follower.epoch() == after == before + 2
+    # What was said before the import is finished gives way to it, and what was said after it stands.
+    assert follower.lapsed("m-2", "", "x") is Reason.MERCHANT_CONSENT_MISSING
+    assert follower.lapsed("m-3", "", "x") is None
+    for _ in range(3):
+        assert not follower.step()
+        assert tiers(follower, 901) == {int(Tier.NONE), int(Tier.ENHANCED)}
+
+
+@pytest.mark.parametrize("left", ["abandoned", "open"])
+def test_an_import_that_ends_otherwise_leaves_nothing_and_the_next_one_is_read(
+    store: SqliteConsents, clock: SimClock, left: str
+) -> None:
+    follower = following(store, clock)
+    follower.step()
+    first = staged(store, 5, Tier.ENHANCED)
+    follower.step()
+    if left == "abandoned":
+        store.abandon_import(first)
+        follower.step()
+    second = staged(store, 3, Tier.NONE)
+    for _ in range(3):
+        follower.step()
+    store.finish_import(second)
+    follower.step()
+    assert tiers(follower, 3) == {int(Tier.NONE)}
+    assert follower._registered.merchant("m-4") is None
+    if left == "open":
+        store.finish_import(first)
+        follower.step()
+        assert tiers(follower, 5) == {int(Tier.ENHANCED)}
+
+
+def test_an_import_that_is_over_between_two_looks_is_taken_in_its_order(
+    store: SqliteConsents, clock: SimClock
+) -> None:
+    follower = following(store, clock)
+    follower.step()
+    store.finish_import(staged(store, 5, Tier.ENHANCED))
+    store.put([setting("m-1", Tier.NONE)], actor="a", reason="r")
+    store.finish_import(store.start_import(actor="a", reason="nothing in it"))
+    follower.step()
+    assert tiers(follower, 2) == {int(Tier.ENHANCED), int(Tier.NONE)}
+    assert follower.epoch() == 3
+
+
+def test_a_registry_that_cannot_be_taken_in_lets_nothing_be_shared_until_it_can(
+    store: SqliteConsents, clock: SimClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = following(store, clock)
+    follower.step()
+    store.put([setting("m-1", Tier.NONE)], actor="a", reason="r")
+    monkeypatch.setattr(store, "changes", lambda *_: "merchant CANARY-m-1")
+    with pytest.raises(RegistryUnreadable) as refused:
+        follower.step()
+    assert "CANARY" not in str(refused.value)
+    assert not follower.fresh()
+    monkeypatch.undo()
+    follower.step()
+    assert follower.fresh()
 
 
 ROWS = {
@@ -147,7 +247,7 @@ ROWS = {
 def test_what_was_shared_under_a_consent_leaves_while_the_stricter_word_still_covers_it(
     merchant: str, platform: str, consent_id: str, reason: Reason | None
 ) -> None:
-    found = lapsed(ROWS, ROWS, merchant_id=merchant, platform_id=platform, consent_id=consent_id)
+    found = lapsed(Consents(ROWS, ROWS), merchant_id=merchant, platform_id=platform, consent_id=consent_id)
     assert found is reason
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gateway.programs.consent_rows import MEMBER, registered
 from gateway.programs.documents import load_policy
 from gateway.programs.model import Tier
 from gateway.programs.subjects import CaseEvent, CaseKind, CaseState
@@ -89,6 +90,9 @@ def test_a_repeat_gets_no_elements_once_the_merchant_has_opted_out() -> None:
     request = shared_one(kit, iin=MERIDIAN)
     (before,) = kit.answers(request)
     assert [decision for decision in before.decisions if decision.elements]
-    kit.table.merchants[request.merchant_id] = (int(Tier.OPTED_OUT), 0, 1 << 62, "merchant/m/1")
+    rows = registered()
+    said = ("merchant", request.merchant_id, Tier.OPTED_OUT.name, "1", 0, 1 << 62, 1, 1)
+    rows.take(MEMBER.join(map(str, said)))
+    kit.table.consents.follow(rows)
     (after,) = kit.answers(request)
     assert not [decision for decision in after.decisions if decision.elements]
