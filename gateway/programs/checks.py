@@ -24,6 +24,7 @@ from gateway.programs.model import (
     Terms,
     Tier,
     Transport,
+    consent_id_of,
 )
 from gateway.programs.purposes import purpose_mask
 from gateway.programs.schema import (
@@ -359,7 +360,7 @@ def _consents(
                 if party in settings:
                     report.add("merchants.yaml", f"{path}.ids", f'"{party}" stands twice', "Keep one setting")
                 settings[party] = ConsentSetting(
-                    f"{kind.removesuffix('s')}/{party}/{one.terms_version}",
+                    consent_id_of(kind.removesuffix("s"), party, one.terms_version, tier),
                     tier,
                     one.terms_version,
                     one.actor,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, Protocol
 
-from gateway.programs.model import Tier
+from gateway.programs.model import Tier, consent_id_of
 from gateway.runtime.native import engines
 
 Consent = tuple[int, int, int, str]
@@ -138,7 +138,7 @@ class TwinRegistered:
             return None
         tier, valid_from_ms, valid_until_ms, terms_version = said
         # Made when it is asked for: a million ids would take as much room as all the rest.
-        return tier, valid_from_ms, valid_until_ms, f"{party}/{party_id}/{terms_version}"
+        return tier, valid_from_ms, valid_until_ms, consent_id_of(party, party_id, terms_version, tier)
 
 
 def _rows_of(page: str) -> Iterator[tuple[tuple[str, str], Said, Place]]:

@@ -134,7 +134,9 @@ class ConsentStore(Protocol):
         """An import that is to be filled; nothing of it is in force."""
         ...
 
-    def stage(self, import_id: int, settings: Sequence[Setting]) -> None: ...
+    def stage(self, import_id: int, settings: Sequence[Setting]) -> None:
+        """Adds checked settings to an import that is open."""
+        ...
 
     def finish_import(self, import_id: int) -> int:
         """Everything staged is in force at once; its epoch."""

@@ -56,6 +56,14 @@ class Tier(IntEnum):
     ENHANCED = 3
 
 
+def consent_id_of(party: str, party_id: str, terms_version: str, tier: int) -> str:
+    """Who agreed to what: of another tier under the same terms it is another consent."""
+    return f"{party}/{party_id}/{terms_version}/{_TIER_WORDS[tier]}"
+
+
+_TIER_WORDS = tuple(tier.name.lower() for tier in Tier)
+
+
 @dataclass(frozen=True, slots=True)
 class IinRange:
     """First and last IIN of a range, both as 8 digits."""

@@ -243,7 +243,9 @@ impl Registered {
         let rows = self.locked();
         let said = rows.get(party, party_id)?;
         let version = &rows.terms.versions[said.terms as usize];
-        Some((said, [&self.parties[usize::from(party)], "/", party_id, "/", version].concat()))
+        // The tier too: who agrees to less under the same terms has said something else.
+        let tier = self.tiers.get(usize::from(said.tier))?.to_ascii_lowercase();
+        Some((said, [&self.parties[usize::from(party)], "/", party_id, "/", version, "/", &tier].concat()))
     }
 }
 

@@ -68,8 +68,8 @@ def test_what_is_put_is_in_force_with_its_epoch_and_another_process_sees_it(
     epoch = store.put([setting(), setting("m-2", Tier.ENHANCED)], actor="alice", reason="signed")
     assert other.epoch() == epoch == 1
     assert known(other) == {
-        "m-1": (int(Tier.BASIC), 0, FOREVER_MS, "merchant/m-1/2026-1"),
-        "m-2": (int(Tier.ENHANCED), 0, FOREVER_MS, "merchant/m-2/2026-1"),
+        "m-1": (int(Tier.BASIC), 0, FOREVER_MS, "merchant/m-1/2026-1/basic"),
+        "m-2": (int(Tier.ENHANCED), 0, FOREVER_MS, "merchant/m-2/2026-1/enhanced"),
     }
     other.close()
 
@@ -126,7 +126,7 @@ def test_an_import_is_in_force_whole_or_not_at_all(store: SqliteConsents, path: 
     for start in range(0, 3_000, SETTINGS_A_CALL_MAX):
         store.stage(import_id, [setting(f"m-{n}") for n in range(start, start + SETTINGS_A_CALL_MAX)])
     other = SqliteConsents(path, SimClock())
-    assert known(other) == {"m-1": (int(Tier.ENHANCED), 0, FOREVER_MS, "merchant/m-1/2026-1")}
+    assert known(other) == {"m-1": (int(Tier.ENHANCED), 0, FOREVER_MS, "merchant/m-1/2026-1/enhanced")}
     assert other.said(Party.MERCHANT, "m-7") == []
     # What is said meanwhile is older than the import, which comes into force when it is finished.
     other.put([setting("m-2", Tier.NONE)], actor="bob", reason="revoked")

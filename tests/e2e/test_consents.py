@@ -106,7 +106,7 @@ def test_what_the_registry_says_is_recorded_as_the_consent_that_covered_it(
     entries = reader.read(EVALUATIONS, max(-1, reader.end(EVALUATIONS) - 12), 100)
     records = [journal_pb2.Evaluation.FromString(one.payload) for one in entries]
     ids = {d.consent_id for r in records if r.merchant_id == "m-0600" for d in r.decisions if d.consent_id}
-    assert ids == {"merchant/m-0600/2026-11"}
+    assert ids == {"merchant/m-0600/2026-11/basic"}
 
 
 def test_it_holds_after_a_restart_and_under_a_new_policy(

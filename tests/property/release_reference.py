@@ -63,7 +63,7 @@ def consent(documents: Documents, query: Mapping[str, Any]) -> tuple[str, str]:
     merchant = setting(documents, "merchants", query["merchant_id"])
     platform = setting(documents, "platforms", query["platform_id"])
     said = [
-        (f"{kind}/{party}/{one['terms_version']}", one)
+        (f"{kind}/{party}/{one['terms_version']}/{tier_of(one)}", one)
         for kind, party, one in (
             ("merchant", query["merchant_id"], merchant),
             ("platform", query["platform_id"], platform),

@@ -182,11 +182,10 @@ class SqliteConsents(SharedDatabase):
     def stage(self, import_id: int, settings: Sequence[Setting]) -> None:
         if len(settings) > SETTINGS_A_CALL_MAX:
             raise ConsentRefused(f"settings: stage at most {SETTINGS_A_CALL_MAX} at a time")
-        checked = [check_setting(one) for one in settings]
         # A thousand syncs a million rows would keep the disk from payments; finish_import syncs all of them.
         with self._write(synced=False) as db:
             _check_open(db, import_id)
-            _insert(db, import_id, checked)
+            _insert(db, import_id, settings)
 
     def finish_import(self, import_id: int) -> int:
         with self._write() as db:

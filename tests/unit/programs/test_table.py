@@ -50,7 +50,7 @@ def test_the_sample_policy_shares_what_it_says() -> None:
     basic = risk.release(query(merchant_id="m-0175"))
     assert isinstance(basic, Release)
     assert basic.mask == mask_of(["score_norm", "score_scale", "model_id"])
-    assert basic.consent_id == "merchant/m-0175/merchant-2026-01"
+    assert basic.consent_id == "merchant/m-0175/merchant-2026-01/basic"
     assert risk.release(query(merchant_id="m-0195")) == Withhold(Reason.MERCHANT_OPTED_OUT)
     assert risk.release(query(merchant_id="m-0185", platform_id="")) == Withhold(
         Reason.MERCHANT_CONSENT_MISSING

@@ -86,9 +86,9 @@ def test_a_new_table_has_what_the_registry_knows_and_so_has_the_one_before_it(
     follower.step()
     for table in (before, after):
         assert table.consents.platform("plat-1") == (
-            int(Tier.OPTED_OUT), 0, FOREVER_MS, "platform/plat-1/2026"
+            int(Tier.OPTED_OUT), 0, FOREVER_MS, "platform/plat-1/2026/opted_out"
         )  # fmt: skip
-        assert table.consents.merchant("m-1") == (int(Tier.NONE), 0, FOREVER_MS, "merchant/m-1/2026")
+        assert table.consents.merchant("m-1") == (int(Tier.NONE), 0, FOREVER_MS, "merchant/m-1/2026/none")
 
 
 def test_every_entry_of_a_table_asks_the_rows_that_the_follower_changes(
