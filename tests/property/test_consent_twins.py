@@ -76,7 +76,7 @@ def test_both_know_the_same_after_every_step(steps: list[tuple[str, Any]]) -> No
         if step in ("take", "stage"):
             of = plain if step == "take" else staged
             of |= {
-                (one[0], one[1]): (int(Tier[one[2]]), *one[4:], "/".join((*one[:2], one[3])))
+                (one[0], one[1]): (int(Tier[one[2]]), *one[4:], "/".join((*one[:2], one[3], one[2].lower())))
                 for one in given_
             }
         elif step in ("enforce", "unstage"):
@@ -141,7 +141,7 @@ def test_each_of_many_parties_has_its_own_word_and_a_stranger_has_none(made: Any
     assert len(rows) == count
     for n in range(0, count, 3):
         of, other = (rows.platform, rows.merchant) if n % 7 == 0 else (rows.merchant, rows.platform)
-        assert of(f"m-{n}") == (int(Tier.BASIC), n, FOREVER_MS, f"{said[n][0]}/m-{n}/t{n % 50}")
+        assert of(f"m-{n}") == (int(Tier.BASIC), n, FOREVER_MS, f"{said[n][0]}/m-{n}/t{n % 50}/basic")
         assert other(f"m-{n}") is None
         assert of(f"m-{n + count}") is None
 
@@ -234,9 +234,9 @@ def test_an_import_comes_into_force_between_two_questions_and_all_of_it() -> Non
     taken = [("merchant", "x-7", "ENHANCED", "3", 0, FOREVER_MS)]
     rows.take(page_of(taken))
     while not rows.settle(64):
-        assert rows.merchant("x-7") == (int(Tier.ENHANCED), 0, FOREVER_MS, "merchant/x-7/3")
+        assert rows.merchant("x-7") == (int(Tier.ENHANCED), 0, FOREVER_MS, "merchant/x-7/3/enhanced")
         assert rows.merchant("x-499") == (int(Tier.NONE), 0, FOREVER_MS, "merchant/x-499/2")
-    assert rows.merchant("x-7") == (int(Tier.ENHANCED), 0, FOREVER_MS, "merchant/x-7/3")
+    assert rows.merchant("x-7") == (int(Tier.ENHANCED), 0, FOREVER_MS, "merchant/x-7/3/enhanced")
 
 
 def test_a_table_follows_one_registry_and_no_other() -> None:

@@ -271,3 +271,17 @@ def test_a_registry_that_does_not_answer_is_not_relied_on_longer_than_a_lease(
     monkeypatch.undo()
     follower.step()
     assert follower.fresh()
+
+
+def test_who_agrees_to_less_under_the_same_terms_takes_back_what_was_shared_under_more(
+    store: SqliteConsents, clock: SimClock
+) -> None:
+    follower = following(store, clock)
+    follower.use(compile_table(POLICY))
+    store.put([setting("m-9", Tier.ENHANCED)], actor="a", reason="r")
+    follower.step()
+    assert follower.lapsed("m-9", "", "merchant/m-9/2026/enhanced") is None
+    store.put([setting("m-9", Tier.BASIC)], actor="a", reason="r")
+    follower.step()
+    assert follower.lapsed("m-9", "", "merchant/m-9/2026/enhanced") is Reason.MERCHANT_CONSENT_MISSING
+    assert follower.lapsed("m-9", "", "merchant/m-9/2026/basic") is None
