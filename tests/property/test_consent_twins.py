@@ -235,7 +235,7 @@ def test_an_import_comes_into_force_between_two_questions_and_all_of_it() -> Non
     rows.take(page_of(taken))
     while not rows.settle(64):
         assert rows.merchant("x-7") == (int(Tier.ENHANCED), 0, FOREVER_MS, "merchant/x-7/3/enhanced")
-        assert rows.merchant("x-499") == (int(Tier.NONE), 0, FOREVER_MS, "merchant/x-499/2")
+        assert rows.merchant("x-499") == (int(Tier.NONE), 0, FOREVER_MS, "merchant/x-499/2/none")
     assert rows.merchant("x-7") == (int(Tier.ENHANCED), 0, FOREVER_MS, "merchant/x-7/3/enhanced")
 
 
