@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from gateway.feeds.fanout import ERASURES
@@ -98,3 +99,19 @@ def test_an_order_takes_a_place_in_the_stream_and_its_answer_is_kept_when_the_it
     store.forgotten(7, 2, at_ms=BASE_MS)
     assert (store.erased_up_to(), reader.erasure(7), reader.erasure(6)) == (7, (2, BASE_MS), None)
     reader.close()
+
+
+def test_what_was_forgotten_or_withdrawn_stands_nowhere_in_the_file(
+    opened: Callable[[], Any], tmp_path: Path
+) -> None:
+    store = filled(opened)
+    withdrawn = [replace(one, withdrawn=True, jti=tombstone_jti(one.share_id), set_bytes=b"tombstone")
+                 for one in store.open_of_cards([MINE], 100)]  # fmt: skip
+    store.apply(DeliveryChange(withdrawn=withdrawn))
+    store.forget_evaluations([1, 3])
+    # Closed: the log has been moved into the file, and is gone.
+    opened().close()
+    everything = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"signed-2" in everything
+    for gone in (b"signed-1", b"signed-3", b"payment-1", b"payment-3", MINE):
+        assert gone not in everything

@@ -4,7 +4,8 @@ import fcntl
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,7 +122,8 @@ class SqliteDeliveryStore:
     def apply(self, change: DeliveryChange) -> None:
         # One item once, however many asked for it in the same gather.
         sent = list({(item.share_id, item.transport): item for item in change.sent}.values())
-        with self._connection.transaction() as raw:
+        overwriting = self._overwriting() if change.withdrawn else nullcontext()
+        with overwriting, self._connection.transaction() as raw:
             for answer in change.answers:
                 _answer(raw, answer, change.at_ms)
             for item in change.withdrawn:
@@ -182,7 +184,7 @@ class SqliteDeliveryStore:
         return len(rows)
 
     def forget_evaluations(self, evaluation_keys: Sequence[int]) -> None:
-        with self._connection.transaction() as raw:
+        with self._overwriting(), self._connection.transaction() as raw:
             for key in evaluation_keys:
                 _forget(raw, raw.execute(sql.MATCH_KEYS_OF, (key,)).fetchall())
 
@@ -192,6 +194,15 @@ class SqliteDeliveryStore:
 
     def erased_up_to(self) -> int:
         return int(self._connection.rows(sql.ERASED_UP_TO)[0][0])
+
+    @contextmanager
+    def _overwriting(self) -> Iterator[None]:
+        """What is deleted meanwhile is overwritten with zeroes, and not only let go of (sqlite.org/pragma)."""
+        self._connection.rows("pragma secure_delete = on")
+        try:
+            yield
+        finally:
+            self._connection.rows("pragma secure_delete = off")
 
     def checkpoint(self) -> None:
         """Moves the log into the database beside the commits."""
