@@ -58,8 +58,8 @@ class Inbox:
         self._remembered_max = remembered_max
         self._on_duplicate = on_duplicate
         self._held: dict[int, Item] = {}
-        # Withdrawals of shares that were handled before: news, although their numbers are behind us.
-        self._late: dict[int, Withdrawn] = {}
+        # Withdrawals, and orders to erase, of what was handled before: news, though their numbers are behind us.
+        self._late: dict[int, Withdrawn | Erasure] = {}
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._acks: dict[str, None] = {}
 
@@ -90,7 +90,7 @@ class Inbox:
         return Offered.TAKEN
 
     def _offer_late(self, item: Item, seq: int) -> Offered:
-        if not isinstance(item, Withdrawn) or self.known(item):
+        if isinstance(item, Share) or self.known(item):
             self._acks[item.jti] = None
             self._duplicate(item)
             return Offered.DUPLICATE

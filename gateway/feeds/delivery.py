@@ -8,6 +8,7 @@ the transport the shell asks `still_open` again, with no await in between.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.feeds.ports import (
     MAX_CANDIDATES,
@@ -22,6 +23,7 @@ from gateway.feeds.ports import (
 from gateway.feeds.records import (
     EXPIRED_REASON,
     REFUSED_REASON,
+    UNANSWERED_CODE,
     SignerOf,
     delivery_record,
     share_of_jti,
@@ -61,8 +63,6 @@ KEEP_SEALED_MS = 8 * 24 * 3_600_000
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 OTHER_CODE = "other"
 """Stands for an error code that is not a short word: what a recipient writes freely is not kept."""
-
-UNANSWERED_CODE = "unanswered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +105,15 @@ class Reply:
 
 
 Action = Record | Apply | Reply
+
+
+class LapsedConsent(NamedTuple):
+    """A consent that does not cover any more what was shared under it, and why."""
+
+    merchant_id: str
+    platform_id: str
+    consent_id: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,16 +221,19 @@ class DeliveryCore:
                 return self._withdraw(items, told_reason(reason), now_ms)
         return []
 
-    def revoke(self, lapsed: Lapsed, now_ms: int) -> list[Action]:
+    def lapsed_consents(self, lapsed: Lapsed) -> list[LapsedConsent]:
+        """Those that something open was shared under. Goes through all that is open: once a round."""
+        return [
+            LapsedConsent(*consent, reason)
+            for consent in self._store.open_consents()
+            if (reason := lapsed(*consent)) is not None
+        ]
+
+    def revoke(self, consent: LapsedConsent, now_ms: int) -> list[Action]:
         """Withdraws some of what is open under a consent that lapsed; empty when nothing of it is left."""
-        for merchant_id, platform_id, consent_id in self._store.open_consents():
-            reason = lapsed(merchant_id, platform_id, consent_id)
-            if reason is None:
-                continue
-            items = self._store.open_of_consent(merchant_id, platform_id, consent_id, WITHDRAW_MAX_ITEMS)
-            if items:
-                return self._withdraw(items, told_reason(reason), now_ms)
-        return []
+        merchant_id, platform_id, consent_id, reason = consent
+        items = self._store.open_of_consent(merchant_id, platform_id, consent_id, WITHDRAW_MAX_ITEMS)
+        return self._withdraw(items, told_reason(reason), now_ms) if items else []
 
     def object(self, unit_keys: Sequence[bytes], now_ms: int) -> list[Action]:
         """Withdraws some of what is open about these cards; empty when nothing of it is left."""

@@ -3,7 +3,7 @@
 Pure but for its ports. At least once in, once out: a share seen before is dropped by its id.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.feeds.ports import (
@@ -120,7 +120,7 @@ class FanOut:
                 self._share(
                     draft, decision, switches, now_ms=now_ms, row=row,
                     issuer_id=record.issuer_id, evaluation_id=record.evaluation_id,
-                    decided_at_ms=record.decided_at_ms,
+                    decided_at_ms=record.decided_at_ms, unit_key=record.unit_key,
                 )  # fmt: skip
 
     def _labels(self, draft: _Draft, entries: Sequence[Entry], switches: Switches, *, now_ms: int) -> None:
@@ -136,18 +136,28 @@ class FanOut:
                 self._share(
                     draft, decision, switches, now_ms=now_ms, row=row,
                     issuer_id=record.issuer_id, evaluation_id=record.label_evaluation_id,
-                    decided_at_ms=record.label.recorded_at_ms,
+                    decided_at_ms=record.label.recorded_at_ms, unit_key=record.unit_key,
                 )  # fmt: skip
 
-    def notify(self, case_id: int, left: Mapping[str, Sequence[str]], *, now_ms: int) -> FanOutBatch:
-        """Orders to erase `left`: by recipient, the ids of the shares that it has or may have."""
+    def notify(
+        self,
+        case_id: int,
+        left: Mapping[str, Sequence[str]],
+        *,
+        name_of: Callable[[str, int], str],
+        now_ms: int,
+    ) -> FanOutBatch:
+        """Orders to erase `left`: by recipient, the ids of the shares that it has or may have.
+
+        `name_of` gives an order of (recipient_id, part) its name, the same each time, and no other order's.
+        """
         draft = _Draft()
         notices = []
         for recipient_id, share_ids in left.items():
             for part, first in enumerate(range(0, len(share_ids), SHARES_A_NOTICE_MAX)):
                 some = share_ids[first : first + SHARES_A_NOTICE_MAX]
                 item = erasure_item(
-                    case_id, part, some, recipient_id=recipient_id,
+                    name_of(recipient_id, part), some, recipient_id=recipient_id,
                     stream_seq=self._take_place(draft, recipient_id), signer_of=self._signer_of,
                     iss=self._iss, now_ms=now_ms,
                 )  # fmt: skip
@@ -180,6 +190,7 @@ class FanOut:
         issuer_id: str,
         evaluation_id: str,
         decided_at_ms: int,
+        unit_key: bytes,
     ) -> None:
         share_id, transports = decision.share_id, tuple(decision.transports)
         draft.shares.append(
@@ -204,11 +215,15 @@ class FanOut:
             program=decision.program, issuer_id=issuer_id, evaluation_id=evaluation_id,
             stream_id=stream_of(decision.recipient_id), stream_seq=seq, jti=share_id, set_bytes=signed,
         )  # fmt: skip
-        reason = switches.stopped(decision.program, issuer_id)
-        if reason is None and row is not None:
-            # Decided while nothing stood against it, and taken back before it came here.
-            reason = self._stops_card(row.unit_key, decided_at_ms)
-            reason = reason or self._lapsed(row.merchant_id, row.platform_id, decision.consent_id)
+        # Decided while nothing stood against it, and taken back before it came here.
+        reason = switches.stopped(decision.program, issuer_id) or self._stops_card(unit_key, decided_at_ms)
+        if reason is None:
+            # Of a payment that is known no more nobody can say that its merchant still agrees.
+            reason = (
+                Reason.MERCHANT_CONSENT_MISSING
+                if row is None
+                else self._lapsed(row.merchant_id, row.platform_id, decision.consent_id)
+            )
         if on_stream:
             self._skip_void(draft, item, now_ms=now_ms)
             self._enqueue(draft, item, reason, now_ms=now_ms)

@@ -152,11 +152,10 @@ class DeliveryReader(PaymentIndex, Protocol):
         ...
 
     def evaluations_of_cards(self, unit_keys: Sequence[bytes], after_key: int, up_to_key: int) -> list[int]:
-        """Keys of a card's evaluations in a span of keys: there is no index by card."""
-        ...
+        """Keys of a card's evaluations in a span of keys, those left out of which something is queued.
 
-    def last_key(self) -> int:
-        """The newest evaluation_key; -1 where there is none."""
+        There is no index by card.
+        """
         ...
 
     def notices(self, case_id: int) -> list[Notice]: ...

@@ -23,14 +23,21 @@ EXPIRED_REASON = "expired"
 RESTORED_REASON = "restored"
 """Reason of a tombstone of places that were skipped after a restore."""
 
+UNANSWERED_CODE = "unanswered"
+"""In place of an error code of the recipient: it answered later items, and this one never."""
+
 NOT_SHARED_REASON = "not_shared"
-"""Reason of a tombstone that would tell of the cardholder, as callers are told too."""
+"""Reason of a tombstone that would tell of the cardholder, and of those that it hides among."""
+
+_READ_ALIKE = frozenset(
+    {Reason.SUBJECT_OBJECTED, Reason.MERCHANT_OPTED_OUT, Reason.MERCHANT_CONSENT_MISSING}
+)
 
 VOID_PREFIX = "void-"
 """Of the share id of such a tombstone: there is no share."""
 
 ERASURE_PREFIX = "erasure-"
-"""Of the share id of an order to erase: it stands for many shares, or for what is left of them."""
+"""Of the id of an order to erase, which stands in place of a share's: behind it 26 letters as a share has."""
 
 SHARES_A_NOTICE_MAX = 500
 """Shares of one order: some 16 KiB of it, far below what receivers take for one token."""
@@ -40,8 +47,8 @@ SignerOf = Callable[[str], Signer]
 
 
 def told_reason(reason: Reason) -> str:
-    """What a tombstone says: no recipient learns from it who objected."""
-    return NOT_SHARED_REASON if reason is Reason.SUBJECT_OBJECTED else reason.name.lower()
+    """What a tombstone says: consents and objections read alike, so that nobody learns who objected."""
+    return NOT_SHARED_REASON if reason in _READ_ALIKE else reason.name.lower()
 
 
 def stream_of(recipient_id: str) -> str:
@@ -140,8 +147,7 @@ def void_item(
 
 
 def erasure_item(
-    case_id: int,
-    part: int,
+    name: str,
     share_ids: Sequence[str],
     *,
     recipient_id: str,
@@ -150,11 +156,12 @@ def erasure_item(
     iss: str,
     now_ms: int,
 ) -> OutboxItem:
-    """An order to erase, at a place of its own. It leaves whatever is stopped: it takes data back."""
+    """An order to erase, at a place of its own. It leaves whatever is stopped: it takes data back.
+
+    `name` is the order's own: no two recipients can tell by it that they were told of the same card.
+    """
     stream_id = stream_of(recipient_id)
-    # The recipient's: two of them learn from it no more than that both were told.
-    erasure_id = f"{ERASURE_PREFIX}{case_id}"
-    share_id = f"{erasure_id}-{part}-{stream_id}"
+    share_id = erasure_id = f"{ERASURE_PREFIX}{name}"
     jti = tombstone_jti(share_id)
     signed = erasure_set(
         signer_of(recipient_id), iss=iss, recipient_id=recipient_id, issued_at_ms=now_ms, jti=jti,

@@ -7,15 +7,12 @@ a delivery came. A card is asked for by all names that are known of it, and more
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from enrichment.fields import names_of
 from gateway.ledger.entry import PREFIX
 from gateway.ledger.ports import LedgerReader, LedgerUnavailable
 from gateway.programs.subjects import KEYS_A_CASE_MAX
-
-SHARES_MAX: Final = 100_000
-"""Shares of one card that are told: ten years at 27 payments a day. Beyond, the newest are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,7 @@ def access(
     units = reader.units_of(unit_keys, card_tokens)
     if len(units) > KEYS_A_CASE_MAX:
         raise LedgerUnavailable("the card has more names than one card can have: see `ein audit verify`")
-    share_ids = reader.shares_of_units(units)[:SHARES_MAX]
+    share_ids = reader.shares_of_units(units)
     states = deliveries.states(share_ids)
     found = [_disclosure(reader, share_id, tuple(states.get(share_id, ()))) for share_id in share_ids]
     known = [one for one in found if one is not None]
@@ -102,9 +99,12 @@ def _disclosure(reader: LedgerReader, share_id: str, deliveries: tuple[Delivery,
     facts: Mapping[str, Any] | None = None
     left = []
     for chain, seq in reader.find(share_id):
-        entry = json.loads(reader.entry(chain, seq)[PREFIX.size :])
-        facts = entry["share"]
-        left.append(Left(entry["transport"], entry["at_ms"]))
+        try:
+            entry = json.loads(reader.entry(chain, seq)[PREFIX.size :])
+            facts = entry["share"]
+            left.append(Left(entry["transport"], entry["at_ms"]))
+        except (ValueError, KeyError, TypeError):
+            raise LedgerUnavailable("an entry is gone or damaged: see `ein audit verify`") from None
     if facts is None:
         kept = reader.release(share_id)
         if kept is None:

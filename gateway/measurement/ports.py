@@ -21,6 +21,10 @@ class Source(NamedTuple):
     partition: int = 0
 
 
+CASES = Source("registry", "cases")
+"""Steps of cardholders' cases, in place of a journal: which of them the lake has let go of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What one round of tailing adds: rows by table, and the positions that they reach."""

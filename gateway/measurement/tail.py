@@ -69,10 +69,10 @@ class Tail:
         """What was decided about a card before its erasure, and comes only now."""
         if not self._erased:
             return
-        erased = {key.hex(): at_ms for key, at_ms in self._erased.items()}
+        erased = {key.hex(): until_ms for key, until_ms in self._erased.items()}
         for table, time_column in ((DECISIONS, "decided_at_ms"), (LABELS, "recorded_at_ms")):
             unit, at = (SCHEMAS[table].names.index(name) for name in ("unit_key", time_column))
-            rows[table][:] = [row for row in rows[table] if int(row[at]) > erased.get(str(row[unit]), -1)]
+            rows[table][:] = [row for row in rows[table] if int(row[at]) >= erased.get(str(row[unit]), 0)]
 
 
 def records_behind(

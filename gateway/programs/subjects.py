@@ -19,6 +19,10 @@ KEYS_A_CASE_MAX: Final = 64
 """Names that one card has: its number, a PAR, and one of each payment service with references of its own."""
 
 
+EFFECT_MS: Final = 2_000
+"""An act is in effect everywhere by then, and decisions of before are recorded: twice what is promised."""
+
+
 class SubjectRefused(GatewayError):
     """The request cannot be taken as it is. Names what is wrong and how to mend it, never a value."""
 
@@ -55,6 +59,8 @@ class CaseEvent:
     case_id: int
     kind: CaseKind
     state: CaseState
+    event_id: int = 0
+    """Number of the step among all steps of all cases."""
     unit_keys: tuple[bytes, ...] = field(repr=False)
     epoch: int
     actor: str
@@ -80,8 +86,8 @@ class Subjects:
     """What a worker knows: who objects, and what was erased when. Changed by one thread, asked by any."""
 
     def __init__(self) -> None:
-        self.erased_at_ms: dict[bytes, int] = {}
-        """By unit key: nothing decided up to then may leave, be looked at, or be kept longer than it must."""
+        self.erased_until_ms: dict[bytes, int] = {}
+        """By unit key: nothing decided before then may leave, be looked at, or be kept longer than it must."""
         self._cases = Counter[bytes]()
 
     @property
@@ -98,7 +104,8 @@ class Subjects:
             for key in one.unit_keys:
                 if one.kind is CaseKind.ERASURE:
                     if one.state is CaseState.RECEIVED:
-                        self.erased_at_ms[key] = max(one.at_ms, self.erased_at_ms.get(key, 0))
+                        until_ms = one.at_ms + EFFECT_MS
+                        self.erased_until_ms[key] = max(until_ms, self.erased_until_ms.get(key, 0))
                 elif one.state is CaseState.RECEIVED:
                     self._cases[key] += 1
                 elif one.state is CaseState.REFUSED:
@@ -109,7 +116,7 @@ class Subjects:
 
     def stops(self, unit_key: bytes, decided_at_ms: int) -> Reason | None:
         """Why what was decided about a card then may not leave now; None where it may."""
-        if unit_key in self._cases or decided_at_ms <= self.erased_at_ms.get(unit_key, -1):
+        if unit_key in self._cases or decided_at_ms < self.erased_until_ms.get(unit_key, 0):
             return Reason.SUBJECT_OBJECTED
         return None
 

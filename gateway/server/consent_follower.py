@@ -81,6 +81,10 @@ class ConsentFollower:
         """False before the registry is known whole, and where it has not answered for a lease's length."""
         return self._whole and self._clock.monotonic_ns() - self._looked_ns < LEASE_MS * MS
 
+    def whole(self) -> bool:
+        """Whether the registry is known from its beginning."""
+        return self._whole
+
     def stands_at(self, epoch: int) -> bool:
         """Whether the registry, by a look of now, has no later act. False where it does not answer."""
         try:

@@ -118,12 +118,15 @@ def retention_figures(state: StateDir, disk: Disk) -> dict[str, Figures]:
 
 
 def bodies_since_ms(state: StateDir, disk: Disk) -> int | None:
-    """When the oldest segment of a journal that has sealed bodies was opened; None where there is none."""
+    """When the oldest segment of a journal that has sealed bodies was opened; None where there is none.
+
+    Raises OSError, GatewayError: what cannot be looked at is not gone.
+    """
     folders = (
         JournalFolder(disk, str(state.gateway_journal), EVALUATIONS, 0),
         JournalFolder(disk, str(state.feeds_journal), LABELS, 0),
     )
-    return min((at for folder in folders if (at := _oldest_segment(folder)) is not None), default=None)
+    return min((at for folder in folders if (at := _opened_at_ms(folder)) is not None), default=None)
 
 
 def _figures(state: StateDir, job: str, keep_ms: int, oldest_at_ms: int | None, size_bytes: int) -> Figures:
@@ -145,9 +148,14 @@ def _note_of(state: StateDir, job: str) -> Path:
 def _oldest_segment(folder: JournalFolder) -> int | None:
     """When the oldest segment was opened: nothing in it is older. None where no record is kept."""
     with suppress(OSError, GatewayError):
-        bases = folder.bases()
-        if len(bases) > 1 or (bases and folder.disk.size(folder.segment(bases[0])) > SEGMENT_HEADER_BYTES):
-            return folder.header(bases[0]).opened_at_ms
+        return _opened_at_ms(folder)
+    return None
+
+
+def _opened_at_ms(folder: JournalFolder) -> int | None:
+    bases = folder.bases()
+    if len(bases) > 1 or (bases and folder.disk.size(folder.segment(bases[0])) > SEGMENT_HEADER_BYTES):
+        return folder.header(bases[0]).opened_at_ms
     return None
 
 

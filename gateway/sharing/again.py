@@ -61,7 +61,7 @@ class Repeats:
 
 
 def _targets(entry: ProgramEntry, view: SwitchView, query: Query) -> frozenset[str]:
-    if view.stopped(entry.program, entry.issuer_id) is not None:
+    if entry.shadow or view.stopped(entry.program, entry.issuer_id) is not None:
         return frozenset()
     released = entry.release(query)
     if isinstance(released, Withhold):

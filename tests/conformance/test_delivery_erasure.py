@@ -63,7 +63,9 @@ def test_evaluations_of_a_card_are_found_in_spans_of_keys_and_forgotten_with_wha
 ) -> None:
     store = filled(opened)
     reader = store.reader()
-    assert reader.last_key() == 3
+    assert reader.evaluations_of_cards([MINE], -1, 3) == [], "all of them have something queued"
+    queued = store.open_of_cards([MINE], 100)
+    store.apply(DeliveryChange(withdrawn=[replace(o, withdrawn=True, jti=tombstone_jti(o.share_id)) for o in queued]))
     assert reader.evaluations_of_cards([MINE], -1, 3) == [1, 3]
     assert reader.evaluations_of_cards([MINE], 1, 3) == [3]
     assert reader.evaluations_of_cards([MINE], -1, 2) == [1]
@@ -76,6 +78,7 @@ def test_evaluations_of_a_card_are_found_in_spans_of_keys_and_forgotten_with_wha
     ] == [2]
     # What is still open stays until it is answered, so that the stream has no gap.
     assert [one.stream_seq for one in store.pending(STREAM, 10)] == [2, 3, 4]
+    assert store.known_shares(["s1", "s2", "s9"]) == {"s1", "s2"}, "its tombstone has the place"
     reader.close()
 
 

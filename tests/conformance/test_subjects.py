@@ -9,7 +9,7 @@ from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.programs.consents import ConsentRefused, Party, Setting
 from gateway.programs.model import Tier
-from gateway.programs.subjects import KEYS_A_CASE_MAX, CaseKind, CaseState, SubjectRefused, Subjects
+from gateway.programs.subjects import EFFECT_MS, KEYS_A_CASE_MAX, CaseKind, CaseState, SubjectRefused, Subjects
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import SimClock
 from gateway.server.consent_follower import ConsentFollower
@@ -144,8 +144,8 @@ def test_what_was_decided_before_an_erasure_stays_gone_when_its_objection_is_ref
     known = Subjects()
     known.take(cases.events(0, 10)[0])
     assert not known.objecting
-    assert known.stops(A, clock.wall_ms()) is Reason.SUBJECT_OBJECTED
-    assert known.stops(A, clock.wall_ms() + 1) is None
+    assert known.stops(A, clock.wall_ms() + EFFECT_MS - 1) is Reason.SUBJECT_OBJECTED
+    assert known.stops(A, clock.wall_ms() + EFFECT_MS) is None
 
 
 def test_a_worker_says_an_epoch_only_when_it_knows_its_cases(

@@ -24,7 +24,7 @@ from gateway.feeds.ports import (
     ShareRow,
     StoreUnavailable,
 )
-from gateway.feeds.records import ERASURE_PREFIX
+from gateway.feeds.records import ERASURE_PREFIX, UNANSWERED_CODE
 from gateway.outcomes.matching import EvaluationRow
 from gateway.records.journal import FIRST
 from issuernetwork.v1.common_pb2 import TRANSPORT_LOOKUP, TRANSPORT_MESSAGE, TRANSPORT_SSF
@@ -63,13 +63,14 @@ class SqliteDeliveryStore:
         return int(rows[0][0]) if rows else FIRST
 
     def known_shares(self, share_ids: Sequence[str]) -> set[str]:
-        return self._present(sql.KNOWN_SHARES, share_ids)
+        return self._present(sql.KNOWN_SHARES, share_ids, twice=True)
 
-    def _present(self, query: str, ids: Sequence[str], *before: object) -> set[str]:
+    def _present(self, query: str, ids: Sequence[str], *before: object, twice: bool = False) -> set[str]:
         if not ids:
             return set()
         marks = ",".join("?" * len(ids))
-        return {str(row[0]) for row in self._connection.rows(query.format(marks=marks), (*before, *ids))}
+        asked = (*before, *ids, *ids) if twice else (*before, *ids)
+        return {str(row[0]) for row in self._connection.rows(query.format(marks=marks), asked)}
 
     def next_seq(self, stream_id: str) -> int:
         rows = self._connection.rows(sql.NEXT_SEQ, (stream_id,))
@@ -233,7 +234,9 @@ def _answer(raw: sqlite3.Connection, answer: Acknowledgement, at_ms: int) -> Non
     raw.execute(sql.DROP_SET, (item.jti, item.share_id))
     raw.execute(sql.FORGET_ANSWERED, (item.share_id,))
     if item.share_id.startswith(ERASURE_PREFIX):
-        raw.execute(sql.ANSWER_NOTICE, (at_ms, answer.error_code, item.share_id))
+        # Who passed it over has not answered, and will not be asked again.
+        answered_at_ms = 0 if answer.error_code == UNANSWERED_CODE else at_ms
+        raw.execute(sql.ANSWER_NOTICE, (answered_at_ms, answer.error_code, item.share_id))
 
 
 def _withdraw(raw: sqlite3.Connection, item: OutboxItem) -> None:

@@ -78,9 +78,6 @@ class SqliteDeliveryReader:
         query = sql.OF_CARDS.format(marks=",".join("?" * len(unit_keys)))
         return [int(row[0]) for row in self._connection.rows(query, (after_key, up_to_key, *unit_keys))]
 
-    def last_key(self) -> int:
-        return int(self._connection.rows(sql.LAST_KEY)[0][0])
-
     def notices(self, case_id: int) -> list[Notice]:
         return [
             Notice(

@@ -86,7 +86,9 @@ _EVALUATION = """e.evaluation_key, e.evaluation_id, e.sender_id, e.merchant_id, 
     e.amount_minor, e.currency, e.cardholder_region, e.merchant_country, e.match_keys"""
 
 OFFSET = "select position from offsets where topic = ? and partition = ?"
-KNOWN_SHARES = "select share_id from shares where share_id in ({marks})"
+# A tombstone may outlive the rows of its share: what is open has its place.
+KNOWN_SHARES = """select share_id from shares where share_id in ({marks})
+    union all select share_id from outbox where open = 1 and share_id in ({marks})"""
 KNOWN_REPORTS = (
     "select report_id from report_ids where kind = ? and reporter_id = ? and report_id in ({marks})"
 )
@@ -200,9 +202,11 @@ NOTICES = """select case_id, recipient_id, share_id, shares, told_at_ms, answere
 INSERT_ERASURE = "insert or ignore into erasures values (?,?,?)"
 ERASED_UP_TO = "select coalesce(max(case_id), 0) from erasures"
 ERASURE = "select evaluations, forgotten_at_ms from erasures where case_id = ?"
-OF_CARDS = """select evaluation_key from evaluations
-    where evaluation_key > ? and evaluation_key <= ? and unit_key in ({marks})"""
-LAST_KEY = "select coalesce(max(evaluation_key), -1) from evaluations"
+# What is queued about a card that may be shared again is found by these rows when it may not.
+OF_CARDS = """select evaluation_key from evaluations e
+    where evaluation_key > ? and evaluation_key <= ? and unit_key in ({marks}) and not exists
+    (select 1 from shares s join outbox o using (share_id)
+    where s.evaluation_key = e.evaluation_key and o.open = 1 and o.withdrawn = 0)"""
 MATCH_KEYS_OF = "select evaluation_key, match_keys from evaluations where evaluation_key = ?"
 FORGET_EVALUATION = "delete from evaluations where evaluation_key = ?"
 

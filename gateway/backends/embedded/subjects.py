@@ -126,10 +126,10 @@ def _insert(db: sqlite3.Connection, act_id: int, case_id: int, kind: CaseKind, s
 
 
 def _event(row: tuple[Any, ...]) -> CaseEvent:
-    _, case_id, kind, state, keys, epoch, actor, reason, at_ms = row
+    event_id, case_id, kind, state, keys, epoch, actor, reason, at_ms = row
     raw = bytes.fromhex(keys)
     return CaseEvent(
         case_id=case_id, kind=CaseKind(kind), state=CaseState(state),
         unit_keys=tuple(raw[at : at + UNIT_KEY_BYTES] for at in range(0, len(raw), UNIT_KEY_BYTES)),
-        epoch=epoch, actor=actor, reason=reason, at_ms=at_ms,
+        event_id=event_id, epoch=epoch, actor=actor, reason=reason, at_ms=at_ms,
     )  # fmt: skip

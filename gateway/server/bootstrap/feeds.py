@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.delivery import SqliteDeliveryStore
@@ -10,6 +11,7 @@ from gateway.backends.embedded.delivery_states import StoredDeliveries
 from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
 from gateway.backends.embedded.keyfiles import FileRecipientKeys, OwnKeys, load_keys
 from gateway.backends.embedded.leases import FileLeaseBoard
+from gateway.backends.embedded.lake_followed import followed
 from gateway.backends.embedded.ledger import SqliteLedgerReader, SqliteLedgerStore
 from gateway.backends.embedded.ledger_acts import StoredActs
 from gateway.backends.embedded.ledger_heads import AppendedHeads
@@ -18,9 +20,11 @@ from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.backends.embedded.wake import WakeListener, WakeSender
 from gateway.feeds.delivery import DeliveryCore
 from gateway.feeds.fanout import FanOut
+from gateway.measurement.ports import CASES
 from gateway.outcomes.labels import LabelDesk
 from gateway.programs.switches import SwitchRunner
-from gateway.records.journal import FEEDS_TOPICS, JournalReader
+from gateway.programs.subjects import CaseEvent
+from gateway.records.journal import EVALUATIONS, FEEDS_TOPICS, JournalReader
 from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.disk import Disk, RealDisk
 from gateway.runtime.entropy import SystemEntropy
@@ -107,7 +111,8 @@ def build_feeds(settings: Settings) -> FeedsParts:
     registry = SqliteConsents(str(state.consents_db), clock)
     cases = SqliteSubjects(str(state.consents_db), clock)
     consents = ConsentFollower(registry, cases, clock)
-    ledger = _ledger(settings, keys, clock, disk)
+    ledger, pseudonyms = _ledger(settings, keys, clock, disk), Pseudonyms(keys.mac_keys)
+    gateway_journal = FileJournalReader(disk, str(state.gateway_journal))
     fan_out = FanOut(
         store=store, reader=fan_out_reader, signer_of=signer_of, iss=settings.issuer_url,
         lapsed=consents.lapsed, stops_card=consents.subjects.stops,
@@ -129,7 +134,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
         core=DeliveryCore(store=store, signer_of=signer_of, iss=settings.issuer_url),
         labels=LabelDesk(
             index=report_reader,
-            pseudonyms=Pseudonyms(keys.mac_keys),
+            pseudonyms=pseudonyms,
             sealer=Sealer(entropy, clock, FileRecipientKeys(state.keys, clock)),
         ),
         policy=policy,
@@ -151,9 +156,17 @@ def build_feeds(settings: Settings) -> FeedsParts:
             open_ledger=lambda: SqliteLedgerReader(state.ledger_db),
             deliveries=StoredDeliveries(state.feeds_db),
             ledger_lag_s=ledger.lag_s,
+            journal_end=lambda: gateway_journal.end(EVALUATIONS),
+            name_of=partial(_order_name, pseudonyms),
             bodies_since_ms=lambda: bodies_since_ms(state, disk),
+            lake_at=lambda: followed(state.measure_db, CASES),
         ),
     )
+
+
+def _order_name(pseudonyms: Pseudonyms, case: CaseEvent, recipient_id: str, part: int) -> str:
+    # With the time: after a restore the same number is another case.
+    return pseudonyms.evaluation_id(recipient_id, f"erasure-{case.case_id}", part, str(case.at_ms))
 
 
 def _ledger(settings: Settings, keys: OwnKeys, clock: Clock, disk: Disk) -> LedgerKeeper:

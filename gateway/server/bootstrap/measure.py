@@ -103,7 +103,7 @@ def build_measure(state: StateDir, on_guardrail: Callable[[str], None] = lambda 
     reading = open_lake(state)
     registry = SqliteSubjects(str(state.consents_db), SystemClock())
     erasures = LakeErasures(registry, writer)
-    tail = Tail(readers=reading.readers, writer=writer, erased=erasures.known.erased_at_ms)
+    tail = Tail(readers=reading.readers, writer=writer, erased=erasures.known.erased_until_ms)
     guardrails = EmbeddedGuardrails(
         str(state.policy_db), FileLeaseBoard(disk, str(state.leases)), SystemClock(), time.sleep, on_guardrail
     )

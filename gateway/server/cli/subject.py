@@ -195,7 +195,7 @@ def _tell(opened: Opened, *, as_json: bool) -> None:
             "case_ids": opened.case_ids, "consent_epoch": effect.epoch,
             "effective_after_ms": effect.effective_after_ms,
             "workers_acknowledged": list(effect.workers_acknowledged),
-            "workers_waiting": list(effect.workers_waiting),
+            "workers_waiting": list(effect.workers_waiting), "names": opened.names,
         }  # fmt: skip
         click.echo(json.dumps(told))
     else:

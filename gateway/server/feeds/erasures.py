@@ -7,6 +7,7 @@ goes on after a restart where it was.
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -15,11 +16,8 @@ from gateway.feeds.fanout import ERASURES, FanOut, FanOutBatch
 from gateway.feeds.ports import DeliveryReader, DeliveryStore
 from gateway.ledger.access import DeliveryStates, Disclosure, access
 from gateway.ledger.ports import LedgerReader
-from gateway.programs.subjects import CaseEvent, CaseKind, CaseState, SubjectStore
+from gateway.programs.subjects import EFFECT_MS, CaseEvent, CaseKind, CaseState, SubjectStore
 from gateway.runtime.clock import Clock
-
-SETTLE_MS: Final = 2_000
-"""Decisions under way are over by then, and the ledger behind them: each within a second."""
 
 KEYS_A_STEP: Final = 20_000
 """Evaluations looked through at a time: some milliseconds, in which nobody waits."""
@@ -29,7 +27,7 @@ BEFORE_ALL: Final = -1
 
 PAGE_CASES: Final = 100
 
-CERTIFIED_REASON: Final = "told, answered, forgotten, and no sealed body is kept any more"
+CERTIFIED_REASON: Final = "told, acknowledged, forgotten, and no sealed body is kept any more"
 
 _log = structlog.get_logger("erasures")
 
@@ -46,18 +44,30 @@ class ErasureParts:
     open_ledger: Callable[[], LedgerReader]
     deliveries: DeliveryStates
     ledger_lag_s: Callable[[], float]
+    journal_end: Callable[[], int]
+    """Of the gateway's evaluations, by now."""
+    name_of: Callable[[CaseEvent, str, int], str]
+    """Of an order, by its case, recipient and part: as unlike any other's as a share's id."""
     bodies_since_ms: Callable[[], int | None]
     """When the oldest journal segment with sealed bodies was opened; None where there is none."""
+    lake_at: Callable[[], int | None]
+    """Number of the step of cases up to which the lake has let go; None where there is no lake."""
 
 
 class Eraser:
     """One step at a time, on the housekeeping thread."""
 
     def __init__(
-        self, parts: ErasureParts, commit_beside: Callable[[Callable[[], FanOutBatch]], None]
+        self,
+        parts: ErasureParts,
+        commit_beside: Callable[[Callable[[], FanOutBatch]], None],
+        fanned_out: Callable[[], int],
     ) -> None:
         self._parts = parts
         self._commit_beside = commit_beside
+        self._fanned_out = fanned_out
+        self._ends: dict[int, int] = {}
+        """By case: up to where the journal may hold payments of before it was in effect."""
         self._place = 0
         self._open: dict[int, CaseEvent] = {}
         self._sweep: tuple[int, int, int] | None = None
@@ -72,6 +82,7 @@ class Eraser:
                 return
             if self._certify(case):
                 del self._open[case.case_id]
+                self._ends.pop(case.case_id, None)
 
     def _follow(self) -> None:
         while True:
@@ -93,12 +104,16 @@ class Eraser:
             return True
         age_ms = parts.clock.wall_ms() - case.at_ms
         # The ledger has to have read what left until the erasure was in effect.
-        if age_ms < SETTLE_MS or parts.ledger_lag_s() * 1000 > age_ms - SETTLE_MS:
+        if age_ms < EFFECT_MS or parts.ledger_lag_s() * 1000 > age_ms - EFFECT_MS:
             return False
         with closing(parts.open_ledger()) as ledger:
             found = access(ledger, parts.deliveries, unit_keys=case.unit_keys)
-        left = left_by_recipient(found.disclosures, decided_up_to_ms=case.at_ms)
-        self._commit_beside(lambda: parts.fan_out.notify(case.case_id, left, now_ms=parts.clock.wall_ms()))
+        left = left_by_recipient(found.disclosures, decided_before_ms=case.at_ms + EFFECT_MS)
+        self._commit_beside(
+            lambda: parts.fan_out.notify(
+                case.case_id, left, name_of=partial(parts.name_of, case), now_ms=parts.clock.wall_ms()
+            )
+        )
         _log.info("erasure_told", case_id=case.case_id, recipients=len(left))
         return True
 
@@ -107,10 +122,12 @@ class Eraser:
         parts = self._parts
         if parts.store.erased_up_to() >= case.case_id:
             return True
+        last_key = self._ends.setdefault(case.case_id, parts.journal_end())
+        if self._fanned_out() < last_key:
+            return False
         if self._sweep is None or self._sweep[0] != case.case_id:
             self._sweep = (case.case_id, BEFORE_ALL, 0)
         _, after_key, count = self._sweep
-        last_key = parts.reader.last_key()
         # One step a round where there is much: housekeeping has other chores.
         up_to_key = min(after_key + KEYS_A_STEP, last_key)
         keys = parts.reader.evaluations_of_cards(case.unit_keys, after_key, up_to_key)
@@ -125,21 +142,25 @@ class Eraser:
         return True
 
     def _certify(self, case: CaseEvent) -> bool:
-        """Whether it is over: all have answered, and the journals hold no body of before any more."""
+        """Whether it is over: all have acknowledged, and nothing of before is kept any more."""
         parts = self._parts
-        if not all(one.answered_at_ms for one in parts.reader.notices(case.case_id)):
+        notices = parts.reader.notices(case.case_id)
+        if not all(one.answered_at_ms and not one.error_code for one in notices):
+            return False
+        lake_at = parts.lake_at()
+        if lake_at is not None and lake_at < case.event_id:
             return False
         since_ms = parts.bodies_since_ms()
-        if since_ms is not None and since_ms <= case.at_ms:
+        if since_ms is not None and since_ms <= case.at_ms + EFFECT_MS:
             return False
         parts.cases.move(case.case_id, CaseState.CERTIFIED, actor="feeds", reason=CERTIFIED_REASON)
         return True
 
 
-def left_by_recipient(disclosures: Sequence[Disclosure], *, decided_up_to_ms: int) -> dict[str, list[str]]:
+def left_by_recipient(disclosures: Sequence[Disclosure], *, decided_before_ms: int) -> dict[str, list[str]]:
     """Shares that left or may have, by who has them; what never left is withdrawn, and nobody has it."""
     left: dict[str, list[str]] = {}
     for one in disclosures:
-        if one.left and one.recipient_id and int(one.facts.get("decided_at_ms", 0)) <= decided_up_to_ms:
+        if one.left and one.recipient_id and int(one.facts.get("decided_at_ms", 0)) < decided_before_ms:
             left.setdefault(one.recipient_id, []).append(one.share_id)
     return left

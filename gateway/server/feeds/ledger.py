@@ -5,6 +5,7 @@ from the same journals. A fault of the ledger stops no payment; nothing left wit
 """
 
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 import structlog
@@ -73,7 +74,7 @@ class LedgerKeeper:
     def __init__(self, parts: LedgerParts) -> None:
         self._parts = parts
         self._collector = Collector(parts.store)
-        self._caught_up_ns = parts.clock.monotonic_ns()
+        self._caught_up_ns: int | None = None
         self._head_due_ns = 0
         self._signed_size = -1
         self._ready = False
@@ -94,7 +95,9 @@ class LedgerKeeper:
         self._last_words(metrics)
 
     def lag_s(self) -> float:
-        """Seconds since the ledger held everything that was durable by then."""
+        """Seconds since the ledger held everything that was durable by then; without end before it ever did."""
+        if self._caught_up_ns is None:
+            return inf
         return (self._parts.clock.monotonic_ns() - self._caught_up_ns) / 1e9
 
     def step(self, stop: Stop | None = None) -> int:

@@ -176,7 +176,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         tasks.start("feeds-policy", policy.follow)
         tasks.start("feeds-consents", parts.consents.follow)
         tasks.start("feeds-ledger", partial(parts.ledger.run, metrics))
-        eraser = Eraser(parts.erasures, engine.commit_beside)
+        eraser = Eraser(parts.erasures, engine.commit_beside, engine.fanned_out)
         house = chores(engine, state, eraser, authenticator.refresh)
         tasks.start("feeds-housekeeping", partial(keep_house, house, metrics.faults.inc))
         if fallback:

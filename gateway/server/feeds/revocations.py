@@ -26,6 +26,12 @@ LOOP_WAIT_S: Final = 5.0
 _log = structlog.get_logger("feeds")
 
 
+class LoopLate(GatewayError):
+    """The loop that everything leaves from did not answer in time."""
+
+    code = "store_unavailable"
+
+
 class Revocations:
     """`count` rises with each round, and belongs to the loop: what was chosen before one does not leave.
 
@@ -48,6 +54,8 @@ class Revocations:
         self._carry_out = carry_out
         self._in_flight = in_flight
         self._due = False
+        self._withdrew = False
+        """Something was withdrawn, and what waits in transports has not been cut off since."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._withdrawn_cards = set[bytes]()
         """Of those who object: nothing older is queued any more, and nothing new is queued about them."""
@@ -70,13 +78,14 @@ class Revocations:
 
     def mend(self) -> None:
         """The round that a new policy asked for, where it is still due."""
-        if not self._due:
+        # Before the registry is known the documents alone would speak, and tombstones are not taken back.
+        if not self._due or not self._consents.whole():
             return
         try:
             self._round()
             self._due = False
-        except (GatewayError, TimeoutError) as fault:
-            _log.error("revocation_put_off", fault=type(fault).__name__)
+        except GatewayError as fault:
+            _log.error("revocation_put_off", code=fault.code)
 
     def _round(self) -> None:
         """On the thread that follows the registry, after the rows have changed. Raises where it fails."""
@@ -86,17 +95,27 @@ class Revocations:
         with self.planning:
             pass
         self._delivery.submit(self._withdraw, objecting).result()
+        # Where nothing was open under what lapsed, nothing of it waits in a transport either.
+        if not self._withdrew:
+            return
         if self._loop is not None and not self._loop.is_closed():
-            asyncio.run_coroutine_threadsafe(self._cut_off(), self._loop).result(LOOP_WAIT_S)
+            try:
+                asyncio.run_coroutine_threadsafe(self._cut_off(), self._loop).result(LOOP_WAIT_S)
+            except TimeoutError:
+                raise LoopLate("the feeds are too busy to cut off what waits; it is tried again") from None
+        self._withdrew = False
 
     def _withdraw(self, objecting: Sequence[bytes]) -> None:
-        while actions := self._core.revoke(self._consents.lapsed, self._clock.wall_ms()):
-            self._carry_out(actions)
+        for consent in self._core.lapsed_consents(self._consents.lapsed):
+            while actions := self._core.revoke(consent, self._clock.wall_ms()):
+                self._withdrew = True
+                self._carry_out(actions)
         # Kept until it is done: a round that fails is made again.
         unseen = [key for key in objecting if key not in self._withdrawn_cards]
         for at in range(0, len(unseen), CARDS_A_QUERY):
             cards = unseen[at : at + CARDS_A_QUERY]
             while actions := self._core.object(cards, self._clock.wall_ms()):
+                self._withdrew = True
                 self._carry_out(actions)
             self._withdrawn_cards.update(cards)
         self._withdrawn_cards.intersection_update(self._consents.subjects.objecting)

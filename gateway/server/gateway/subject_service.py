@@ -86,15 +86,18 @@ class SubjectService(rpc.SubjectServiceServicer):
         self._authenticator = authenticator
         self._desk = desk
         self._iss = iss
+        # What stops sharing waits for no question.
         self._beside = Beside("subjects", threads=THREADS, inside_max=CALLS_INSIDE_MAX)
+        self._asked = Beside("subject-questions", threads=THREADS, inside_max=CALLS_INSIDE_MAX)
 
     def close(self) -> None:
         self._beside.close()
+        self._asked.close()
 
     async def GetSubject(self, request: v1.GetSubjectRequest, context: Any) -> v1.GetSubjectResponse:  # noqa: N802
         self._principal(context, "operator", "auditor")
         card = card_of(request.card)
-        found, steps = await self._beside.run(lambda: self._desk.show(card))
+        found, steps = await self._asked.run(lambda: self._desk.show(card))
         return v1.GetSubjectResponse(
             disclosures=[disclosure_message(one) for one in found.disclosures[-DISCLOSURES_MAX:]],
             disclosures_total=len(found.disclosures),
@@ -129,7 +132,7 @@ class SubjectService(rpc.SubjectServiceServicer):
 
     async def GetErasure(self, request: v1.GetErasureRequest, context: Any) -> v1.GetErasureResponse:  # noqa: N802
         self._principal(context, "operator", "auditor")
-        found, signed = await self._beside.run(lambda: self._desk.certificate(request.case_id, iss=self._iss))
+        found, signed = await self._asked.run(lambda: self._desk.certificate(request.case_id, iss=self._iss))
         return v1.GetErasureResponse(
             asked_at_ms=found["asked_at_ms"],
             recipients=[

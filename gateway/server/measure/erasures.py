@@ -4,11 +4,8 @@ from typing import Final
 
 import structlog
 
-from gateway.measurement.ports import LakeWriter, Source
+from gateway.measurement.ports import CASES, LakeWriter
 from gateway.programs.subjects import CaseKind, CaseReader, CaseState, Subjects
-
-CASES: Final = Source("registry", "cases")
-"""Steps of cases, in place of a journal."""
 
 PAGE_CASES: Final = 100
 

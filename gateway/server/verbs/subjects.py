@@ -13,7 +13,8 @@ from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.ledger import SqliteLedgerReader
 from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.ledger.access import Access, access
-from gateway.programs.subjects import CaseEvent, CaseKind, CaseState, SubjectRefused
+from gateway.ledger.ports import LedgerUnavailable
+from gateway.programs.subjects import KEYS_A_CASE_MAX, CaseEvent, CaseKind, CaseState, SubjectRefused
 from gateway.programs.switches import Stopped, await_epoch
 from gateway.runtime.clock import Clock
 from gateway.runtime.disk import RealDisk
@@ -44,6 +45,8 @@ class Opened:
 
     case_ids: list[int]
     effect: Stopped
+    names: int = 0
+    """Pseudonyms that the card is known by here."""
 
 
 class SubjectDesk:
@@ -67,11 +70,11 @@ class SubjectDesk:
 
     def open(self, kinds: list[CaseKind], card: CardNamed, *, actor: str, reason: str) -> Opened:
         """Opens cases, and returns when every worker acts on them or says who does not yet."""
-        unit_keys = self._look(card).unit_keys
+        unit_keys = self._names(card, certain=CaseKind.ERASURE in kinds)
         since_ns = self._clock.monotonic_ns()
         with closing(self._cases()) as cases:
             case_ids, epoch = cases.open(kinds, unit_keys, actor=actor, reason=reason)
-        return Opened(case_ids, self._in_effect(epoch, since_ns))
+        return Opened(case_ids, self._in_effect(epoch, since_ns), len(unit_keys))
 
     def decide(self, case_id: int, state: CaseState, *, actor: str, reason: str) -> Opened:
         """Upholds or refuses an objection."""
@@ -116,6 +119,31 @@ class SubjectDesk:
         if not found.unit_keys:
             raise SubjectRefused("card-token: nothing was ever shared under it; check it, or give the number")
         return found
+
+    def _names(self, card: CardNamed, *, certain: bool) -> list[bytes]:
+        """All pseudonyms of a card. Raises SubjectRefused.
+
+        What stops sharing waits for nothing: where the ledger cannot say what other names lead to the card,
+        the given one stands. `certain`: that is not enough, since nothing of it can be taken back.
+        """
+        given, tokens = self._pseudonyms(card)
+        joined = given
+        if self._state.ledger_db.exists():
+            try:
+                with closing(SqliteLedgerReader(self._state.ledger_db)) as reader:
+                    joined = reader.units_of(given, tokens)
+            except LedgerUnavailable:
+                if certain or not given:
+                    raise
+        if len(joined) > KEYS_A_CASE_MAX:
+            if certain or not given:
+                raise SubjectRefused(
+                    "card: more names lead to it than one card has; a sender gives one reference to many cards"
+                )
+            joined = given
+        if not joined:
+            raise SubjectRefused("card-token: nothing was ever shared under it; check it, or give the number")
+        return joined
 
     def _pseudonyms(self, card: CardNamed) -> tuple[list[bytes], list[str]]:
         given = [name for name in (card.pan, card.par, card.card_ref, card.card_token) if name]

@@ -60,7 +60,7 @@ def examples() -> dict[str, Any]:
     share = share_set(signer, **_TOKEN, jti=SHARE_ID, sealed=b"<compact JWE>", stream_seq=7)
     withdrawn = withdrawn_set(signer, **_TOKEN, jti=tombstone_jti(SHARE_ID), stream_seq=7, reason="killed")
     order = erasure_item(
-        12, 0, [SHARE_ID], recipient_id="northgate-bank", stream_seq=8, signer_of=lambda _: signer,
+        EVALUATION_ID, [SHARE_ID], recipient_id="northgate-bank", stream_seq=8, signer_of=lambda _: signer,
         iss=_TOKEN["iss"], now_ms=_TOKEN["issued_at_ms"],
     )  # fmt: skip
     return {

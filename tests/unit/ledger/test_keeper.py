@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from math import inf
+
 import pytest
 
 from gateway.ledger.heads import parse_claims, parse_line
@@ -99,6 +101,7 @@ def test_a_second_owner_is_refused_and_the_first_once_it_lost_the_store(ledger: 
 
 
 def test_the_lag_is_the_time_since_all_that_was_durable_was_in_the_ledger(ledger: Ledger) -> None:
+    assert ledger.keeper.lag_s() == inf, "it has read nothing yet: nobody may take it for caught up"
     ledger.step()
     ledger.clock.advance_ms(1500)
     assert ledger.keeper.lag_s() == pytest.approx(1.5)

@@ -6,11 +6,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from gateway.measurement.ports import CASES
 from gateway.measurement.tables import DECISIONS, LABELS, OUTCOMES, RECEIPTS
 from gateway.measurement.tail import Tail
-from gateway.programs.subjects import CaseEvent, CaseKind, CaseState
+from gateway.programs.subjects import EFFECT_MS, CaseEvent, CaseKind, CaseState
 from gateway.records import journal
-from gateway.server.measure.erasures import CASES, LakeErasures
+from gateway.server.measure.erasures import LakeErasures
 from issuernetwork.v1 import feed_pb2
 from tests.unit.measurement.lake_records import Lab, decision, evaluation, fraud_label, outcome, receipt
 
@@ -89,7 +90,7 @@ def test_an_erasure_is_carried_out_once_and_known_again_after_a_restart(lab: Lab
     assert lab.writer.offsets()[CASES] == 1
     again = LakeErasures(registry, lab.writer)
     assert again.step() == 0
-    assert again.known.erased_at_ms == {unit(GONE): 5_000}
+    assert again.known.erased_until_ms == {unit(GONE): 5_000 + EFFECT_MS}
 
 
 def test_what_was_decided_before_an_erasure_and_comes_later_does_not_enter_the_lake(lab: Lab) -> None:
@@ -97,11 +98,11 @@ def test_what_was_decided_before_an_erasure_and_comes_later_does_not_enter_the_l
     registry.ask(CaseKind.ERASURE, GONE)
     erasures = LakeErasures(registry, lab.writer)
     erasures.step()
-    lab.tail = Tail(readers=lab.journals.readers, writer=lab.writer, erased=erasures.known.erased_at_ms)
+    lab.tail = Tail(readers=lab.journals.readers, writer=lab.writer, erased=erasures.known.erased_until_ms)
     lab.journals.add(
         journal.EVALUATIONS,
-        evaluation("before", decision(), card=GONE, decided_at_ms=5_000),
-        evaluation("after", decision(), card=GONE, decided_at_ms=5_001),
+        evaluation("before", decision(), card=GONE, decided_at_ms=4_999 + EFFECT_MS),
+        evaluation("after", decision(), card=GONE, decided_at_ms=5_000 + EFFECT_MS),
         evaluation("other", decision(), card=STAYS, decided_at_ms=1),
     )
     lab.catch_up()

@@ -10,16 +10,16 @@ from gateway.backends.embedded.delivery import SqliteDeliveryStore
 from gateway.backends.embedded.delivery_states import StoredDeliveries
 from gateway.backends.embedded.ledger import SqliteLedgerReader
 from gateway.backends.embedded.subjects import SqliteSubjects
-from gateway.feeds.delivery import Apply, DeliveryCore, Polled
+from gateway.feeds.delivery import Action, Apply, DeliveryCore, Polled
 from gateway.feeds.fanout import FanOut, FanOutBatch
 from gateway.feeds.ports import OutboxItem
 from gateway.feeds.records import SHARES_A_NOTICE_MAX
-from gateway.programs.subjects import CaseKind, CaseState
+from gateway.programs.subjects import EFFECT_MS, CaseKind, CaseState
 from gateway.programs.switches import SwitchView
 from gateway.records.journal import EVALUATIONS, Entry
 from gateway.sealing.signer import LocalSigner
 from gateway.server.feeds import erasures
-from gateway.server.feeds.erasures import SETTLE_MS, Eraser, ErasureParts
+from gateway.server.feeds.erasures import Eraser, ErasureParts
 from gateway.server.verbs.erasure_certificate import certificate
 from tests.unit.feeds.records import decision, evaluation
 from tests.unit.ledger.kit import KEY, SSF, Ledger
@@ -42,8 +42,10 @@ class Desk:
         self.core = DeliveryCore(store=self.store, signer_of=lambda _: LocalSigner(KEY), iss="https://us")
         self.lag_s = 0.0
         self.bodies_since_ms: int | None = 0
-        self.eraser = self.start()
+        self.lake_at: int | None = None
+        self.end = -1
         self._position = -1
+        self.eraser = self.start()
 
     def start(self) -> Eraser:
         """As after a restart of the process."""
@@ -51,9 +53,11 @@ class Desk:
             clock=self.clock, cases=self.cases, store=self.store, reader=self.reader, fan_out=self.fan_out,
             open_ledger=lambda: SqliteLedgerReader(self.state.ledger_db),
             deliveries=StoredDeliveries(self.state.feeds_db), ledger_lag_s=lambda: self.lag_s,
-            bodies_since_ms=lambda: self.bodies_since_ms,
+            bodies_since_ms=lambda: self.bodies_since_ms, journal_end=lambda: self.end,
+            name_of=lambda case, recipient_id, part: f"{case.case_id}-{part}-{recipient_id}",
+            lake_at=lambda: self.lake_at,
         )  # fmt: skip
-        self.eraser = Eraser(parts, self.commit)
+        self.eraser = Eraser(parts, self.commit, lambda: self._position)
         return self.eraser
 
     def commit(self, plan: Callable[[], FanOutBatch]) -> None:
@@ -70,6 +74,7 @@ class Desk:
         self.ledger.gateway.append(EVALUATIONS, records)
         entries = [Entry(self._position + 1 + at, payload) for at, payload in enumerate(records)]
         self._position += len(entries)
+        self.end = self._position
         batch = self.fan_out.plan(EVALUATIONS, entries, SwitchView(1), now_ms=self.clock.wall_ms())
         self.store.commit_fan_out(batch.change)
         self.ledger.send(*numbers)
@@ -77,7 +82,14 @@ class Desk:
 
     def ask(self) -> int:
         ids, _ = self.cases.open([CaseKind.ERASURE], [UNIT], actor="maria", reason="Art. 17")
+        # As the objection does that comes with it.
+        self.carry_out(self.core.object([UNIT], self.clock.wall_ms()))
         return ids[0]
+
+    def carry_out(self, actions: list[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Apply):
+                self.store.apply(action.change)
 
     def pass_ms(self, milliseconds: int) -> None:
         self.clock.advance_ms(milliseconds)
@@ -86,9 +98,7 @@ class Desk:
     def poll(self, **answers: Any) -> list[OutboxItem]:
         now_ms = self.clock.wall_ms()
         actions = self.core.on(Polled(stream_id=f"stream-{BANK}", **answers), SwitchView(1), now_ms)
-        for action in actions:
-            if isinstance(action, Apply):
-                self.store.apply(action.change)
+        self.carry_out(actions)
         return list(actions[-1].items)  # type: ignore[union-attr]
 
     def orders(self) -> list[OutboxItem]:
@@ -118,7 +128,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def test_recipients_are_told_when_the_ledger_has_read_all_that_left_before_it(desk: Desk) -> None:
     desk.share(1, 2)
     desk.ask()
-    desk.pass_ms(SETTLE_MS - 1)
+    desk.pass_ms(EFFECT_MS - 1)
     assert desk.orders() == []
     desk.lag_s = 3.0
     desk.pass_ms(1_000)
@@ -132,13 +142,13 @@ def test_recipients_are_told_when_the_ledger_has_read_all_that_left_before_it(de
 def test_every_recipient_is_told_once_whatever_is_started_again(desk: Desk) -> None:
     desk.share(1)
     first, second = desk.ask(), desk.ask()
-    desk.pass_ms(SETTLE_MS)
+    desk.pass_ms(EFFECT_MS)
     desk.start()
     desk.pass_ms(1)
     desk.start()
     desk.pass_ms(1)
     assert [item.share_id for item in desk.orders()] == [
-        f"erasure-{number}-0-stream-{BANK}" for number in (first, second)
+        f"erasure-{number}-0-{BANK}" for number in (first, second)
     ]
 
 
@@ -149,7 +159,7 @@ def test_many_shares_make_several_orders_and_all_have_to_be_answered(
     assert SHARES_A_NOTICE_MAX >= 2
     desk.share(1, 2, 3, 4, 5)
     case_id = desk.ask()
-    desk.pass_ms(SETTLE_MS)
+    desk.pass_ms(EFFECT_MS)
     orders = desk.orders()
     assert len(orders) == 3
     desk.poll(acknowledged=tuple(item.jti for item in orders[1:]))
@@ -166,13 +176,13 @@ def test_rows_of_the_card_are_forgotten_in_steps_to_the_last(
     monkeypatch.setattr(erasures, "KEYS_A_STEP", 2)
     desk.share(1, 2, 3)
     case_id = desk.ask()
-    desk.pass_ms(SETTLE_MS)
+    desk.pass_ms(EFFECT_MS)
     found = []
     for _ in range(4):
-        found.append(desk.certificate(case_id)["evaluations_forgotten"])
+        found.append(desk.reader.erasure(case_id))
         desk.eraser.step()
-    assert found[-1] == 3
     assert found[0] is None
+    assert found[-1] == (3, desk.clock.wall_ms())
     assert desk.reader.evaluations_of_cards([UNIT], -1, 1 << 62) == []
     assert desk.reader.share("share-1") is None
 
@@ -183,16 +193,19 @@ def test_an_erasure_is_certified_when_all_have_answered_and_no_sealed_body_of_be
     desk.share(1)
     case_id = desk.ask()
     asked_at_ms = desk.clock.wall_ms()
-    desk.pass_ms(SETTLE_MS)
-    desk.bodies_since_ms = asked_at_ms + 1
+    desk.pass_ms(EFFECT_MS)
+    desk.bodies_since_ms = asked_at_ms + EFFECT_MS + 1
     desk.eraser.step()
     assert desk.state_of(case_id) is CaseState.RECEIVED, "nobody has answered"
     (order,) = desk.orders()
     desk.poll(acknowledged=(order.jti,))
-    desk.bodies_since_ms = asked_at_ms
+    desk.bodies_since_ms = asked_at_ms + EFFECT_MS
     desk.eraser.step()
     assert desk.state_of(case_id) is CaseState.RECEIVED, "a segment of before is still there"
-    desk.bodies_since_ms = asked_at_ms + 1
+    desk.bodies_since_ms, desk.lake_at = asked_at_ms + EFFECT_MS + 1, 0
+    desk.eraser.step()
+    assert desk.state_of(case_id) is CaseState.RECEIVED, "the lake has not let go"
+    desk.lake_at = 1
     desk.pass_ms(5)
     assert desk.state_of(case_id) is CaseState.CERTIFIED
     found = desk.certificate(case_id)
@@ -206,20 +219,54 @@ def test_an_erasure_is_certified_when_all_have_answered_and_no_sealed_body_of_be
 def test_a_recipient_that_refuses_the_order_is_named_in_the_certificate(desk: Desk) -> None:
     desk.share(1)
     case_id = desk.ask()
-    desk.pass_ms(SETTLE_MS)
+    desk.pass_ms(EFFECT_MS)
     for _ in range(5):
         (order,) = desk.orders()
         desk.poll(set_errors={order.jti: "unknown_event"})
     row = desk.certificate(case_id)["recipients"][BANK]
     assert row["refused"] == "unknown_event"
-    assert row["answered_at_ms"]
+    desk.bodies_since_ms = None
+    desk.eraser.step()
+    assert desk.state_of(case_id) is CaseState.RECEIVED, "it has not erased anything"
+
+
+def test_an_order_that_is_passed_over_again_and_again_is_answered_by_nobody(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.feeds.delivery.MAX_REDELIVERIES", 2)
+    desk.share(1)
+    case_id = desk.ask()
+    desk.pass_ms(EFFECT_MS)
+    for number in range(2, 6):
+        desk.orders()
+        desk.share(number)
+        newest = desk.poll()[-1]
+        desk.poll(acknowledged=(newest.jti,))
+    row = desk.certificate(case_id)["recipients"][BANK]
+    assert (row["refused"], row["answered_at_ms"]) == ("unanswered", 0)
+    desk.bodies_since_ms = None
+    desk.eraser.step()
+    assert desk.state_of(case_id) is CaseState.RECEIVED
+
+
+def test_rows_are_forgotten_only_when_fan_out_has_passed_what_was_decided_before(desk: Desk) -> None:
+    desk.share(1)
+    case_id = desk.ask()
+    desk.end = 5
+    desk.pass_ms(EFFECT_MS)
+    assert desk.reader.erasure(case_id) is None, "payments of the card are still on their way"
+    desk.share(2, 3, 4, 5, 6)
+    desk.pass_ms(1)
+    assert desk.reader.erasure(case_id) is not None
 
 
 def test_a_card_that_nothing_was_shared_about_is_forgotten_and_nobody_is_told(desk: Desk) -> None:
     desk.ledger.step()
     desk.share(7)
     ids, _ = desk.cases.open([CaseKind.ERASURE], [b"another-unit-key"], actor="a", reason="r")
-    desk.pass_ms(SETTLE_MS)
+    desk.pass_ms(EFFECT_MS)
     assert desk.orders() == []
     found = desk.certificate(ids[0])
-    assert (found["recipients"], found["evaluations_forgotten"]) == ({}, 0)
+    assert found["recipients"] == {}
+    assert found["forgotten_at_ms"]
+    assert desk.reader.erasure(ids[0]) == (0, desk.clock.wall_ms())
