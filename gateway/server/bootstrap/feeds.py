@@ -36,6 +36,7 @@ from gateway.server.feeds.erasures import ErasureParts
 from gateway.server.feeds.ledger import LedgerKeeper, LedgerParts
 from gateway.server.retention import bodies_since_ms
 from gateway.server.settings import Settings
+from gateway.server.state import StateDir
 
 FAN_OUT_CHUNK_BYTES = 64 * 1024
 """Some 25 records. Below the 128 KiB from which glibc maps and unmaps each buffer (mallopt(3))."""
@@ -112,7 +113,6 @@ def build_feeds(settings: Settings) -> FeedsParts:
     cases = SqliteSubjects(str(state.consents_db), clock)
     consents = ConsentFollower(registry, cases, clock)
     ledger, pseudonyms = _ledger(settings, keys, clock, disk), Pseudonyms(keys.mac_keys)
-    gateway_journal = FileJournalReader(disk, str(state.gateway_journal))
     fan_out = FanOut(
         store=store, reader=fan_out_reader, signer_of=signer_of, iss=settings.issuer_url,
         lapsed=consents.lapsed, stops_card=consents.subjects.stops,
@@ -147,20 +147,34 @@ def build_feeds(settings: Settings) -> FeedsParts:
         consents=consents,
         keys=keys,
         ledger=ledger,
-        erasures=ErasureParts(
-            clock=clock,
-            cases=cases,
-            store=store,
-            reader=store.reader(),
-            fan_out=fan_out,
-            open_ledger=lambda: SqliteLedgerReader(state.ledger_db),
-            deliveries=StoredDeliveries(state.feeds_db),
-            ledger_lag_s=ledger.lag_s,
-            journal_end=lambda: gateway_journal.end(EVALUATIONS),
-            name_of=partial(_order_name, pseudonyms),
-            bodies_since_ms=lambda: bodies_since_ms(state, disk),
-            lake_at=lambda: followed(state.measure_db, CASES),
-        ),
+        erasures=_erasures(state, disk, clock, cases, store, fan_out, ledger, pseudonyms),
+    )
+
+
+def _erasures(
+    state: StateDir,
+    disk: Disk,
+    clock: Clock,
+    cases: SqliteSubjects,
+    store: SqliteDeliveryStore,
+    fan_out: FanOut,
+    ledger: LedgerKeeper,
+    pseudonyms: Pseudonyms,
+) -> ErasureParts:
+    gateway_journal = FileJournalReader(disk, str(state.gateway_journal))
+    return ErasureParts(
+        clock=clock,
+        cases=cases,
+        store=store,
+        reader=store.reader(),
+        fan_out=fan_out,
+        open_ledger=lambda: SqliteLedgerReader(state.ledger_db),
+        deliveries=StoredDeliveries(state.feeds_db),
+        ledger_lag_s=ledger.lag_s,
+        journal_end=lambda: gateway_journal.end(EVALUATIONS),
+        name_of=partial(_order_name, pseudonyms),
+        bodies_since_ms=lambda: bodies_since_ms(state, disk),
+        lake_at=lambda: followed(state.measure_db, CASES),
     )
 
 
