@@ -1,12 +1,19 @@
 """Who takes part in what: a record of processing (GDPR article 30) made from a checked policy. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from enrichment.fields import FIELDS, Field
 from gateway.programs.consent_rows import MERCHANT, PLATFORM, Said, TwinRegistered
-from gateway.programs.model import ConsentSetting, Enrolment, PolicySnapshot, Terms, Tier
+from gateway.programs.model import (
+    ConsentSetting,
+    Enrolment,
+    PolicySnapshot,
+    Terms,
+    Tier,
+    consent_id_of,
+)
 from gateway.programs.switches import SwitchView, effective_state
 
 _CATEGORIES = {
@@ -93,6 +100,54 @@ def participants(
         _parties(policy.merchants, registry.said(MERCHANT), now_ms),
         _parties(policy.platforms, registry.said(PLATFORM), now_ms),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PartyRow:
+    """One merchant or platform: what it agreed to, and since when. Times are UTC epoch milliseconds."""
+
+    party: str
+    party_id: str
+    tier: str
+    in_force: bool
+    since_ms: int
+    until_ms: int
+    consent_id: str
+    fields: Mapping[str, tuple[str, ...]]
+    """By program, those that its tier lets leave; the stricter of merchant and platform holds."""
+
+
+def parties(policy: PolicySnapshot, *, registry: TwinRegistered, now_ms: int) -> Iterator[PartyRow]:
+    """Every merchant and platform that said something, in order of their names."""
+    fields = {tier: _fields_of(policy, tier) for tier in Tier}
+    for party, documents in ((MERCHANT, policy.merchants), (PLATFORM, policy.platforms)):
+        said = {
+            name: (int(one.tier), one.valid_from_ms, one.valid_until_ms, one.terms_version)
+            for name, one in documents.items()
+        }
+        said.update(registry.said(party))
+        for name in sorted(said):
+            tier, since_ms, until_ms, terms_version = said[name]
+            yield PartyRow(
+                party=party,
+                party_id=name,
+                tier=Tier(tier).name.lower(),
+                in_force=since_ms <= now_ms < until_ms,
+                since_ms=since_ms,
+                until_ms=until_ms,
+                consent_id=consent_id_of(party, name, terms_version, tier),
+                fields=fields[Tier(tier)],
+            )
+
+
+def _fields_of(policy: PolicySnapshot, tier: Tier) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for program in policy.programs.values():
+        masks = {Tier.BASIC: program.basic_mask, Tier.ENHANCED: program.enhanced_mask}
+        leaves = program.field_mask & masks.get(tier, 0)
+        if leaves:
+            found[program.program] = tuple(one.name for one in FIELDS if leaves >> one.number & 1)
+    return found
 
 
 def _participation(policy: PolicySnapshot, enrolment: Enrolment, view: SwitchView) -> Participation:

@@ -11,7 +11,7 @@ from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.feeds.delivery import KEEP_SEALED_MS
 from gateway.programs.consent_rows import TwinRegistered
-from gateway.programs.participation import Participants, Participation, participants
+from gateway.programs.participation import Participants, Participation, participants, parties
 from gateway.runtime.clock import Clock, SystemClock
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.policy import policy_in_force
@@ -24,14 +24,22 @@ PAGE_ROWS = 10_000
 
 
 @click.command("participants")
+@click.option(
+    "--parties", "each_party", is_flag=True, help="Each merchant and platform instead, a JSON object a line."
+)
 @config_option
 @json_option
-def participants_command(config_path: Path, as_json: bool) -> None:
+def participants_command(each_party: bool, config_path: Path, as_json: bool) -> None:
     """List who takes part in what, since when, with which fields, under which contract."""
     clock = SystemClock()
     state = load_settings(config_path).state
     store = SqlitePolicyStore(str(state.policy_db), clock)
     try:
+        if each_party:
+            policy, registry = policy_in_force(store), _registry(state, clock)
+            for row in parties(policy, registry=registry, now_ms=clock.wall_ms()):
+                click.echo(json.dumps(asdict(row)))
+            return
         found = participants(
             policy_in_force(store),
             store.view(),

@@ -11,7 +11,7 @@ from gateway.programs.consent_rows import MEMBER, NOBODY, ROW, TwinRegistered
 from gateway.programs.documents import load_policy
 from gateway.programs.issues import PolicyInvalid
 from gateway.programs.model import PolicySnapshot, Tier
-from gateway.programs.participation import participants
+from gateway.programs.participation import participants, parties
 from gateway.programs.switches import EVERY_ISSUER, SwitchView
 from gateway.programs.table import Query, Release, compile_table
 from gateway.records.reasons import Reason
@@ -156,3 +156,29 @@ def test_terms_that_are_not_of_the_closed_form_are_refused_by_their_path(terms: 
     with pytest.raises(PolicyInvalid) as refused:
         load_policy(with_terms(terms))
     assert [one.path for one in refused.value.issues] == [path]
+
+
+def test_each_party_is_named_with_what_it_agreed_to_since_when_and_for_which_fields(
+    policy: PolicySnapshot,
+) -> None:
+    said = TwinRegistered()
+    rows = [
+        ("merchant", "m-0175", "NONE", "2026", 5, 9, 1, 1),
+        ("merchant", "m-new", "ENHANCED", "2026", 5, NOW_MS + 1, 1, 2),
+    ]
+    said.take(ROW.join(MEMBER.join(map(str, row)) for row in rows))
+    found = {(one.party, one.party_id): one for one in parties(policy, registry=said, now_ms=NOW_MS)}
+    assert set(found) == {
+        ("merchant", "m-new"),
+        *(("merchant", name) for name in policy.merchants),
+        *(("platform", name) for name in policy.platforms),
+    }
+    gone = found["merchant", "m-0175"]
+    assert (gone.tier, gone.in_force, gone.fields) == ("none", False, {}), "the registry stands for documents"
+    new = found["merchant", "m-new"]
+    assert (new.tier, new.in_force, new.since_ms, new.until_ms) == ("enhanced", True, 5, NOW_MS + 1)
+    assert new.consent_id == "merchant/m-new/2026/enhanced"
+    basic = found["merchant", "m-0176"]
+    for program, names in basic.fields.items():
+        assert set(names) <= set(new.fields[program])
+    assert set(new.fields) == {one.program for one in policy.programs.values()}
