@@ -58,7 +58,7 @@ class Inbox:
         self._remembered_max = remembered_max
         self._on_duplicate = on_duplicate
         self._held: dict[int, Item] = {}
-        # Withdrawals, and orders to erase, of what was handled before: news, though their numbers are behind us.
+        # Withdrawals and orders to erase: news, although their numbers are behind us.
         self._late: dict[int, Withdrawn | Erasure] = {}
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._acks: dict[str, None] = {}

@@ -29,9 +29,7 @@ UNANSWERED_CODE = "unanswered"
 NOT_SHARED_REASON = "not_shared"
 """Reason of a tombstone that would tell of the cardholder, and of those that it hides among."""
 
-_READ_ALIKE = frozenset(
-    {Reason.SUBJECT_OBJECTED, Reason.MERCHANT_OPTED_OUT, Reason.MERCHANT_CONSENT_MISSING}
-)
+_READ_ALIKE = frozenset({Reason.SUBJECT_OBJECTED, Reason.MERCHANT_OPTED_OUT, Reason.MERCHANT_CONSENT_MISSING})
 
 VOID_PREFIX = "void-"
 """Of the share id of such a tombstone: there is no share."""

@@ -87,7 +87,7 @@ class Subjects:
 
     def __init__(self) -> None:
         self.erased_until_ms: dict[bytes, int] = {}
-        """By unit key: nothing decided before then may leave, be looked at, or be kept longer than it must."""
+        """By unit key: nothing decided before then may leave, or be kept longer than it must."""
         self._cases = Counter[bytes]()
 
     @property

@@ -65,7 +65,8 @@ def test_evaluations_of_a_card_are_found_in_spans_of_keys_and_forgotten_with_wha
     reader = store.reader()
     assert reader.evaluations_of_cards([MINE], -1, 3) == [], "all of them have something queued"
     queued = store.open_of_cards([MINE], 100)
-    store.apply(DeliveryChange(withdrawn=[replace(o, withdrawn=True, jti=tombstone_jti(o.share_id)) for o in queued]))
+    gone = [replace(one, withdrawn=True, jti=tombstone_jti(one.share_id)) for one in queued]
+    store.apply(DeliveryChange(withdrawn=gone))
     assert reader.evaluations_of_cards([MINE], -1, 3) == [1, 3]
     assert reader.evaluations_of_cards([MINE], 1, 3) == [3]
     assert reader.evaluations_of_cards([MINE], -1, 2) == [1]
@@ -112,8 +113,8 @@ def test_what_was_forgotten_or_withdrawn_stands_nowhere_in_the_file(
                  for one in store.open_of_cards([MINE], 100)]  # fmt: skip
     store.apply(DeliveryChange(withdrawn=withdrawn))
     store.forget_evaluations([1, 3])
-    # Closed: the log has been moved into the file, and is gone.
-    opened().close()
+    # Opened anew: with the one before closed, its log has been moved into the file, and is gone.
+    opened()
     everything = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"signed-2" in everything
     for gone in (b"signed-1", b"signed-3", b"payment-1", b"payment-3", MINE):

@@ -9,7 +9,14 @@ from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.programs.consents import ConsentRefused, Party, Setting
 from gateway.programs.model import Tier
-from gateway.programs.subjects import EFFECT_MS, KEYS_A_CASE_MAX, CaseKind, CaseState, SubjectRefused, Subjects
+from gateway.programs.subjects import (
+    EFFECT_MS,
+    KEYS_A_CASE_MAX,
+    CaseKind,
+    CaseState,
+    SubjectRefused,
+    Subjects,
+)
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import SimClock
 from gateway.server.consent_follower import ConsentFollower

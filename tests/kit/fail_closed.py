@@ -233,8 +233,8 @@ class Bench:
         for recipient_id in ISSUERS:
             self.poll(recipient_id, [])
 
-    def look_up(self, asked: Asked) -> None:
-        """Each payment's own issuer asks for it, by its own references."""
+    def look_up(self, asked: Asked) -> Asked:
+        """Each payment's own issuer asks for it, by its own references; what became of the questions."""
         looked = Asked(texts=asked.texts)
         for request in asked.requests:
             recipient_id = next(name for name, iin in ISSUERS.items() if request.card.pan.startswith(iin))
@@ -249,6 +249,7 @@ class Bench:
             )
             who = self.installation.metadata(recipient_id)
             self._call(looked, self._feeds, _LOOKUP, question.SerializeToString(), who)
+        return looked
 
     def settle(self) -> Asked:
         """Payments without a fault, to the last byte: what was on its way before has arrived with them."""
@@ -266,6 +267,10 @@ class Bench:
             assert time.monotonic() < deadline_s, "the feeds' switches stay stale"
             time.sleep(0.02)
         self.drain(deadline_s)
+        # Look-ups have a lease of their own.
+        while self.look_up(asked).refused:
+            assert time.monotonic() < deadline_s, "look-ups stay stale"
+            time.sleep(0.02)
         return asked
 
     def feeds_ready(self) -> bool:

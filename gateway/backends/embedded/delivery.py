@@ -198,7 +198,7 @@ class SqliteDeliveryStore:
 
     @contextmanager
     def _overwriting(self) -> Iterator[None]:
-        """What is deleted meanwhile is overwritten with zeroes, and not only let go of (sqlite.org/pragma)."""
+        """What is deleted meanwhile is overwritten with zeroes, and not only let go of."""
         self._connection.rows("pragma secure_delete = on")
         try:
             yield

@@ -10,8 +10,8 @@ from gateway.backends.embedded.delivery_reader import SqliteDeliveryReader
 from gateway.backends.embedded.delivery_states import StoredDeliveries
 from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
 from gateway.backends.embedded.keyfiles import FileRecipientKeys, OwnKeys, load_keys
-from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.lake_followed import followed
+from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.ledger import SqliteLedgerReader, SqliteLedgerStore
 from gateway.backends.embedded.ledger_acts import StoredActs
 from gateway.backends.embedded.ledger_heads import AppendedHeads
@@ -22,8 +22,8 @@ from gateway.feeds.delivery import DeliveryCore
 from gateway.feeds.fanout import FanOut
 from gateway.measurement.ports import CASES
 from gateway.outcomes.labels import LabelDesk
-from gateway.programs.switches import SwitchRunner
 from gateway.programs.subjects import CaseEvent
+from gateway.programs.switches import SwitchRunner
 from gateway.records.journal import EVALUATIONS, FEEDS_TOPICS, JournalReader
 from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.disk import Disk, RealDisk

@@ -74,8 +74,8 @@ def _as_text(found: Participants) -> str:
     ]
     for one in found.issuers:
         lines += _lines(one)
-    for name, parties in (("merchants", found.merchants), ("platforms", found.platforms)):
-        said = ", ".join(f"{tier} {count}" for tier, count in sorted(parties.by_tier.items()))
+    for name, counted in (("merchants", found.merchants), ("platforms", found.platforms)):
+        said = ", ".join(f"{tier} {count}" for tier, count in sorted(counted.by_tier.items()))
         lines.append(f"{name}: {said or 'none'}")
     return "\n".join(lines)
 

@@ -95,7 +95,7 @@ class LedgerKeeper:
         self._last_words(metrics)
 
     def lag_s(self) -> float:
-        """Seconds since the ledger held everything that was durable by then; without end before it ever did."""
+        """Seconds since the ledger held everything that was durable by then; endless before it ever did."""
         if self._caught_up_ns is None:
             return inf
         return (self._parts.clock.monotonic_ns() - self._caught_up_ns) / 1e9

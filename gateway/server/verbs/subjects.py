@@ -138,7 +138,7 @@ class SubjectDesk:
         if len(joined) > KEYS_A_CASE_MAX:
             if certain or not given:
                 raise SubjectRefused(
-                    "card: more names lead to it than one card has; a sender gives one reference to many cards"
+                    "card: more names lead to it than one card has: a sender names many cards alike"
                 )
             joined = given
         if not joined:

@@ -1,9 +1,8 @@
 """The ledger's thread: heads, restarts, crashes, another owner."""
 
 import json
-from pathlib import Path
-
 from math import inf
+from pathlib import Path
 
 import pytest
 

@@ -24,7 +24,7 @@ class Core:
     def __init__(self) -> None:
         self.objected: list[list[bytes]] = []
 
-    def revoke(self, lapsed: Any, now_ms: int) -> list[Any]:
+    def lapsed_consents(self, lapsed: Any) -> list[Any]:
         return []
 
     def object(self, cards: list[bytes], now_ms: int) -> list[Any]:
@@ -34,7 +34,7 @@ class Core:
 
 def test_who_objects_while_another_round_waits_for_fan_out_is_taken_back_behind_it() -> None:
     subjects, core = Objecting(), Core()
-    consents: Any = SimpleNamespace(subjects=subjects, lapsed=lambda *who: None)
+    consents: Any = SimpleNamespace(subjects=subjects, lapsed=lambda *who: None, whole=lambda: True)
     with ThreadPoolExecutor(1) as delivery:
         revocations = Revocations(
             core,
@@ -64,3 +64,31 @@ def test_who_objects_while_another_round_waits_for_fan_out_is_taken_back_behind_
         before = len(core.objected)
         revocations._round()
     assert [CARD] in core.objected[before:]
+
+
+def test_before_the_registry_is_known_a_policy_takes_nothing_back() -> None:
+    asked: list[str] = []
+
+    class Asked(Core):
+        def lapsed_consents(self, lapsed: Any) -> list[Any]:
+            asked.append("lapsed")
+            return []
+
+    known = [False]
+    consents: Any = SimpleNamespace(subjects=Objecting(), lapsed=lambda *who: None, whole=lambda: known[0])
+    with ThreadPoolExecutor(1) as delivery:
+        revocations = Revocations(
+            Asked(),  # type: ignore[arg-type]
+            consents,
+            SimClock(),
+            delivery,
+            lambda actions: None,
+            InFlight(),
+        )
+        revocations.policy_changed()
+        assert asked == [], "the documents alone would speak, and tombstones are not taken back"
+        known[0] = True
+        revocations.mend()
+        assert asked == ["lapsed"]
+        revocations.mend()
+        assert asked == ["lapsed"], "once a policy"
