@@ -250,9 +250,11 @@ def verify_keys(jwks: Any) -> dict[str, VerifyKey]:
         if key.kid in found:
             raise BadKey("two keys of the JWK Set have the same kid")
         # RFC 8017 6: one RSA key for one scheme, so that a weakness of one is none of the other.
-        if isinstance(key.key, rsa.RSAPublicKey):
-            if rsa_algs.setdefault(key.key.public_numbers().n, key.alg) != key.alg:
-                raise BadKey("one RSA key of the JWK Set is for two algorithms")
+        if (
+            isinstance(key.key, rsa.RSAPublicKey)
+            and rsa_algs.setdefault(key.key.public_numbers().n, key.alg) != key.alg
+        ):
+            raise BadKey("one RSA key of the JWK Set is for two algorithms")
         found[key.kid] = key
     return found
 

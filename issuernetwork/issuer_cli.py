@@ -22,7 +22,7 @@ EXIT_USAGE: Final = 2
 EXIT_UNREACHABLE: Final = 3
 # NIST SP 800-57: 128 bits of security, good beyond 2030.
 RSA_BITS: Final = 3072
-# Every JOSE library has P-256; X25519 (RFC 8037) is for issuers whose rules or hardware ask for it.
+# P-256 first: it came to JOSE with RFC 7518, X25519 later with RFC 8037.
 CURVES: Final = ("P-256", "X25519")
 
 

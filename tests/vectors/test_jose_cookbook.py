@@ -5,8 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
 
+from gateway.runtime.clock import SimClock
 from gateway.sealing import jwk as gateway_jwk
+from gateway.sealing.jwe import Sealer, concat_kdf
+from gateway.sealing.keys import StaticRecipientKeys
 from gateway.sealing.signer import LocalSigner
 from issuernetwork._jose import (
     BadKey,
@@ -96,8 +100,10 @@ def test_an_unsupported_signature_is_refused_with_any_key_of_ours(name: str) -> 
         verify_key({**example["input"]["key"], "alg": example["input"]["alg"]})
     ours = verify_key({**vector("curve25519/jws.json")["input"]["key"], "alg": "EdDSA"})
     kid = example["signing"]["protected"].get("kid", "")
-    with pytest.raises(RefusedToken, match="algorithm"):
-        verify_jws(token, {kid: ours})
+    pss = verify_key({**vector("jwk/3_3.rsa_public_key.json"), "alg": "PS256"})
+    for key in (ours, pss):
+        with pytest.raises(RefusedToken, match="algorithm"):
+            verify_jws(token, {kid: key})
     with pytest.raises(RefusedToken, match="unknown_key"):
         verify_jws(token, {})
 
@@ -111,9 +117,12 @@ def test_an_unsupported_encryption_is_refused_with_any_key_of_ours(name: str) ->
             open_key({**key, "alg": example["input"]["alg"], "use": "enc"})
     token = example["output"]["compact"].encode()
     header = json.loads(gateway_jwk.base64url.decode(token.split(b".")[0]))
-    ours = open_key({**vector("jwk/3_4.rsa_private_key.json"), "alg": "RSA-OAEP-256", "use": "enc"})
-    with pytest.raises(RefusedToken, match=r"algorithm|header"):
-        JweOpener({header.get("kid", ""): ours}).open(token)
+    for ours in (
+        {**vector("jwk/3_4.rsa_private_key.json"), "alg": "RSA-OAEP-256", "use": "enc"},
+        {**vector("curve25519/ecdh-es.json")["input"]["key"], "alg": "ECDH-ES+A256KW"},
+    ):
+        with pytest.raises(RefusedToken, match=r"algorithm|header"):
+            JweOpener({header.get("kid", ""): open_key(ours)}).open(token)
     with pytest.raises(RefusedToken, match=r"unknown_recipient_key|header"):
         JweOpener({}).open(token)
 
@@ -129,7 +138,44 @@ def test_the_nested_example_is_refused_in_both_layers() -> None:
 def test_rsa_keys_of_the_cookbook_load_and_curves_we_do_not_use_are_refused() -> None:
     private = vector("jwk/3_4.rsa_private_key.json")
     public = vector("jwk/3_3.rsa_public_key.json")
-    assert gateway_jwk.signing_key({**private, "alg": "RS256"}).alg == "RS256"
-    assert verify_key({**public, "alg": "RS256"}).kid == public["kid"]
+    for alg in ("RS256", "PS256"):
+        assert gateway_jwk.signing_key({**private, "alg": alg}).alg == alg
+        assert verify_key({**public, "alg": alg}).kid == public["kid"]
     with pytest.raises(BadKey, match="P-256"):
         ec_public_key(vector("jwk/3_1.ec_public_key.json"))
+
+
+def test_the_pss_example_of_the_cookbook_fails_only_by_its_hash() -> None:
+    """RFC 7520 4.2 is PS384, which is not supported; with its key and PS256 the same payload passes."""
+    example = vector("jws/4_2.rsa-pss_signature.json")
+    assert example["input"]["alg"] == "PS384"
+    key = {**example["input"]["key"], "alg": "PS256"}
+    signed_by = LocalSigner(gateway_jwk.signing_key(key))
+    header = gateway_jwk.base64url.encode(json.dumps({"alg": "PS256", "kid": signed_by.kid}).encode())
+    signing_input = header + b"." + gateway_jwk.base64url.encode(example["input"]["payload"].encode())
+    token = signing_input + b"." + gateway_jwk.base64url.encode(signed_by.sign(signing_input))
+    assert verify_jws(token, {signed_by.kid: verify_key(key)})[1].decode() == example["input"]["payload"]
+
+
+# RFC 8037 A.6: the ephemeral private key of its exchange with Bob, its public half, and the shared secret Z.
+A6_PRIVATE = bytes.fromhex("77076d0a7318a57d3c16c17251b26645df4c2f871ebc992ab177fba51db92c2a")
+A6_EPK = "hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo"
+A6_SHARED = bytes.fromhex("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742")
+
+
+class _UnsafeEntropyOfA6:
+    """Gives the ephemeral key of the example where 32 bytes are asked for; unsafe like every known key."""
+
+    def bytes(self, n: int) -> bytes:
+        return A6_PRIVATE if n == 32 else bytes(n)
+
+
+def test_an_agreement_over_x25519_comes_to_the_secret_of_rfc_8037() -> None:
+    bob = {**vector("curve25519/ecdh-es.json")["input"]["key"], "alg": "ECDH-ES+A256KW"}
+    public = {name: value for name, value in bob.items() if name != "d"}
+    keys = StaticRecipientKeys(gateway_jwk.recipient_keys("bob", json.dumps({"keys": [public]})))
+    token = Sealer(_UnsafeEntropyOfA6(), SimClock(), keys).seal("bob", b"payload")[1]
+    header, wrapped = (gateway_jwk.base64url.decode(part) for part in token.split(b".")[:2])
+    assert json.loads(header)["epk"] == {"kty": "OKP", "crv": "X25519", "x": A6_EPK}
+    assert aes_key_unwrap(concat_kdf(A6_SHARED, "ECDH-ES+A256KW"), wrapped) == A6_PRIVATE
+    assert JweOpener({"Bob": open_key(bob)}).open(token) == b"payload"
