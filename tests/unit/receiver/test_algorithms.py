@@ -117,7 +117,7 @@ def test_a_pss_signature_with_a_salt_of_another_length_is_refused(salt: Any) -> 
     assert _pss_refusal(salt, SHA256(), SHA256()) == "signature"
 
 
-@pytest.mark.parametrize("mask", [SHA1(), SHA512()], ids=lambda one: one.name)  # noqa: S303
+@pytest.mark.parametrize("mask", [SHA1(), SHA512()], ids=lambda one: one.name)
 def test_a_pss_signature_with_another_hash_is_refused(mask: HashAlgorithm) -> None:
     assert _pss_refusal(32, mask, SHA256()) == "signature"
     assert _pss_refusal(32, SHA256(), SHA512()) == "signature"
