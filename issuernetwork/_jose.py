@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -134,12 +134,16 @@ class VerifyKey:
         elif isinstance(key, ed25519.Ed25519PublicKey):
             key.verify(signature, signing_input)
         else:
-            key.verify(signature, signing_input, _PKCS1, _SHA256)
+            key.verify(signature, signing_input, _RSA_PADDINGS[self.alg], _SHA256)
 
 
 _ES256 = ec.ECDSA(SHA256())
-_PKCS1 = padding.PKCS1v15()
 _SHA256 = SHA256()
+_RSA_PADDINGS: Final[Mapping[str, padding.PKCS1v15 | padding.PSS]] = {
+    "RS256": padding.PKCS1v15(),
+    # A salt of just the hash's length, no other is taken: RFC 7518 3.5.
+    "PS256": padding.PSS(mgf=padding.MGF1(SHA256()), salt_length=padding.PSS.DIGEST_LENGTH),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +152,18 @@ class OpenKey:
 
     kid: str
     alg: str
-    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = field(repr=False)
+    key: ec.EllipticCurvePrivateKey | x25519.X25519PrivateKey | rsa.RSAPrivateKey = field(repr=False)
 
     def unwrap(self, header: Mapping[str, Any], wrapped: bytes) -> bytes:
         """The content key. Raises whatever `cryptography` raises."""
         if isinstance(self.key, rsa.RSAPrivateKey):
             return self.key.decrypt(wrapped, _OAEP)
-        shared = self.key.exchange(ec.ECDH(), ec_public_key(header["epk"]))
+        # The epk has to be of the curve of the key, whatever it says of itself.
+        if isinstance(self.key, x25519.X25519PrivateKey):
+            # Raises where the secret is all zero: an epk of low order (RFC 7748 6.1).
+            shared = self.key.exchange(x25519_public_key(header["epk"]))
+        else:
+            shared = self.key.exchange(ec.ECDH(), ec_public_key(header["epk"]))
         return aes_key_unwrap(ConcatKDFHash(SHA256(), 32, _ECDH_INFO).derive(shared), wrapped)
 
 
@@ -183,6 +192,16 @@ def ec_public_key(jwk: Any) -> ec.EllipticCurvePublicKey:
         raise BadKey("JWK members x and y are not a point of P-256") from None
 
 
+def x25519_public_key(jwk: Any) -> x25519.X25519PublicKey:
+    """A key of X25519 (RFC 8037 2). One of low order shows in the exchange. Raises BadKey."""
+    if not isinstance(jwk, Mapping) or jwk.get("kty") != "OKP" or jwk.get("crv") != "X25519":
+        raise BadKey("the key needs kty OKP and crv X25519")
+    try:
+        return x25519.X25519PublicKey.from_public_bytes(_member(jwk, "x"))
+    except ValueError:
+        raise BadKey("JWK member x is not a key of X25519") from None
+
+
 def _rsa_numbers(jwk: Mapping[str, Any]) -> rsa.RSAPublicNumbers:
     if jwk.get("kty") != "RSA":
         raise BadKey("the key needs kty RSA")
@@ -209,11 +228,11 @@ def verify_key(jwk: Mapping[str, Any]) -> VerifyKey:
             return VerifyKey(_key_id(jwk), alg, ec_public_key(jwk))
         if alg == "EdDSA" and jwk.get("kty") == "OKP" and jwk.get("crv") == "Ed25519":
             return VerifyKey(_key_id(jwk), alg, ed25519.Ed25519PublicKey.from_public_bytes(_member(jwk, "x")))
-        if alg == "RS256":
+        if alg in ("RS256", "PS256"):
             return VerifyKey(_key_id(jwk), alg, _rsa_numbers(jwk).public_key())
     except ValueError:
         raise BadKey("the members of the key do not belong together") from None
-    raise BadKey("JWK member alg has to be ES256, EdDSA or RS256 and fit kty and crv")
+    raise BadKey("JWK member alg has to be ES256, EdDSA, RS256 or PS256 and fit kty and crv")
 
 
 def verify_keys(jwks: Any) -> dict[str, VerifyKey]:
@@ -222,6 +241,7 @@ def verify_keys(jwks: Any) -> dict[str, VerifyKey]:
     if not isinstance(keys, list) or len(keys) > JWKS_KEYS_MAX:
         raise BadKey(f"the JWK Set needs a member keys with at most {JWKS_KEYS_MAX} keys")
     found: dict[str, VerifyKey] = {}
+    rsa_algs: dict[int, str] = {}
     for jwk in keys:
         try:
             key = verify_key(jwk if isinstance(jwk, Mapping) else {})
@@ -229,6 +249,12 @@ def verify_keys(jwks: Any) -> dict[str, VerifyKey]:
             continue
         if key.kid in found:
             raise BadKey("two keys of the JWK Set have the same kid")
+        # RFC 8017 6: one RSA key for one scheme, so that a weakness of one is none of the other.
+        if (
+            isinstance(key.key, rsa.RSAPublicKey)
+            and rsa_algs.setdefault(key.key.public_numbers().n, key.alg) != key.alg
+        ):
+            raise BadKey("one RSA key of the JWK Set is for two algorithms")
         found[key.kid] = key
     return found
 
@@ -240,10 +266,7 @@ def open_key(jwk: Mapping[str, Any]) -> OpenKey:
         raise BadKey("JWK member use is not enc")
     try:
         if alg == "ECDH-ES+A256KW":
-            public = ec_public_key(jwk).public_numbers()
-            return OpenKey(
-                _key_id(jwk), alg, ec.EllipticCurvePrivateNumbers(_number(jwk, "d"), public).private_key()
-            )
+            return OpenKey(_key_id(jwk), alg, _agreement_key(jwk))
         if alg == "RSA-OAEP-256":
             p, q, d, dp, dq, qi = (_number(jwk, name) for name in ("p", "q", "d", "dp", "dq", "qi"))
             numbers = rsa.RSAPrivateNumbers(p, q, d, dp, dq, qi, _rsa_numbers(jwk))
@@ -251,6 +274,18 @@ def open_key(jwk: Mapping[str, Any]) -> OpenKey:
     except ValueError:
         raise BadKey("the members of the key do not belong together") from None
     raise BadKey("JWK member alg has to be ECDH-ES+A256KW or RSA-OAEP-256")
+
+
+def _agreement_key(jwk: Mapping[str, Any]) -> ec.EllipticCurvePrivateKey | x25519.X25519PrivateKey:
+    """The private key of ECDH-ES. Raises BadKey, or ValueError where its halves are of two keys."""
+    if jwk.get("kty") != "OKP":
+        numbers = ec_public_key(jwk).public_numbers()
+        return ec.EllipticCurvePrivateNumbers(_number(jwk, "d"), numbers).private_key()
+    public = x25519_public_key(jwk)
+    private = x25519.X25519PrivateKey.from_private_bytes(_member(jwk, "d"))
+    if private.public_key().public_bytes_raw() != public.public_bytes_raw():
+        raise ValueError("x is of another key")
+    return private
 
 
 def verify_jws(token: bytes, keys: Mapping[str, VerifyKey]) -> tuple[dict[str, Any], bytes]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 
 from issuernetwork._jose import BadKey, encode_base64url
 from issuernetwork.receiver import Inbox, Item, JwksCache, PollFault, PollReceiver, Receiver, Share
@@ -22,6 +22,8 @@ EXIT_USAGE: Final = 2
 EXIT_UNREACHABLE: Final = 3
 # NIST SP 800-57: 128 bits of security, good beyond 2030.
 RSA_BITS: Final = 3072
+# P-256 first: it came to JOSE with RFC 7518, X25519 later with RFC 8037.
+CURVES: Final = ("P-256", "X25519")
 
 
 class CliFault(Exception):
@@ -51,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     new = keys.add_parser("new", help="make a key pair: a private JWK (0600) and a public JWK Set")
     new.add_argument("--kid", required=True, help="id of the key, for example bank-2026-11")
     new.add_argument("--alg", choices=("ECDH-ES+A256KW", "RSA-OAEP-256"), default="ECDH-ES+A256KW")
+    new.add_argument("--curve", choices=CURVES, help=f"of ECDH-ES+A256KW; default: {CURVES[0]}")
     new.add_argument(
         "--private", required=True, type=Path, help="file for the private JWK; never overwritten"
     )
@@ -73,7 +76,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _keys_new(options: argparse.Namespace) -> int:
-    private, public = new_key(options.kid, options.alg)
+    if options.curve is not None and options.alg != "ECDH-ES+A256KW":
+        raise CliFault("--curve is for ECDH-ES+A256KW: leave it out with RSA-OAEP-256")
+    private, public = new_key(options.kid, options.alg, options.curve or CURVES[0])
     jwks: dict[str, Any] = {"keys": []}
     if options.public.exists():
         jwks = _json_file(options.public)
@@ -94,9 +99,16 @@ def _keys_new(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def new_key(kid: str, alg: str = "ECDH-ES+A256KW") -> tuple[dict[str, str], dict[str, str]]:
+def new_key(
+    kid: str, alg: str = "ECDH-ES+A256KW", curve: str = CURVES[0]
+) -> tuple[dict[str, str], dict[str, str]]:
     """A private JWK and its public half, for `Receiver` and for the network."""
     common = {"kid": kid, "alg": alg, "use": "enc"}
+    if alg == "ECDH-ES+A256KW" and curve == "X25519":
+        agreement = x25519.X25519PrivateKey.generate()
+        x = encode_base64url(agreement.public_key().public_bytes_raw()).decode()
+        public = {"kty": "OKP", "crv": "X25519", "x": x, **common}
+        return {**public, "d": encode_base64url(agreement.private_bytes_raw()).decode()}, public
     if alg == "ECDH-ES+A256KW":
         key = ec.generate_private_key(ec.SECP256R1()).private_numbers()
         point = key.public_numbers

@@ -95,9 +95,9 @@ def wall_ms() -> int:
 class Receiver:
     """Opens the SETs of one recipient.
 
-    `private_keys` are JWKs with members kid and alg (ECDH-ES+A256KW or RSA-OAEP-256). `jwks` gives the
-    transmitter's JWK Set, which is read again when it gives another object. `iss` is the transmitter's issuer
-    URL.
+    `private_keys` are JWKs with members kid and alg (ECDH-ES+A256KW with a key of P-256 or X25519, or
+    RSA-OAEP-256). `jwks` gives the transmitter's JWK Set, which is read again when it gives another object.
+    `iss` is the transmitter's issuer URL.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, x25519
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
@@ -121,13 +121,32 @@ class Sealer:
             oaep = padding.OAEP(mgf=padding.MGF1(SHA256()), algorithm=SHA256(), label=None)
             return header, public.encrypt(secret, oaep)
         if key.alg is KeyWrap.ECDH_ES_A256KW and isinstance(public, ec.EllipticCurvePublicKey):
-            ephemeral = p256_private_key(self._entropy)
-            point = ephemeral.public_key().public_numbers()
-            header["epk"] = {
-                "kty": "EC",
-                "crv": "P-256",
-                "x": base64url.encode(point.x.to_bytes(32, "big")).decode(),
-                "y": base64url.encode(point.y.to_bytes(32, "big")).decode(),
-            }
-            return header, aes_key_wrap(concat_kdf(ephemeral.exchange(ec.ECDH(), public), key.alg), secret)
-        raise KeyUnavailable(key.recipient_id)
+            header["epk"], shared = self._agree_p256(public)
+        elif key.alg is KeyWrap.ECDH_ES_A256KW and isinstance(public, x25519.X25519PublicKey):
+            try:
+                header["epk"], shared = self._agree_x25519(public)
+            except ValueError:
+                # A low-order point: the secret would be zero for everyone (RFC 7748 6.1).
+                raise KeyUnavailable(key.recipient_id) from None
+        else:
+            raise KeyUnavailable(key.recipient_id)
+        return header, aes_key_wrap(concat_kdf(shared, key.alg), secret)
+
+    def _agree_p256(self, public: ec.EllipticCurvePublicKey) -> tuple[dict[str, str], bytes]:
+        """The ephemeral key as epk, and the shared secret."""
+        ephemeral = p256_private_key(self._entropy)
+        point = ephemeral.public_key().public_numbers()
+        epk = {
+            "kty": "EC",
+            "crv": "P-256",
+            "x": base64url.encode(point.x.to_bytes(32, "big")).decode(),
+            "y": base64url.encode(point.y.to_bytes(32, "big")).decode(),
+        }
+        return epk, ephemeral.exchange(ec.ECDH(), public)
+
+    def _agree_x25519(self, public: x25519.X25519PublicKey) -> tuple[dict[str, str], bytes]:
+        """As above (RFC 8037 3.2). Raises ValueError where the shared secret is zero."""
+        # Any 32 bytes are a private key, clamped as they are used (RFC 7748 5).
+        ephemeral = x25519.X25519PrivateKey.from_private_bytes(self._entropy.bytes(32))
+        x = base64url.encode(ephemeral.public_key().public_bytes_raw()).decode()
+        return {"kty": "OKP", "crv": "X25519", "x": x}, ephemeral.exchange(public)

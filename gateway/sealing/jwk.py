@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.sealing import base64url
@@ -16,6 +16,9 @@ RSA_BITS_MAX = 8192
 KEYS_MAX = 32
 
 _PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
+
+# Clamped scalars are multiples of eight (RFC 7748 5): any one of them takes every low-order point to zero.
+_ANY_X25519_SCALAR = x25519.X25519PrivateKey.from_private_bytes(bytes(32))
 
 
 def number(jwk: Mapping[str, object], member: str) -> int:
@@ -75,7 +78,7 @@ def _recipient_key(recipient_id: str, jwk: Mapping[str, object]) -> RecipientKey
         alg = KeyWrap(_text(jwk, "alg"))
     except ValueError:
         raise BadKey("JWK member alg has to be ECDH-ES+A256KW or RSA-OAEP-256") from None
-    public = _ec_public(jwk) if alg is KeyWrap.ECDH_ES_A256KW else _rsa_public(jwk)
+    public = _agreement_public(jwk) if alg is KeyWrap.ECDH_ES_A256KW else _rsa_public(jwk)
     return RecipientKey(
         recipient_id=recipient_id,
         kid=_text(jwk, "kid"),
@@ -83,6 +86,22 @@ def _recipient_key(recipient_id: str, jwk: Mapping[str, object]) -> RecipientKey
         public_key=public,
         expires_at_ms=None if expires is None else expires * 1000,
     )
+
+
+def _agreement_public(jwk: Mapping[str, object]) -> ec.EllipticCurvePublicKey | x25519.X25519PublicKey:
+    """The key of ECDH-ES: P-256, or X25519 (RFC 8037 2)."""
+    curve = (jwk.get("kty"), jwk.get("crv"))
+    if curve == ("EC", "P-256"):
+        return _ec_public(jwk)
+    if curve != ("OKP", "X25519"):
+        raise BadKey("a key for this alg needs kty EC and crv P-256, or kty OKP and crv X25519")
+    try:
+        public = x25519.X25519PublicKey.from_public_bytes(octets(jwk, "x"))
+        _ANY_X25519_SCALAR.exchange(public)
+    except ValueError:
+        # Of another length, or of low order: every shared secret would be zero (RFC 7748 6.1).
+        raise BadKey("JWK member x is not a public key of X25519") from None
+    return public
 
 
 def public_ec_numbers(jwk: Mapping[str, object]) -> ec.EllipticCurvePublicNumbers:
@@ -116,7 +135,7 @@ def signing_key(jwk: Mapping[str, object]) -> SigningKey:
     try:
         alg = SignatureAlgorithm(_text(jwk, "alg"))
     except ValueError:
-        raise BadKey("JWK member alg has to be ES256, EdDSA or RS256") from None
+        raise BadKey("JWK member alg has to be ES256, EdDSA, RS256 or PS256") from None
     try:
         return SigningKey(kid=_text(jwk, "kid"), alg=alg, private_key=_private(alg, jwk))
     except ValueError:
@@ -130,7 +149,7 @@ def _private(
         public = _ec_public(jwk).public_numbers()
         return ec.EllipticCurvePrivateNumbers(number(jwk, "d"), public).private_key()
     if alg is SignatureAlgorithm.EDDSA:
-        return ed25519.Ed25519PrivateKey.from_private_bytes(octets(jwk, "d"))
+        return _ed25519_private(jwk)
     return rsa.RSAPrivateNumbers(
         p=number(jwk, "p"),
         q=number(jwk, "q"),
@@ -140,6 +159,16 @@ def _private(
         iqmp=number(jwk, "qi"),
         public_numbers=_rsa_public(jwk).public_numbers(),
     ).private_key()
+
+
+def _ed25519_private(jwk: Mapping[str, object]) -> ed25519.Ed25519PrivateKey:
+    # X25519 keys are octets of the same length: only kty and crv tell them apart (RFC 8037 2).
+    if jwk.get("kty") != "OKP" or jwk.get("crv") != "Ed25519":
+        raise BadKey("a key for this alg needs kty OKP and crv Ed25519")
+    private = ed25519.Ed25519PrivateKey.from_private_bytes(octets(jwk, "d"))
+    if private.public_key().public_bytes_raw() != octets(jwk, "x"):
+        raise ValueError("x is of another key")
+    return private
 
 
 def public_jwk(key: SigningKey) -> dict[str, str]:
@@ -167,5 +196,9 @@ def private_ec_jwk(key: SigningKey) -> dict[str, str]:
 
 
 def public_jwks(keys: tuple[SigningKey, ...]) -> dict[str, list[dict[str, str]]]:
-    """Our JWK Set (RFC 7517 5)."""
-    return {"keys": [public_jwk(key) for key in keys]}
+    """Our JWK Set (RFC 7517 5). Raises BadKey where one RSA key is meant for two algorithms (RFC 8017 6)."""
+    published = [public_jwk(key) for key in keys]
+    moduli = {(found["n"], found["alg"]) for found in published if found["kty"] == "RSA"}
+    if len({modulus for modulus, _ in moduli}) != len(moduli):
+        raise BadKey("an RSA signing key is for exactly one of RS256 and PS256: make another for the second")
+    return {"keys": published}

@@ -7,12 +7,13 @@ from typing import Protocol
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from gateway.records.errors import GatewayError
 
 
 class KeyWrap(StrEnum):
-    """How a content key is wrapped for a recipient (RFC 7518 4.1)."""
+    """How a content key is wrapped for a recipient (RFC 7518 4.1; over X25519 RFC 8037 3.2)."""
 
     ECDH_ES_A256KW = "ECDH-ES+A256KW"
     RSA_OAEP_256 = "RSA-OAEP-256"
@@ -24,6 +25,7 @@ class SignatureAlgorithm(StrEnum):
     ES256 = "ES256"
     EDDSA = "EdDSA"
     RS256 = "RS256"
+    PS256 = "PS256"
 
 
 class KeyUnavailable(GatewayError):
@@ -49,7 +51,7 @@ class RecipientKey:
     recipient_id: str
     kid: str
     alg: KeyWrap
-    public_key: EllipticCurvePublicKey | RSAPublicKey = field(repr=False)
+    public_key: EllipticCurvePublicKey | X25519PublicKey | RSAPublicKey = field(repr=False)
     expires_at_ms: int | None = None
 
 

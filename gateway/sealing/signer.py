@@ -1,5 +1,7 @@
 """Signing with a key in memory."""
 
+from typing import Final
+
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -7,8 +9,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from gateway.sealing.keys import BadKey, SignatureAlgorithm, SigningKey
 
 _ECDSA_SHA256 = ec.ECDSA(SHA256())
-_PKCS1 = padding.PKCS1v15()
 _SHA256 = SHA256()
+_RSA_PADDINGS: Final = {
+    SignatureAlgorithm.RS256: padding.PKCS1v15(),
+    # A salt of just the hash's length: RFC 7518 3.5.
+    SignatureAlgorithm.PS256: padding.PSS(mgf=padding.MGF1(SHA256()), salt_length=padding.PSS.DIGEST_LENGTH),
+}
 
 
 class LocalSigner:
@@ -23,6 +29,7 @@ class LocalSigner:
             and isinstance(private.curve, ec.SECP256R1),
             SignatureAlgorithm.EDDSA: isinstance(private, ed25519.Ed25519PrivateKey),
             SignatureAlgorithm.RS256: isinstance(private, rsa.RSAPrivateKey),
+            SignatureAlgorithm.PS256: isinstance(private, rsa.RSAPrivateKey),
         }
         if not fits[key.alg]:
             raise BadKey("alg does not fit the type of the signing key")
@@ -41,4 +48,4 @@ class LocalSigner:
             return (r << 256 | s).to_bytes(64, "big")
         if isinstance(key, ed25519.Ed25519PrivateKey):
             return key.sign(signing_input)
-        return key.sign(signing_input, _PKCS1, _SHA256)
+        return key.sign(signing_input, _RSA_PADDINGS[self.alg], _SHA256)

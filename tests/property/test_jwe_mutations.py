@@ -4,11 +4,13 @@ import base64
 import os
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.sealing.keys import SignatureAlgorithm
 from issuernetwork.receiver import RefusedToken, Share
-from tests.unit.receiver.network import Network
+from tests.unit.receiver.network import WRAPS, Network, signing_key
 
 MUTANTS = int(os.environ.get("EIN_MUTANTS", "4000"))
 SEED = int(os.environ.get("EIN_SEED", "1"))
@@ -76,8 +78,9 @@ def _taken(network: Network, token: bytes) -> bool:
     return True
 
 
-def test_no_mutated_token_is_taken() -> None:
-    network = Network()
+@pytest.mark.parametrize("alg", list(SignatureAlgorithm))
+def test_no_mutated_token_is_taken(alg: SignatureAlgorithm) -> None:
+    network = Network(signing=signing_key(alg))
     original = network.share()
     assert _taken(network, original)
     draw = random.Random(SEED)
@@ -85,8 +88,11 @@ def test_no_mutated_token_is_taken() -> None:
     assert not taken, f"mutants of seed {SEED}: {taken[:5]}"
 
 
-def test_no_mutated_ciphertext_is_taken_although_the_set_around_it_is_signed_by_us() -> None:
-    network = Network()
+@pytest.mark.parametrize("wrap", WRAPS, ids=" ".join)
+def test_no_mutated_ciphertext_is_taken_although_the_set_around_it_is_signed_by_us(
+    wrap: tuple[str, str],
+) -> None:
+    network = Network(alg=wrap[0], curve=wrap[1])
     sealed = network.sealed()
     assert isinstance(network.receiver.open(network.share(sealed=sealed)), Share)
     draw = random.Random(SEED + 1)

@@ -24,7 +24,7 @@ from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing import jwk
 from gateway.sealing.body import sealed_body
 from gateway.sealing.jwe import Sealer
-from gateway.sealing.keys import SignatureAlgorithm, SigningKey, StaticRecipientKeys
+from gateway.sealing.keys import KeyWrap, SignatureAlgorithm, SigningKey, StaticRecipientKeys
 from gateway.sealing.set import share_set
 from gateway.sealing.signer import LocalSigner
 from gateway.server import exit_codes, grpc_common, settings
@@ -246,3 +246,8 @@ def test_every_warning_of_a_plan_has_a_row() -> None:
 def test_every_method_of_the_operators_has_a_row_that_says_who_may() -> None:
     told = {row[0].strip("`"): set(row[1].split(", ")) for row in rows(page("operators").split("## ")[0])}
     assert {name: who for name, who in told.items() if name != "method"} == MAY
+
+
+def test_every_algorithm_of_the_feed_has_a_row() -> None:
+    algorithms = {str(alg) for alg in (*SignatureAlgorithm, *KeyWrap)}
+    assert first_names(section(page("feed"), "Algorithms")) == algorithms

@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from gateway.runtime.clock import SimClock
 from gateway.runtime.entropy import UnsafeSeededEntropy
@@ -21,17 +24,38 @@ NOW_MS = 1_700_000_000_000
 FIELDS: Mapping[str, Any] = {"score": 812, "email": "canary@example.test", "device_id": "canary-device"}
 
 
+# One of every recipient key that the product seals to: alg and curve.
+WRAPS = [("ECDH-ES+A256KW", "P-256"), ("ECDH-ES+A256KW", "X25519"), ("RSA-OAEP-256", "P-256")]
+
+
+@cache
+def signing_key(alg: SignatureAlgorithm, kid: str = "sig-1") -> SigningKey:
+    """A key made once a run: those of RSA take a while."""
+    if alg is SignatureAlgorithm.ES256:
+        return SigningKey(kid, alg, p256_private_key(UnsafeSeededEntropy(1)))
+    if alg is SignatureAlgorithm.EDDSA:
+        return SigningKey(kid, alg, ed25519.Ed25519PrivateKey.generate())
+    return SigningKey(kid, alg, rsa.generate_private_key(65537, 2048))
+
+
 class Network:
     """One transmitter and one recipient, all keys in memory."""
 
     def __init__(
-        self, seed: int = 1, alg: str = "ECDH-ES+A256KW", private_jwk: dict[str, str] | None = None
+        self,
+        seed: int = 1,
+        alg: str = "ECDH-ES+A256KW",
+        private_jwk: dict[str, str] | None = None,
+        *,
+        curve: str = "P-256",
+        signing: SigningKey | None = None,
     ) -> None:
         entropy = UnsafeSeededEntropy(seed)
-        self.private = new_key("bank-1", alg)[0] if private_jwk is None else private_jwk
+        self.private = new_key("bank-1", alg, curve)[0] if private_jwk is None else private_jwk
         secret = {"d", "p", "q", "dp", "dq", "qi"}
         self.public = {name: value for name, value in self.private.items() if name not in secret}
-        self.signing = SigningKey("sig-1", SignatureAlgorithm.ES256, p256_private_key(entropy))
+        own = SigningKey("sig-1", SignatureAlgorithm.ES256, p256_private_key(entropy))
+        self.signing = own if signing is None else signing
         self.signer = LocalSigner(self.signing)
         self.clock = SimClock(wall_ms=NOW_MS)
         keys = jwk.recipient_keys(BANK, json.dumps({"keys": [self.public]}))

@@ -352,6 +352,30 @@ def test_the_tool_makes_keys_and_receives_with_them(
     assert sorted(transmitter.acknowledged) == ["jti-share-1", "jti-share-2"]
 
 
+@pytest.mark.parametrize("alg", [[], ["--alg", "ECDH-ES+A256KW"]])
+def test_the_tool_makes_keys_of_the_curve_that_is_asked_for(tmp_path: Path, alg: list[str]) -> None:
+    files = [tmp_path / "private.jwk", tmp_path / "public.jwks"]
+    new = ["keys", "new", "--kid", "bank-1", "--private", str(files[0]), "--public", str(files[1]), *alg]
+    assert issuer_cli.main([*new, "--curve", "X25519"]) == 0
+    private, (public,) = json.loads(files[0].read_text()), json.loads(files[1].read_text())["keys"]
+    assert {name: public[name] for name in public if name != "x"} == {
+        "kty": "OKP", "crv": "X25519", "kid": "bank-1", "alg": "ECDH-ES+A256KW", "use": "enc",
+    }  # fmt: skip
+    assert private == {**public, "d": private["d"]}
+    network = Network(private_jwk=private)
+    assert isinstance(network.receiver.open(network.share()), Share)
+
+
+def test_a_curve_for_an_rsa_key_is_refused_and_makes_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--private", str(tmp_path / "private.jwk"), "--public", str(tmp_path / "public.jwks")]
+    asked = ["keys", "new", "--kid", "k", "--alg", "RSA-OAEP-256", "--curve", "X25519", *files]
+    assert issuer_cli.main(asked) == 2
+    assert "--curve is for ECDH-ES+A256KW" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_tool_says_when_nobody_answers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

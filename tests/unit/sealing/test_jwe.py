@@ -1,27 +1,32 @@
 """Sealing to recipients."""
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwe as other_jwe
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from gateway.runtime.clock import SimClock
 from gateway.runtime.entropy import SystemEntropy, UnsafeSeededEntropy
 from gateway.runtime.native import engines
 from gateway.sealing import base64url, jwe, jwk
 from gateway.sealing.jwe import CONTENT_KEY_LIFE_MS, Sealer
-from gateway.sealing.keys import BadKey, KeyUnavailable, StaticRecipientKeys
+from gateway.sealing.keys import BadKey, KeyUnavailable, KeyWrap, RecipientKey, StaticRecipientKeys
 from issuernetwork._jose import JweOpener, open_key
 from issuernetwork.issuer_cli import new_key
 from tests.unit.sealing.twins import both_twins
 
 BOTH = ["ECDH-ES+A256KW", "RSA-OAEP-256"]
-_KEYS = {alg: new_key("kid-1", alg) for alg in BOTH}
+X25519 = "ECDH-ES+A256KW over X25519"
+ALL = [*BOTH, X25519]
+_KEYS = {**{alg: new_key("kid-1", alg) for alg in BOTH}, X25519: new_key("kid-1", BOTH[0], "X25519")}
+_LOADERS = {"EC": ECKey, "OKP": OKPKey, "RSA": RSAKey}
 
 
 def sealer(
@@ -40,12 +45,13 @@ def parts(token: bytes) -> list[bytes]:
 
 
 @both_twins
-@pytest.mark.parametrize("alg", BOTH)
+@pytest.mark.parametrize("alg", ALL)
 @pytest.mark.parametrize("fresh", [False, True])
 def test_joserfc_and_the_sdk_open_what_is_sealed(native: Any, alg: str, fresh: bool) -> None:
     seal = sealer(alg, native=native)
     opener = JweOpener({"kid-1": open_key(_KEYS[alg][0])})
-    load = ECKey if alg == BOTH[0] else RSAKey
+    private = _KEYS[alg][0]
+    other_key = _LOADERS[private["kty"]].import_key(private)
     for size in (0, 1, 15, 16, 17, 400, 9000):
         plaintext = bytes(size)
         held = seal.held("bank", fresh=fresh)
@@ -53,7 +59,7 @@ def test_joserfc_and_the_sdk_open_what_is_sealed(native: Any, alg: str, fresh: b
         assert kid == "kid-1"
         assert digest == sha256(token).digest()
         assert opener.open(token) == plaintext
-        other = other_jwe.decrypt_compact(token, load.import_key(_KEYS[alg][0]), algorithms=[alg, "A256GCM"])
+        other = other_jwe.decrypt_compact(token, other_key, algorithms=[private["alg"], "A256GCM"])
         assert other.plaintext == plaintext
 
 
@@ -167,9 +173,10 @@ def test_an_expired_key_is_unavailable_and_the_next_one_is_taken() -> None:
 
 
 @both_twins
-def test_a_seed_repeats_an_ecdh_token_byte_for_byte(native: Any) -> None:
-    tokens = {sealer(native=native, entropy=UnsafeSeededEntropy(7)).seal("bank", b"x")[1] for _ in range(2)}
-    assert len(tokens) == 1
+@pytest.mark.parametrize("alg", [BOTH[0], X25519])
+def test_a_seed_repeats_an_ecdh_token_byte_for_byte(native: Any, alg: str) -> None:
+    first, again = (sealer(alg, native=native, entropy=UnsafeSeededEntropy(7)) for _ in range(2))
+    assert first.seal("bank", b"x") == again.seal("bank", b"x")
 
 
 @both_twins
@@ -185,6 +192,7 @@ def test_nothing_secret_shows_in_a_repr(native: Any) -> None:
 
 GOOD = _KEYS[BOTH[0]][1]
 RSA = _KEYS[BOTH[1]][1]
+OKP = _KEYS[X25519][1]
 
 
 @pytest.mark.parametrize(
@@ -208,14 +216,61 @@ RSA = _KEYS[BOTH[1]][1]
         json.dumps({"keys": [{**GOOD, "exp": "soon"}]}),
         json.dumps({"keys": [{**RSA, "n": "AQAB"}]}),
         json.dumps({"keys": [{**RSA, "e": "Ag"}]}),
+        json.dumps({"keys": [_KEYS[X25519][0]]}),
+        json.dumps({"keys": [{**GOOD, "kty": "OKP"}]}),
+        json.dumps({"keys": [{**OKP, "kty": "EC"}]}),
+        json.dumps({"keys": [{**OKP, "crv": "Ed25519"}]}),
+        json.dumps({"keys": [{**OKP, "crv": "X448"}]}),
+        json.dumps({"keys": [{**OKP, "alg": "RSA-OAEP-256"}]}),
+        json.dumps({"keys": [{**OKP, "x": OKP["x"][:-2]}]}),
+        json.dumps({"keys": [{name: value for name, value in OKP.items() if name != "x"}]}),
     ],
 )
 def test_a_jwks_that_cannot_be_used_is_refused_without_a_value(document: str) -> None:
     with pytest.raises(BadKey) as caught:
         jwk.recipient_keys("bank", document)
     assert GOOD["x"] not in caught.value.public
+    assert OKP["x"] not in caught.value.public
 
 
 def test_keys_for_signatures_in_a_recipients_set_are_passed_over() -> None:
     document = json.dumps({"keys": [{"use": "sig", "kty": "OKP"}, GOOD]})
     assert [key.kid for key in jwk.recipient_keys("bank", document)] == ["kid-1"]
+
+
+# The points whose multiple by eight is zero: u = 0, 1, two of order eight, p - 1, p, p + 1 (RFC 7748 6.1).
+LOW_ORDER = [
+    "00" * 32,
+    "01" + "00" * 31,
+    "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+    "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+    "ec" + "ff" * 30 + "7f",
+    "ed" + "ff" * 30 + "7f",
+    "ee" + "ff" * 30 + "7f",
+]
+
+
+@pytest.mark.parametrize("point", LOW_ORDER)
+@pytest.mark.parametrize("high_bit", [0, 0x80])
+def test_a_recipient_key_of_low_order_is_refused_and_gets_nothing(point: str, high_bit: int) -> None:
+    octets = bytes.fromhex(point)
+    octets = octets[:31] + bytes([octets[31] | high_bit])
+    document = json.dumps({"keys": [{**OKP, "x": base64url.encode(octets).decode()}]})
+    with pytest.raises(BadKey, match="X25519"):
+        jwk.recipient_keys("bank", document)
+    past_the_check = RecipientKey(
+        recipient_id="bank",
+        kid="kid-1",
+        alg=KeyWrap.ECDH_ES_A256KW,
+        public_key=X25519PublicKey.from_public_bytes(octets),
+    )
+    with pytest.raises(KeyUnavailable):
+        Sealer(SystemEntropy(), SimClock(), StaticRecipientKeys((past_the_check,))).seal("bank", b"x")
+
+
+def test_a_key_of_another_type_than_its_alg_gets_nothing() -> None:
+    for kind, alg in ((BOTH[1], KeyWrap.ECDH_ES_A256KW), (X25519, KeyWrap.RSA_OAEP_256)):
+        (key,) = jwk.recipient_keys("bank", json.dumps({"keys": [_KEYS[kind][1]]}))
+        keys = StaticRecipientKeys((replace(key, alg=alg),))
+        with pytest.raises(KeyUnavailable):
+            Sealer(SystemEntropy(), SimClock(), keys).seal("bank", b"x")

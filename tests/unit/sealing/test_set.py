@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jws as other_jws
@@ -21,6 +22,7 @@ KEYS = (
     SigningKey("k-ES256", SignatureAlgorithm.ES256, p256_private_key(UnsafeSeededEntropy(1))),
     SigningKey("k-EdDSA", SignatureAlgorithm.EDDSA, ed25519.Ed25519PrivateKey.generate()),
     SigningKey("k-RS256", SignatureAlgorithm.RS256, rsa.generate_private_key(65537, 2048)),
+    SigningKey("k-PS256", SignatureAlgorithm.PS256, rsa.generate_private_key(65537, 2048)),
 )
 
 
@@ -142,6 +144,7 @@ def test_a_key_signs_with_no_algorithm_but_its_own() -> None:
         (SignatureAlgorithm.ES256, KEYS[1]),
         (SignatureAlgorithm.EDDSA, KEYS[2]),
         (SignatureAlgorithm.RS256, KEYS[0]),
+        (SignatureAlgorithm.PS256, KEYS[1]),
     ):
         with pytest.raises(BadKey, match="alg"):
             LocalSigner(SigningKey("k", alg, key.private_key))
@@ -175,3 +178,35 @@ def test_a_body_says_its_purpose_by_name_and_has_no_nan() -> None:
         sealed_body(**common, purpose=0, fields={})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="JSON"):
         sealed_body(**common, purpose=1, fields={"score": float("nan")})  # type: ignore[arg-type]
+
+
+def test_a_pss_signature_has_a_salt_of_the_length_of_the_hash() -> None:
+    key = KEYS[3].private_key
+    assert isinstance(key, rsa.RSAPrivateKey)
+    signing_input, _, signature = share(KEYS[3]).rpartition(b".")
+    pss = padding.PSS(mgf=padding.MGF1(SHA256()), salt_length=32)
+    key.public_key().verify(jwk.base64url.decode(signature), signing_input, pss, SHA256())
+
+
+def test_one_rsa_key_is_never_published_for_two_algorithms() -> None:
+    rs256 = KEYS[2]
+    twice = SigningKey("k-2", SignatureAlgorithm.PS256, rs256.private_key)
+    with pytest.raises(BadKey, match="exactly one"):
+        jwk.public_jwks((rs256, twice))
+    renamed = SigningKey("k-2", SignatureAlgorithm.RS256, rs256.private_key)
+    assert len(jwk.public_jwks((rs256, renamed))["keys"]) == 2
+
+
+def test_an_ed25519_key_is_told_from_an_x25519_key_by_its_curve_and_has_two_halves_of_one_key() -> None:
+    first, second = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
+    private = {
+        "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": "k",
+        "d": jwk.base64url.encode(first.private_bytes_raw()).decode(),
+        "x": jwk.base64url.encode(first.public_key().public_bytes_raw()).decode(),
+    }  # fmt: skip
+    assert jwk.public_jwk(jwk.signing_key(private))["x"] == private["x"]
+    other = jwk.base64url.encode(second.public_key().public_bytes_raw()).decode()
+    for changed in ({"crv": "X25519"}, {"kty": "EC"}, {"x": other}, {"d": "AA"}):
+        with pytest.raises(BadKey) as caught:
+            jwk.signing_key({**private, **changed})
+        assert private["d"] not in caught.value.public
