@@ -61,15 +61,17 @@ class Said:
     at_ms: int
 
 
+def check_text(name: str, text: str, longest: int) -> None:
+    """Raises ConsentRefused, which names the member."""
+    if not text.strip() or len(text) > longest or not text.isprintable():
+        raise ConsentRefused(f"{name}: takes 1 to {longest} printable characters")
+
+
 def check_setting(setting: Setting) -> Setting:
     """The setting itself. Raises ConsentRefused."""
-    for name, text, longest in (
-        (f"{setting.party}_id", setting.party_id, ID_CHARACTERS_MAX),
-        ("terms_version", setting.terms_version, TEXT_CHARACTERS_MAX),
-        ("evidence", setting.evidence, TEXT_CHARACTERS_MAX),
-    ):
-        if not text.strip() or len(text) > longest or not text.isprintable():
-            raise ConsentRefused(f"{name}: takes 1 to {longest} printable characters")
+    check_text(f"{setting.party}_id", setting.party_id, ID_CHARACTERS_MAX)
+    check_text("terms_version", setting.terms_version, TEXT_CHARACTERS_MAX)
+    check_text("evidence", setting.evidence, TEXT_CHARACTERS_MAX)
     if not 0 <= setting.valid_from_ms < setting.valid_until_ms <= FOREVER_MS:
         raise ConsentRefused("valid_until: it is not after valid_from; correct one of them")
     if setting.tier is Tier.OPTED_OUT and setting.valid_until_ms != FOREVER_MS:

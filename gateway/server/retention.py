@@ -81,14 +81,15 @@ def noted(state: StateDir, job: str, clock: Clock, work: Callable[[], int]) -> C
 
 def figures_text(one: Figures) -> str:
     """One kind as a line for people."""
-    oldest = "nothing kept" if one["oldest_at_ms"] is None else f"oldest {_time(one['oldest_at_ms'])}"
+    oldest = "nothing kept" if one["oldest_at_ms"] is None else f"oldest {time_text(one['oldest_at_ms'])}"
     run = "no run yet"
     if one["last_run_at_ms"] is not None:
-        run = f"last run {_time(one['last_run_at_ms'])} removed {one['last_removed']}"
+        run = f"last run {time_text(one['last_run_at_ms'])} removed {one['last_removed']}"
     return f"{one['keep_ms'] // DAY_MS} days, {oldest}, {one['bytes']:,} bytes, {run}"
 
 
-def _time(at_ms: int) -> str:
+def time_text(at_ms: int) -> str:
+    """ISO 8601 to the second, UTC."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds")
 
 

@@ -63,14 +63,13 @@ class SqliteDeliveryStore:
         return int(rows[0][0]) if rows else FIRST
 
     def known_shares(self, share_ids: Sequence[str]) -> set[str]:
-        return self._present(sql.KNOWN_SHARES, share_ids, twice=True)
+        return self._present(sql.KNOWN_SHARES, share_ids) | self._present(sql.KNOWN_TOMBSTONES, share_ids)
 
-    def _present(self, query: str, ids: Sequence[str], *before: object, twice: bool = False) -> set[str]:
+    def _present(self, query: str, ids: Sequence[str], *before: object) -> set[str]:
         if not ids:
             return set()
         marks = ",".join("?" * len(ids))
-        asked = (*before, *ids, *ids) if twice else (*before, *ids)
-        return {str(row[0]) for row in self._connection.rows(query.format(marks=marks), asked)}
+        return {str(row[0]) for row in self._connection.rows(query.format(marks=marks), (*before, *ids))}
 
     def next_seq(self, stream_id: str) -> int:
         rows = self._connection.rows(sql.NEXT_SEQ, (stream_id,))

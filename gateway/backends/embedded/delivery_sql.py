@@ -86,9 +86,9 @@ _EVALUATION = """e.evaluation_key, e.evaluation_id, e.sender_id, e.merchant_id, 
     e.amount_minor, e.currency, e.cardholder_region, e.merchant_country, e.match_keys"""
 
 OFFSET = "select position from offsets where topic = ? and partition = ?"
-# A tombstone may outlive the rows of its share, and has its place.
-KNOWN_SHARES = """select share_id from shares where share_id in ({marks})
-    union all select share_id from outbox where open = 1 and withdrawn = 1 and share_id in ({marks})"""
+KNOWN_SHARES = "select share_id from shares where share_id in ({marks})"
+# One may outlive the rows of its share, and has its place.
+KNOWN_TOMBSTONES = "select share_id from outbox where open = 1 and withdrawn = 1 and share_id in ({marks})"
 KNOWN_REPORTS = (
     "select report_id from report_ids where kind = ? and reporter_id = ? and report_id in ({marks})"
 )

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -17,6 +16,7 @@ from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.cli.kill import check_names
 from gateway.server.cli.options import config_option, json_option
+from gateway.server.cli.telling import at_text
 from gateway.server.operators import acting
 from gateway.server.settings import Settings, load_settings
 from gateway.server.state import StateDir
@@ -63,7 +63,7 @@ def approvals_command(everything: bool, config_path: Path, as_json: bool) -> Non
     for one in listed:
         click.echo(
             f"{one.approval_id:>5} {one.kind:<16} {_subject(one):<40} {one.verdict:<8} by {one.requested_by}"
-            f" until {_time(one.expires_at_ms)}: {one.reason}"
+            f" until {at_text(one.expires_at_ms)}Z: {one.reason}"
         )
 
 
@@ -115,7 +115,3 @@ def _store(state: StateDir, clock: Clock) -> Iterator[SqliteApprovals]:
 
 def _subject(one: Approval) -> str:
     return " ".join(value for name, value in one.subject.items() if name not in ("key", OF_KILL) and value)
-
-
-def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -2,7 +2,6 @@
 
 import json
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ import click
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.server.cli.options import config_option, json_option
+from gateway.server.retention import time_text
 from gateway.server.settings import load_settings
 
 BEHIND = 10
@@ -40,7 +40,7 @@ def backup_command(file: Path, with_passphrase: bool, config_path: Path, as_json
         click.echo(json.dumps(answer))
         return
     size = f"{done.manifest.size_bytes:,} bytes in {len(done.manifest.files):,} files"
-    click.echo(f"{file}: {size}, as of {_time(now_ms)}")
+    click.echo(f"{file}: {size}, as of {time_text(now_ms)}")
     if done.has_passphrase:
         click.echo("with keys/passphrase: whoever has this file has the keys")
     else:
@@ -68,12 +68,10 @@ def restore_command(file: Path, config_path: Path, as_json: bool) -> None:
         }  # fmt: skip
         click.echo(json.dumps(answer))
         return
-    click.echo(f"{settings.state.root}: {len(manifest.files):,} files as of {_time(manifest.began_at_ms)}")
+    click.echo(
+        f"{settings.state.root}: {len(manifest.files):,} files as of {time_text(manifest.began_at_ms)}"
+    )
     click.echo(f"streams go on at stream_seq {restored.first_free_seq}")
     click.echo(
         "gone, to be done again before the start: what was killed, paused or taken back since, and policy"
     )
-
-
-def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds")

@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -18,13 +17,13 @@ from gateway.programs.consents import (
     Setting,
 )
 from gateway.programs.model import FOREVER_MS
-from gateway.programs.switches import KILL_TIMEOUT_MS, Stopped
+from gateway.programs.switches import KILL_TIMEOUT_MS
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import SystemEntropy
-from gateway.server import exit_codes
 from gateway.server.cli.consent_file import TIERS, Pace, stage, start_ms
 from gateway.server.cli.options import config_option, json_option
+from gateway.server.cli.telling import at_text, tell_effect
 from gateway.server.operators import acting
 from gateway.server.settings import Settings, load_settings
 from gateway.server.verbs.consents import ConsentDesk, only_stops
@@ -84,7 +83,7 @@ def revoke_command(party_id: str, party: str, reason: str, config_path: Path, as
     actor = _acting(settings, stops=True)
     with _store(settings) as store:
         effect = _desk(settings, store).revoke(Party(party), party_id, actor=actor, reason=reason)
-    _tell(f"{party} {party_id}", effect, as_json=as_json)
+    tell_effect(f"{party} {party_id}", effect, as_json=as_json)
 
 
 @consent_command.command("show")
@@ -109,10 +108,9 @@ def show_command(party_id: str, party: str, config_path: Path, as_json: bool) ->
         click.echo(json.dumps({"party": party, "party_id": party_id, "said": rows}))
         return
     for one in said:
-        at = datetime.fromtimestamp(one.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         words = f"terms {one.setting.terms_version}, evidence {one.setting.evidence}"
         what = f"epoch {one.epoch}: {one.setting.tier.name.lower()}, {words}"
-        click.echo(f"{at}  {what:<52} {one.actor}: {one.reason}")
+        click.echo(f"{at_text(one.at_ms)}  {what:<52} {one.actor}: {one.reason}")
     if not rows:
         click.echo(f"{party} {party_id}: the registry knows nothing of it; the policy's documents may")
 
@@ -139,14 +137,14 @@ def import_command(file: TextIO, reason: str, config_path: Path) -> None:
         since_ns = SystemClock().monotonic_ns()
         epoch, timeout_ms = store.finish_import(import_id), KILL_TIMEOUT_MS + count // TAKEN_IN_A_MS
         effect = _desk(settings, store).in_effect(epoch, since_ns, timeout_ms=timeout_ms)
-    _tell(f"{count} settings", effect, as_json=False)
+    tell_effect(f"{count} settings", effect, as_json=False)
 
 
 def _put(settings: Settings, setting: Setting, reason: str, *, as_json: bool) -> None:
     actor = _acting(settings, stops=only_stops(setting))
     with _store(settings) as store:
         effect = _desk(settings, store).say([setting], actor=actor, reason=reason)
-    _tell(f"{setting.party} {setting.party_id}", effect, as_json=as_json)
+    tell_effect(f"{setting.party} {setting.party_id}", effect, as_json=as_json)
 
 
 def _acting(settings: Settings, *, stops: bool) -> str:
@@ -156,22 +154,6 @@ def _acting(settings: Settings, *, stops: bool) -> str:
 def _desk(settings: Settings, store: SqliteConsents) -> ConsentDesk:
     board = FileLeaseBoard(RealDisk(), str(settings.state.leases))
     return ConsentDesk(store, board, SystemClock(), time.sleep)
-
-
-def _tell(what: str, effect: Stopped, *, as_json: bool) -> None:
-    if as_json:
-        told = {
-            "consent_epoch": effect.epoch, "effective_after_ms": effect.effective_after_ms,
-            "workers_acknowledged": list(effect.workers_acknowledged),
-            "workers_waiting": list(effect.workers_waiting),
-        }  # fmt: skip
-        click.echo(json.dumps(told))
-    else:
-        click.echo(f"{what}: in effect after {effect.effective_after_ms} ms (epoch {effect.epoch})")
-    if effect.workers_waiting:
-        if not as_json:
-            click.echo(f"  NOT YET IN EFFECT at: {', '.join(effect.workers_waiting)}. End these workers.")
-        raise click.exceptions.Exit(exit_codes.CHECK_FAILED)
 
 
 @contextmanager

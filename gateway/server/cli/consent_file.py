@@ -19,6 +19,7 @@ from gateway.programs.consents import (
     Party,
     Setting,
     check_setting,
+    check_text,
 )
 from gateway.programs.model import FOREVER_MS, Tier
 
@@ -135,11 +136,8 @@ def _setting(row: list[str]) -> Setting:
         raise ConsentRefused(f"it takes {len(COLUMNS)} columns")
     party, party_id, tier, terms_version, evidence, valid_from, valid_until = row
     alike = _alike(party, tier, terms_version, valid_from, valid_until)
-    for name, text, longest in (
-        ("party_id", party_id, ID_CHARACTERS_MAX), ("evidence", evidence, TEXT_CHARACTERS_MAX)
-    ):  # fmt: skip
-        if not text.strip() or len(text) > longest or not text.isprintable():
-            raise ConsentRefused(f"{name}: takes 1 to {longest} printable characters")
+    check_text("party_id", party_id, ID_CHARACTERS_MAX)
+    check_text("evidence", evidence, TEXT_CHARACTERS_MAX)
     return Setting(alike.party, party_id, alike.tier, alike.terms_version, evidence, *alike.valid_ms)
 
 

@@ -1,7 +1,6 @@
 """`ein history` and `ein rollback`: what was in force when and by whom, and the way back."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.cli.programs import tell_applied
+from gateway.server.cli.telling import at_text
 from gateway.server.operators import acting
 from gateway.server.policy import roll_back
 from gateway.server.settings import load_settings
@@ -43,8 +43,7 @@ def history_command(limit: int, config_path: Path, as_json: bool) -> None:
         click.echo(json.dumps({"policy_version": in_force, "events": [_row(one) for one in events]}))
         return
     for one in events:
-        at = datetime.fromtimestamp(one.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        click.echo(f"{at}  {_what(one, in_force):<52} {one.actor}: {one.reason}")
+        click.echo(f"{at_text(one.at_ms)}  {_what(one, in_force):<52} {one.actor}: {one.reason}")
 
 
 def _what(event: PolicyEvent, in_force: int) -> str:

@@ -15,6 +15,7 @@ from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server import exit_codes
 from gateway.server.cli.options import config_option, json_option
+from gateway.server.cli.telling import tell_effect
 from gateway.server.operators import acting
 from gateway.server.settings import Settings, load_settings
 from gateway.server.verbs.subjects import CardNamed, Opened, SubjectDesk
@@ -189,19 +190,5 @@ def _time(at_ms: int) -> str:
 
 
 def _tell(opened: Opened, *, as_json: bool) -> None:
-    effect = opened.effect
-    if as_json:
-        told = {
-            "case_ids": opened.case_ids, "consent_epoch": effect.epoch,
-            "effective_after_ms": effect.effective_after_ms,
-            "workers_acknowledged": list(effect.workers_acknowledged),
-            "workers_waiting": list(effect.workers_waiting), "names": opened.names,
-        }  # fmt: skip
-        click.echo(json.dumps(told))
-    else:
-        cases = ", ".join(str(case_id) for case_id in opened.case_ids)
-        click.echo(f"case {cases}: in effect after {effect.effective_after_ms} ms (epoch {effect.epoch})")
-    if effect.workers_waiting:
-        if not as_json:
-            click.echo(f"  NOT YET IN EFFECT at: {', '.join(effect.workers_waiting)}. End these workers.")
-        raise click.exceptions.Exit(exit_codes.CHECK_FAILED)
+    cases = ", ".join(str(case_id) for case_id in opened.case_ids)
+    tell_effect(f"case {cases}", opened.effect, as_json=as_json, case_ids=opened.case_ids, names=opened.names)

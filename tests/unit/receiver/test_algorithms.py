@@ -1,6 +1,5 @@
 """Every signature and key wrap that a receiver takes, made by others too; none passes for another."""
 
-import base64
 import json
 from typing import Any
 
@@ -21,20 +20,9 @@ from gateway.sealing.signer import LocalSigner
 from issuernetwork._jose import open_key, verify_keys
 from issuernetwork.receiver import BadKey, Receiver, RefusedToken, Share
 from tests.unit.receiver.network import BANK, FIELDS, ISS, WRAPS, Network, signing_key
+from tests.unit.receiver.test_open import b64, part, unb64
 
 LOADERS = {"EC": ECKey, "OKP": OKPKey, "RSA": RSAKey}
-
-
-def b64(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-
-def unb64(text: bytes) -> bytes:
-    return base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
-
-
-def part(value: object) -> bytes:
-    return b64(json.dumps(value).encode())
 
 
 def refusal(receiver: Receiver, token: bytes) -> str:
