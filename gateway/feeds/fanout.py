@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.feeds.ports import (
+    NO_EVALUATION,
     DeliveryReader,
     DeliveryStore,
     FanOutChange,
@@ -43,8 +44,6 @@ ERASURES = "erasures"
 PARTITION_SHIFT = 40
 """Room for 10^12 positions a partition in an evaluation_key, and for 2^23 partitions."""
 
-NO_EVALUATION = -1
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FanOutBatch:
@@ -75,7 +74,7 @@ class FanOut:
         signer_of: SignerOf,
         iss: str,
         lapsed: Lapsed = lambda merchant_id, platform_id, consent_id: None,
-        stops_card: StopsCard = lambda unit_key, decided_at_ms: None,
+        stops_card: StopsCard = lambda card_keys, decided_at_ms: None,
     ) -> None:
         self._lapsed = lapsed
         self._stops_card = stops_card
@@ -120,7 +119,7 @@ class FanOut:
                 self._share(
                     draft, decision, switches, now_ms=now_ms, row=row,
                     issuer_id=record.issuer_id, evaluation_id=record.evaluation_id,
-                    decided_at_ms=record.decided_at_ms, unit_key=record.unit_key,
+                    decided_at_ms=record.decided_at_ms, card_keys=(record.unit_key, record.card_key),
                 )  # fmt: skip
 
     def _labels(self, draft: _Draft, entries: Sequence[Entry], switches: Switches, *, now_ms: int) -> None:
@@ -136,7 +135,7 @@ class FanOut:
                 self._share(
                     draft, decision, switches, now_ms=now_ms, row=row,
                     issuer_id=record.issuer_id, evaluation_id=record.label_evaluation_id,
-                    decided_at_ms=record.label.recorded_at_ms, unit_key=record.unit_key,
+                    decided_at_ms=record.label.recorded_at_ms, card_keys=(record.unit_key, record.card_key),
                 )  # fmt: skip
 
     def notify(
@@ -190,14 +189,17 @@ class FanOut:
         issuer_id: str,
         evaluation_id: str,
         decided_at_ms: int,
-        unit_key: bytes,
+        card_keys: tuple[bytes, bytes],
     ) -> None:
         share_id, transports = decision.share_id, tuple(decision.transports)
+        merchant_id, platform_id = ("", "") if row is None else (row.merchant_id, row.platform_id)
         draft.shares.append(
             ShareRow(
                 share_id=share_id, evaluation_key=NO_EVALUATION if row is None else row.evaluation_key,
                 program=decision.program, issuer_id=issuer_id, recipient_id=decision.recipient_id,
                 transports=transports, expires_at_ms=decision.expires_at_ms, consent_id=decision.consent_id,
+                merchant_id=merchant_id, platform_id=platform_id,
+                unit_key=card_keys[0], card_key=card_keys[1],
             )
         )  # fmt: skip
         on_stream, looked_up = TRANSPORT_SSF in transports, TRANSPORT_LOOKUP in transports
@@ -216,13 +218,13 @@ class FanOut:
             stream_id=stream_of(decision.recipient_id), stream_seq=seq, jti=share_id, set_bytes=signed,
         )  # fmt: skip
         # Decided while nothing stood against it, and taken back before it came here.
-        reason = switches.stopped(decision.program, issuer_id) or self._stops_card(unit_key, decided_at_ms)
+        reason = switches.stopped(decision.program, issuer_id) or self._stops_card(card_keys, decided_at_ms)
         if reason is None:
             # Of a payment that is known no more nobody can say that its merchant still agrees.
             reason = (
                 Reason.MERCHANT_CONSENT_MISSING
                 if row is None
-                else self._lapsed(row.merchant_id, row.platform_id, decision.consent_id)
+                else self._lapsed(merchant_id, platform_id, decision.consent_id)
             )
         if on_stream:
             self._skip_void(draft, item, now_ms=now_ms)
@@ -283,7 +285,8 @@ def _evaluation_row(record: storage.Evaluation, evaluation_key: int) -> Evaluati
         evaluation_key=evaluation_key, evaluation_id=record.evaluation_id, sender_id=record.sender_id,
         merchant_id=record.merchant_id, platform_id=record.platform_id,
         payment_intent_id=record.payment_intent_id, attempt_no=record.attempt_no,
-        issuer_id=record.issuer_id, unit_key=record.unit_key, initiated_at_ms=record.initiated_at_ms,
+        issuer_id=record.issuer_id, unit_key=record.unit_key, card_key=record.card_key,
+        initiated_at_ms=record.initiated_at_ms,
         channel=record.channel, mcc=record.mcc, amount_minor=record.amount_minor,
         currency=record.currency, cardholder_region=record.cardholder_region,
         merchant_country=record.merchant_country, match_keys=tuple(keys),

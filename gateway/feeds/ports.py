@@ -15,6 +15,9 @@ MAX_CANDIDATES = 16
 LAST_MS = 1 << 62
 """Later than any time."""
 
+NO_EVALUATION = -1
+"""In place of the evaluation_key of a payment that is known no more."""
+
 
 class StoreUnavailable(GatewayError):
     """Nothing of the change was kept: the disk is full, or another process owns the store."""
@@ -34,6 +37,11 @@ class ShareRow:
     transports: tuple[int, ...]
     expires_at_ms: int
     consent_id: str = ""
+    merchant_id: str = ""
+    """Whose payment it is about; empty where that is not known any more."""
+    platform_id: str = ""
+    unit_key: bytes = field(default=b"", repr=False)
+    card_key: bytes = field(default=b"", repr=False)
 
 
 QUEUED, SENT, ACKNOWLEDGED, REFUSED = range(4)
@@ -138,8 +146,8 @@ Lapsed = Callable[[str, str, str], Reason | None]
 """(merchant_id, platform_id, consent_id) -> why what was shared under it may not leave any more, or None."""
 
 
-StopsCard = Callable[[bytes, int], Reason | None]
-"""(unit_key, decided_at_ms) -> why what was decided then about the card may not leave, or None."""
+StopsCard = Callable[[Sequence[bytes], int], Reason | None]
+"""(keys of the card, decided_at_ms) -> why what was decided then about it may not leave, or None."""
 
 
 class DeliveryReader(PaymentIndex, Protocol):
@@ -151,7 +159,7 @@ class DeliveryReader(PaymentIndex, Protocol):
         """Look-up items not withdrawn nor expired, with their evaluation_key, of payments in the span."""
         ...
 
-    def evaluations_of_cards(self, unit_keys: Sequence[bytes], after_key: int, up_to_key: int) -> list[int]:
+    def evaluations_of_cards(self, card_keys: Sequence[bytes], after_key: int, up_to_key: int) -> list[int]:
         """Keys of a card's evaluations in a span of keys, those left out of which something is queued.
 
         There is no index by card.
@@ -223,8 +231,11 @@ class DeliveryStore(Protocol):
         """Those items of one of them, by any transport, their bytes left out."""
         ...
 
-    def open_of_cards(self, unit_keys: Sequence[bytes], max_items: int) -> list[OutboxItem]:
-        """Open items about these cards that are not withdrawn yet, by any transport, without their bytes."""
+    def open_of_cards(self, card_keys: Sequence[bytes], max_items: int) -> list[OutboxItem]:
+        """Open items not withdrawn yet about cards with any of these keys, by any transport.
+
+        Their bytes are left out.
+        """
         ...
 
     def forget_evaluations(self, evaluation_keys: Sequence[int]) -> None:

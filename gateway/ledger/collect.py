@@ -45,6 +45,7 @@ class _Released:
     decision: storage.Decision
     facts: str
     unit_key: bytes
+    card_key: bytes
 
 
 class Collector:
@@ -61,7 +62,9 @@ class Collector:
             gap = gap_body(after=offset, resumed_at=entries[0].position)
             draft.entries.append(draft.tail.append(gap))
         if topic == EVALUATIONS:
-            self._released(draft, _of_evaluations(entries))
+            records = [(one.position, storage.Evaluation.FromString(one.payload)) for one in entries]
+            draft.cards += _names(records)
+            self._released(draft, _of_evaluations(records))
         elif topic == LABELS:
             self._released(draft, _of_labels(entries))
         elif topic == DELIVERIES:
@@ -90,7 +93,10 @@ class Collector:
             draft.entries.append(draft.tail.append(body, share_id=share_id, transport=TRANSPORT_MESSAGE))
         draft.cards += [
             CardShare(
-                share_id=one.decision.share_id, unit_key=one.unit_key, card_token=one.decision.card_token
+                share_id=one.decision.share_id,
+                unit_key=one.unit_key,
+                card_key=one.card_key,
+                card_token=one.decision.card_token,
             )
             for one in found
             if one.unit_key
@@ -120,10 +126,18 @@ class Collector:
             draft.entries.append(draft.tail.append(body, share_id=key[0], transport=key[1]))
 
 
-def _of_evaluations(entries: Sequence[Entry]) -> list[_Released]:
+def _names(records: Sequence[tuple[int, storage.Evaluation]]) -> list[CardShare]:
+    """Two names of one card, of each payment that gave both, shared or not."""
+    return [
+        CardShare(share_id="", unit_key=record.unit_key, card_key=record.card_key)
+        for _, record in records
+        if record.card_key
+    ]
+
+
+def _of_evaluations(records: Sequence[tuple[int, storage.Evaluation]]) -> list[_Released]:
     found = []
-    for entry in entries:
-        record = storage.Evaluation.FromString(entry.payload)
+    for position, record in records:
         for decision in record.decisions:
             if decision.outcome != storage.DECISION_OUTCOME_RELEASED:
                 continue
@@ -132,7 +146,9 @@ def _of_evaluations(entries: Sequence[Entry]) -> list[_Released]:
                 issuer_id=record.issuer_id, policy_version=record.policy_version,
                 decided_at_ms=record.decided_at_ms,
             )  # fmt: skip
-            found.append(_Released(entry.position, record.decided_at_ms, decision, facts, record.unit_key))
+            found.append(
+                _Released(position, record.decided_at_ms, decision, facts, record.unit_key, record.card_key)
+            )
     return found
 
 
@@ -148,5 +164,5 @@ def _of_labels(entries: Sequence[Entry]) -> list[_Released]:
                 decision, evaluation_id=record.label_evaluation_id, sender_id=record.sender_id,
                 issuer_id=record.issuer_id, policy_version=record.policy_version, decided_at_ms=at_ms,
             )  # fmt: skip
-            found.append(_Released(entry.position, at_ms, decision, facts, record.unit_key))
+            found.append(_Released(entry.position, at_ms, decision, facts, record.unit_key, record.card_key))
     return found

@@ -28,7 +28,10 @@ class CardShare:
     """A share, and the card that it is about: the one way from a card to what was shared about it."""
 
     share_id: str
+    """Empty where nothing was shared, and the names alone are kept: they lead to each other."""
     unit_key: bytes = field(repr=False)
+    card_key: bytes = field(repr=False, default=b"")
+    """By the card's other name, where the payment gave two."""
     card_token: str = field(repr=False, default="")
 
 
@@ -89,7 +92,10 @@ class LedgerReader(Protocol):
     def kept_head(self) -> KeptHead | None: ...
 
     def units_of(self, unit_keys: Sequence[bytes], card_tokens: Sequence[str]) -> list[bytes]:
-        """All unit keys of the card that these names are of: those that share a card token are one card."""
+        """All keys of the card that these names are of.
+
+        Keys that share a card token, or came with one payment, are of one card.
+        """
         ...
 
     def shares_of_units(self, unit_keys: Sequence[bytes]) -> list[str]:

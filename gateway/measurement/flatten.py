@@ -31,7 +31,9 @@ class RecordUnreadable(GatewayError):
     code = "record_unreadable"
 
 
-def _decision(origin: str, position: int, about: tuple[Value, ...], decision: storage.Decision) -> Row:
+def _decision(
+    origin: str, position: int, about: tuple[Value, ...], decision: storage.Decision, card_key: bytes
+) -> Row:
     return (
         position,
         origin,
@@ -47,6 +49,7 @@ def _decision(origin: str, position: int, about: tuple[Value, ...], decision: st
         decision.ramp_ppm,
         decision.holdout_ppm,
         decision.eligible,
+        card_key.hex(),
     )
 
 
@@ -75,7 +78,7 @@ def flatten_evaluation(position: int, payload: bytes, rows: Rows) -> None:
         record.policy_version,
     )
     rows[DECISIONS].extend(
-        _decision(ORIGIN_AUTHORIZATION, position, about, decision)
+        _decision(ORIGIN_AUTHORIZATION, position, about, decision, record.card_key)
         for decision in record.decisions or (_NO_DECISION,)
     )
 
@@ -149,6 +152,7 @@ def flatten_label(position: int, payload: bytes, rows: Rows) -> None:
             label.effective_at_ms,
             label.reported_at_ms,
             label.recorded_at_ms,
+            record.card_key.hex(),
         )
     )
     about: tuple[Value, ...] = (
@@ -170,7 +174,7 @@ def flatten_label(position: int, payload: bytes, rows: Rows) -> None:
         record.policy_version,
     )
     rows[DECISIONS].extend(
-        _decision(ORIGIN_LABEL, position, about, decision) for decision in record.decisions
+        _decision(ORIGIN_LABEL, position, about, decision, record.card_key) for decision in record.decisions
     )
 
 

@@ -24,11 +24,22 @@ class Schema:
 
     table: str
     columns: tuple[tuple[str, Type], ...]
+    own: tuple[tuple[str, Type], ...] = ()
+    """Columns behind the others that no query sees: erasures find rows by them. Files of before lack some."""
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Of what queries see."""
         return tuple(name for name, _ in self.columns)
 
+    @property
+    def stored(self) -> tuple[tuple[str, Type], ...]:
+        """Everything that a row has."""
+        return (*self.columns, *self.own)
+
+
+_CARD: tuple[tuple[str, Type], ...] = (("card_key", "text"),)
+"""The card by its other name, where the payment gave two; `unit_key` is the one that is counted by."""
 
 # `position` is the record's place in its journal: it makes every order total.
 _DECISIONS = Schema(
@@ -64,6 +75,7 @@ _DECISIONS = Schema(
         ("holdout_ppm", "bigint"),
         ("eligible", "boolean"),
     ),
+    _CARD,
 )
 
 _OUTCOMES = Schema(
@@ -128,6 +140,7 @@ _LABELS = Schema(
         ("reported_at_ms", "bigint"),
         ("recorded_at_ms", "bigint"),
     ),
+    _CARD,
 )
 
 SCHEMAS: Mapping[str, Schema] = {

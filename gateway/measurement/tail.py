@@ -71,8 +71,13 @@ class Tail:
             return
         erased = {key.hex(): until_ms for key, until_ms in self._erased.items()}
         for table, time_column in ((DECISIONS, "decided_at_ms"), (LABELS, "recorded_at_ms")):
-            unit, at = (SCHEMAS[table].names.index(name) for name in ("unit_key", time_column))
-            rows[table][:] = [row for row in rows[table] if int(row[at]) >= erased.get(str(row[unit]), 0)]
+            names = [name for name, _ in SCHEMAS[table].stored]
+            unit, card, at = (names.index(name) for name in ("unit_key", "card_key", time_column))
+            rows[table][:] = [
+                row
+                for row in rows[table]
+                if int(row[at]) >= max(erased.get(str(row[unit]), 0), erased.get(str(row[card]), 0))
+            ]
 
 
 def records_behind(

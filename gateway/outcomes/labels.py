@@ -115,7 +115,8 @@ class LabelDesk:
         if row is not None:
             record.sender_id, record.payment_intent_id = row.sender_id, row.payment_intent_id
             record.attempt_no, record.issuer_id = row.attempt_no, row.issuer_id
-            record.evaluation_id, record.unit_key = row.evaluation_id, row.unit_key
+            record.evaluation_id = row.evaluation_id
+            record.unit_key, record.card_key = row.unit_key, row.card_key
             record.decisions.extend(self._decisions(kept, row, reporter, policy))
         known.add(label.label_id)
         return Verdict(label.label_id, record=record.SerializeToString(), issues=issues)
@@ -269,7 +270,7 @@ def _query(row: EvaluationRow, available_mask: int, policy: PolicyNow) -> Query:
         available_mask=available_mask,
         below_quality_mask=0,
         now_ms=policy.now_ms,
-        subject_objected=row.unit_key in policy.objecting,
+        subject_objected=row.unit_key in policy.objecting or row.card_key in policy.objecting,
     )
 
 

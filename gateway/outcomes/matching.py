@@ -40,6 +40,8 @@ class EvaluationRow:
     cardholder_region: str = ""
     merchant_country: str = ""
     match_keys: tuple[str, ...] = ()
+    card_key: bytes = b""
+    """As in the record: empty where the unit key is that of the only name given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,7 +87,7 @@ class Subjects:
 
     def __init__(self) -> None:
         self.erased_until_ms: dict[bytes, int] = {}
-        """By unit key: nothing decided before then may leave, or be kept longer than it must."""
+        """By any key of a card: nothing decided before then may leave, or be kept longer than it must."""
         self._cases = Counter[bytes]()
 
     @property
@@ -114,10 +114,11 @@ class Subjects:
                     if self._cases[key] <= 0:
                         del self._cases[key]
 
-    def stops(self, unit_key: bytes, decided_at_ms: int) -> Reason | None:
-        """Why what was decided about a card then may not leave now; None where it may."""
-        if unit_key in self._cases or decided_at_ms < self.erased_until_ms.get(unit_key, 0):
-            return Reason.SUBJECT_OBJECTED
+    def stops(self, names: Sequence[bytes], decided_at_ms: int) -> Reason | None:
+        """Why what was decided about a card of these names then may not leave now; None where it may."""
+        for name in names:
+            if name in self._cases or decided_at_ms < self.erased_until_ms.get(name, 0):
+                return Reason.SUBJECT_OBJECTED
         return None
 
 

@@ -6,7 +6,7 @@ from gateway.programs.switches import SwitchRunner, SwitchView
 from gateway.programs.table import ProgramEntry, Query
 from gateway.records.reasons import Withhold
 from gateway.sealing.pseudonyms import Pseudonyms
-from gateway.sharing.objecting import objects, unit_key_of
+from gateway.sharing.objecting import card_key_of, unit_key_of
 from gateway.sharing.work import Batch
 from issuernetwork.v1 import common_pb2, enrichment_pb2
 
@@ -51,8 +51,8 @@ class Repeats:
 
     def _query(self, batch: Batch, sender_id: str, payment: Payment) -> Query:
         objecting = self._subjects.objecting
-        objected = bool(objecting) and objects(
-            objecting, self._pseudonyms, payment, sender_id, unit_key_of(self._pseudonyms, payment, sender_id)
+        objected = bool(objecting) and any(
+            key_of(self._pseudonyms, payment, sender_id) in objecting for key_of in (unit_key_of, card_key_of)
         )
         return Query(
             payment.cardholder_region, payment.merchant_id, payment.platform_id, payment.channel, payment.mcc,

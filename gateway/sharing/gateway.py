@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import length_hint
 from typing import TypeVar
 
-from enrichment.payment import BadRequest, Facts, make_facts
+from enrichment.payment import UNIT_PAR, BadRequest, Facts, make_facts
 from enrichment.reader import Read, make_read
 from enrichment.signals import signals
 from gateway.outcomes.matching import match_keys
@@ -37,7 +37,7 @@ from gateway.sharing.items import (
     request_id_of,
     unevaluated,
 )
-from gateway.sharing.objecting import UNIT_KINDS, objects
+from gateway.sharing.objecting import UNIT_KINDS, card_key_of
 from gateway.sharing.record import PAYMENT, frame_of, record_of
 from gateway.sharing.remembered import Remembered
 from gateway.sharing.seal import ShareSealer
@@ -215,6 +215,8 @@ class Gateway:
                 work.item.sender_id, source, UNIT_KINDS[source], unit, payment.merchant_id, payment.ip,
                 payment.device_id, payment.payment_intent_id, payment.attempt_no, payment.request_id,
             )  # fmt: skip
+            if source == UNIT_PAR:
+                work.card_key = card_key_of(self._pseudonyms, payment, work.item.sender_id)
             work.issuer = issuer_of(payment.iin)
             if not (work.duplicate or payment.validate_only):
                 work.velocity_keys = velocity_keys
@@ -259,7 +261,8 @@ class Gateway:
                     (
                         payment.cardholder_region, payment.merchant_id, payment.platform_id, payment.channel,
                         payment.mcc, payment.amount_minor, payment.merchant_country, seen.mask,
-                        seen.below_quality, now_ms, bool(objecting) and self._objects(work),
+                        seen.below_quality, now_ms,
+                        work.unit_key in objecting or work.card_key in objecting,
                     )
                 )  # fmt: skip
                 work.decided = decide(
@@ -270,10 +273,6 @@ class Gateway:
                     duplicate=work.duplicate,
                     withhold=work.item.withhold,
                 )
-
-    def _objects(self, work: Work) -> bool:
-        payment, sender_id = work.payment, work.item.sender_id
-        return objects(self._subjects.objecting, self._pseudonyms, payment, sender_id, work.unit_key)
 
     def _seal(self, batch: Batch, works: Iterator[Work]) -> None:
         """Seals what is released, with the keys that its recipient finds it by; then the PAN is dropped."""

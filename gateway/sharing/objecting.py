@@ -1,6 +1,4 @@
-"""Whether the holder of a card objects: by any name that a payment gives the card, not only the one used."""
-
-from collections.abc import Container
+"""The names that a payment gives its card, as pseudonyms: not only the one that experiments cluster by."""
 
 from enrichment.payment import UNIT_CARD_REF, UNIT_NETWORK_TOKEN, UNIT_PAN, UNIT_PAR, Payment
 from gateway.sealing.pseudonyms import Pseudonyms
@@ -13,23 +11,26 @@ UNIT_KINDS = {
 }
 
 
-def objects(
-    objecting: Container[bytes], pseudonyms: Pseudonyms, payment: Payment, sender_id: str, unit_key: bytes
-) -> bool:
-    """Ask before the PAN is dropped, and only where somebody objects at all: it takes a MAC a name."""
-    if unit_key in objecting:
-        return True
+NO_KEY = b""
+
+
+def card_key_of(pseudonyms: Pseudonyms, payment: Payment, sender_id: str) -> bytes:
+    """The key of the name that a request calls a card by, where its unit is the PAR; else NO_KEY.
+
+    A request has one name of a card (`card` is one of number, token, reference) and its PAR: no third.
+    Ask before the PAN is dropped.
+    """
     used, _ = payment.unit
+    if used != UNIT_PAR:
+        return NO_KEY
     pan, token = payment.pan, payment.network_token
-    names = (
-        (UNIT_PAN, pan.digits() if pan is not None else ""),
-        (UNIT_CARD_REF, payment.card_ref),
-        (UNIT_NETWORK_TOKEN, token.digits() if token is not None else ""),
-    )
-    return any(
-        value and source != used and pseudonyms.card_key(UNIT_KINDS[source], value, sender_id) in objecting
-        for source, value in names
-    )
+    if pan is not None:
+        source, value = UNIT_PAN, pan.digits()
+    elif token is not None:
+        source, value = UNIT_NETWORK_TOKEN, token.digits()
+    else:
+        source, value = UNIT_CARD_REF, payment.card_ref
+    return pseudonyms.card_key(UNIT_KINDS[source], value, sender_id) if value else NO_KEY
 
 
 def unit_key_of(pseudonyms: Pseudonyms, payment: Payment, sender_id: str) -> bytes:

@@ -32,6 +32,7 @@ class Work(MaskedStruct):
     duplicate: bool = False
     unit_source: int = 0
     unit_key: bytes = b""
+    card_key: bytes = b""
     velocity_keys: tuple[bytes | None, ...] = ()
     issuer: IssuerEntry | None = None
     facts: Facts = NO_FACTS

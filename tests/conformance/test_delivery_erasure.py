@@ -18,19 +18,25 @@ from tests.conformance.test_delivery_store import (
     item,
     opened,
     row,
+    share,
 )
 
 __all__ = ["opened"]
 
-MINE, OTHERS = b"m" * 16, b"o" * 16
+MINE, OTHERS, PAR = b"m" * 16, b"o" * 16, b"p" * 16
 
 
 def filled(opened: Callable[[], Any]) -> Any:
-    """Payments 1 and 3 are of one card, 2 of another."""
+    """Payments 1 and 3 are of one card, 2 of another. 3 is known by its PAR, and has the number too."""
     store = opened()
     change = fan_out(1, 2, 3)
-    evaluations = [row(n, unit_key=OTHERS if n == 2 else MINE) for n in (1, 2, 3)]
-    store.commit_fan_out(replace(change, evaluations=evaluations))
+    keys = {1: (MINE, b""), 2: (OTHERS, b""), 3: (PAR, MINE)}
+    evaluations = [row(n, unit_key=unit, card_key=card) for n, (unit, card) in keys.items()]
+    shares = [
+        replace(share(n), merchant_id="m", platform_id="p", unit_key=unit, card_key=card)
+        for n, (unit, card) in keys.items()
+    ]
+    store.commit_fan_out(replace(change, evaluations=evaluations, shares=shares))
     return store
 
 
@@ -53,6 +59,8 @@ def test_what_is_open_about_a_card_is_found_by_each_transport_and_nothing_else(
         (share, transport) for share in ("s1", "s3") for transport in (SSF, LOOKUP)
     }
     assert len(store.open_of_cards([MINE], 3)) == 3
+    assert {one.share_id for one in store.open_of_cards([PAR], 100)} == {"s3"}
+    assert len(store.open_of_cards([MINE, PAR, OTHERS], 100)) == 6
     gone = [replace(one, withdrawn=True, jti=tombstone_jti(one.share_id)) for one in found]
     store.apply(DeliveryChange(withdrawn=gone))
     assert store.open_of_cards([MINE], 100) == []
@@ -117,5 +125,5 @@ def test_what_was_forgotten_or_withdrawn_stands_nowhere_in_the_file(
     opened()
     everything = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"signed-2" in everything
-    for gone in (b"signed-1", b"signed-3", b"payment-1", b"payment-3", MINE):
+    for gone in (b"signed-1", b"signed-3", b"payment-1", b"payment-3", MINE, PAR):
         assert gone not in everything

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.backends.embedded import delivery_sql as sql
 from gateway.backends.embedded.delivery import SqliteDeliveryStore, shares_already_left
 from gateway.feeds.ports import (
     Acknowledgement,
@@ -16,6 +17,7 @@ from gateway.feeds.ports import (
     ShareRow,
     StoreUnavailable,
 )
+from gateway.feeds.records import tombstone_jti
 from gateway.outcomes.matching import EvaluationRow
 from gateway.records.journal import EVALUATIONS, FIRST
 from tests.unit.feeds.records import BASE_MS, LOOKUP, MESSAGE, SSF
@@ -265,6 +267,67 @@ def test_a_database_of_before_is_taken_over_with_what_is_open(tmp_path: Path) ->
     store.commit_fan_out(fan_out(7))
     assert len(store.open_items("risk-score", "bank", 10)) == 4
     assert store.open_items("risk-score", "bank", 10, queued_before_ms=BASE_MS) == []
+    store.close()
+
+
+def of_party(number: int, merchant_id: str, consent_id: str) -> ShareRow:
+    return replace(
+        share(number), merchant_id=merchant_id, platform_id="p", consent_id=consent_id, unit_key=b"u" * 16
+    )
+
+
+def test_what_is_open_is_known_by_its_consent_until_it_is_withdrawn(opened: Callable[[], Any]) -> None:
+    store = opened()
+    change = fan_out(0, 1, 2, 3)
+    shares = [of_party(0, "m1", "c1"), of_party(1, "m1", "c2"), of_party(2, "m2", ""), share(3)]
+    evaluations = [row(n, merchant_id=f"m{1 + n // 2}") for n in range(4)]
+    store.commit_fan_out(replace(change, shares=shares, evaluations=evaluations))
+    # Of share 3 nobody knows the merchant: it has no consent that could lapse.
+    assert sorted(store.open_consents()) == [("m1", "p", "c1"), ("m1", "p", "c2"), ("m2", "p", "")]
+    found = store.open_of_consent("m1", "p", "c1", 10)
+    assert {(one.share_id, one.transport) for one in found} == {("s0", SSF), ("s0", LOOKUP)}
+    assert len(store.open_of_consent("m1", "p", "c1", 1)) == 1
+    gone = [replace(one, withdrawn=True, jti=tombstone_jti(one.share_id)) for one in found]
+    store.apply(DeliveryChange(withdrawn=gone))
+    assert store.open_of_consent("m1", "p", "c1", 10) == []
+    assert sorted(store.open_consents()) == [("m1", "p", "c2"), ("m2", "p", "")]
+
+
+def test_what_is_taken_back_is_found_by_indexes_however_much_is_queued(tmp_path: Path) -> None:
+    store = SqliteDeliveryStore(tmp_path / "feeds.sqlite3")
+    for query, parameters, indexes in (
+        (sql.OPEN_CONSENTS, (), {"COVERING INDEX shares_agreement"}),
+        (sql.OPEN_OF_CONSENT, (1, 1), {"shares_agreement"}),
+        (sql.OPEN_OF_CARDS.format(marks="?"), (b"", b"", 1), {"shares_unit", "shares_card"}),
+    ):
+        plan = [str(row[3]) for row in store._connection.rows(f"explain query plan {query}", parameters)]
+        assert {index for index in indexes if index in str(plan)} == indexes
+        assert not [step for step in plan if step.startswith(("SCAN s", "SCAN o ")) and "INDEX" not in step]
+    store.close()
+
+
+def test_a_database_without_keys_of_cards_is_taken_over_with_what_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.sqlite3"
+    store = SqliteDeliveryStore(path)
+    store.commit_fan_out(replace(fan_out(0), shares=[of_party(0, "m", "c1")]))
+    for statement in (
+        *(f"drop index shares_{name}" for name in ("agreement", "unit", "card")),
+        *(
+            f"alter table shares drop column {name}"
+            for name in ("queued", "agreement", "unit_key", "card_key")
+        ),
+        "alter table evaluations drop column card_key",
+    ):
+        store._connection.rows(statement)
+    store.close()
+    store = SqliteDeliveryStore(path)
+    store.commit_fan_out(fan_out(7))
+    assert store.open_consents() == [("m", "p", "c1")]
+    assert len(store.open_of_consent("m", "p", "c1", 10)) == 2
+    assert {one.share_id for one in store.open_of_cards([b"u" * 16], 10)} == {"s0"}
+    reader = store.reader()
+    assert [one.card_key for one in reader.evaluations_of_key("rrn:0:1", from_ms=0, to_ms=1 << 60)] == [b""]
+    reader.close()
     store.close()
 
 

@@ -145,16 +145,26 @@ def test_a_card_is_found_by_every_name_that_its_shares_have_in_common(opened: Ca
     ]
     cards = [CardShare(share_id=s, unit_key=unit, card_token=token) for s, unit, token in names]
     cards.append(CardShare(share_id="s5", unit_key=b"by-reference"))
+    cards.append(CardShare(share_id="", unit_key=b"by-par", card_key=b"by-token"))
+    cards.append(CardShare(share_id="s6", unit_key=b"other-par", card_key=b"other-number"))
     made = replace(change(store.tail(CHAIN), position=1, releases=(1,)), cards=cards)
     store.commit(made)
     store.commit(replace(made, position=2))
     reader = store.reader()
-    for units, tokens in ([b"by-number"], []), ([b"by-par"], []), ([], ["t2"]), ([b"by-number"], ["t1"]):
+    for units, tokens in (
+        ([b"by-number"], []),
+        ([b"by-par"], []),
+        ([], ["t2"]),
+        ([b"by-number"], ["t1"]),
+        ([b"by-token"], []),
+    ):
         found = reader.units_of(units, tokens)
-        assert set(found) == {b"by-number", b"by-par"}
+        assert set(found) == {b"by-number", b"by-par", b"by-token"}
         assert sorted(reader.shares_of_units(found)) == ["s1", "s2", "s3"]
     assert reader.units_of([], ["unknown"]) == []
     assert reader.units_of([b"never-seen"], []) == [b"never-seen"]
     assert reader.shares_of_units([b"by-reference"]) == ["s5"]
+    assert reader.units_of([b"other-number"], []) == [b"other-number", b"other-par"]
+    assert reader.shares_of_units([b"other-number"]) == reader.shares_of_units([b"other-par"]) == ["s6"]
     assert (reader.release("s1"), reader.release("s2")) == ("facts-1", None)
     reader.close()

@@ -56,6 +56,8 @@ class Party:
     platform_id: str = "plat-1"
     iin: str = NORTHGATE
     card: int | None = None
+    par: str = ""
+    """Payments of its card give this beside the number, and are known by it."""
     shared: int = 0
     """Payments of its own that were shared, as far as their sender knows."""
 
@@ -206,6 +208,7 @@ class Load(threading.Thread):
             self._number, iin=party.iin, card=party.card, merchant_id=party.merchant_id, prefix=party.prefix
         )
         request.platform_id = party.platform_id
+        request.card.par = party.par
         return request
 
     def _answered(

@@ -121,6 +121,8 @@ def parties(count: int) -> list[Party]:
             party.platform_id = party.party_id
         elif kind == "card":
             party.card = FIRST_CARD + number
+            # Its holder objects by the number, mostly before anything has joined that to the PAR.
+            party.par = f"Q1{number:027d}" if number % 2 else ""
         else:
             party.iin, issuers = iin_of(issuers), issuers + 1
         made.append(party)

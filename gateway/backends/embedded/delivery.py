@@ -94,7 +94,10 @@ class SqliteDeliveryStore:
                 sql.INSERT_KEY,
                 [(key_of(key), row.evaluation_key) for row in change.evaluations for key in row.match_keys],
             )
-            raw.executemany(sql.INSERT_SHARE, [_share_values(row) for row in change.shares])
+            queued = {item.share_id for item in change.items if not item.withdrawn}
+            raw.executemany(
+                sql.INSERT_SHARE, [_share_values(row, row.share_id in queued) for row in change.shares]
+            )
             raw.executemany(sql.INSERT_SET, [(item.jti, item.set_bytes) for item in change.items])
             expiry = {row.share_id: row.expires_at_ms for row in change.shares}
             raw.executemany(
@@ -151,12 +154,14 @@ class SqliteDeliveryStore:
     def open_of_consent(
         self, merchant_id: str, platform_id: str, consent_id: str, max_items: int
     ) -> list[OutboxItem]:
-        rows = self._connection.rows(sql.OPEN_OF_CONSENT, (merchant_id, platform_id, consent_id, max_items))
+        agreement = sql.agreement_of(merchant_id, platform_id, consent_id)
+        rows = self._connection.rows(sql.OPEN_OF_CONSENT, (agreement, max_items))
         return [item_of(row) for row in rows]
 
-    def open_of_cards(self, unit_keys: Sequence[bytes], max_items: int) -> list[OutboxItem]:
-        query = sql.OPEN_OF_CARDS.format(marks=",".join("?" * len(unit_keys)))
-        return [item_of(row) for row in self._connection.rows(query, (*unit_keys, max_items))]
+    def open_of_cards(self, card_keys: Sequence[bytes], max_items: int) -> list[OutboxItem]:
+        query = sql.OPEN_OF_CARDS.format(marks=",".join("?" * len(card_keys)))
+        rows = self._connection.rows(query, (*card_keys, *card_keys, max_items))
+        return [item_of(row) for row in rows]
 
     def known_reports(self, kind: str, reporter_id: str, report_ids: Sequence[str]) -> set[str]:
         return self._present(sql.KNOWN_REPORTS, report_ids, kind, reporter_id)
@@ -174,7 +179,9 @@ class SqliteDeliveryStore:
         with self._connection.transaction() as raw:
             over = raw.execute(sql.EXPIRED_LOOKUPS, (TRANSPORT_LOOKUP, now_ms, max_rows)).fetchall()
             raw.executemany(sql.CLOSE_ITEM, over)
-            raw.executemany(sql.DROP_CLOSED_SETS, [(share_id,) for share_id, _ in over])
+            closed = [(share_id,) for share_id, _ in over]
+            raw.executemany(sql.NOT_QUEUED, closed)
+            raw.executemany(sql.DROP_CLOSED_SETS, closed)
         return len(over)
 
     def forget(self, recorded_before_ms: int, max_rows: int) -> int:
@@ -230,6 +237,7 @@ def _answer(raw: sqlite3.Connection, answer: Acknowledgement, at_ms: int) -> Non
         return
     state = REFUSED if answer.error_code else ACKNOWLEDGED
     raw.execute(sql.MARK_ANSWERED, (state, item.share_id, item.transport, item.jti))
+    raw.execute(sql.NOT_QUEUED, (item.share_id,))
     raw.execute(sql.DROP_SET, (item.jti, item.share_id))
     raw.execute(sql.FORGET_ANSWERED, (item.share_id,))
     if item.share_id.startswith(ERASURE_PREFIX):
@@ -244,6 +252,7 @@ def _withdraw(raw: sqlite3.Connection, item: OutboxItem) -> None:
         raw.execute(sql.WITHDRAW_STREAM, (item.jti, item.share_id, item.transport))
     else:
         raw.execute(sql.WITHDRAW_LOOKUP, (item.share_id, item.transport))
+    raw.execute(sql.NOT_QUEUED, (item.share_id,))
     raw.execute(sql.DROP_CLOSED_SETS, (item.share_id,))
 
 
@@ -269,14 +278,18 @@ def _evaluation_values(row: EvaluationRow, at_ms: int) -> tuple[object, ...]:
         row.payment_intent_id, row.attempt_no, row.issuer_id, row.unit_key, row.initiated_at_ms,
         row.channel, row.mcc, row.amount_minor, row.currency, row.cardholder_region,
         row.merchant_country, KEY_SEPARATOR.join(row.match_keys), at_ms,
+        row.card_key,
     )  # fmt: skip
 
 
-def _share_values(row: ShareRow) -> tuple[object, ...]:
+def _share_values(row: ShareRow, queued: bool) -> tuple[object, ...]:
+    # Of an unknown merchant there is no consent that could lapse; whoever objects is found all the same.
+    agreement = sql.agreement_of(row.merchant_id, row.platform_id, row.consent_id) if row.merchant_id else 0
+    taken_back_by = (True, agreement, row.unit_key, row.card_key) if queued else (False, 0, b"", b"")
     # What goes by message left with the answer.
     return (
         row.share_id, row.evaluation_key, row.program, row.issuer_id, row.recipient_id, row.expires_at_ms,
-        TRANSPORT_MESSAGE in row.transports, row.consent_id,
+        TRANSPORT_MESSAGE in row.transports, row.consent_id, *taken_back_by,
     )  # fmt: skip
 
 

@@ -36,6 +36,7 @@ def evaluation_of(row: Row) -> EvaluationRow:
         unit_key=row[8], initiated_at_ms=row[9], channel=row[10], mcc=row[11],
         amount_minor=row[12], currency=row[13], cardholder_region=row[14], merchant_country=row[15],
         match_keys=tuple(row[16].split(KEY_SEPARATOR)) if row[16] else (),
+        card_key=row[17],
     )  # fmt: skip
 
 
@@ -60,7 +61,7 @@ class SqliteDeliveryReader:
             return None
         found = rows[0]
         return StoredShare(
-            share_id=share_id, program=found[17], issuer_id=found[18], recipient_id=found[19],
+            share_id=share_id, program=found[18], issuer_id=found[19], recipient_id=found[20],
             evaluation=evaluation_of(found),
         )  # fmt: skip
 
@@ -74,9 +75,10 @@ class SqliteDeliveryReader:
         rows = self._connection.rows(sql.OF_KEY, (key_of(match_key), from_ms, to_ms, MAX_CANDIDATES))
         return [evaluation_of(row) for row in rows]
 
-    def evaluations_of_cards(self, unit_keys: Sequence[bytes], after_key: int, up_to_key: int) -> list[int]:
-        query = sql.OF_CARDS.format(marks=",".join("?" * len(unit_keys)))
-        return [int(row[0]) for row in self._connection.rows(query, (after_key, up_to_key, *unit_keys))]
+    def evaluations_of_cards(self, card_keys: Sequence[bytes], after_key: int, up_to_key: int) -> list[int]:
+        query = sql.OF_CARDS.format(marks=",".join("?" * len(card_keys)))
+        rows = self._connection.rows(query, (after_key, up_to_key, *card_keys, *card_keys))
+        return [int(row[0]) for row in rows]
 
     def notices(self, case_id: int) -> list[Notice]:
         return [

@@ -1,6 +1,7 @@
 """SQL of the embedded DeliveryStore."""
 
 import sqlite3
+from hashlib import blake2b
 
 SCHEMA = (
     """create table if not exists offsets(
@@ -12,17 +13,25 @@ SCHEMA = (
         attempt_no integer not null, issuer_id text not null, unit_key blob not null,
         initiated_at_ms integer not null, channel integer not null, mcc text not null,
         amount_minor integer not null, currency text not null, cardholder_region text not null,
-        merchant_country text not null, match_keys text not null, recorded_at_ms integer not null) strict""",
+        merchant_country text not null, match_keys text not null, recorded_at_ms integer not null,
+        card_key blob not null default x'') strict""",
     """create index if not exists evaluations_payment
         on evaluations(sender_id, payment_intent_id, attempt_no)""",
     """create table if not exists match_keys(
         key blob not null, evaluation_key integer not null,
         primary key (key, evaluation_key)) strict, without rowid""",
+    # queued: something of it is open and not withdrawn, and it is found by what it is taken back by: the
+    # agreement (merchant, platform and consent in one number) and the keys of its card, which go with that.
     """create table if not exists shares(
         share_id text primary key, evaluation_key integer not null, program text not null,
         issuer_id text not null, recipient_id text not null, expires_at_ms integer not null,
-        has_left integer not null, consent_id text not null default '')
+        has_left integer not null, consent_id text not null default '',
+        queued integer not null default 0, agreement integer not null default 0,
+        unit_key blob not null default x'', card_key blob not null default x'')
         strict, without rowid""",
+    "create index if not exists shares_agreement on shares(agreement, queued) where queued = 1",
+    "create index if not exists shares_unit on shares(unit_key) where queued = 1",
+    "create index if not exists shares_card on shares(card_key) where queued = 1 and card_key <> x''",
     "create index if not exists shares_evaluation on shares(evaluation_key)",
     "create table if not exists sets(jti text primary key, set_bytes blob not null) strict",
     # open: the recipient may still get it. withdrawn: only as a tombstone, or (look-up) not at all.
@@ -76,6 +85,21 @@ ADD_QUEUED_AT = (
     "update outbox set queued_at_ms = (select coalesce(max(recorded_at_ms), 0) from evaluations)",
 )
 
+HAS_CARD_KEY = "select 1 from pragma_table_info('evaluations') where name = 'card_key'"
+ADD_CARD_KEY = ("alter table evaluations add column card_key blob not null default x''",)
+
+HAS_QUEUED = "select 1 from pragma_table_info('shares') where name = 'queued'"
+ADD_QUEUED = (
+    "alter table shares add column queued integer not null default 0",
+    "alter table shares add column agreement integer not null default 0",
+    "alter table shares add column unit_key blob not null default x''",
+    "alter table shares add column card_key blob not null default x''",
+    """update shares set queued = 1, agreement = agreement_of(e.merchant_id, e.platform_id, consent_id),
+        unit_key = e.unit_key from evaluations e
+        where e.evaluation_key = shares.evaluation_key and share_id in
+        (select share_id from outbox where open = 1 and withdrawn = 0)""",
+)
+
 HAS_CONSENT_ID = "select 1 from pragma_table_info('shares') where name = 'consent_id'"
 ADD_CONSENT_ID = ("alter table shares add column consent_id text not null default ''",)
 
@@ -83,7 +107,7 @@ _ITEM = """o.share_id, o.transport, o.recipient_id, o.program, o.issuer_id, o.ev
     o.stream_seq, o.jti, o.withdrawn, o.state, o.sent_count, o.error_count"""
 _EVALUATION = """e.evaluation_key, e.evaluation_id, e.sender_id, e.merchant_id, e.platform_id,
     e.payment_intent_id, e.attempt_no, e.issuer_id, e.unit_key, e.initiated_at_ms, e.channel, e.mcc,
-    e.amount_minor, e.currency, e.cardholder_region, e.merchant_country, e.match_keys"""
+    e.amount_minor, e.currency, e.cardholder_region, e.merchant_country, e.match_keys, e.card_key"""
 
 OFFSET = "select position from offsets where topic = ? and partition = ?"
 KNOWN_SHARES = "select share_id from shares where share_id in ({marks})"
@@ -101,9 +125,9 @@ SKIP_PLACES = """insert into restored
     on conflict (only_row) do update set first_free_seq = excluded.first_free_seq"""
 UNCONFIRMED = "select record from unconfirmed order by record_no"
 
-INSERT_EVALUATION = "insert or ignore into evaluations values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+INSERT_EVALUATION = "insert or ignore into evaluations values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 INSERT_KEY = "insert or ignore into match_keys values (?,?)"
-INSERT_SHARE = "insert into shares values (?,?,?,?,?,?,?,?)"
+INSERT_SHARE = "insert into shares values (?,?,?,?,?,?,?,?,?,?,?,?)"
 INSERT_SET = "insert or ignore into sets values (?,?)"
 INSERT_ITEM = """insert into outbox(share_id, transport, recipient_id, program, issuer_id, evaluation_id,
     stream_id, stream_seq, jti, withdrawn, state, open, expires_at_ms, queued_at_ms)
@@ -140,15 +164,16 @@ OPEN_OF_SHARES = f"""select {_ITEM}, null from outbox o
 OPEN_ITEMS = f"""select {_ITEM}, null from outbox o
     where o.program = ? and o.issuer_id = ? and o.open = 1 and o.withdrawn = 0 and o.queued_at_ms < ?
     limit ?"""  # noqa: S608
-# From what is open, which is little, to the payments, which are those of 400 days.
-_OPEN_WITH_CONSENT = """from outbox o indexed by outbox_scope_age
-    cross join shares s on s.share_id = o.share_id
-    cross join evaluations e on e.evaluation_key = s.evaluation_key
-    where o.open = 1 and o.withdrawn = 0"""
-OPEN_CONSENTS = f"select distinct e.merchant_id, e.platform_id, s.consent_id {_OPEN_WITH_CONSENT}"
-OPEN_OF_CONSENT = f"""select {_ITEM}, null {_OPEN_WITH_CONSENT}
-    and e.merchant_id = ? and e.platform_id = ? and s.consent_id = ? limit ?"""
-OPEN_OF_CARDS = f"""select {_ITEM}, null {_OPEN_WITH_CONSENT} and e.unit_key in ({{marks}}) limit ?"""
+_OPEN_OF = """from shares s cross join outbox o on o.share_id = s.share_id
+    where s.queued = 1 and o.open = 1 and o.withdrawn = 0"""
+# Of the index alone, in its order; then one share of each agreement says whose it is.
+OPEN_CONSENTS = """select e.merchant_id, e.platform_id, s.consent_id from
+    (select min(share_id) as share_id from shares indexed by shares_agreement
+        where queued = 1 and agreement <> 0 group by agreement) one
+    join shares s on s.share_id = one.share_id join evaluations e on e.evaluation_key = s.evaluation_key"""
+OPEN_OF_CONSENT = f"select {_ITEM}, null {_OPEN_OF} and s.agreement = ? limit ?"
+OPEN_OF_CARDS = f"""select {_ITEM}, null {_OPEN_OF} and s.unit_key in ({{marks}})
+    union select {_ITEM}, null {_OPEN_OF} and s.card_key <> x'' and s.card_key in ({{marks}}) limit ?"""
 SCOPES = "select distinct program, issuer_id from scopes"
 
 FIRST_SENT = "select 1 from outbox where share_id = ? and transport = ? and sent_count = 0"
@@ -169,6 +194,10 @@ DROP_CLOSED_SETS = """delete from sets where jti in (?1, ?1 || '.w') and jti not
 WITHDRAW_STREAM = """update outbox set withdrawn = 1, state = 0, sent_count = 0, error_count = 0, jti = ?
     where share_id = ? and transport = ? and open = 1"""
 WITHDRAW_LOOKUP = "update outbox set withdrawn = 1, open = 0 where share_id = ? and transport = ?"
+# Nothing more can be taken back of it: it need not say about whom it is.
+NOT_QUEUED = """update shares set queued = 0, agreement = 0, unit_key = x'', card_key = x''
+    where share_id = ?1 and queued = 1 and not exists
+    (select 1 from outbox o where o.share_id = ?1 and o.open = 1 and o.withdrawn = 0)"""
 
 EXPIRED_LOOKUPS = """select share_id, transport from outbox
     where transport = ? and open = 1 and stream_seq = 0 and expires_at_ms < ? limit ?"""
@@ -204,23 +233,37 @@ ERASED_UP_TO = "select coalesce(max(case_id), 0) from erasures"
 ERASURE = "select evaluations, forgotten_at_ms from erasures where case_id = ?"
 # What is queued about a card that may be shared again is found by these rows when it may not.
 OF_CARDS = """select evaluation_key from evaluations e
-    where evaluation_key > ? and evaluation_key <= ? and unit_key in ({marks}) and not exists
+    where evaluation_key > ? and evaluation_key <= ? and (unit_key in ({marks}) or card_key in ({marks}))
+    and not exists
     (select 1 from shares s join outbox o using (share_id)
     where s.evaluation_key = e.evaluation_key and o.open = 1 and o.withdrawn = 0)"""
 MATCH_KEYS_OF = "select evaluation_key, match_keys from evaluations where evaluation_key = ?"
 FORGET_EVALUATION = "delete from evaluations where evaluation_key = ?"
 
+_ADDED = (
+    (HAS_CONSENT_ID, ADD_CONSENT_ID),
+    (HAS_QUEUED_AT, ADD_QUEUED_AT),
+    (HAS_CARD_KEY, ADD_CARD_KEY),
+    (HAS_QUEUED, ADD_QUEUED),
+)
+"""What tells that a database has a column, and how one of before gets it."""
+
+
+def agreement_of(merchant_id: str, platform_id: str, consent_id: str) -> int:
+    """Merchant, platform and consent as one number; never 0, which stands for none."""
+    digest = blake2b("\n".join((merchant_id, platform_id, consent_id)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True) or 1
+
 
 def create(raw: sqlite3.Connection) -> None:
     """Tables and indexes, in a new database or in one of before."""
+    raw.create_function("agreement_of", 3, agreement_of, deterministic=True)
     tables = [statement for statement in SCHEMA if statement.startswith("create table")]
     for statement in tables:
         raw.execute(statement)
-    if not raw.execute(HAS_CONSENT_ID).fetchone():
-        for statement in ADD_CONSENT_ID:
-            raw.execute(statement)
-    if not raw.execute(HAS_QUEUED_AT).fetchone():
-        for statement in ADD_QUEUED_AT:
-            raw.execute(statement)
+    for present, statements in _ADDED:
+        if not raw.execute(present).fetchone():
+            for statement in statements:
+                raw.execute(statement)
     for statement in SCHEMA:
         raw.execute(statement)

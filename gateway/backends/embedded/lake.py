@@ -184,7 +184,7 @@ class Manifest:
 
 
 def _arrow_schema(schema: Schema) -> pa.Schema:
-    return pa.schema([pa.field(name, _ARROW_TYPES[kind], nullable=False) for name, kind in schema.columns])
+    return pa.schema([pa.field(name, _ARROW_TYPES[kind], nullable=False) for name, kind in schema.stored])
 
 
 def _arrow_table(schema: Schema, rows: Sequence[Row]) -> pa.Table:

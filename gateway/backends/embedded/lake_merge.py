@@ -79,7 +79,8 @@ def _chunks(paths: Sequence[str], schema: pa.Schema, keep: Keep) -> Iterator[pa.
     for path in paths:
         with pq.ParquetFile(path, pre_buffer=False) as file:
             # One thread: each further one has buffers of its own, which the allocator keeps.
-            for batch in map(keep, file.iter_batches(MERGE_CHUNK_ROWS, use_threads=False)):
+            batches = file.iter_batches(MERGE_CHUNK_ROWS, use_threads=False)
+            for batch in (keep(_whole(batch, schema)) for batch in batches):
                 if rows + batch.num_rows > MERGE_CHUNK_ROWS:
                     yield pa.Table.from_batches(held, schema=schema)
                     held, rows = [], 0
@@ -87,3 +88,10 @@ def _chunks(paths: Sequence[str], schema: pa.Schema, keep: Keep) -> Iterator[pa.
                 rows += batch.num_rows
     if held:
         yield pa.Table.from_batches(held, schema=schema)
+
+
+def _whole(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """With empty texts in the last columns that a file of before lacks."""
+    for field in list(schema)[batch.num_columns :]:
+        batch = batch.append_column(field, pa.array([""] * batch.num_rows, field.type))
+    return batch

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from gateway.ledger.entry import Tail
 from gateway.ledger.merkle import Frontier
-from gateway.ledger.ports import EntryRow, KeptHead, LedgerChange, LedgerUnavailable
+from gateway.ledger.ports import CardShare, EntryRow, KeptHead, LedgerChange, LedgerUnavailable
 from gateway.records.journal import FIRST
 
 BUSY_TIMEOUT_S: Final = 5.0
@@ -85,6 +85,18 @@ _TAKE = """insert into owner values (1, 1)
 def _key(share_id: str) -> bytes:
     # 16 bytes: the ids themselves stand in the entries, and the index stays small.
     return blake2b(share_id.encode(), digest_size=16).digest()
+
+
+def _card_keys(card: CardShare) -> tuple[bytes, ...]:
+    return (card.unit_key, card.card_key) if card.card_key else (card.unit_key,)
+
+
+def _card_names(card: CardShare) -> list[tuple[bytes, bytes]]:
+    """(what joins it to others, unit or card key)."""
+    joints = [_key(card.card_token)] if card.card_token else []
+    if card.card_key:
+        joints.append(_key(card.unit_key.hex()))
+    return [(joint, key) for joint in joints for key in _card_keys(card)]
 
 
 def _tails(raw: sqlite3.Connection) -> dict[str, Tail]:
@@ -279,11 +291,11 @@ class SqliteLedgerStore:
                 _INSERT_RELEASE,
                 [(_key(one.share_id), one.facts, one.decided_at_ms) for one in change.releases],
             )
-            raw.executemany(_INSERT_CARD_SHARE, [(one.unit_key, one.share_id) for one in change.cards])
             raw.executemany(
-                _INSERT_CARD_NAME,
-                {(_key(one.card_token), one.unit_key) for one in change.cards if one.card_token},
+                _INSERT_CARD_SHARE,
+                [(key, one.share_id) for one in change.cards if one.share_id for key in _card_keys(one)],
             )
+            raw.executemany(_INSERT_CARD_NAME, {name for one in change.cards for name in _card_names(one)})
             if change.entries:
                 raw.execute(_UPSERT_TAIL, (tail.chain, tail.size, tail.last_hash, tail.tree.packed()))
             raw.execute(_UPSERT_OFFSET, (change.topic, change.partition, change.position))

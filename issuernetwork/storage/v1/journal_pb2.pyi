@@ -157,7 +157,7 @@ class Decision(_message.Message):
     def __init__(self, program: _Optional[str] = ..., share_id: _Optional[str] = ..., enrolment_id: _Optional[str] = ..., contract_id: _Optional[str] = ..., consent_id: _Optional[str] = ..., purpose: _Optional[_Union[_common_pb2.Purpose, str]] = ..., outcome: _Optional[_Union[DecisionOutcome, str]] = ..., withhold_reason: _Optional[_Union[WithholdReason, str]] = ..., refusals: _Optional[_Iterable[_Union[FieldRefusal, _Mapping]]] = ..., arm: _Optional[_Union[_common_pb2.Arm, str]] = ..., variant: _Optional[str] = ..., experiment_id: _Optional[str] = ..., ramp_ppm: _Optional[int] = ..., holdout_ppm: _Optional[int] = ..., eligible: bool = ..., field_mask: _Optional[int] = ..., dictionary_version: _Optional[int] = ..., recipient_id: _Optional[str] = ..., card_token: _Optional[str] = ..., token_epoch: _Optional[int] = ..., profile: _Optional[str] = ..., recipient_kid: _Optional[str] = ..., payload_sha256: _Optional[bytes] = ..., sealed: _Optional[bytes] = ..., transports: _Optional[_Iterable[_Union[_common_pb2.Transport, str]]] = ..., expires_at_ms: _Optional[int] = ..., match_keys: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Evaluation(_message.Message):
-    __slots__ = ("evaluation_id", "request_id", "request_digest", "sender_id", "merchant_id", "platform_id", "payment_intent_id", "attempt_no", "issuer_id", "initiated_at_ms", "received_at_ms", "decided_at_ms", "unit_key", "unit_source", "match", "score", "amount_minor", "currency", "channel", "mcc", "velocity_keys", "policy_version", "schema_version", "decisions", "switch_epoch", "answer", "degraded", "cardholder_region", "merchant_country")
+    __slots__ = ("evaluation_id", "request_id", "request_digest", "sender_id", "merchant_id", "platform_id", "payment_intent_id", "attempt_no", "issuer_id", "initiated_at_ms", "received_at_ms", "decided_at_ms", "unit_key", "unit_source", "match", "score", "amount_minor", "currency", "channel", "mcc", "velocity_keys", "policy_version", "schema_version", "decisions", "switch_epoch", "answer", "degraded", "cardholder_region", "merchant_country", "card_key")
     EVALUATION_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -187,6 +187,7 @@ class Evaluation(_message.Message):
     DEGRADED_FIELD_NUMBER: _ClassVar[int]
     CARDHOLDER_REGION_FIELD_NUMBER: _ClassVar[int]
     MERCHANT_COUNTRY_FIELD_NUMBER: _ClassVar[int]
+    CARD_KEY_FIELD_NUMBER: _ClassVar[int]
     evaluation_id: str
     request_id: str
     request_digest: bytes
@@ -216,7 +217,8 @@ class Evaluation(_message.Message):
     degraded: bool
     cardholder_region: str
     merchant_country: str
-    def __init__(self, evaluation_id: _Optional[str] = ..., request_id: _Optional[str] = ..., request_digest: _Optional[bytes] = ..., sender_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., platform_id: _Optional[str] = ..., payment_intent_id: _Optional[str] = ..., attempt_no: _Optional[int] = ..., issuer_id: _Optional[str] = ..., initiated_at_ms: _Optional[int] = ..., received_at_ms: _Optional[int] = ..., decided_at_ms: _Optional[int] = ..., unit_key: _Optional[bytes] = ..., unit_source: _Optional[_Union[_common_pb2.UnitSource, str]] = ..., match: _Optional[_Union[_common_pb2.MatchReferences, _Mapping]] = ..., score: _Optional[int] = ..., amount_minor: _Optional[int] = ..., currency: _Optional[str] = ..., channel: _Optional[_Union[_common_pb2.Channel, str]] = ..., mcc: _Optional[str] = ..., velocity_keys: _Optional[_Iterable[bytes]] = ..., policy_version: _Optional[int] = ..., schema_version: _Optional[int] = ..., decisions: _Optional[_Iterable[_Union[Decision, _Mapping]]] = ..., switch_epoch: _Optional[int] = ..., answer: _Optional[bytes] = ..., degraded: bool = ..., cardholder_region: _Optional[str] = ..., merchant_country: _Optional[str] = ...) -> None: ...
+    card_key: bytes
+    def __init__(self, evaluation_id: _Optional[str] = ..., request_id: _Optional[str] = ..., request_digest: _Optional[bytes] = ..., sender_id: _Optional[str] = ..., merchant_id: _Optional[str] = ..., platform_id: _Optional[str] = ..., payment_intent_id: _Optional[str] = ..., attempt_no: _Optional[int] = ..., issuer_id: _Optional[str] = ..., initiated_at_ms: _Optional[int] = ..., received_at_ms: _Optional[int] = ..., decided_at_ms: _Optional[int] = ..., unit_key: _Optional[bytes] = ..., unit_source: _Optional[_Union[_common_pb2.UnitSource, str]] = ..., match: _Optional[_Union[_common_pb2.MatchReferences, _Mapping]] = ..., score: _Optional[int] = ..., amount_minor: _Optional[int] = ..., currency: _Optional[str] = ..., channel: _Optional[_Union[_common_pb2.Channel, str]] = ..., mcc: _Optional[str] = ..., velocity_keys: _Optional[_Iterable[bytes]] = ..., policy_version: _Optional[int] = ..., schema_version: _Optional[int] = ..., decisions: _Optional[_Iterable[_Union[Decision, _Mapping]]] = ..., switch_epoch: _Optional[int] = ..., answer: _Optional[bytes] = ..., degraded: bool = ..., cardholder_region: _Optional[str] = ..., merchant_country: _Optional[str] = ..., card_key: _Optional[bytes] = ...) -> None: ...
 
 class OutcomeRecord(_message.Message):
     __slots__ = ("sender_id", "outcome", "recorded_at_ms")
@@ -247,7 +249,7 @@ class ReceiptRecord(_message.Message):
     def __init__(self, recipient_id: _Optional[str] = ..., receipt: _Optional[_Union[_feed_pb2.Receipt, _Mapping]] = ..., sender_id: _Optional[str] = ..., payment_intent_id: _Optional[str] = ..., attempt_no: _Optional[int] = ..., issuer_id: _Optional[str] = ..., program: _Optional[str] = ...) -> None: ...
 
 class LabelRecord(_message.Message):
-    __slots__ = ("reporter_id", "reporter_is_recipient", "label", "matched", "sender_id", "payment_intent_id", "attempt_no", "issuer_id", "evaluation_id", "unit_key", "decisions", "policy_version", "label_evaluation_id")
+    __slots__ = ("reporter_id", "reporter_is_recipient", "label", "matched", "sender_id", "payment_intent_id", "attempt_no", "issuer_id", "evaluation_id", "unit_key", "decisions", "policy_version", "label_evaluation_id", "card_key")
     REPORTER_ID_FIELD_NUMBER: _ClassVar[int]
     REPORTER_IS_RECIPIENT_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
@@ -261,6 +263,7 @@ class LabelRecord(_message.Message):
     DECISIONS_FIELD_NUMBER: _ClassVar[int]
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
     LABEL_EVALUATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CARD_KEY_FIELD_NUMBER: _ClassVar[int]
     reporter_id: str
     reporter_is_recipient: bool
     label: _feed_pb2.LabelEvent
@@ -274,7 +277,8 @@ class LabelRecord(_message.Message):
     decisions: _containers.RepeatedCompositeFieldContainer[Decision]
     policy_version: int
     label_evaluation_id: str
-    def __init__(self, reporter_id: _Optional[str] = ..., reporter_is_recipient: bool = ..., label: _Optional[_Union[_feed_pb2.LabelEvent, _Mapping]] = ..., matched: bool = ..., sender_id: _Optional[str] = ..., payment_intent_id: _Optional[str] = ..., attempt_no: _Optional[int] = ..., issuer_id: _Optional[str] = ..., evaluation_id: _Optional[str] = ..., unit_key: _Optional[bytes] = ..., decisions: _Optional[_Iterable[_Union[Decision, _Mapping]]] = ..., policy_version: _Optional[int] = ..., label_evaluation_id: _Optional[str] = ...) -> None: ...
+    card_key: bytes
+    def __init__(self, reporter_id: _Optional[str] = ..., reporter_is_recipient: bool = ..., label: _Optional[_Union[_feed_pb2.LabelEvent, _Mapping]] = ..., matched: bool = ..., sender_id: _Optional[str] = ..., payment_intent_id: _Optional[str] = ..., attempt_no: _Optional[int] = ..., issuer_id: _Optional[str] = ..., evaluation_id: _Optional[str] = ..., unit_key: _Optional[bytes] = ..., decisions: _Optional[_Iterable[_Union[Decision, _Mapping]]] = ..., policy_version: _Optional[int] = ..., label_evaluation_id: _Optional[str] = ..., card_key: _Optional[bytes] = ...) -> None: ...
 
 class DeliveryRecord(_message.Message):
     __slots__ = ("share_id", "recipient_id", "program", "issuer_id", "transport", "event", "stream_id", "stream_seq", "jti", "at_ms", "set_sha256", "error_code", "void_from_seq")

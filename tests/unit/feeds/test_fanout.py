@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.feeds.fanout import FanOut, FanOutBatch
+from gateway.programs.subjects import CaseEvent, CaseKind, CaseState, Subjects
 from gateway.records.journal import EVALUATIONS, LABELS
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from tests.unit.feeds.records import (
@@ -28,9 +29,11 @@ class Bench:
         self.reader = self.store.reader()
         self.signer = FakeSigner()
         self.switches = FakeSwitches()
+        self.subjects = Subjects()
         self.fan_out = FanOut(
-            store=self.store, reader=self.reader, signer_of=lambda _: self.signer, iss="https://us.test"
-        )
+            store=self.store, reader=self.reader, signer_of=lambda _: self.signer, iss="https://us.test",
+            stops_card=self.subjects.stops,
+        )  # fmt: skip
 
     def run(self, *records: storage.Evaluation, first: int = 0) -> FanOutBatch:
         return self.take(EVALUATIONS, *records, first=first)
@@ -102,6 +105,33 @@ def test_a_stopped_programs_share_takes_its_place_as_a_tombstone(bench: Bench) -
         "northgate-bank", "rrn:000000000000:400001", from_ms=0, to_ms=1 << 60, now_ms=0
     )
     assert found == []
+
+
+@pytest.mark.parametrize("of_label", [False, True])
+def test_a_holder_who_objects_by_the_number_stops_what_was_shared_under_the_par(
+    bench: Bench, *, of_label: bool
+) -> None:
+    """Nothing else joins the two names yet: the record of the payment has both."""
+    number = b"n" * 16
+    payment = evaluation(0, decision("a"), unit_key=b"p" * 16, card_key=number, decided_at_ms=BASE_MS)
+    label = storage.LabelRecord(
+        sender_id="payments", payment_intent_id="payment-0", attempt_no=1, issuer_id="northgate-bank",
+        unit_key=b"p" * 16, card_key=number, decisions=[decision("c")],
+    )  # fmt: skip
+    if of_label:
+        bench.run(payment)
+    bench.subjects.take(
+        [
+            CaseEvent(
+                case_id=1, kind=CaseKind.OBJECTION, state=CaseState.RECEIVED, unit_keys=(number,), epoch=1,
+                actor="a", reason="r", at_ms=1,
+            )
+        ]
+    )  # fmt: skip
+    batch = bench.take(LABELS, label) if of_label else bench.run(payment)
+    assert [item.withdrawn for item in batch.change.items] == [True, True]
+    (found,) = bench.reader.evaluations_of_key("rrn:000000000000:400001", from_ms=0, to_ms=1 << 60)
+    assert (found.unit_key, found.card_key) == (b"p" * 16, number)
 
 
 def test_what_is_shared_of_a_label_belongs_to_the_payment_that_it_is_about(bench: Bench) -> None:

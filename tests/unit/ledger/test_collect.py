@@ -163,6 +163,7 @@ def test_nothing_of_a_payment_but_pseudonyms_and_ids_is_in_the_ledger(ledger: Le
     record.match.card_acceptor_id = "CANARY-ACCEPTOR"
     record.match.retrieval_reference_number = "CANARYRRN"
     record.unit_key = b"unit-of-the-card"
+    record.card_key = b"name-of-the-card"
     record.answer = b"CANARY-ANSWER"
     record.decisions[0].sealed = b"CANARY-SEALED"
     record.decisions[0].match_keys.append("CANARY-KEY")
@@ -177,4 +178,5 @@ def test_nothing_of_a_payment_but_pseudonyms_and_ids_is_in_the_ledger(ledger: Le
     assert b"payment-1" not in everything
     assert b"m-0001" not in everything
     written = b"".join(one for chain in ("evaluations/0", CHAIN) for one in ledger.entries(chain))
-    assert b"unit-of-the-card" not in written, "only the index by card has it, which is no part of a chain"
+    assert b"unit-of-the-card" not in written
+    assert b"name-of-the-card" not in written, "only the index by card has it, which is no part of a chain"

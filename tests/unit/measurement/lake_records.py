@@ -104,6 +104,7 @@ def evaluation(
     request: str = "",
     decided_at_ms: int = 1_000,
     issuer_id: str = "bank",
+    card_key: bytes = b"",
 ) -> storage.Evaluation:
     return storage.Evaluation(
         evaluation_id=f"e-{payment}-{attempt_no}{request}",
@@ -112,6 +113,7 @@ def evaluation(
         attempt_no=attempt_no,
         issuer_id=issuer_id,
         unit_key=card.encode().ljust(16, b"\0"),
+        card_key=card_key,
         decided_at_ms=decided_at_ms,
         decisions=decisions,
     )

@@ -104,9 +104,39 @@ def test_what_was_decided_before_an_erasure_and_comes_later_does_not_enter_the_l
         evaluation("before", decision(), card=GONE, decided_at_ms=4_999 + EFFECT_MS),
         evaluation("after", decision(), card=GONE, decided_at_ms=5_000 + EFFECT_MS),
         evaluation("other", decision(), card=STAYS, decided_at_ms=1),
+        evaluation("by-par", decision(), card="par", card_key=unit(GONE), decided_at_ms=1),
     )
     lab.catch_up()
     assert [row["payment_intent_id"] for row in rows(lab, DECISIONS)] == ["after", "other"]
+
+
+@pytest.mark.parametrize("of_before", [False, True])
+def test_a_card_known_by_its_par_is_erased_by_its_number(lab: Lab, *, of_before: bool) -> None:
+    """Also beside files of before there was a second name."""
+    if of_before:
+        fill(lab)
+        for name in lab.manifest.files(DECISIONS) + lab.manifest.files(LABELS):
+            path = lab.folder / "lake" / name
+            pq.write_table(pq.read_table(path).drop_columns(["card_key"]), path)
+    label = fraud_label("by-par", label_id="l-par", reported_at_ms=1_500)
+    label.unit_key, label.card_key = unit("par"), unit(GONE)
+    lab.journals.add(
+        journal.EVALUATIONS,
+        evaluation("by-par", decision(share_id="s-par"), card="par", card_key=unit(GONE)),
+        evaluation("else", decision(share_id="s-else"), card="par", card_key=unit(STAYS)),
+    )
+    lab.journals.add(journal.OUTCOMES, outcome("by-par", approved=True), outcome("else", approved=True))
+    lab.journals.add(journal.LABELS, label)
+    lab.catch_up()
+    registry = Registry()
+    registry.ask(CaseKind.ERASURE, GONE)
+    LakeErasures(registry, lab.writer).step()
+    everything = [rows(lab, table) for table in (DECISIONS, OUTCOMES, RECEIPTS, LABELS)]
+    assert "by-par" not in str(everything)
+    assert "else" in str(everything)
+    lab.lake.refresh()
+    (count,) = lab.lake._database.sql("select count(*) from decisions").fetchall()
+    assert count == (len(everything[0]),), "old files and new ones are read together"
 
 
 def test_a_crash_in_the_middle_of_an_erasure_leaves_it_to_be_done_again(

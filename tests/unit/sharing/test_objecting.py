@@ -61,6 +61,30 @@ def test_an_objection_by_one_name_holds_where_the_payment_gives_several(known_by
     assert storage.WITHHOLD_REASON_SUBJECT_OBJECTED in true_reasons(kit)
 
 
+def test_a_record_has_the_key_of_each_name_that_the_payment_gave_its_card() -> None:
+    kit = Kit()
+    request = shared_one(kit)
+    kit.answers(request)
+    record = kit.journal.records()[-1]
+    assert (record.unit_key, record.card_key) == (key_of("pan", request.card.pan), b"")
+    other = with_par(request)
+    other.request_id, other.payment_intent_id = "with-par", "with-par"
+    kit.answers(other)
+    record = kit.journal.records()[-1]
+    assert (record.unit_key, record.card_key) == (key_of("par", PAR), key_of("pan", request.card.pan))
+    referred = v1.EnrichAuthorizationRequest()
+    referred.CopyFrom(other)
+    referred.request_id, referred.payment_intent_id = "with-ref", "with-ref"
+    pan, referred.card.card_ref = request.card.pan, "card-of-ours"
+    referred.card.iin, referred.card.last4 = pan[:8], pan[-4:]
+    kit.answers(referred)
+    record = kit.journal.records()[-1]
+    assert (record.unit_key, record.card_key) == (
+        key_of("par", PAR),
+        key_of("card_ref", "card-of-ours"),
+    )
+
+
 def test_another_card_is_shared_as_before() -> None:
     kit = Kit()
     request = shared_one(kit)

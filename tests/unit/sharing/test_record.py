@@ -46,6 +46,7 @@ references = (
     st.integers(1, 2**31 - 1),
     st.booleans(),
     st.binary(max_size=400),
+    st.sampled_from((b"", b"c" * 16)),
 )
 def test_a_record_written_by_hand_is_the_message_that_protobuf_makes(
     own: dict[str, Any],
@@ -57,6 +58,7 @@ def test_a_record_written_by_hand_is_the_message_that_protobuf_makes(
     attempt: int,
     degraded: bool,
     answer: bytes,
+    card_key: bytes,
 ) -> None:
     payment: Any = SimpleNamespace(
         **own,
@@ -69,16 +71,11 @@ def test_a_record_written_by_hand_is_the_message_that_protobuf_makes(
         written=b"",
     )
     work: Any = SimpleNamespace(
-        payment=payment,
-        digest=b"d" * 16,
-        unit_key=b"u" * 16,
-        unit_source=2,
-        velocity_keys=tuple(keys),
-        evaluation_id=names["evaluation_id"],
-        issuer=SimpleNamespace(issuer_id=names["issuer_id"]),
-        answer=answer,
+        payment=payment, digest=b"d" * 16, unit_key=b"u" * 16, card_key=card_key, unit_source=2,
+        velocity_keys=tuple(keys), evaluation_id=names["evaluation_id"],
+        issuer=SimpleNamespace(issuer_id=names["issuer_id"]), answer=answer,
         item=Item(names["sender_id"], b"", Reason.OVER_DEADLINE if degraded else None),
-    )
+    )  # fmt: skip
     batch: Any = SimpleNamespace(
         now_ms=at_ms + 5, table=SimpleNamespace(version=7), view=SimpleNamespace(epoch=300)
     )
@@ -94,6 +91,7 @@ def test_a_record_written_by_hand_is_the_message_that_protobuf_makes(
         received_at_ms=at_ms + 5,
         decided_at_ms=at_ms + 5,
         unit_key=b"u" * 16,
+        card_key=card_key,
         unit_source=2,
         score=999,
         amount_minor=amount,
