@@ -4,8 +4,7 @@ A subject is a card: all pseudonyms (`unit_key`, 16 bytes) that it is known by h
 in a case of its own, so that nothing is shared anew while it is under way.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
@@ -88,31 +87,40 @@ class Subjects:
     def __init__(self) -> None:
         self.erased_until_ms: dict[bytes, int] = {}
         """By unit key: nothing decided before then may leave, or be kept longer than it must."""
-        self._cases = Counter[bytes]()
+        self._cases: dict[bytes, tuple[int, ...]] = {}
 
     @property
-    def objecting(self) -> Counter[bytes]:
-        """Empty where nobody objects, and false then: the hot path asks for that first."""
+    def objecting(self) -> Mapping[bytes, tuple[int, ...]]:
+        """Who objects, by which cases. Empty and so false where nobody does: the hot path asks that first."""
         return self._cases
 
     def __len__(self) -> int:
         return len(self._cases)
 
     def take(self, events: Sequence[CaseEvent]) -> None:
-        """Takes steps of cases in, in their order."""
+        """Takes steps of cases in, in order. Who asks meanwhile sees a card before all of them or after.
+
+        Whoever objects anew with the refusal of another case objects throughout.
+        """
+        changed: dict[bytes, tuple[int, ...]] = {}
         for one in events:
             for key in one.unit_keys:
                 if one.kind is CaseKind.ERASURE:
                     if one.state is CaseState.RECEIVED:
                         until_ms = one.at_ms + EFFECT_MS
                         self.erased_until_ms[key] = max(until_ms, self.erased_until_ms.get(key, 0))
-                elif one.state is CaseState.RECEIVED:
-                    self._cases[key] += 1
+                    continue
+                standing = changed[key] if key in changed else self._cases.get(key, ())
+                if one.state is CaseState.RECEIVED:
+                    changed[key] = (*standing, one.case_id)
                 elif one.state is CaseState.REFUSED:
                     # Another case of the same card still holds.
-                    self._cases[key] -= 1
-                    if self._cases[key] <= 0:
-                        del self._cases[key]
+                    changed[key] = tuple(case_id for case_id in standing if case_id != one.case_id)
+        for key, standing in changed.items():
+            if standing:
+                self._cases[key] = standing
+            else:
+                self._cases.pop(key, None)
 
     def stops(self, unit_key: bytes, decided_at_ms: int) -> Reason | None:
         """Why what was decided about a card then may not leave now; None where it may."""

@@ -12,6 +12,7 @@ from gateway.programs.model import Tier
 from gateway.programs.subjects import (
     EFFECT_MS,
     KEYS_A_CASE_MAX,
+    CaseEvent,
     CaseKind,
     CaseState,
     SubjectRefused,
@@ -141,6 +142,30 @@ def test_sharing_stops_from_received_and_comes_back_only_where_every_objection_i
     cases.move(second, CaseState.UPHELD, **WHO)
     assert follow() is Reason.SUBJECT_OBJECTED
     assert bool(known.objecting)
+
+
+def test_a_card_objects_throughout_while_one_of_its_cases_takes_the_place_of_another(
+    cases: SqliteSubjects,
+) -> None:
+    (first,), _ = cases.open([OBJECTION], [A, B], **WHO)
+    known = Subjects()
+    events, place = cases.events(0, 10)
+    known.take(events)
+    cases.move(first, CaseState.REFUSED, **WHO)
+    (second,), _ = cases.open([OBJECTION], [A], **WHO)
+    asked: list[Reason | None] = []
+
+    class Watched(list[CaseEvent]):
+        """Asks, as the hot path may, behind each step that is read."""
+
+        def __iter__(self) -> Iterator[CaseEvent]:
+            for one in super().__iter__():
+                yield one
+                asked.append(known.stops(A, 5_000))
+
+    known.take(Watched(cases.events(place, 10)[0]))
+    assert asked == [Reason.SUBJECT_OBJECTED] * 2
+    assert known.objecting == {A: (second,)}
 
 
 def test_what_was_decided_before_an_erasure_stays_gone_when_its_objection_is_refused(

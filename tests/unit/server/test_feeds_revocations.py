@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,6 +65,33 @@ def test_who_objects_while_another_round_waits_for_fan_out_is_taken_back_behind_
         before = len(core.objected)
         revocations._round()
     assert [CARD] in core.objected[before:]
+
+
+def test_who_objects_anew_with_the_refusal_of_an_earlier_case_is_taken_back_again() -> None:
+    """Between the two the card objected to nothing, and was queued."""
+    subjects, core = Objecting(), Core()
+    consents: Any = SimpleNamespace(subjects=subjects, lapsed=lambda *who: None, whole=lambda: True)
+    with ThreadPoolExecutor(1) as delivery:
+        revocations = Revocations(
+            core,  # type: ignore[arg-type]
+            consents,
+            SimClock(),
+            delivery,
+            lambda actions: None,
+            InFlight(),
+        )
+        subjects.take([OBJECTION])
+        revocations._round()
+        revocations._round()
+        assert core.objected == [[CARD]], "once for one case"
+        subjects.take([replace(OBJECTION, state=CaseState.REFUSED, event_id=2, epoch=2)])
+        subjects.take([replace(OBJECTION, case_id=2, event_id=3, epoch=3)])
+        revocations._round()
+        assert core.objected == [[CARD], [CARD]]
+        subjects.take([replace(OBJECTION, case_id=2, state=CaseState.REFUSED, event_id=4, epoch=4)])
+        revocations._round()
+    assert core.objected == [[CARD], [CARD]]
+    assert revocations._withdrawn_cards == {}
 
 
 def test_before_the_registry_is_known_a_policy_takes_nothing_back() -> None:
