@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
-from gateway.programs.consent_rows import MERCHANT, PLATFORM, Consents, Place, Registered
+from gateway.programs.consent_rows import LAST_ROW, MERCHANT, PLATFORM, Consents, Place, Registered
 from gateway.programs.model import FOREVER_MS, Tier
+from gateway.programs.switches import MAX_EPOCH
 from gateway.records.errors import GatewayError
 from gateway.records.reasons import Reason
 
@@ -22,6 +23,13 @@ TEXT_CHARACTERS_MAX: Final = 256
 
 SETTINGS_A_CALL_MAX: Final = 1_000
 """In one transaction: some milliseconds, so that no kill waits for it. More go by import."""
+
+
+SAID_A_PAGE_MAX: Final = 501
+"""Rows that are read of a party at once: a full page of an answer, and one that says whether more follow."""
+
+NEWEST_PLACE: Final[Place] = (MAX_EPOCH, LAST_ROW)
+"""Behind all that was ever said."""
 
 
 class ConsentRefused(GatewayError):
@@ -59,6 +67,12 @@ class Said:
     actor: str
     reason: str
     at_ms: int
+    row_number: int = 0
+    """Orders what was said in one act."""
+
+    @property
+    def place(self) -> Place:
+        return self.epoch, self.row_number
 
 
 def check_text(name: str, text: str, longest: int) -> None:
@@ -109,8 +123,10 @@ class ConsentStore(Protocol):
         """Checked settings, all or none, in force with the epoch that is returned."""
         ...
 
-    def said(self, party: Party, party_id: str) -> list[Said]:
-        """All that the party ever said, the newest last."""
+    def said(
+        self, party: Party, party_id: str, *, most: int = SAID_A_PAGE_MAX, before: Place = NEWEST_PLACE
+    ) -> list[Said]:
+        """What a party said before a place, the newest first: 1 to SAID_A_PAGE_MAX rows, else ValueError."""
         ...
 
     def changes(self, after: Place, most: int, before: int | None = None) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from gateway.programs.consent_rows import Consents, Registered, registered
+from gateway.programs.consent_rows import LAST_ROW, Consents, Registered, registered
 from gateway.programs.consents import ConsentStore, lapsed
 from gateway.programs.subjects import CaseReader, Subjects
 from gateway.programs.switches import LEASE_MS
@@ -28,9 +28,6 @@ AHEAD_INTERVAL_S: Final = 0.003
 
 PAGE_ROWS: Final = 1_000
 """Read and taken in at a time, by the engine without the interpreter, which the hot loop needs."""
-
-LAST_ROW: Final = (1 << 63) - 1
-"""Behind all rows of an act."""
 
 _log = structlog.get_logger("consents")
 
