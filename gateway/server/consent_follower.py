@@ -152,6 +152,8 @@ class ConsentFollower:
                 self.step()
                 told = False
             except GatewayError as fault:
+                # Nobody knows what there is to read: a store that is down is not asked 300 times a second.
+                self._more_ahead = False
                 if not told:
                     _log.error("consents_not_followed", code=fault.code)
                 told = True

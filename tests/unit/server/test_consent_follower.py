@@ -17,7 +17,12 @@ from gateway.programs.table import compile_table
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import SimClock
 from gateway.server import consent_follower
-from gateway.server.consent_follower import ConsentFollower, RegistryUnreadable
+from gateway.server.consent_follower import (
+    AHEAD_INTERVAL_S,
+    FOLLOW_INTERVAL_S,
+    ConsentFollower,
+    RegistryUnreadable,
+)
 from gateway.server.policy import read_policy
 from tests.kit.installation import SAMPLE_POLICY
 
@@ -189,6 +194,31 @@ def test_an_import_that_ends_otherwise_leaves_nothing_and_the_next_one_is_read(
         store.finish_import(first)
         follower.step()
         assert tiers(follower, 5) == {int(Tier.ENHANCED)}
+
+
+def test_a_store_that_fails_while_an_import_is_read_is_asked_no_more_often_than_any_other(
+    store: SqliteConsents, clock: SimClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = following(store, clock)
+    follower.step()
+    staged(store, 900, Tier.ENHANCED)
+    waited_s: list[float] = []
+
+    class Few:
+        """Lets three steps be made; the store is down from the second on."""
+
+        def wait(self, timeout_s: float) -> bool:
+            waited_s.append(timeout_s)
+            if len(waited_s) == 2:
+                monkeypatch.setattr(store, "staged", down)
+            return len(waited_s) > 3
+
+    def down(*_: object) -> str:
+        raise ConsentStoreUnavailable("down")
+
+    stop: Any = Few()
+    follower.follow(stop)
+    assert waited_s == [FOLLOW_INTERVAL_S, AHEAD_INTERVAL_S, FOLLOW_INTERVAL_S, FOLLOW_INTERVAL_S]
 
 
 def test_an_import_that_is_over_between_two_looks_is_taken_in_its_order(
