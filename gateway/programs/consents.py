@@ -94,24 +94,28 @@ def check_setting(setting: Setting) -> Setting:
 
 
 def lapsed(
-    known: Consents | Registered, *, merchant_id: str, platform_id: str, consent_id: str
-) -> Reason | None:
-    """Why what was shared under a consent may not leave any more; None where it may.
+    known: Consents | Registered, *, merchant_id: str, platform_id: str, consent_id: str, now_ms: int
+) -> tuple[Reason | None, int]:
+    """Why what was shared under a consent may not leave any more, or None and until when it may.
 
-    Under another consent than the one that covered it, only the widest tier surely covers it too. Where
-    nothing is known of either party it leaves as it was decided.
+    Under another consent than the one that covered it, only the widest tier surely covers it too. Outside its
+    dates a word covers nothing, as in a release. Where nothing is known of either party what was shared
+    leaves as it was decided.
     """
     merchant, platform = known.merchant(merchant_id), known.platform(platform_id)
     said = [row for row in (merchant, platform) if row is not None]
     if not said:
-        return None
+        return None, FOREVER_MS
     # The merchant's where both say the same, as a release has it.
     tier, _, _, current_id = min(said, key=lambda row: row[0])
     if tier == Tier.OPTED_OUT:
-        return Reason.MERCHANT_OPTED_OUT
+        return Reason.MERCHANT_OPTED_OUT, now_ms
     if tier == Tier.NONE or (current_id != consent_id and tier != Tier.ENHANCED):
-        return Reason.MERCHANT_CONSENT_MISSING
-    return None
+        return Reason.MERCHANT_CONSENT_MISSING, now_ms
+    until_ms = min(row[2] for row in said)
+    if now_ms >= until_ms or any(now_ms < row[1] for row in said):
+        return Reason.MERCHANT_CONSENT_MISSING, now_ms
+    return None, until_ms
 
 
 class ConsentStore(Protocol):

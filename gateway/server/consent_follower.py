@@ -18,6 +18,7 @@ from gateway.records.errors import GatewayError
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import MS, Clock
 from gateway.runtime.tasks import Stop
+from gateway.server.consent_ends import NextEnd
 from gateway.server.consent_read_ahead import ReadAhead
 
 FOLLOW_INTERVAL_S: Final = 0.05
@@ -49,7 +50,10 @@ class ConsentFollower:
         *,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_change` is called when rows have changed, and what it does belongs to their being in force."""
+        """`on_change` is called when rows have changed, and what it does belongs to their being in force.
+
+        Also when a consent that was asked about has ended by its own date.
+        """
         self.on_change = on_change
         self.subjects = Subjects()
         """Cardholders who object, and what was erased: one object, changed in place."""
@@ -61,6 +65,7 @@ class ConsentFollower:
         self._in_force: Consents | Registered = self._registered
         self._ahead = ReadAhead(store, self._registered)
         self._more_ahead = False
+        self._next_end = NextEnd(clock)
         self._place = (0, 0)
         self._epoch = self._seen = 0
         self._whole = False
@@ -102,6 +107,7 @@ class ConsentFollower:
         try:
             if newest == self._epoch and self._whole:
                 self._more_ahead = self._ahead.look()
+                self._end()
                 return False
             finished = self._ahead.finished()
             if finished is not None and finished <= newest:
@@ -126,6 +132,16 @@ class ConsentFollower:
         self._epoch, self._whole = newest, True
         return True
 
+    def _end(self) -> None:
+        """What ended by itself since the last look is carried out as a change is."""
+        if not self._next_end.reached():
+            return
+        try:
+            self.on_change()
+        except BaseException:
+            self._next_end.note(self._clock.wall_ms())
+            raise
+
     def _follow_cases(self) -> None:
         while True:
             events, place = self._cases.events(self._case_place, PAGE_ROWS)
@@ -135,8 +151,18 @@ class ConsentFollower:
             self._case_place = place
 
     def lapsed(self, merchant_id: str, platform_id: str, consent_id: str) -> Reason | None:
-        """As `consents.lapsed`, by the table in force or, without one, by the registry alone."""
-        return lapsed(self._in_force, merchant_id=merchant_id, platform_id=platform_id, consent_id=consent_id)
+        """Why what was shared under a consent may not leave now; None where it may.
+
+        By the table in force or, without one, by the registry alone. What ends later is noted: `on_change` is
+        called again then.
+        """
+        reason, until_ms = lapsed(
+            self._in_force, merchant_id=merchant_id, platform_id=platform_id, consent_id=consent_id,
+            now_ms=self._clock.wall_ms(),
+        )  # fmt: skip
+        if reason is None:
+            self._next_end.note(until_ms)
+        return reason
 
     def _take(self, *, before: int) -> None:
         """All acts of epochs before this one."""

@@ -161,15 +161,18 @@ class AfterTheFact:
             issuer_id="northgate-bank", label_evaluation_id="label-evaluation", unit_key=UNIT_KEY,
             label=v1.LabelEvent(label_id="l", recorded_at_ms=BASE_MS), decisions=[shared],
         )  # fmt: skip
-        known = Consents(self.merchants, self.platforms)
         fan_out = FanOut(
             store=self._bench.store, reader=self._bench.reader, signer_of=lambda _: self._bench.signer,
             iss="https://us.test", stops_card=self.subjects.stops,
-            lapsed=lambda merchant_id, platform_id, consent_id: lapsed(
-                known, merchant_id=merchant_id, platform_id=platform_id, consent_id=consent_id
-            ),
+            lapsed=partial(self._lapsed, Consents(self.merchants, self.platforms)),
         )  # fmt: skip
         return fan_out.plan(LABELS, entries([label]), self.view, now_ms=BASE_MS + 2)
+
+    def _lapsed(self, known: Consents, merchant_id: str, platform_id: str, consent_id: str) -> Reason | None:
+        reason, _ = lapsed(
+            known, merchant_id=merchant_id, platform_id=platform_id, consent_id=consent_id, now_ms=BASE_MS + 2
+        )
+        return reason
 
 
 def _kill(state: AfterTheFact, issuer_id: str) -> None:
