@@ -67,12 +67,33 @@ class CaseEvent:
     at_ms: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldByHand:
+    """That an operator told a recipient of an erasure by other means than its stream."""
+
+    case_id: int
+    recipient_id: str
+    evidence: str
+    epoch: int
+    actor: str
+    reason: str
+    at_ms: int
+
+
 def check_keys(unit_keys: Sequence[bytes]) -> tuple[bytes, ...]:
     """Without repeats. Raises SubjectRefused."""
     kept = tuple(dict.fromkeys(unit_keys))
     if not 1 <= len(kept) <= KEYS_A_CASE_MAX or any(len(key) != UNIT_KEY_BYTES for key in kept):
         raise SubjectRefused(f"card: it has to be known by 1 to {KEYS_A_CASE_MAX} pseudonyms")
     return kept
+
+
+def check_under_way(kind: CaseKind, state: CaseState) -> None:
+    """Raises SubjectRefused where no recipient is to be told of a case."""
+    if kind is not CaseKind.ERASURE:
+        raise SubjectRefused("case: this is an objection; recipients are told of erasures alone")
+    if state is not CaseState.RECEIVED:
+        raise SubjectRefused(f"case: the erasure is {state}; nothing is added to it any more")
 
 
 def check_move(kind: CaseKind, before: CaseState, after: CaseState) -> None:
@@ -155,6 +176,17 @@ class SubjectStore(CaseReader, Protocol):
 
     def case(self, case_id: int) -> list[CaseEvent]:
         """All steps of a case, the newest last; none where there is no such case."""
+        ...
+
+    def tell(self, case_id: int, recipient_id: str, evidence: str, *, actor: str, reason: str) -> int:
+        """Writes down that a recipient was told of an erasure by hand; the epoch of the act.
+
+        Raises SubjectRefused where the case is no erasure that is still under way.
+        """
+        ...
+
+    def told(self, case_id: int) -> list[ToldByHand]:
+        """Who was told of an erasure by hand, by the newest act of each; in order of recipients."""
         ...
 
     def of_card(self, unit_keys: Sequence[bytes]) -> list[CaseEvent]:
