@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gateway.feeds.ports import (
+    LAST_MS,
     MAX_CANDIDATES,
     Acknowledgement,
     DeliveryChange,
@@ -235,9 +236,11 @@ class DeliveryCore:
         items = self._store.open_of_consent(merchant_id, platform_id, consent_id, WITHDRAW_MAX_ITEMS)
         return self._withdraw(items, told_reason(reason), now_ms) if items else []
 
-    def object(self, unit_keys: Sequence[bytes], now_ms: int) -> list[Action]:
+    def object(
+        self, card_keys: Sequence[bytes], now_ms: int, queued_before_ms: int = LAST_MS
+    ) -> list[Action]:
         """Withdraws some of what is open about these cards; empty when nothing of it is left."""
-        items = self._store.open_of_cards(unit_keys, WITHDRAW_MAX_ITEMS)
+        items = self._store.open_of_cards(card_keys, WITHDRAW_MAX_ITEMS, queued_before_ms=queued_before_ms)
         return self._withdraw(items, told_reason(Reason.SUBJECT_OBJECTED), now_ms) if items else []
 
     def expire(self, now_ms: int) -> list[Action]:

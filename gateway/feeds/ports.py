@@ -231,10 +231,12 @@ class DeliveryStore(Protocol):
         """Those items of one of them, by any transport, their bytes left out."""
         ...
 
-    def open_of_cards(self, card_keys: Sequence[bytes], max_items: int) -> list[OutboxItem]:
+    def open_of_cards(
+        self, card_keys: Sequence[bytes], max_items: int, *, queued_before_ms: int = LAST_MS
+    ) -> list[OutboxItem]:
         """Open items not withdrawn yet about cards with any of these keys, by any transport.
 
-        Their bytes are left out.
+        Only those fanned out before `queued_before_ms`, by the wall clock. Their bytes are left out.
         """
         ...
 

@@ -46,9 +46,7 @@ def snapshot_of(documents: Documents, version: int, report: Report) -> PolicySna
     """The snapshot, or None where a part that all else needs is missing. Issues go to the report."""
     _check_issuers(documents, report)
     programs = {
-        one.program: program
-        for file, one in documents.programs.items()
-        if (program := _program(file, one, documents, report)) is not None
+        one.program: _program(file, one, documents, report) for file, one in documents.programs.items()
     }
     enrolments = _enrolments(documents, programs, report)
     regions = _regions(documents, report)
@@ -113,22 +111,24 @@ def _check_issuers(documents: Documents, report: Report) -> None:
     check_iin_ranges(documents, report)
 
 
-def _program(file: str, one: ProgramDocument, documents: Documents, report: Report) -> Program | None:
+def _program(file: str, one: ProgramDocument, documents: Documents, report: Report) -> Program:
     field_mask = _mask(file, "fields", one.fields, report)
     basic = _mask(file, "tiers.basic", one.tiers.basic, report)
     enhanced = _mask(file, "tiers.enhanced", one.tiers.enhanced, report)
     # Where a name is no field, what was meant to lie within it cannot be told.
-    outer = field_mask if FIELD_BY_NAME.keys() >= set(one.fields) else _EVERY_FIELD
+    known = FIELD_BY_NAME.keys() >= set(one.fields) and documents.whole(file, "fields")
+    outer = field_mask if known else _EVERY_FIELD
     _inside(file, "tiers.enhanced", enhanced, outer, "the program's fields", report)
-    _inside(file, "tiers.basic", basic, enhanced, "tiers.enhanced", report)
+    if documents.whole(file, "tiers.enhanced"):
+        _inside(file, "tiers.basic", basic, enhanced, "tiers.enhanced", report)
     purpose = Purpose[one.purpose.upper()]
-    _check_purpose(file, one, field_mask & ~purpose_mask(purpose), report)
+    if documents.whole(file, "purpose"):
+        _check_purpose(file, one, field_mask & ~purpose_mask(purpose), report)
     salts = documents.experiment.salts if documents.experiment else {one.salt_version: ""}
-    if one.salt_version not in salts:
+    if one.salt_version not in salts and documents.lacks("experiment.yaml", "salts", one.salt_version):
         report.unknown(
             file, "salt_version", "salt", one.salt_version, salts, "Add it to salts in experiment.yaml"
         )
-        return None
     if one.kind == "after" and one.transports != ["ssf"]:
         report.add(file, "transports", "after the fact there is no authorization to carry it", "Use [ssf]")
     if one.kind == "after":
@@ -140,7 +140,7 @@ def _program(file: str, one: ProgramDocument, documents: Documents, report: Repo
         field_mask=outer,
         basic_mask=basic,
         enhanced_mask=enhanced,
-        transports=_transports(one.transports),
+        transports=_transports(one.transports) if documents.whole(file, "transports") else tuple(Transport),
         state=State[one.state.upper()],
         ramp_ppm=ppm(one.ramp_percent),
         holdout_ppm=ppm(one.holdout_percent),
@@ -179,7 +179,12 @@ def _transports(names: Iterable[str]) -> tuple[Transport, ...]:
 
 def _enrolments(documents: Documents, programs: dict[str, Program], report: Report) -> tuple[Enrolment, ...]:
     issuers = {one.issuer_id for one in documents.issuers.values()} | documents.names.get("issuers", set())
-    without_recipient = {one.issuer_id for one in documents.issuers.values() if one.recipient_id is None}
+    without_recipient = {
+        one.issuer_id
+        for file, one in documents.issuers.items()
+        if one.recipient_id is None and documents.whole(file, "recipient_id")
+    }
+    regions = documents.regions.regions if documents.regions else {}
     named = {one.program for one in documents.programs.values()} | documents.names.get("programs", set())
     files: dict[tuple[str, str], str] = {}
     enrolments: list[Enrolment] = []
@@ -190,15 +195,14 @@ def _enrolments(documents: Documents, programs: dict[str, Program], report: Repo
             report.unknown(file, "program", "program", one.program, named, "Add it under programs/")
         if one.issuer_id in without_recipient:
             report.add(file, "issuer_id", "the issuer has no recipient", "Give it a recipient_id")
-        other = files.setdefault((one.issuer_id, one.program), file)
-        if other != file:
-            report.add(file, "program", f"{other} enrols the issuer in it already", "Keep one of the two")
-        if documents.regions is not None:
-            for region in set(one.regions) - set(documents.regions.regions):
-                report.unknown(
-                    file, "regions", "region", region, documents.regions.regions, "Add it to regions.yaml"
-                )
-        enrolments.append(_enrolment(file, one, programs.get(one.program), report))
+        if documents.whole(file, "issuer_id"):
+            other = files.setdefault((one.issuer_id, one.program), file)
+            if other != file:
+                report.add(file, "program", f"{other} enrols the issuer in it already", "Keep one of the two")
+        for region in set(one.regions) - set(regions) if documents.regions else ():
+            if documents.lacks("regions.yaml", "regions", region):
+                report.unknown(file, "regions", "region", region, regions, "Add it to regions.yaml")
+        enrolments.append(_enrolment(file, one, programs.get(one.program), documents, report))
     _check_targets(documents, report)
     return tuple(enrolments)
 
@@ -207,7 +211,7 @@ def _check_targets(documents: Documents, report: Report) -> None:
     """One message has one place for each target, whatever the program that fills it."""
     taken: dict[tuple[str, str], str] = {}
     for file, one in documents.enrolments.items():
-        for target in one.message_elements:
+        for target in one.message_elements if documents.whole(file, "issuer_id") else ():
             other = taken.setdefault((one.issuer_id, target), file)
             if other != file:
                 report.add(
@@ -218,7 +222,9 @@ def _check_targets(documents: Documents, report: Report) -> None:
                 )
 
 
-def _enrolment(file: str, one: EnrolmentDocument, program: Program | None, report: Report) -> Enrolment:
+def _enrolment(
+    file: str, one: EnrolmentDocument, program: Program | None, documents: Documents, report: Report
+) -> Enrolment:
     field_mask = _mask(file, "fields", one.fields, report)
     transports = _transports(one.transports)
     if program is not None:
@@ -249,14 +255,14 @@ def _enrolment(file: str, one: EnrolmentDocument, program: Program | None, repor
         regions=tuple(dict.fromkeys(one.regions)),
         field_mask=field_mask,
         transports=transports,
-        message_elements=_message_elements(file, one, field_mask, report),
+        message_elements=_message_elements(file, one, field_mask, documents, report),
         clear_elements_allowed=one.protection == "network",
         state=State[one.state.upper()],
         ramp_ppm=None if one.ramp_percent is None else ppm(one.ramp_percent),
         holdout_ppm=None if one.holdout_percent is None else ppm(one.holdout_percent),
         profile=one.profile,
         variant=one.variant,
-        conditions=_conditions(file, one.when, report),
+        conditions=_conditions(file, one.when, documents, report),
         terms=_terms(one.terms),
     )
 
@@ -274,9 +280,10 @@ def _terms(said: TermsDocument) -> Terms:
 
 
 def _message_elements(
-    file: str, one: EnrolmentDocument, field_mask: int, report: Report
+    file: str, one: EnrolmentDocument, field_mask: int, documents: Documents, report: Report
 ) -> tuple[tuple[str, int], ...]:
-    if ("message" in one.transports) != bool(one.message_elements):
+    both = documents.whole(file, "transports") and documents.whole(file, "message_elements")
+    if both and ("message" in one.transports) != bool(one.message_elements):
         report.add(
             file,
             "message_elements",
@@ -294,7 +301,8 @@ def _message_elements(
     for target, name in one.message_elements.items():
         path = f"message_elements.{target}"
         mask = _mask(file, path, [name], report)
-        _inside(file, path, mask, field_mask, "the enrolment's fields", report)
+        if documents.whole(file, "fields"):
+            _inside(file, path, mask, field_mask, "the enrolment's fields", report)
         field = FIELD_BY_NAME.get(name)
         if field is None:
             continue
@@ -304,12 +312,13 @@ def _message_elements(
     return tuple(elements)
 
 
-def _conditions(file: str, when: ConditionsDocument, report: Report) -> Conditions:
+def _conditions(file: str, when: ConditionsDocument, documents: Documents, report: Report) -> Conditions:
     for name in when.mcc_group:
         if name not in MCC_GROUPS:
             report.unknown(file, "when.mcc_group", "MCC group", name, MCC_GROUPS, "See the table of groups")
     groups = frozenset(name for name in when.mcc_group if name in MCC_GROUPS)
-    if when.mcc and groups and not mccs_of(frozenset(when.mcc), groups):
+    both = documents.whole(file, "when.mcc") and documents.whole(file, "when.mcc_group")
+    if both and when.mcc and groups and not mccs_of(frozenset(when.mcc), groups):
         report.add(file, "when.mcc", "none of them is in mcc_group, and both have to hold", "Remove one")
     below = when.amount_minor_below
     if below is not None and (when.amount_minor_from or 0) >= below:
@@ -355,8 +364,8 @@ def _consents(
     ):
         for index, one in enumerate(said):
             path = f"{kind}.{index}"
-            tier = _tier(path, one, report)
-            for party in one.ids:
+            tier = _tier(path, one, documents, report)
+            for party in one.ids if not documents.hides("merchants.yaml", f"{path}.ids") else ():
                 if party in settings:
                     report.add("merchants.yaml", f"{path}.ids", f'"{party}" stands twice', "Keep one setting")
                 settings[party] = ConsentSetting(
@@ -371,8 +380,9 @@ def _consents(
     return both
 
 
-def _tier(path: str, one: ConsentDocument, report: Report) -> Tier:
-    if one.opted_out == (one.tier is not None):
+def _tier(path: str, one: ConsentDocument, documents: Documents, report: Report) -> Tier:
+    both = all(documents.whole("merchants.yaml", f"{path}.{name}") for name in ("tier", "opted_out"))
+    if both and one.opted_out == (one.tier is not None):
         report.add("merchants.yaml", path, "it takes either a tier or opted_out: true", "Keep one of them")
     if one.opted_out and one.valid_until is not None:
         report.add(

@@ -25,6 +25,9 @@ ROW: Final = "\x1e"
 Place = tuple[int, int]
 """Epoch of an act and number of a row: the registry's order."""
 
+LAST_ROW: Final = (1 << 63) - 1
+"""Behind all rows of an act."""
+
 
 class Registered(Protocol):
     """The registry's rows in a worker. One thread takes pages in while others ask."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
-from gateway.programs.consent_rows import MERCHANT, PLATFORM, Consents, Place, Registered
+from gateway.programs.consent_rows import LAST_ROW, MERCHANT, PLATFORM, Consents, Place, Registered
 from gateway.programs.model import FOREVER_MS, Tier
+from gateway.programs.switches import MAX_EPOCH
 from gateway.records.errors import GatewayError
 from gateway.records.reasons import Reason
 
@@ -22,6 +23,13 @@ TEXT_CHARACTERS_MAX: Final = 256
 
 SETTINGS_A_CALL_MAX: Final = 1_000
 """In one transaction: some milliseconds, so that no kill waits for it. More go by import."""
+
+
+SAID_A_PAGE_MAX: Final = 501
+"""Rows that are read of a party at once: a full page of an answer, and one that says whether more follow."""
+
+NEWEST_PLACE: Final[Place] = (MAX_EPOCH, LAST_ROW)
+"""Behind all that was ever said."""
 
 
 class ConsentRefused(GatewayError):
@@ -59,6 +67,12 @@ class Said:
     actor: str
     reason: str
     at_ms: int
+    row_number: int = 0
+    """Orders what was said in one act."""
+
+    @property
+    def place(self) -> Place:
+        return self.epoch, self.row_number
 
 
 def check_text(name: str, text: str, longest: int) -> None:
@@ -80,24 +94,28 @@ def check_setting(setting: Setting) -> Setting:
 
 
 def lapsed(
-    known: Consents | Registered, *, merchant_id: str, platform_id: str, consent_id: str
-) -> Reason | None:
-    """Why what was shared under a consent may not leave any more; None where it may.
+    known: Consents | Registered, *, merchant_id: str, platform_id: str, consent_id: str, now_ms: int
+) -> tuple[Reason | None, int]:
+    """Why what was shared under a consent may not leave any more, or None and until when it may.
 
-    Under another consent than the one that covered it, only the widest tier surely covers it too. Where
-    nothing is known of either party it leaves as it was decided.
+    Under another consent than the one that covered it, only the widest tier surely covers it too. Outside its
+    dates a word covers nothing, as in a release. Where nothing is known of either party what was shared
+    leaves as it was decided.
     """
     merchant, platform = known.merchant(merchant_id), known.platform(platform_id)
     said = [row for row in (merchant, platform) if row is not None]
     if not said:
-        return None
+        return None, FOREVER_MS
     # The merchant's where both say the same, as a release has it.
     tier, _, _, current_id = min(said, key=lambda row: row[0])
     if tier == Tier.OPTED_OUT:
-        return Reason.MERCHANT_OPTED_OUT
+        return Reason.MERCHANT_OPTED_OUT, now_ms
     if tier == Tier.NONE or (current_id != consent_id and tier != Tier.ENHANCED):
-        return Reason.MERCHANT_CONSENT_MISSING
-    return None
+        return Reason.MERCHANT_CONSENT_MISSING, now_ms
+    until_ms = min(row[2] for row in said)
+    if now_ms >= until_ms or any(now_ms < row[1] for row in said):
+        return Reason.MERCHANT_CONSENT_MISSING, now_ms
+    return None, until_ms
 
 
 class ConsentStore(Protocol):
@@ -109,8 +127,10 @@ class ConsentStore(Protocol):
         """Checked settings, all or none, in force with the epoch that is returned."""
         ...
 
-    def said(self, party: Party, party_id: str) -> list[Said]:
-        """All that the party ever said, the newest last."""
+    def said(
+        self, party: Party, party_id: str, *, most: int = SAID_A_PAGE_MAX, before: Place = NEWEST_PLACE
+    ) -> list[Said]:
+        """What a party said before a place, the newest first: 1 to SAID_A_PAGE_MAX rows, else ValueError."""
         ...
 
     def changes(self, after: Place, most: int, before: int | None = None) -> str:

@@ -15,6 +15,7 @@ from gateway.programs import schema
 from gateway.programs.checks import snapshot_of
 from gateway.programs.issues import PolicyInvalid, PolicyIssue, Report, near
 from gateway.programs.model import PolicySnapshot
+from gateway.programs.partial import read_partly
 from gateway.programs.schema import Documents
 from gateway.programs.standing import check_attestations
 from gateway.programs.wording import explain
@@ -79,9 +80,11 @@ def examine_policy(
     for name in SINGLES:
         if name not in files:
             report.add(name, "", "the file is missing", "Add it, see deploy/sample/policy")
-    snapshot = snapshot_of(documents, version, report)
+    between = Report()
+    snapshot = snapshot_of(documents, version, between)
     if applied_at_ms is not None:
-        check_attestations(documents, applied_at_ms, report)
+        check_attestations(documents, applied_at_ms, between)
+    report.issues += [one for one in between.issues if not documents.hides(one.file, one.path)]
     return snapshot, tuple(report.issues)
 
 
@@ -101,34 +104,46 @@ def _read(name: str, text: str, documents: Documents, report: Report, known: Kno
     if read_before is not None and read_before[0] == digest:
         document = read_before[1]
     else:
-        document = _document(name, text, model, report)
+        document, unread = _document(name, text, model, report)
         if document is None:
             return
-        known[name] = (digest, document)
+        if unread is None:
+            known[name] = (digest, document)
+        else:
+            documents.unread[name] = unread
     if directory not in KINDS:
         setattr(documents, base.removesuffix(".yaml"), document)
         return
     key = KINDS[directory][1]
+    if not documents.whole(name, key):
+        document = document.model_copy(update={key: base.removesuffix(".yaml")})
     if getattr(document, key) != base.removesuffix(".yaml"):
         report.add(name, key, "it differs from the file's name", "Give the file the name of the id")
     getattr(documents, directory)[name] = document
 
 
-def _document(name: str, text: str, model: type[schema.Document], report: Report) -> Any:
-    """The document of one file, checked for itself; None where it is not one."""
+def _document(
+    name: str, text: str, model: type[schema.Document], report: Report
+) -> tuple[Any, frozenset[str] | None]:
+    """The document of one file, checked for itself, and what of it could not be read where that is so."""
     raw = _parse(name, text, report)
     if raw is None:
-        return None
+        return None, None
     try:
-        return model.model_validate(raw)
+        return model.model_validate(raw), None
     except ValidationError as fault:
-        for error in fault.errors(include_input=False, include_url=False, include_context=True):
+        errors = fault.errors(include_input=False, include_url=False, include_context=True)
+        for error in errors:
             explain(name, error, raw, model, report)
-        return None
+        return read_partly(raw, model, errors) or (None, None)
 
 
 class _Hidden(yaml.MarkedYAMLError):
     """YAML that says something other than it seems to. Its problem is our own text."""
+
+
+class _NoDay:
+    """In place of a day that is in no calendar."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -157,7 +172,8 @@ class _Loader(yaml.SafeLoader):
         try:
             return super().construct_yaml_timestamp(node)
         except ValueError:
-            raise _Hidden(problem="a day that is in no calendar", problem_mark=node.start_mark) from None
+            # Told at its place, as whatever else is no day; and the rest of the document is read.
+            return _NoDay()
 
 
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)

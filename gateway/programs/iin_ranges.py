@@ -20,6 +20,8 @@ def check_iin_ranges(documents: Documents, report: Report) -> None:
     places: dict[IinRange, _Place] = {}
     for file, issuer in documents.issuers.items():
         for index, text in enumerate(issuer.iin_ranges):
+            if documents.hides(file, _path(index)):
+                continue
             other = places.setdefault(iin_range(text), (file, index))
             if other != (file, index):
                 report.add(file, _path(index), f"it equals {_named(other)}", _KEEP_ONE)

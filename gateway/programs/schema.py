@@ -233,12 +233,19 @@ NOT_YET: Mapping[type[Document], Mapping[str, str]] = {
 """Members that a later version will take, with what to do until then. None is accepted and left alone."""
 
 
+ANY_KEY = "[key]"
+"""In a place that was not read: a key of the mapping, so that nobody knows all that it has."""
+
+
 @dataclass(slots=True)
 class Documents:
     """What the files say, each checked for itself. Keys of the mappings are file names."""
 
     names: dict[str, set[str]] = field(default_factory=dict)
     """Directory to the names of its files, without `.yaml`, those that could not be read included."""
+
+    unread: dict[str, frozenset[str]] = field(default_factory=dict)
+    """File to the places in it that could not be read, and have stand-ins."""
 
     issuers: dict[str, IssuerDocument] = field(default_factory=dict)
     recipients: dict[str, RecipientDocument] = field(default_factory=dict)
@@ -247,3 +254,18 @@ class Documents:
     regions: RegionsDocument | None = None
     merchants: MerchantsDocument | None = None
     experiment: ExperimentDocument | None = None
+
+    def whole(self, file: str, path: str) -> bool:
+        """Whether a member stands as it was written, all of it: what it does not say is not said."""
+        return not any(
+            place == path or place.startswith(f"{path}.") or path.startswith(f"{place}.")
+            for place in self.unread.get(file, ())
+        )
+
+    def lacks(self, file: str, member: str, key: str) -> bool:
+        """Of a key that a mapping does not have: whether that is so as it was written."""
+        return self.whole(file, f"{member}.{key}") and self.whole(file, f"{member}.{ANY_KEY}")
+
+    def hides(self, file: str, path: str) -> bool:
+        """Whether what is said of a place would be said of a stand-in."""
+        return any(path == place or path.startswith(f"{place}.") for place in self.unread.get(file, ()))

@@ -17,6 +17,8 @@ def check_attestations(documents: Documents, now_ms: int, report: Report) -> Non
         expires_ms = start_ms(one.attestation_expires)
         if one.state == "paused" or one.attestation_expires <= one.valid_from:
             continue  # the second is wrong whatever the day
+        if not documents.whole(file, "valid_until"):
+            continue  # it may have run out
         if expires_ms <= now_ms < start_ms(one.valid_until):
             report.add(
                 file,

@@ -4,8 +4,7 @@ A subject is a card: all pseudonyms (`unit_key`, 16 bytes) that it is known by h
 in a case of its own, so that nothing is shared anew while it is under way.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
@@ -68,12 +67,33 @@ class CaseEvent:
     at_ms: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldByHand:
+    """That an operator told a recipient of an erasure by other means than its stream."""
+
+    case_id: int
+    recipient_id: str
+    evidence: str
+    epoch: int
+    actor: str
+    reason: str
+    at_ms: int
+
+
 def check_keys(unit_keys: Sequence[bytes]) -> tuple[bytes, ...]:
     """Without repeats. Raises SubjectRefused."""
     kept = tuple(dict.fromkeys(unit_keys))
     if not 1 <= len(kept) <= KEYS_A_CASE_MAX or any(len(key) != UNIT_KEY_BYTES for key in kept):
         raise SubjectRefused(f"card: it has to be known by 1 to {KEYS_A_CASE_MAX} pseudonyms")
     return kept
+
+
+def check_under_way(kind: CaseKind, state: CaseState) -> None:
+    """Raises SubjectRefused where no recipient is to be told of a case."""
+    if kind is not CaseKind.ERASURE:
+        raise SubjectRefused("case: this is an objection; recipients are told of erasures alone")
+    if state is not CaseState.RECEIVED:
+        raise SubjectRefused(f"case: the erasure is {state}; nothing is added to it any more")
 
 
 def check_move(kind: CaseKind, before: CaseState, after: CaseState) -> None:
@@ -88,31 +108,40 @@ class Subjects:
     def __init__(self) -> None:
         self.erased_until_ms: dict[bytes, int] = {}
         """By any key of a card: nothing decided before then may leave, or be kept longer than it must."""
-        self._cases = Counter[bytes]()
+        self._cases: dict[bytes, tuple[int, ...]] = {}
 
     @property
-    def objecting(self) -> Counter[bytes]:
-        """Empty where nobody objects, and false then: the hot path asks for that first."""
+    def objecting(self) -> Mapping[bytes, tuple[int, ...]]:
+        """Who objects, by which cases. Empty and so false where nobody does: the hot path asks that first."""
         return self._cases
 
     def __len__(self) -> int:
         return len(self._cases)
 
     def take(self, events: Sequence[CaseEvent]) -> None:
-        """Takes steps of cases in, in their order."""
+        """Takes steps of cases in, in order. Who asks meanwhile sees a card before all of them or after.
+
+        Whoever objects anew with the refusal of another case objects throughout.
+        """
+        changed: dict[bytes, tuple[int, ...]] = {}
         for one in events:
             for key in one.unit_keys:
                 if one.kind is CaseKind.ERASURE:
                     if one.state is CaseState.RECEIVED:
                         until_ms = one.at_ms + EFFECT_MS
                         self.erased_until_ms[key] = max(until_ms, self.erased_until_ms.get(key, 0))
-                elif one.state is CaseState.RECEIVED:
-                    self._cases[key] += 1
+                    continue
+                standing = changed[key] if key in changed else self._cases.get(key, ())
+                if one.state is CaseState.RECEIVED:
+                    changed[key] = (*standing, one.case_id)
                 elif one.state is CaseState.REFUSED:
                     # Another case of the same card still holds.
-                    self._cases[key] -= 1
-                    if self._cases[key] <= 0:
-                        del self._cases[key]
+                    changed[key] = tuple(case_id for case_id in standing if case_id != one.case_id)
+        for key, standing in changed.items():
+            if standing:
+                self._cases[key] = standing
+            else:
+                self._cases.pop(key, None)
 
     def stops(self, names: Sequence[bytes], decided_at_ms: int) -> Reason | None:
         """Why what was decided about a card of these names then may not leave now; None where it may."""
@@ -148,6 +177,17 @@ class SubjectStore(CaseReader, Protocol):
 
     def case(self, case_id: int) -> list[CaseEvent]:
         """All steps of a case, the newest last; none where there is no such case."""
+        ...
+
+    def tell(self, case_id: int, recipient_id: str, evidence: str, *, actor: str, reason: str) -> int:
+        """Writes down that a recipient was told of an erasure by hand; the epoch of the act.
+
+        Raises SubjectRefused where the case is no erasure that is still under way.
+        """
+        ...
+
+    def told(self, case_id: int) -> list[ToldByHand]:
+        """Who was told of an erasure by hand, by the newest act of each; in order of recipients."""
         ...
 
     def of_card(self, unit_keys: Sequence[bytes]) -> list[CaseEvent]:

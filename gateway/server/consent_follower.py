@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from gateway.programs.consent_rows import Consents, Registered, registered
+from gateway.programs.consent_rows import LAST_ROW, Consents, Registered, registered
 from gateway.programs.consents import ConsentStore, lapsed
 from gateway.programs.subjects import CaseReader, Subjects
 from gateway.programs.switches import LEASE_MS
@@ -18,6 +18,7 @@ from gateway.records.errors import GatewayError
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import MS, Clock
 from gateway.runtime.tasks import Stop
+from gateway.server.consent_ends import NextEnd
 from gateway.server.consent_read_ahead import ReadAhead
 
 FOLLOW_INTERVAL_S: Final = 0.05
@@ -28,9 +29,6 @@ AHEAD_INTERVAL_S: Final = 0.003
 
 PAGE_ROWS: Final = 1_000
 """Read and taken in at a time, by the engine without the interpreter, which the hot loop needs."""
-
-LAST_ROW: Final = (1 << 63) - 1
-"""Behind all rows of an act."""
 
 _log = structlog.get_logger("consents")
 
@@ -52,7 +50,10 @@ class ConsentFollower:
         *,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_change` is called when rows have changed, and what it does belongs to their being in force."""
+        """`on_change` is called when rows have changed, and what it does belongs to their being in force.
+
+        Also when a consent that was asked about has ended by its own date.
+        """
         self.on_change = on_change
         self.subjects = Subjects()
         """Cardholders who object, and what was erased: one object, changed in place."""
@@ -64,6 +65,7 @@ class ConsentFollower:
         self._in_force: Consents | Registered = self._registered
         self._ahead = ReadAhead(store, self._registered)
         self._more_ahead = False
+        self._next_end = NextEnd(clock)
         self._place = (0, 0)
         self._epoch = self._seen = 0
         self._whole = False
@@ -105,6 +107,7 @@ class ConsentFollower:
         try:
             if newest == self._epoch and self._whole:
                 self._more_ahead = self._ahead.look()
+                self._end()
                 return False
             finished = self._ahead.finished()
             if finished is not None and finished <= newest:
@@ -129,6 +132,16 @@ class ConsentFollower:
         self._epoch, self._whole = newest, True
         return True
 
+    def _end(self) -> None:
+        """What ended by itself since the last look is carried out as a change is."""
+        if not self._next_end.reached():
+            return
+        try:
+            self.on_change()
+        except BaseException:
+            self._next_end.note(self._clock.wall_ms())
+            raise
+
     def _follow_cases(self) -> None:
         while True:
             events, place = self._cases.events(self._case_place, PAGE_ROWS)
@@ -138,8 +151,18 @@ class ConsentFollower:
             self._case_place = place
 
     def lapsed(self, merchant_id: str, platform_id: str, consent_id: str) -> Reason | None:
-        """As `consents.lapsed`, by the table in force or, without one, by the registry alone."""
-        return lapsed(self._in_force, merchant_id=merchant_id, platform_id=platform_id, consent_id=consent_id)
+        """Why what was shared under a consent may not leave now; None where it may.
+
+        By the table in force or, without one, by the registry alone. What ends later is noted: `on_change` is
+        called again then.
+        """
+        reason, until_ms = lapsed(
+            self._in_force, merchant_id=merchant_id, platform_id=platform_id, consent_id=consent_id,
+            now_ms=self._clock.wall_ms(),
+        )  # fmt: skip
+        if reason is None:
+            self._next_end.note(until_ms)
+        return reason
 
     def _take(self, *, before: int) -> None:
         """All acts of epochs before this one."""
@@ -155,6 +178,8 @@ class ConsentFollower:
                 self.step()
                 told = False
             except GatewayError as fault:
+                # Nobody knows what there is to read: a store that is down is not asked 300 times a second.
+                self._more_ahead = False
                 if not told:
                     _log.error("consents_not_followed", code=fault.code)
                 told = True

@@ -180,6 +180,24 @@ class RequestErasureResponse(_message.Message):
     effect: SubjectEffect
     def __init__(self, case_id: _Optional[int] = ..., objection_case_id: _Optional[int] = ..., effect: _Optional[_Union[SubjectEffect, _Mapping]] = ...) -> None: ...
 
+class RecordRecipientToldRequest(_message.Message):
+    __slots__ = ("case_id", "recipient_id", "evidence", "reason")
+    CASE_ID_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_ID_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    case_id: int
+    recipient_id: str
+    evidence: str
+    reason: str
+    def __init__(self, case_id: _Optional[int] = ..., recipient_id: _Optional[str] = ..., evidence: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RecordRecipientToldResponse(_message.Message):
+    __slots__ = ("effect",)
+    EFFECT_FIELD_NUMBER: _ClassVar[int]
+    effect: SubjectEffect
+    def __init__(self, effect: _Optional[_Union[SubjectEffect, _Mapping]] = ...) -> None: ...
+
 class GetErasureRequest(_message.Message):
     __slots__ = ("case_id",)
     CASE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -187,18 +205,30 @@ class GetErasureRequest(_message.Message):
     def __init__(self, case_id: _Optional[int] = ...) -> None: ...
 
 class ErasureRecipient(_message.Message):
-    __slots__ = ("recipient_id", "shares", "told_at_ms", "answered_at_ms", "refused")
+    __slots__ = ("recipient_id", "shares", "told_at_ms", "answered_at_ms", "refused", "told_by_hand")
     RECIPIENT_ID_FIELD_NUMBER: _ClassVar[int]
     SHARES_FIELD_NUMBER: _ClassVar[int]
     TOLD_AT_MS_FIELD_NUMBER: _ClassVar[int]
     ANSWERED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
+    TOLD_BY_HAND_FIELD_NUMBER: _ClassVar[int]
     recipient_id: str
     shares: int
     told_at_ms: int
     answered_at_ms: int
     refused: str
-    def __init__(self, recipient_id: _Optional[str] = ..., shares: _Optional[int] = ..., told_at_ms: _Optional[int] = ..., answered_at_ms: _Optional[int] = ..., refused: _Optional[str] = ...) -> None: ...
+    told_by_hand: ErasureToldByHand
+    def __init__(self, recipient_id: _Optional[str] = ..., shares: _Optional[int] = ..., told_at_ms: _Optional[int] = ..., answered_at_ms: _Optional[int] = ..., refused: _Optional[str] = ..., told_by_hand: _Optional[_Union[ErasureToldByHand, _Mapping]] = ...) -> None: ...
+
+class ErasureToldByHand(_message.Message):
+    __slots__ = ("actor", "at_ms", "evidence")
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    actor: str
+    at_ms: int
+    evidence: str
+    def __init__(self, actor: _Optional[str] = ..., at_ms: _Optional[int] = ..., evidence: _Optional[str] = ...) -> None: ...
 
 class GetErasureResponse(_message.Message):
     __slots__ = ("asked_at_ms", "recipients", "forgotten_at_ms", "sealed_bodies_gone_by_ms", "certified_at_ms", "certificate")

@@ -64,6 +64,11 @@ class SubjectServiceStub(object):
                 request_serializer=issuernetwork_dot_v1_dot_subjects__pb2.RequestErasureRequest.SerializeToString,
                 response_deserializer=issuernetwork_dot_v1_dot_subjects__pb2.RequestErasureResponse.FromString,
                 _registered_method=True)
+        self.RecordRecipientTold = channel.unary_unary(
+                '/issuernetwork.v1.SubjectService/RecordRecipientTold',
+                request_serializer=issuernetwork_dot_v1_dot_subjects__pb2.RecordRecipientToldRequest.SerializeToString,
+                response_deserializer=issuernetwork_dot_v1_dot_subjects__pb2.RecordRecipientToldResponse.FromString,
+                _registered_method=True)
         self.GetErasure = channel.unary_unary(
                 '/issuernetwork.v1.SubjectService/GetErasure',
                 request_serializer=issuernetwork_dot_v1_dot_subjects__pb2.GetErasureRequest.SerializeToString,
@@ -107,6 +112,13 @@ class SubjectServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordRecipientTold(self, request, context):
+        """Writes down that a recipient was told of an erasure by other means than its stream. Roles: operator, approver.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetErasure(self, request, context):
         """How far an erasure has come, as a certificate. Roles: operator, approver, auditor.
         """
@@ -136,6 +148,11 @@ def add_SubjectServiceServicer_to_server(servicer, server):
                     servicer.RequestErasure,
                     request_deserializer=issuernetwork_dot_v1_dot_subjects__pb2.RequestErasureRequest.FromString,
                     response_serializer=issuernetwork_dot_v1_dot_subjects__pb2.RequestErasureResponse.SerializeToString,
+            ),
+            'RecordRecipientTold': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordRecipientTold,
+                    request_deserializer=issuernetwork_dot_v1_dot_subjects__pb2.RecordRecipientToldRequest.FromString,
+                    response_serializer=issuernetwork_dot_v1_dot_subjects__pb2.RecordRecipientToldResponse.SerializeToString,
             ),
             'GetErasure': grpc.unary_unary_rpc_method_handler(
                     servicer.GetErasure,
@@ -256,6 +273,33 @@ class SubjectService(object):
             '/issuernetwork.v1.SubjectService/RequestErasure',
             issuernetwork_dot_v1_dot_subjects__pb2.RequestErasureRequest.SerializeToString,
             issuernetwork_dot_v1_dot_subjects__pb2.RequestErasureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordRecipientTold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/issuernetwork.v1.SubjectService/RecordRecipientTold',
+            issuernetwork_dot_v1_dot_subjects__pb2.RecordRecipientToldRequest.SerializeToString,
+            issuernetwork_dot_v1_dot_subjects__pb2.RecordRecipientToldResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway.backends.embedded.consents import SqliteConsents
 from gateway.programs.consent_rows import ROW, Consent, TwinRegistered
 from gateway.programs.consents import (
+    SAID_A_PAGE_MAX,
     SETTINGS_A_CALL_MAX,
     ConsentRefused,
     Party,
@@ -80,11 +81,30 @@ def test_all_that_a_party_said_stays_with_who_wrote_it_and_why(store: SqliteCons
     store.put([setting(tier=Tier.NONE)], actor="bob", reason="revoked by the merchant")
     told = store.said(Party.MERCHANT, "m-1")
     assert [(one.setting.tier, one.actor, one.reason) for one in told] == [
-        (Tier.ENHANCED, "alice", "signed"),
         (Tier.NONE, "bob", "revoked by the merchant"),
+        (Tier.ENHANCED, "alice", "signed"),
     ]
     assert store.said(Party.PLATFORM, "m-1") == []
     assert known(store)["m-1"][0] == int(Tier.NONE)
+
+
+def test_what_a_party_said_is_read_a_page_at_a_time_the_newest_first(store: SqliteConsents) -> None:
+    import_id = store.start_import(actor="alice", reason="list")
+    words = [setting(evidence=f"line {number}") for number in range(SAID_A_PAGE_MAX + 3)]
+    store.stage(import_id, words)
+    store.put([setting(evidence="before the list")], actor="bob", reason="form")
+    store.finish_import(import_id)
+    store.put([setting(evidence="after the list")], actor="bob", reason="form")
+    told = store.said(Party.MERCHANT, "m-1")
+    assert len(told) == SAID_A_PAGE_MAX
+    told += store.said(Party.MERCHANT, "m-1", before=told[-1].place)
+    lines = [f"line {number}" for number in reversed(range(SAID_A_PAGE_MAX + 3))]
+    assert [one.setting.evidence for one in told] == ["after the list", *lines, "before the list"]
+    assert store.said(Party.MERCHANT, "m-1", before=told[-1].place) == []
+    assert [one.setting.evidence for one in store.said(Party.MERCHANT, "m-1", most=1)] == ["after the list"]
+    for most in (0, SAID_A_PAGE_MAX + 1):
+        with pytest.raises(ValueError, match="rows a page"):
+            store.said(Party.MERCHANT, "m-1", most=most)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,8 @@ def test_what_is_open_about_a_card_is_found_by_each_transport_and_nothing_else(
     }
     assert len(store.open_of_cards([MINE], 3)) == 3
     assert {one.share_id for one in store.open_of_cards([PAR], 100)} == {"s3"}
+    assert store.open_of_cards([MINE], 100, queued_before_ms=BASE_MS + 3) == []
+    assert len(store.open_of_cards([MINE], 100, queued_before_ms=BASE_MS + 4)) == 4
     assert len(store.open_of_cards([MINE, PAR, OTHERS], 100)) == 6
     gone = [replace(one, withdrawn=True, jti=tombstone_jti(one.share_id)) for one in found]
     store.apply(DeliveryChange(withdrawn=gone))

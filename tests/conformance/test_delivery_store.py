@@ -298,7 +298,7 @@ def test_what_is_taken_back_is_found_by_indexes_however_much_is_queued(tmp_path:
     for query, parameters, indexes in (
         (sql.OPEN_CONSENTS, (), {"COVERING INDEX shares_agreement"}),
         (sql.OPEN_OF_CONSENT, (1, 1), {"shares_agreement"}),
-        (sql.OPEN_OF_CARDS.format(marks="?"), (b"", b"", 1), {"shares_unit", "shares_card"}),
+        (sql.OPEN_OF_CARDS.format(marks="?"), (1, b"", 1, b"", 1), {"shares_unit", "shares_card"}),
     ):
         plan = [str(row[3]) for row in store._connection.rows(f"explain query plan {query}", parameters)]
         assert {index for index in indexes if index in str(plan)} == indexes

@@ -1,6 +1,7 @@
 """Cardholders' cases: opened and moved in order, beside what merchants say, and followed by workers."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from gateway.programs.model import Tier
 from gateway.programs.subjects import (
     EFFECT_MS,
     KEYS_A_CASE_MAX,
+    CaseEvent,
     CaseKind,
     CaseState,
     SubjectRefused,
@@ -143,6 +145,30 @@ def test_sharing_stops_from_received_and_comes_back_only_where_every_objection_i
     assert bool(known.objecting)
 
 
+def test_a_card_objects_throughout_while_one_of_its_cases_takes_the_place_of_another(
+    cases: SqliteSubjects,
+) -> None:
+    (first,), _ = cases.open([OBJECTION], [A, B], **WHO)
+    known = Subjects()
+    events, place = cases.events(0, 10)
+    known.take(events)
+    cases.move(first, CaseState.REFUSED, **WHO)
+    (second,), _ = cases.open([OBJECTION], [A], **WHO)
+    asked: list[Reason | None] = []
+
+    class Watched(list[CaseEvent]):
+        """Asks, as the hot path may, behind each step that is read."""
+
+        def __iter__(self) -> Iterator[CaseEvent]:
+            for one in super().__iter__():
+                yield one
+                asked.append(known.stops(A, 5_000))
+
+    known.take(Watched(cases.events(place, 10)[0]))
+    assert asked == [Reason.SUBJECT_OBJECTED] * 2
+    assert known.objecting == {A: (second,)}
+
+
 def test_what_was_decided_before_an_erasure_stays_gone_when_its_objection_is_refused(
     cases: SqliteSubjects, clock: SimClock
 ) -> None:
@@ -166,6 +192,46 @@ def test_a_worker_says_an_epoch_only_when_it_knows_its_cases(
     follower.step()
     assert seen == [(0, False), (0, True)]
     assert follower.epoch() == 1
+
+
+def test_who_was_told_of_an_erasure_by_hand_stays_with_who_wrote_it_and_the_newest_word_stands(
+    cases: SqliteSubjects, clock: SimClock
+) -> None:
+    (objection, erasure), _ = cases.open([OBJECTION, ERASURE], [A], **WHO)
+    cases.open([ERASURE], [B], **WHO)
+    assert cases.told(erasure) == []
+    assert cases.tell(erasure, "harbor", "letter 1", **WHO) == 3
+    cases.tell(erasure, "atlas", "letter 2", **WHO)
+    cases.tell(3, "harbor", "letter 9", **WHO)
+    clock.advance_ms(10)
+    cases.tell(erasure, "harbor", "letter 3", actor="tom", reason="sent again")
+    assert [
+        (one.case_id, one.recipient_id, one.evidence, one.epoch, one.actor, one.reason, one.at_ms)
+        for one in cases.told(erasure)
+    ] == [
+        (erasure, "atlas", "letter 2", 4, "maria", WHO["reason"], 1_000),
+        (erasure, "harbor", "letter 3", 6, "tom", "sent again", 1_010),
+    ]
+    assert [one.state for one in cases.case(erasure)] == [CaseState.RECEIVED], "it is no step of the case"
+    for case_id, says in ((objection, "objection"), (99, "none of this number")):
+        with pytest.raises(SubjectRefused, match=says):
+            cases.tell(case_id, "harbor", "letter", **WHO)
+    for recipient_id, evidence in (("", "letter"), ("harbor", ""), ("harbor", "e" * 257)):
+        with pytest.raises(ConsentRefused):
+            cases.tell(erasure, recipient_id, evidence, **WHO)
+    cases.move(erasure, CaseState.CERTIFIED, **WHO)
+    with pytest.raises(SubjectRefused, match="certified"):
+        cases.tell(erasure, "harbor", "letter", **WHO)
+
+
+def test_a_registry_of_before_takes_what_came_later(
+    cases: SqliteSubjects, path: str, clock: SimClock
+) -> None:
+    (erasure,), _ = cases.open([ERASURE], [A], **WHO)
+    cases._db.execute("drop table case_told")
+    with closing(SqliteSubjects(path, clock)) as later:
+        later.tell(erasure, "harbor", "letter", **WHO)
+        assert len(later.told(erasure)) == 1
 
 
 def test_no_case_shows_a_name_of_the_card(cases: SqliteSubjects) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,13 @@ from tests.kit.installation import SAMPLE_POLICY, Installation
 from tests.unit.feeds.records import references
 
 QUEUED, LATE, DOWN, NARROWED = "northgate-bank", "harbor-federal", "meridian-cards", "atlas-processing"
+ENDED = "ended-bank"
 
 
 @pytest.fixture(scope="module")
 def feeds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feeds]:
     installation = Installation(tmp_path_factory.mktemp("consents"), processes=("feeds",))
+    installation.token(ENDED, "issuer")
     with installation:
         running = Feeds(installation)
         yield running
@@ -89,6 +92,24 @@ def test_what_is_revoked_while_the_feeds_are_down_does_not_leave_when_they_are_b
         supervisor.respawn("feeds")
     found = sets(feeds, DOWN, 2)
     assert not set(found) & {f"share-{number}" for number in gone}
+
+
+def test_what_is_queued_under_a_consent_is_taken_back_when_its_last_day_has_passed(feeds: Feeds) -> None:
+    until_ms = SystemClock().wall_ms() + 6_000
+    with closing(SqliteConsents(str(feeds.state.consents_db), SystemClock())) as store:
+        said = Setting(Party.MERCHANT, "m-4000", Tier.ENHANCED, "2026", "form", 0, until_ms)
+        store.put([said], actor="test", reason="test")
+    gone = {f"share-{number}" for number in feeds.pay(2, ENDED, merchant_id="m-4000")}
+    kept = {f"share-{number}" for number in feeds.pay(1, ENDED, merchant_id="m-4001")}
+    before = sets(feeds, ENDED, 3)
+    assert SystemClock().wall_ms() < until_ms, "the machine is too slow to see it before"
+    assert gone | kept == set(before)
+    after: dict[str, str] = until(
+        lambda: None if gone & set(found := feeds.poll(ENDED, maxEvents=1000)["sets"]) else found
+    )
+    assert SystemClock().wall_ms() >= until_ms
+    assert kept < set(after)
+    assert len(after) == 3, "a tombstone stands in each place"
 
 
 def test_a_policy_whose_documents_say_less_of_a_merchant_takes_back_what_is_queued(

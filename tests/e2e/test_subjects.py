@@ -245,3 +245,22 @@ def test_an_erasure_takes_back_what_waits_tells_who_has_it_and_forgets_the_card(
     assert not answer.results[0].recorded, "the share is known to nobody any more"
     refused = bank.subject("certificate", str(objection), json_too=False, check=False)
     assert "objection; only an erasure" in refused
+
+
+def test_who_was_told_by_hand_is_in_the_signed_certificate(bank: Bank) -> None:
+    card = bank.card_in_treatment(1300)
+    had = bank.pay(card)
+    bank.queued(had)
+    until(lambda: next(one["left"] for one in shown(bank, card)["shares"] if one["share_id"] == had[0]))
+    told = bank.subject("erase", "--pan-stdin", "--reason", "Art. 17", name=pan(NORTHGATE, card))
+    erasure = told["case_ids"][1]
+    assert "no order" in bank.subject("told", str(erasure), "harbor-federal", "--evidence", "x", check=False)
+    until(lambda: bank.certificate(erasure)["recipients"])
+    by_hand = bank.subject("told", str(erasure), RECIPIENT, "--evidence", "letter 7")
+    assert by_hand["case_ids"] == [erasure]
+    found = bank.certificate(erasure)
+    row = found["recipients"][RECIPIENT]
+    assert row["told_by_hand"]["evidence"] == "letter 7"
+    assert row["told_by_hand"]["at_ms"] >= row["told_at_ms"]
+    claims = json.loads(base64url.decode(found["jws"].split(".")[1].encode()))
+    assert claims["recipients"][RECIPIENT] == row

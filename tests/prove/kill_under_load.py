@@ -4,35 +4,27 @@ Rounds differ in what the kill has to get around: nothing, a gateway or feeds pr
 (SIGSTOP), a gateway that is down. What leaves is judged at the receiving ends alone.
 """
 
-import asyncio
-import base64
-import json
 import os
 import random
 import signal
 import tempfile
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import aiohttp
-import grpc.aio
 
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.programs import switches
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
-from gateway.server.supervisor import ProcessFailed
 from issuernetwork.v1 import common_pb2 as common
-from issuernetwork.v1 import enrichment_pb2_grpc as enrichment_rpc
+from issuernetwork.v1 import enrichment_pb2 as v1
 from issuernetwork.v1 import feed_pb2 as feed
-from issuernetwork.v1 import feed_pb2_grpc as feed_rpc
 from tests.kit.installation import Installation
 from tests.kit.payments import payment
+from tests.prove.both_ends import Answered, BothEnds, claims_of, wait_until
 
 PROGRAM, ISSUER = "risk-score", "northgate-bank"
 LIMIT_MS = 1_000
@@ -40,9 +32,7 @@ GRACE_S = 0.1
 """What was written to a socket before the kill returned may still be on its way to a busy Python receiver."""
 
 WATCH_S = 0.25
-LOAD_PER_S = 150
 FLOW_AGAIN_S = 15.0
-RECENT = 64
 
 
 @dataclass(slots=True)
@@ -76,140 +66,57 @@ class _Ends:
         return late
 
 
-def _claims(token: str) -> dict[str, Any]:
-    segment = token.split(".")[1]
-    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
-    return claims
+class _Load(BothEnds):
+    """Payments of any card, and what the recipient gets of the program."""
 
+    RECIPIENT = ISSUER
+    PAYMENTS_PER_S = 150
+    POLL_MAX_EVENTS = 20
+    POLL_PAUSE_S = (0.01, 0.01)
+    LOOKUP_PAUSE_S = 0.005
 
-class _Load(threading.Thread):
-    """Payments, polls and look-ups that go on whatever happens to the processes."""
-
-    def __init__(self, installation: Installation, ends: _Ends) -> None:
-        super().__init__(name="load", daemon=True)
-        self._i = installation
+    def __init__(self, installation: Installation, ends: _Ends, seed: int) -> None:
+        super().__init__(installation, seed)
         self._ends = ends
-        self._over = threading.Event()
-        self._recent: list[common.MatchReferences] = []
+        self._newest: v1.EnrichAuthorizationRequest | None = None
         self._number = 0
 
-    def run(self) -> None:
-        asyncio.run(self._main())
-
-    def stop(self) -> None:
-        self._over.set()
-        self.join(30)
-
-    async def _main(self) -> None:
-        await asyncio.gather(self._pay(), self._poll(), self._look_up())
-
-    async def _pay(self) -> None:
-        caller = self._i.metadata("payments")
-        pending: set[asyncio.Task[None]] = set()
-        while not self._over.is_set():
-            ready = self._i.state.read_ready("gateway")
-            if ready is None:
-                await asyncio.sleep(0.02)
-                continue
-            address = ready["grpc"]
-            async with grpc.aio.insecure_channel(address) as channel:
-                enrich = enrichment_rpc.EnrichmentServiceStub(channel).EnrichAuthorization
-                while not self._over.is_set() and self._same_address("gateway", address):
-                    one = asyncio.ensure_future(self._enrich(enrich, caller))
-                    pending.add(one)
-                    one.add_done_callback(pending.discard)
-                    await asyncio.sleep(1 / LOAD_PER_S)
-                await asyncio.gather(*pending)
-            await asyncio.sleep(0.02)
-
-    def _same_address(self, process: str, address: str) -> bool:
-        ready = self._i.state.read_ready(process)
-        return ready is not None and ready["grpc"] == address
-
-    async def _enrich(self, enrich: Any, caller: Any) -> None:
+    def next_payment(self) -> tuple[v1.EnrichAuthorizationRequest, Answered]:
         self._number += 1
         request = payment(self._number)
-        asked = time.monotonic()
-        try:
-            answer = await enrich(request, metadata=caller, timeout=3)
-        except grpc.aio.AioRpcError:
-            self._ends.failures += 1
-            return
+        return request, partial(self._answered, request)
+
+    def payment_failed(self) -> None:
+        self._ends.failures += 1
+
+    def _answered(
+        self, request: v1.EnrichAuthorizationRequest, answer: v1.EnrichAuthorizationResponse, asked_s: float
+    ) -> None:
         shared = any(
-            d.program == PROGRAM and d.status == common.SHARE_STATUS_SHARED for d in answer.decisions
+            one.program == PROGRAM and one.status == common.SHARE_STATUS_SHARED for one in answer.decisions
         )
-        self._ends.answers.append(_Seen(asked, time.monotonic(), shared))
+        self._ends.answers.append(_Seen(asked_s, time.monotonic(), shared))
         if shared:
-            self._recent = [
-                *self._recent[-RECENT:],
-                common.MatchReferences(
-                    acquiring_institution_id=request.acquirer.acquiring_institution_id,
-                    retrieval_reference_number=request.acquirer.retrieval_reference_number,
-                    attempted_at_ms=request.initiated_at_ms,
-                ),
-            ]
+            self._newest = request
 
-    async def _poll(self) -> None:
-        token = self._i.tokens[ISSUER]
-        acks: list[str] = []
-        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
-            while not self._over.is_set():
-                try:
-                    url = f"{self._i.address('feeds', 'http')}/ssf/streams/stream-{ISSUER}/poll"
-                    body = {"maxEvents": 20, "returnImmediately": True, "ack": acks}
-                    asked = time.monotonic()
-                    async with session.post(url, json=body, timeout=aiohttp.ClientTimeout(5)) as reply:
-                        reply.raise_for_status()
-                        sets = (await reply.json(content_type=None))["sets"]
-                except (aiohttp.ClientError, ProcessFailed, TimeoutError, KeyError, OSError):
-                    await asyncio.sleep(0.05)
-                    continue
-                acks = list(sets)
-                self._take(sets, asked)
-                await asyncio.sleep(0.01)
-
-    def _take(self, sets: dict[str, str], asked: float) -> None:
-        came = time.monotonic()
-        data = False
+    def polled(self, content: bytes, sets: dict[str, str], asked_s: float) -> None:
+        came_s, data = time.monotonic(), False
         for token in sets.values():
-            for uri, event in _claims(token)["events"].items():
+            for uri, event in claims_of(token)["events"].items():
                 withdrawn = "withdrawn" in uri
                 data = data or (event["program"] == PROGRAM and not withdrawn)
                 self._ends.places[event["stream_seq"]] = "withdrawn" if withdrawn else "data"
-        self._ends.polls.append(_Seen(asked, came, data))
+        self._ends.polls.append(_Seen(asked_s, came_s, data))
 
-    async def _look_up(self) -> None:
-        while not self._over.is_set():
-            ready = self._i.state.read_ready("feeds")
-            if ready is None:
-                await asyncio.sleep(0.02)
-                continue
-            await self._look_up_at(ready["grpc"])
+    def next_lookup(self) -> v1.EnrichAuthorizationRequest | None:
+        return self._newest
 
-    async def _look_up_at(self, address: str) -> None:
-        """Until the feeds have another address: they were started again."""
-        issuer = self._i.metadata(ISSUER)
-        async with grpc.aio.insecure_channel(address) as channel:
-            lookup = feed_rpc.FeedServiceStub(channel).Lookup
-            while not self._over.is_set() and self._same_address("feeds", address):
-                if self._recent:
-                    question = feed.LookupRequest(match=self._recent[-1])
-                    asked = time.monotonic()
-                    try:
-                        found = await lookup(question, metadata=issuer, timeout=5)
-                    except grpc.aio.AioRpcError:
-                        self._ends.failures += 1
-                        continue
-                    data = any(share.program == PROGRAM for share in found.shares)
-                    self._ends.lookups.append(_Seen(asked, time.monotonic(), data))
-                await asyncio.sleep(0.005)
+    def lookup_failed(self) -> None:
+        self._ends.failures += 1
 
-
-def _wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + FLOW_AGAIN_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} within {FLOW_AGAIN_S:.0f} s"
-        time.sleep(0.01)
+    def looked_up(self, found: feed.LookupResponse, asked_s: float) -> None:
+        data = any(share.program == PROGRAM for share in found.shares)
+        self._ends.lookups.append(_Seen(asked_s, time.monotonic(), data))
 
 
 class _Rounds:
@@ -230,9 +137,10 @@ class _Rounds:
         """Waits until shares reach the caller, the stream and look-ups again."""
         since = time.monotonic()
         for name in ("answers", "polls", "lookups"):
-            _wait_until(
+            wait_until(
                 lambda name=name: any(s.data and s.asked_s > since for s in getattr(self.ends, name)[-500:]),  # type: ignore[misc]
-                f"no data in {name}",
+                f"data in {name}",
+                FLOW_AGAIN_S,
             )
 
     def round(self, variant: str) -> None:
@@ -289,7 +197,7 @@ def run(full: bool) -> dict[str, Any]:
         Installation(Path(folder), processes=("gateway", "feeds")) as installation,
     ):
         trial = _Rounds(installation, seed)
-        load = _Load(installation, trial.ends)
+        load = _Load(installation, trial.ends, seed)
         load.start()
         try:
             for number in range(1, rounds + 1):

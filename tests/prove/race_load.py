@@ -3,45 +3,27 @@
 The receiver does not judge: what a party's shares are is told by the gateway's journal, when all is over.
 """
 
-import asyncio
-import base64
-import json
-import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
-import aiohttp
-import grpc.aio
-
-from gateway.server.supervisor import ProcessFailed
 from issuernetwork.v1 import common_pb2 as common
 from issuernetwork.v1 import enrichment_pb2 as v1
-from issuernetwork.v1 import enrichment_pb2_grpc as enrichment_rpc
 from issuernetwork.v1 import feed_pb2 as feed
-from issuernetwork.v1 import feed_pb2_grpc as feed_rpc
 from tests.kit.installation import Installation
 from tests.kit.payments import NORTHGATE, payment
+from tests.prove.both_ends import Answered, BothEnds, claims_of
 
 PROGRAM, RECIPIENT = "risk-score", "northgate-bank"
-PAYMENTS_PER_S = 300
-"""Of all parties together: what two cores carry beside the races themselves."""
-
-POLL_PAUSE_S = (0.02, 0.1)
-"""Between two polls: so that something is queued whenever a race ends."""
-
-POLL_MAX_EVENTS = 100
-LOOKUP_PAUSE_S = 0.003
 REPEATS = 0.15
 """Of the payments: a request sent once more, whose answer is on record. It must not bring the data again."""
 
 RECENT = 8
 """Payments of a party that look-ups ask for: the last ones."""
 
-CALL_TIMEOUT_S = 5.0
 DRAIN_S = 30.0
 
 
@@ -113,27 +95,25 @@ class Log:
     repeats: int = 0
 
 
-def claims_of(token: str) -> dict[str, Any]:
-    """Claims of a compact JWS, not verified: the receiver's own tests do that."""
-    segment = token.split(".")[1]
-    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
-    return claims
+class Load(BothEnds):
+    """Payments of whoever races, and what one recipient gets of them."""
 
+    RECIPIENT = RECIPIENT
+    PAYMENTS_PER_S = 300
+    """Of all parties together: what two cores carry beside the races themselves."""
 
-class Load(threading.Thread):
-    """Payments, polls and look-ups that go on whatever happens to the processes."""
+    POLL_PAUSE_S = (0.02, 0.1)
+    """So that something is queued whenever a race ends."""
+
+    POLL_MAX_EVENTS = 100
+    LOOKUP_PAUSE_S = 0.003
 
     def __init__(self, installation: Installation, seed: int) -> None:
-        super().__init__(name="load", daemon=True)
+        super().__init__(installation, seed)
         self.log = Log()
-        self._i = installation
-        self._random = random.Random(seed)
-        self._over = threading.Event()
-        self._paid_up = threading.Event()
         self._active: tuple[Party, ...] = ()
         self._changing = threading.Lock()
         self._number = 0
-        self.fault: BaseException | None = None
 
     def begin(self, party: Party) -> None:
         """Its payments flow from now on."""
@@ -144,12 +124,6 @@ class Load(threading.Thread):
         with self._changing:
             self._active = tuple(one for one in self._active if one is not party)
 
-    def run(self) -> None:
-        try:
-            asyncio.run(self._main())
-        except BaseException as fault:
-            self.fault = fault
-
     def stop(self) -> None:
         """Ends the payments; polls go on until the stream is empty."""
         self._paid_up.set()
@@ -158,47 +132,17 @@ class Load(threading.Thread):
             if len(self.log.places) != seen:
                 seen, empty_s = len(self.log.places), time.monotonic()
             time.sleep(0.05)
-        self._over.set()
-        self.join(30)
-        if self.fault is not None:
-            raise self.fault
+        super().stop()
 
-    async def _main(self) -> None:
-        await asyncio.gather(self._pay(), self._poll(), self._look_up())
-
-    async def _pay(self) -> None:
-        caller = self._i.metadata("payments")
-        pending: set[asyncio.Task[None]] = set()
-        while not self._paid_up.is_set():
-            ready = self._i.state.read_ready("gateway")
-            if ready is None:
-                await asyncio.sleep(0.02)
-                continue
-            address = ready["grpc"]
-            async with grpc.aio.insecure_channel(address) as channel:
-                enrich = enrichment_rpc.EnrichmentServiceStub(channel).EnrichAuthorization
-                while not self._paid_up.is_set() and self._same_address("gateway", address):
-                    if active := self._active:
-                        one = asyncio.ensure_future(self._enrich(enrich, caller, self._random.choice(active)))
-                        pending.add(one)
-                        one.add_done_callback(pending.discard)
-                    await asyncio.sleep(1 / PAYMENTS_PER_S)
-                await asyncio.gather(*pending)
-            await asyncio.sleep(0.02)
-
-    def _same_address(self, process: str, address: str) -> bool:
-        ready = self._i.state.read_ready(process)
-        return ready is not None and ready["grpc"] == address
-
-    async def _enrich(self, enrich: Any, caller: Any, party: Party) -> None:
+    def next_payment(self) -> tuple[v1.EnrichAuthorizationRequest, Answered] | None:
+        if not (active := self._active):
+            return None
+        party = self._random.choice(active)
         request = self._request(party)
-        asked_s = time.monotonic()
-        try:
-            answer = await enrich(request, metadata=caller, timeout=CALL_TIMEOUT_S)
-        except grpc.aio.AioRpcError:
-            self.log.failures += 1
-            return
-        self._answered(party, request, answer, asked_s)
+        return request, partial(self._answered, party, request)
+
+    def payment_failed(self) -> None:
+        self.log.failures += 1
 
     def _request(self, party: Party) -> v1.EnrichAuthorizationRequest:
         if party.recent and self._random.random() < REPEATS:
@@ -232,28 +176,10 @@ class Load(threading.Thread):
         if shared and not repeated:
             party.recent.append(request)
 
-    async def _poll(self) -> None:
-        acks: list[str] = []
-        headers = {"Authorization": f"Bearer {self._i.tokens[RECIPIENT]}"}
-        async with aiohttp.ClientSession(headers=headers) as session:
-            while not self._over.is_set():
-                body = {"maxEvents": POLL_MAX_EVENTS, "returnImmediately": True, "ack": acks}
-                asked_s = time.monotonic()
-                try:
-                    url = f"{self._i.address('feeds', 'http')}/ssf/streams/stream-{RECIPIENT}/poll"
-                    timeout = aiohttp.ClientTimeout(CALL_TIMEOUT_S)
-                    async with session.post(url, json=body, timeout=timeout) as reply:
-                        reply.raise_for_status()
-                        content = await reply.read()
-                except (aiohttp.ClientError, ProcessFailed, TimeoutError, KeyError, OSError):
-                    await asyncio.sleep(0.05)
-                    continue
-                sets = json.loads(content)["sets"]
-                acks = list(sets)
-                self.log.bytes_received += len(content)
-                self._take_all(sets.values(), asked_s)
-                self.log.polled_s = asked_s
-                await asyncio.sleep(self._random.uniform(*POLL_PAUSE_S))
+    def polled(self, content: bytes, sets: dict[str, str], asked_s: float) -> None:
+        self.log.bytes_received += len(content)
+        self._take_all(list(sets.values()), asked_s)
+        self.log.polled_s = asked_s
 
     def _take_all(self, tokens: Sequence[str], asked_s: float) -> None:
         came_s = time.monotonic()
@@ -266,46 +192,16 @@ class Load(threading.Thread):
             else:
                 self.log.received.append(Received(event["share_id"], "poll", asked_s, came_s))
 
-    async def _look_up(self) -> None:
-        while not self._over.is_set():
-            ready = self._i.state.read_ready("feeds")
-            if ready is None:
-                await asyncio.sleep(0.02)
-                continue
-            address = ready["grpc"]
-            async with grpc.aio.insecure_channel(address) as channel:
-                lookup = feed_rpc.FeedServiceStub(channel).Lookup
-                while not self._over.is_set() and self._same_address("feeds", address):
-                    await self._look_up_once(lookup)
-                    await asyncio.sleep(LOOKUP_PAUSE_S)
-
-    async def _look_up_once(self, lookup: Any) -> None:
+    def next_lookup(self) -> v1.EnrichAuthorizationRequest | None:
         asked_of = [party for party in self._active if party.recent]
-        if not asked_of:
-            return
-        wanted = self._random.choice(self._random.choice(asked_of).recent)
-        question = feed.LookupRequest(
-            match=common.MatchReferences(
-                acquiring_institution_id=wanted.acquirer.acquiring_institution_id,
-                retrieval_reference_number=wanted.acquirer.retrieval_reference_number,
-                attempted_at_ms=wanted.initiated_at_ms,
-            )
-        )
-        asked_s = time.monotonic()
-        try:
-            found = await lookup(question, metadata=self._i.metadata(RECIPIENT), timeout=CALL_TIMEOUT_S)
-        except grpc.aio.AioRpcError:
-            self.log.lookups_refused += 1
-            return
+        return self._random.choice(self._random.choice(asked_of).recent) if asked_of else None
+
+    def lookup_failed(self) -> None:
+        self.log.lookups_refused += 1
+
+    def looked_up(self, found: feed.LookupResponse, asked_s: float) -> None:
         came_s = time.monotonic()
         for share in found.shares:
             self.log.bytes_received += len(share.signed_set)
             self.log.received.append(Received(share.share_id, "lookup", asked_s, came_s))
         self.log.looked_up_s = asked_s
-
-
-def wait_until(condition: Callable[[], bool], what: str, limit_s: float) -> None:
-    deadline_s = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline_s, f"{what}: not within {limit_s:.0f} s"
-        time.sleep(0.005)

@@ -41,7 +41,8 @@ from tests.kit.faults_slow import SLOW
 from tests.kit.faulty_process import Faulty, make_faulty
 from tests.kit.installation import SAMPLE_POLICY, Installation
 from tests.kit.payments import pan
-from tests.prove.race_load import PROGRAM, RECIPIENT, Load, Party, wait_until
+from tests.prove.both_ends import wait_until
+from tests.prove.race_load import PROGRAM, RECIPIENT, Load, Party
 from tests.prove.race_verdict import Ended, Verdict, judge
 
 AT_ONCE = 4

@@ -11,6 +11,8 @@ from typing import Any, Final
 from gateway.backends.embedded.shared_database import SharedDatabase
 from gateway.programs.consent_rows import ROW, Place
 from gateway.programs.consents import (
+    NEWEST_PLACE,
+    SAID_A_PAGE_MAX,
     SETTINGS_A_CALL_MAX,
     TEXT_CHARACTERS_MAX,
     ConsentRefused,
@@ -131,12 +133,17 @@ class SqliteConsents(SharedDatabase):
             _insert(db, act_id, checked)
         return epoch
 
-    def said(self, party: Party, party_id: str) -> list[Said]:
+    def said(
+        self, party: Party, party_id: str, *, most: int = SAID_A_PAGE_MAX, before: Place = NEWEST_PLACE
+    ) -> list[Said]:
+        if not 1 <= most <= SAID_A_PAGE_MAX:
+            raise ValueError(f"most: 1 to {SAID_A_PAGE_MAX} rows a page")
         with self._lock, self._faults():
             rows = self._db.execute(
                 f"select {_COLUMNS} from settings s join acts a using (act_id)"  # noqa: S608 - no value
-                " where s.party = ? and s.party_id = ? and a.epoch is not null order by a.epoch, s.row_id",
-                (str(party), party_id),
+                " where s.party = ? and s.party_id = ? and (a.epoch, s.row_id) < (?, ?)"
+                " order by a.epoch desc, s.row_id desc limit ?",
+                (str(party), party_id, *before, most),
             ).fetchall()
         return [_said(row) for row in rows]
 
@@ -240,7 +247,7 @@ def _insert(db: sqlite3.Connection, act_id: int, settings: Sequence[Setting]) ->
 
 
 def _said(row: tuple[Any, ...]) -> Said:
-    party, party_id, tier, terms_version, evidence, valid_from_ms, valid_until_ms, epoch, *words, _ = row
+    party, party_id, tier, terms_version, evidence, valid_from_ms, valid_until_ms, epoch, *words = row
     setting = Setting(
         Party(party), party_id, Tier[tier], terms_version, evidence, valid_from_ms, valid_until_ms
     )

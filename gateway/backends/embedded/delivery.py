@@ -158,9 +158,13 @@ class SqliteDeliveryStore:
         rows = self._connection.rows(sql.OPEN_OF_CONSENT, (agreement, max_items))
         return [item_of(row) for row in rows]
 
-    def open_of_cards(self, card_keys: Sequence[bytes], max_items: int) -> list[OutboxItem]:
+    def open_of_cards(
+        self, card_keys: Sequence[bytes], max_items: int, *, queued_before_ms: int = LAST_MS
+    ) -> list[OutboxItem]:
         query = sql.OPEN_OF_CARDS.format(marks=",".join("?" * len(card_keys)))
-        rows = self._connection.rows(query, (*card_keys, *card_keys, max_items))
+        rows = self._connection.rows(
+            query, (queued_before_ms, *card_keys, queued_before_ms, *card_keys, max_items)
+        )
         return [item_of(row) for row in rows]
 
     def known_reports(self, kind: str, reporter_id: str, report_ids: Sequence[str]) -> set[str]:

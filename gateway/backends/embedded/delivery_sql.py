@@ -172,8 +172,9 @@ OPEN_CONSENTS = """select e.merchant_id, e.platform_id, s.consent_id from
         where queued = 1 and agreement <> 0 group by agreement) one
     join shares s on s.share_id = one.share_id join evaluations e on e.evaluation_key = s.evaluation_key"""
 OPEN_OF_CONSENT = f"select {_ITEM}, null {_OPEN_OF} and s.agreement = ? limit ?"
-OPEN_OF_CARDS = f"""select {_ITEM}, null {_OPEN_OF} and s.unit_key in ({{marks}})
-    union select {_ITEM}, null {_OPEN_OF} and s.card_key <> x'' and s.card_key in ({{marks}}) limit ?"""
+OPEN_OF_CARDS = f"""select {_ITEM}, null {_OPEN_OF} and o.queued_at_ms < ? and s.unit_key in ({{marks}})
+    union select {_ITEM}, null {_OPEN_OF} and o.queued_at_ms < ?
+    and s.card_key <> x'' and s.card_key in ({{marks}}) limit ?"""
 SCOPES = "select distinct program, issuer_id from scopes"
 
 FIRST_SENT = "select 1 from outbox where share_id = ? and transport = ? and sent_count = 0"

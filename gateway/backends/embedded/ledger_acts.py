@@ -41,12 +41,18 @@ _APPROVAL_VERBS: Final = {"asked": "ask", "approved": "approve", "refused": "ref
 _CONSENT_VERBS: Final = {
     "put": "consent", "import": "import_consents", "objection": "objection", "erasure": "erasure",
     "objection upheld": "uphold_objection", "objection refused": "refuse_objection",
-    "erasure certified": "certify_erasure",
+    "erasure certified": "certify_erasure", "erasure told": "tell_erasure",
 }  # fmt: skip
 _CASES_OF_ACT = """select e.case_id, e.kind, e.state, hex(k.unit_key) from case_events e
     left join case_keys k using (case_id) where e.act_id = ? order by e.event_id, k.unit_key"""
+_TOLD_OF_ACT = "select case_id, recipient_id, evidence from case_told where act_id = ?"
 _SETTINGS_OF_ACT = """select party, party_id, tier, terms_version, evidence, valid_from_ms, valid_until_ms
     from settings where act_id = ? order by row_id"""
+
+_ABOUT: Final = {
+    "put": ("settings", _SETTINGS_OF_ACT), "import": ("settings", _SETTINGS_OF_ACT),
+    "erasure told": ("told", _TOLD_OF_ACT),
+}  # fmt: skip
 
 
 class StoredActs:
@@ -131,9 +137,7 @@ def _said(
 ) -> Act:
     row: dict[str, object] = {"epoch": epoch, "kind": kind, "actor": actor, "reason": reason, "at_ms": at_ms}
     # What a cardholder asked for has cases in place of settings.
-    about, statement = (
-        ("settings", _SETTINGS_OF_ACT) if kind in ("put", "import") else ("cases", _CASES_OF_ACT)
-    )
+    about, statement = _ABOUT.get(kind, ("cases", _CASES_OF_ACT))
     row[about], row[f"{about}_sha256"] = _digest(db, statement, act_id)
     return Act(source=CONSENTS, position=epoch, at_ms=at_ms, verb=_CONSENT_VERBS.get(kind, "other"), row=row)
 

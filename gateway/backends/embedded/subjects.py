@@ -6,14 +6,17 @@ from typing import Any, Final
 
 from gateway.backends.embedded.consents import ACTS, ConsentStoreUnavailable, check_words, next_epoch
 from gateway.backends.embedded.shared_database import SharedDatabase
+from gateway.programs.consents import ID_CHARACTERS_MAX, TEXT_CHARACTERS_MAX, check_text
 from gateway.programs.subjects import (
     UNIT_KEY_BYTES,
     CaseEvent,
     CaseKind,
     CaseState,
     SubjectRefused,
+    ToldByHand,
     check_keys,
     check_move,
+    check_under_way,
 )
 from gateway.runtime.clock import Clock
 
@@ -30,13 +33,26 @@ create table if not exists case_events (
 ) strict;
 create index if not exists case_events_of_case on case_events (case_id, event_id);
 create index if not exists case_events_of_act on case_events (act_id);
+create table if not exists case_told (
+    act_id integer primary key, case_id integer not null, recipient_id text not null, evidence text not null
+) strict;
+create index if not exists case_told_of_case on case_told (case_id);
 """
 )
+
+TOLD_ACT: Final = "erasure told"
+"""Kind of the act by which a recipient was told by hand."""
 
 _EVENTS: Final = """select e.event_id, e.case_id, e.kind, e.state,
     (select group_concat(hex(k.unit_key), '') from case_keys k where k.case_id = e.case_id),
     a.epoch, a.actor, a.reason, a.at_ms
     from case_events e join acts a using (act_id) where {where} order by e.event_id limit ?"""
+
+_TOLD: Final = """select t.case_id, t.recipient_id, t.evidence, a.epoch, a.actor, a.reason, a.at_ms
+    from case_told t join acts a using (act_id) where t.case_id = ? and not exists (
+        select 1 from case_told later
+        where later.case_id = t.case_id and later.recipient_id = t.recipient_id and later.act_id > t.act_id
+    ) order by t.recipient_id"""
 
 _OPEN_COUNTS: Final = """select kind, count(*) from case_events e
     where state = 'received' and not exists (select 1 from case_events later
@@ -52,7 +68,7 @@ class SqliteSubjects(SharedDatabase):
     UNAVAILABLE = ConsentStoreUnavailable
     NAME = "the registry of consents"
     SCHEMA = _SCHEMA
-    NEWEST_TABLE = "case_events"
+    NEWEST_TABLE = "case_told"
 
     def __init__(self, path: str, clock: Clock) -> None:
         self._clock = clock
@@ -75,16 +91,32 @@ class SqliteSubjects(SharedDatabase):
     def move(self, case_id: int, state: CaseState, *, actor: str, reason: str) -> int:
         check_words(actor, reason)
         with self._write() as db:
-            row = db.execute(
-                "select kind, state from case_events where case_id = ? order by event_id desc limit 1",
-                (case_id,),
-            ).fetchone()
-            if row is None:
-                raise SubjectRefused("case: there is none of this number; see `ein subject show`")
-            check_move(CaseKind(row[0]), CaseState(row[1]), state)
-            act_id, epoch = self._act(db, f"{row[0]} {state}", actor, reason)
-            _insert(db, act_id, case_id, CaseKind(row[0]), state)
+            kind, before = _stands(db, case_id)
+            check_move(kind, before, state)
+            act_id, epoch = self._act(db, f"{kind} {state}", actor, reason)
+            _insert(db, act_id, case_id, kind, state)
         return epoch
+
+    def tell(self, case_id: int, recipient_id: str, evidence: str, *, actor: str, reason: str) -> int:
+        check_words(actor, reason)
+        check_text("recipient", recipient_id, ID_CHARACTERS_MAX)
+        check_text("evidence", evidence, TEXT_CHARACTERS_MAX)
+        with self._write() as db:
+            check_under_way(*_stands(db, case_id))
+            act_id, epoch = self._act(db, TOLD_ACT, actor, reason)
+            db.execute("insert into case_told values (?, ?, ?, ?)", (act_id, case_id, recipient_id, evidence))
+        return epoch
+
+    def told(self, case_id: int) -> list[ToldByHand]:
+        with self._lock, self._faults():
+            rows = self._db.execute(_TOLD, (case_id,)).fetchall()
+        return [
+            ToldByHand(
+                case_id=row[0], recipient_id=row[1], evidence=row[2], epoch=row[3], actor=row[4],
+                reason=row[5], at_ms=row[6],
+            )
+            for row in rows
+        ]  # fmt: skip
 
     def case(self, case_id: int) -> list[CaseEvent]:
         return self._events("e.case_id = ?", (case_id,), _ALL)[0]
@@ -119,6 +151,16 @@ class SqliteSubjects(SharedDatabase):
         ).lastrowid
         assert act_id is not None
         return act_id, epoch
+
+
+def _stands(db: sqlite3.Connection, case_id: int) -> tuple[CaseKind, CaseState]:
+    """What a case is and how far it has come. Raises SubjectRefused where there is none."""
+    row = db.execute(
+        "select kind, state from case_events where case_id = ? order by event_id desc limit 1", (case_id,)
+    ).fetchone()
+    if row is None:
+        raise SubjectRefused("case: there is none of this number; see `ein subject show`")
+    return CaseKind(row[0]), CaseState(row[1])
 
 
 def _insert(db: sqlite3.Connection, act_id: int, case_id: int, kind: CaseKind, state: CaseState) -> None:

@@ -14,6 +14,7 @@ from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.programs.consents import (
     Party,
+    Said,
     Setting,
 )
 from gateway.programs.model import FOREVER_MS
@@ -94,7 +95,7 @@ def revoke_command(party_id: str, party: str, reason: str, config_path: Path, as
 def show_command(party_id: str, party: str, config_path: Path, as_json: bool) -> None:
     """Show all that PARTY_ID ever said, with who wrote it down, when and why."""
     with _store(load_settings(config_path)) as store:
-        said = store.said(Party(party), party_id)
+        said = list(said_of(store, Party(party), party_id))[::-1]
     rows = [
         {
             "tier": one.setting.tier.name.lower(), "terms_version": one.setting.terms_version,
@@ -138,6 +139,14 @@ def import_command(file: TextIO, reason: str, config_path: Path) -> None:
         epoch, timeout_ms = store.finish_import(import_id), KILL_TIMEOUT_MS + count // TAKEN_IN_A_MS
         effect = _desk(settings, store).in_effect(epoch, since_ns, timeout_ms=timeout_ms)
     tell_effect(f"{count} settings", effect, as_json=False)
+
+
+def said_of(store: SqliteConsents, party: Party, party_id: str) -> Iterator[Said]:
+    """All that a party said, the newest first, read page by page."""
+    page = store.said(party, party_id)
+    while page:
+        yield from page
+        page = store.said(party, party_id, before=page[-1].place)
 
 
 def _put(settings: Settings, setting: Setting, reason: str, *, as_json: bool) -> None:

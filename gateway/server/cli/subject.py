@@ -115,6 +115,27 @@ def erase_command(
     _tell(desk.open(both, card, actor=actor, reason=reason), as_json=as_json)
 
 
+@subject_command.command("told")
+@click.argument("case_id", type=int)
+@click.argument("recipient_id")
+@click.option("--evidence", required=True, help="Reference to the proof, for example a letter's number.")
+@click.option("--reason", default="told by hand", show_default=True, help="Why, for the audit.")
+@config_option
+@json_option
+def told_command(
+    case_id: int, recipient_id: str, evidence: str, reason: str, config_path: Path, as_json: bool
+) -> None:
+    """Write down that RECIPIENT_ID was told by hand to erase what it got of CASE_ID.
+
+    For a recipient that polls no stream, or does not take the order: the erasure waits for it no longer, and
+    its certificate says who told it, when and by what evidence.
+    """
+    settings = load_settings(config_path)
+    actor = _acting(settings)
+    desk = SubjectDesk(settings.state, SystemClock())
+    _tell(desk.told(case_id, recipient_id, evidence=evidence, actor=actor, reason=reason), as_json=as_json)
+
+
 @subject_command.command("certificate")
 @click.argument("case_id", type=int)
 @config_option

@@ -31,6 +31,8 @@ CERTIFIED_REASON: Final = "told, acknowledged, forgotten, and no sealed body is 
 
 _log = structlog.get_logger("erasures")
 
+BY_HAND_REASON: Final = "told, acknowledged or told by hand, forgotten, and no sealed body is kept any more"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErasureParts:
@@ -142,10 +144,14 @@ class Eraser:
         return True
 
     def _certify(self, case: CaseEvent) -> bool:
-        """Whether it is over: all have acknowledged, and nothing of before is kept any more."""
+        """Whether it is over: all have acknowledged or were told by hand, and nothing of before is kept."""
         parts = self._parts
-        notices = parts.reader.notices(case.case_id)
-        if not all(one.answered_at_ms and not one.error_code for one in notices):
+        waiting = {
+            one.recipient_id
+            for one in parts.reader.notices(case.case_id)
+            if one.error_code or not one.answered_at_ms
+        }
+        if waiting and not waiting <= {one.recipient_id for one in parts.cases.told(case.case_id)}:
             return False
         lake_at = parts.lake_at()
         if lake_at is not None and lake_at < case.event_id:
@@ -153,7 +159,8 @@ class Eraser:
         since_ms = parts.bodies_since_ms()
         if since_ms is not None and since_ms <= case.at_ms + EFFECT_MS:
             return False
-        parts.cases.move(case.case_id, CaseState.CERTIFIED, actor="feeds", reason=CERTIFIED_REASON)
+        reason = BY_HAND_REASON if waiting else CERTIFIED_REASON
+        parts.cases.move(case.case_id, CaseState.CERTIFIED, actor="feeds", reason=reason)
         return True
 
 

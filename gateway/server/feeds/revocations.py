@@ -5,13 +5,14 @@ It is over before anybody is told that they have.
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Final
 
 import structlog
 
 from gateway.feeds.delivery import Action, DeliveryCore
+from gateway.feeds.ports import LAST_MS
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
 from gateway.server.consent_follower import ConsentFollower
@@ -57,8 +58,13 @@ class Revocations:
         self._withdrew = False
         """Something was withdrawn, and what waits in transports has not been cut off since."""
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._withdrawn_cards = set[bytes]()
-        """Of those who object: nothing older is queued any more, and nothing new is queued about them."""
+        self._withdrawn_cards: dict[bytes, tuple[int, ...]] = {}
+        """Of those who object, by which cases: what was queued before the newest of them is taken back.
+
+        By card alone would not do: between two cases it may have been shared.
+        """
+        self._withdrawn_erased: dict[bytes, int] = {}
+        """By card, up to when: what was decided before its erasure is taken back, whoever shares it again."""
         self.planning = threading.Lock()
         """Held while fan-out plans and commits a batch."""
         self.count = 0
@@ -90,11 +96,12 @@ class Revocations:
     def _round(self) -> None:
         """On the thread that follows the registry, after the rows have changed. Raises where it fails."""
         # Before the wait: who objects only now may be in what fan-out is planning, and has a round to come.
-        objecting = list(self._consents.subjects.objecting)
+        objecting = dict(self._consents.subjects.objecting)
+        erased = dict(self._consents.subjects.erased_until_ms)
         # What fan-out planned by the rows of before is in the store from here on.
         with self.planning:
             pass
-        self._delivery.submit(self._withdraw, objecting).result()
+        self._delivery.submit(self._withdraw, objecting, erased).result()
         # Where nothing was open under what lapsed, nothing of it waits in a transport either.
         if not self._withdrew:
             return
@@ -105,20 +112,29 @@ class Revocations:
                 raise LoopLate("the feeds are too busy to cut off what waits; it is tried again") from None
         self._withdrew = False
 
-    def _withdraw(self, objecting: Sequence[bytes]) -> None:
+    def _withdraw(self, objecting: Mapping[bytes, tuple[int, ...]], erased: Mapping[bytes, int]) -> None:
         for consent in self._core.lapsed_consents(self._consents.lapsed):
             while actions := self._core.revoke(consent, self._clock.wall_ms()):
                 self._withdrew = True
                 self._carry_out(actions)
         # Kept until it is done: a round that fails is made again.
-        unseen = [key for key in objecting if key not in self._withdrawn_cards]
+        unseen = [key for key, cases in objecting.items() if self._withdrawn_cards.get(key) != cases]
         for at in range(0, len(unseen), CARDS_A_QUERY):
             cards = unseen[at : at + CARDS_A_QUERY]
-            while actions := self._core.object(cards, self._clock.wall_ms()):
-                self._withdrew = True
-                self._carry_out(actions)
-            self._withdrawn_cards.update(cards)
-        self._withdrawn_cards.intersection_update(self._consents.subjects.objecting)
+            self._withdraw_cards(cards, LAST_MS)
+            self._withdrawn_cards.update((key, objecting[key]) for key in cards)
+        for key in self._withdrawn_cards.keys() - self._consents.subjects.objecting.keys():
+            del self._withdrawn_cards[key]
+        for key, until_ms in erased.items():
+            # While its holder objects everything is taken back anyway.
+            if key not in objecting and self._withdrawn_erased.get(key, 0) < until_ms:
+                self._withdraw_cards([key], until_ms)
+                self._withdrawn_erased[key] = until_ms
+
+    def _withdraw_cards(self, cards: Sequence[bytes], queued_before_ms: int) -> None:
+        while actions := self._core.object(cards, self._clock.wall_ms(), queued_before_ms):
+            self._withdrew = True
+            self._carry_out(actions)
 
     async def _cut_off(self) -> None:
         """What waits in a transport does not leave either."""

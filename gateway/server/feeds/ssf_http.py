@@ -12,6 +12,7 @@ from gateway.feeds.delivery import MAX_ANSWERS, Polled, Reply
 from gateway.feeds.records import stream_of
 from gateway.records.errors import GatewayError
 from gateway.server.feeds.engine import FeedsEngine
+from gateway.server.feeds.in_flight import drop
 from gateway.server.identity import Authenticator
 
 LONG_POLL_S = 30.0
@@ -166,9 +167,20 @@ class SsfApp:
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError
+        try:
+            await self._write_on(response, transport, reply, chosen)
+        except BaseException:
+            # The status is said: a second one, of what went wrong, would stand in the middle of the body.
+            drop(transport)
+            raise
+        return response
+
+    async def _write_on(
+        self, response: web.StreamResponse, transport: asyncio.Transport, reply: Reply, chosen: int
+    ) -> None:
         if reply.items and not self._engine.may_leave(reply.items, chosen):
             await response.write_eof(b'{"sets":{},"moreAvailable":true}')
-            return response
+            return
         body = _body(reply)
         with self._engine.in_flight.holding(transport, reply.items):
             for start in range(0, len(body), WRITE_CHUNK_BYTES):
@@ -178,7 +190,6 @@ class SsfApp:
                 await response.write(body[start : start + WRITE_CHUNK_BYTES])
             await response.write_eof()
         self._engine.metrics.sets.inc(len(reply.items))
-        return response
 
 
 def _without_events(event: Polled) -> Polled:

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from gateway.programs.consent_rows import LAST_ROW, Place
 from gateway.programs.consents import (
     ID_CHARACTERS_MAX,
+    NEWEST_PLACE,
     SETTINGS_A_CALL_MAX,
     ConsentRefused,
     Party,
@@ -31,9 +33,6 @@ CALLS_INSIDE_MAX: Final = 64
 
 CHECKED_AT_ONCE: Final = 50
 """Settings of a batch, some 0.2 ms of the interpreter, which the hot loop needs too."""
-
-SAID_MAX: Final = 1 << 31
-"""Beyond what any party said."""
 
 _PARTIES: Final[Mapping[int, Party]] = {
     v1.CONSENT_PARTY_MERCHANT: Party.MERCHANT,
@@ -152,18 +151,18 @@ class ConsentService(rpc.ConsentServiceServicer):
         return v1.RevokeConsentResponse(effect=effect)
 
     async def GetConsent(self, request: v1.GetConsentRequest, context: Any) -> v1.GetConsentResponse:  # noqa: N802
-        said = await self._said(request, context)
-        return v1.GetConsentResponse(consent=consent_message(said[-1]) if said else None)
+        said = await self._said(request, context, most=1)
+        return v1.GetConsentResponse(consent=consent_message(said[0]) if said else None)
 
     async def ListConsents(self, request: v1.ListConsentsRequest, context: Any) -> v1.ListConsentsResponse:  # noqa: N802
         most = page_size(request.limit)
-        # Counted from the oldest: what is said meanwhile moves no place.
-        (end,) = places_of(request.cursor, 1, SAID_MAX)
-        said = (await self._said(request, context))[:end]
-        page, earlier = said[-most:], len(said) - most
+        # What is said meanwhile moves no place.
+        epoch, row_number = places_of(request.cursor, 2, LAST_ROW)
+        said = await self._said(request, context, most=most + 1, before=(epoch, row_number))
+        page = said[:most]
         return v1.ListConsentsResponse(
-            consents=[consent_message(one) for one in reversed(page)],
-            next_cursor=cursor_of(earlier) if earlier > 0 else "",
+            consents=[consent_message(one) for one in page],
+            next_cursor=cursor_of(*page[-1].place) if len(said) > most else "",
         )
 
     def _writer(self, context: Any) -> str:
@@ -172,10 +171,14 @@ class ConsentService(rpc.ConsentServiceServicer):
     def _principal(self, context: Any, *roles: Any) -> Principal:
         return authorized(self._authenticator, authorization_of(context), *roles)
 
-    async def _said(self, request: Any, context: Any) -> list[Said]:
+    async def _said(
+        self, request: Any, context: Any, *, most: int, before: Place = NEWEST_PLACE
+    ) -> list[Said]:
         self._principal(context, "operator", "auditor")
         party, party_id = party_of(request.party, request.party_id)
-        return await self._beside.run(lambda: self._desk.store.said(party, party_id))
+        return await self._beside.run(
+            lambda: self._desk.store.said(party, party_id, most=most, before=before)
+        )
 
     async def _effect(self, act: Callable[[], Stopped]) -> v1.ConsentEffect:
         effect = everywhere(await self._beside.run(act), "the consent")

@@ -130,6 +130,18 @@ class SubjectService(rpc.SubjectServiceServicer):
         )
         return v1.DecideObjectionResponse(effect=_effect(opened))
 
+    async def RecordRecipientTold(  # noqa: N802
+        self, request: v1.RecordRecipientToldRequest, context: Any
+    ) -> v1.RecordRecipientToldResponse:
+        actor = self._principal(context, "operator").principal_id
+        reason = check_reason(request.reason)
+        told = await self._beside.run(
+            lambda: self._desk.told(
+                request.case_id, request.recipient_id, evidence=request.evidence, actor=actor, reason=reason
+            )
+        )
+        return v1.RecordRecipientToldResponse(effect=_effect(told))
+
     async def GetErasure(self, request: v1.GetErasureRequest, context: Any) -> v1.GetErasureResponse:  # noqa: N802
         self._principal(context, "operator", "auditor")
         found, signed = await self._asked.run(lambda: self._desk.certificate(request.case_id, iss=self._iss))

@@ -28,8 +28,8 @@ class ConsentDesk:
 
     def revoke(self, party: Party, party_id: str, *, actor: str, reason: str) -> Stopped:
         """Takes back what a party said, and returns when no worker shares under it any more."""
-        said = self.store.said(party, party_id)
-        terms_version = said[-1].setting.terms_version if said else REVOKED_TERMS
+        said = self.store.said(party, party_id, most=1)
+        terms_version = said[0].setting.terms_version if said else REVOKED_TERMS
         now_ms = self.clock.wall_ms()
         setting = Setting(party, party_id, Tier.NONE, terms_version, "revocation", now_ms)
         return self.say([setting], actor=actor, reason=reason)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from enrichment.card import luhn_valid
+from gateway.backends.embedded.delivery_reader import SqliteDeliveryReader
 from gateway.backends.embedded.delivery_states import StoredDeliveries
 from gateway.backends.embedded.keyfiles import OwnKeys, load_keys, recipients_with_keys
 from gateway.backends.embedded.leases import FileLeaseBoard
@@ -14,7 +15,14 @@ from gateway.backends.embedded.ledger import SqliteLedgerReader
 from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.ledger.access import Access, access
 from gateway.ledger.ports import LedgerUnavailable
-from gateway.programs.subjects import KEYS_A_CASE_MAX, CaseEvent, CaseKind, CaseState, SubjectRefused
+from gateway.programs.subjects import (
+    KEYS_A_CASE_MAX,
+    CaseEvent,
+    CaseKind,
+    CaseState,
+    SubjectRefused,
+    check_under_way,
+)
 from gateway.programs.switches import Stopped, await_epoch
 from gateway.runtime.clock import Clock
 from gateway.runtime.disk import RealDisk
@@ -83,9 +91,29 @@ class SubjectDesk:
             epoch = cases.move(case_id, state, actor=actor, reason=reason)
         return Opened([case_id], self._in_effect(epoch, since_ns))
 
+    def told(self, case_id: int, recipient_id: str, *, evidence: str, actor: str, reason: str) -> Opened:
+        """Writes down that a recipient was told of an erasure by hand. Raises SubjectRefused."""
+        asked = self.case(case_id)[-1]
+        check_under_way(asked.kind, asked.state)
+        notices = []
+        if self._state.feeds_db.exists():
+            with closing(SqliteDeliveryReader(self._state.feeds_db)) as reader:
+                notices = reader.notices(case_id)
+        if recipient_id not in {one.recipient_id for one in notices}:
+            raise SubjectRefused(
+                "recipient: it has no order to erase in this case, or the feeds have not given it yet;"
+                " `ein subject certificate` names those that have"
+            )
+        since_ns = self._clock.monotonic_ns()
+        with closing(self._cases()) as cases:
+            epoch = cases.tell(case_id, recipient_id, evidence, actor=actor, reason=reason)
+        return Opened([case_id], self._in_effect(epoch, since_ns))
+
     def certificate(self, case_id: int, *, iss: str) -> tuple[dict[str, Any], str]:
         """How far an erasure has come, and the same as a compact JWS. Raises SubjectRefused."""
-        found = certificate(self._state, self.case(case_id))
+        steps = self.case(case_id)
+        with closing(self._cases()) as cases:
+            found = certificate(self._state, steps, cases.told(case_id))
         return found, signed_certificate(found, self._own_keys().signer, iss=iss)
 
     def case(self, case_id: int) -> list[CaseEvent]:

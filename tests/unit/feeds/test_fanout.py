@@ -1,14 +1,23 @@
 """Fan-out: what one batch of the journals comes to."""
 
-from collections.abc import Iterator
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from gateway.feeds.fanout import FanOut, FanOutBatch
+from gateway.feeds.records import told_reason
+from gateway.programs.consent_rows import Consent, Consents
+from gateway.programs.consents import lapsed
+from gateway.programs.model import FOREVER_MS, Tier
 from gateway.programs.subjects import CaseEvent, CaseKind, CaseState, Subjects
+from gateway.programs.switches import EVERY_ISSUER, SwitchView
 from gateway.records.journal import EVALUATIONS, LABELS
+from gateway.records.reasons import Reason
 from issuernetwork.storage.v1 import journal_pb2 as storage
+from issuernetwork.v1 import feed_pb2 as v1
 from tests.unit.feeds.records import (
     BASE_MS,
     LOOKUP,
@@ -147,3 +156,91 @@ def test_what_is_shared_of_a_label_belongs_to_the_payment_that_it_is_about(bench
     stored = bench.reader.share("c")
     assert stored is not None
     assert stored.evaluation.payment_intent_id == "payment-0"
+
+
+UNIT_KEY = b"u" * 16
+"""As `records.evaluation` has it."""
+
+
+class AfterTheFact:
+    """A label of a payment, decided while nothing stood against it and journalled behind an act."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.view = SwitchView(epoch=1)
+        self.merchants: dict[str, Consent] = {
+            "m-0001": (int(Tier.BASIC), 0, FOREVER_MS, "merchant/m-0001/2026/basic")
+        }
+        self.platforms: dict[str, Consent] = {}
+        self.subjects = Subjects()
+        self._bench = bench
+        bench.run(evaluation(0, decision("a")))
+
+    def ask(self, kind: CaseKind) -> None:
+        asked = CaseEvent(
+            case_id=1, kind=kind, state=CaseState.RECEIVED, unit_keys=(UNIT_KEY,), epoch=1,
+            actor="maria", reason="letter", at_ms=BASE_MS + 1,
+        )  # fmt: skip
+        self.subjects.take([asked])
+
+    def fanned_out(self) -> FanOutBatch:
+        shared = decision("c", program="fraud-reports", transports=(SSF,))
+        shared.consent_id = "merchant/m-0001/2026/basic"
+        label = storage.LabelRecord(
+            reporter_id="payments", sender_id="payments", payment_intent_id="payment-0", attempt_no=1,
+            issuer_id="northgate-bank", label_evaluation_id="label-evaluation", unit_key=UNIT_KEY,
+            label=v1.LabelEvent(label_id="l", recorded_at_ms=BASE_MS), decisions=[shared],
+        )  # fmt: skip
+        fan_out = FanOut(
+            store=self._bench.store, reader=self._bench.reader, signer_of=lambda _: self._bench.signer,
+            iss="https://us.test", stops_card=self.subjects.stops,
+            lapsed=partial(self._lapsed, Consents(self.merchants, self.platforms)),
+        )  # fmt: skip
+        return fan_out.plan(LABELS, entries([label]), self.view, now_ms=BASE_MS + 2)
+
+    def _lapsed(self, known: Consents, merchant_id: str, platform_id: str, consent_id: str) -> Reason | None:
+        reason, _ = lapsed(
+            known, merchant_id=merchant_id, platform_id=platform_id, consent_id=consent_id, now_ms=BASE_MS + 2
+        )
+        return reason
+
+
+def _kill(state: AfterTheFact, issuer_id: str) -> None:
+    state.view = SwitchView(epoch=2, stops={("fraud-reports", issuer_id): Reason.KILLED})
+
+
+def _revoke_merchant(state: AfterTheFact) -> None:
+    state.merchants["m-0001"] = (int(Tier.NONE), BASE_MS, FOREVER_MS, "merchant/m-0001/2026/none")
+
+
+def _revoke_platform(state: AfterTheFact) -> None:
+    state.platforms["plat-1"] = (int(Tier.NONE), BASE_MS, FOREVER_MS, "platform/plat-1/2026/none")
+
+
+def test_a_label_against_which_nothing_stands_is_queued(bench: Bench) -> None:
+    [item] = AfterTheFact(bench).fanned_out().change.items
+    assert not item.withdrawn
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (partial(_kill, issuer_id=EVERY_ISSUER), Reason.KILLED),
+        (partial(_kill, issuer_id="northgate-bank"), Reason.KILLED),
+        (_revoke_merchant, Reason.MERCHANT_CONSENT_MISSING),
+        (_revoke_platform, Reason.MERCHANT_CONSENT_MISSING),
+        (lambda state: state.ask(CaseKind.OBJECTION), Reason.SUBJECT_OBJECTED),
+        (lambda state: state.ask(CaseKind.ERASURE), Reason.SUBJECT_OBJECTED),
+    ],
+    ids=["kill", "kill of an issuer", "revoke", "revoke of a platform", "object", "erase"],
+)
+def test_a_label_that_was_journalled_behind_an_act_takes_its_place_as_a_tombstone(
+    bench: Bench, act: Callable[[AfterTheFact], None], reason: Reason
+) -> None:
+    state = AfterTheFact(bench)
+    act(state)
+    batch = state.fanned_out()
+    [item] = batch.change.items
+    assert (item.withdrawn, item.stream_seq, item.jti) == (True, 2, "c.w")
+    assert ("c", storage.DELIVERY_EVENT_WITHDRAWN) in _kinds(batch)
+    payload = item.set_bytes.split(b".")[1]
+    assert told_reason(reason).encode() in urlsafe_b64decode(payload + b"=" * (-len(payload) % 4))

@@ -1,6 +1,7 @@
 """Policy documents: taken whole, or every mistake told at once, with its place and how to mend it."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import yaml
 
 from gateway.programs import documents
 from gateway.programs.documents import KINDS, SINGLES, examine_policy, load_policy
-from gateway.programs.issues import PolicyInvalid, near
+from gateway.programs.issues import PolicyInvalid, Report, near
 from gateway.programs.model import IinRange, Tier
+from gateway.programs.partial import ERRORS_MAX
 from gateway.programs.schema import start_ms
 from gateway.programs.standing import recipients_without_key
 
@@ -92,6 +94,97 @@ def test_all_mistakes_of_all_files_are_told_at_once(sample: Mapping[str, str]) -
             changed[case["file"]] = case["told"]
     assert len(changed) >= 9
     assert sorted(told(files)) == sorted(one for issues in changed.values() for one in issues)
+
+
+def read(case: Mapping[str, Any], files: Mapping[str, str]) -> tuple[Any, frozenset[str] | None]:
+    """What becomes of the case's file, and what of it could not be read."""
+    file = case["file"]
+    model = SINGLES.get(file) or KINDS[file.partition("/")[0]][0]
+    return documents._document(file, files[file], model, Report())
+
+
+BEAR_ON_EACH_OTHER = [
+    # One of the two says what the other is held against.
+    ("  - score_raw\n  - score_raw\n", "  - score_nrom\n"),
+    ("  - score_raw\n  - score_raw\n", "  - device_attempts_10m\n  - label_state\ntiers"),
+    ("valid_until: 2024-01-01", "valid_from: "),
+    ("attestation_expires: 2025-01-01", "valid_from: "),
+    ("attestation_expires: 2026-09-01", "state: killed"),
+    ("fields: [ship_bill_mach]", "  Germany:\n"),
+    ("tooshort", "salts: none"),
+]
+"""Beginnings of what two changes write, where less is told of both than of each by itself."""
+
+
+def test_a_member_that_cannot_be_read_hides_nothing_that_is_wrong_with_the_others(
+    sample: Mapping[str, str],
+) -> None:
+    known: documents.Known = {}
+    _, none = examine_policy(sample, applied_at_ms=NOW_MS, known=known)
+    assert none == ()
+    tried, edits = 0, [case for case in BROKEN if "was" in case]
+    for case in edits:
+        files = broken(sample, case)
+        if read(case, files)[1] is None:
+            continue
+        for other in edits:
+            # In one file, apart from each other.
+            text = files.get(case["file"], "")
+            if other is case or other["file"] != case["file"] or other["was"] not in text:
+                continue
+            both = broken(files, other)
+            if case["becomes"] not in both[case["file"]] or case["was"] in other["becomes"]:
+                continue
+            if read(other, broken(sample, other))[0] is None:
+                continue
+            tried += 1
+            _, issues = examine_policy(both, applied_at_ms=NOW_MS, known=known)
+            found = [[one.file, one.path, one.text] for one in issues]
+            names = (case["becomes"], other["becomes"])
+            if any(all(any(n.startswith(b) for n in names) for b in pair) for pair in BEAR_ON_EACH_OTHER):
+                continue
+            assert sorted(found) == sorted(case["told"] + other["told"]), names
+    assert tried >= 300
+
+
+@pytest.mark.parametrize("file",
+    [
+        "merchants.yaml", "regions.yaml", "experiment.yaml", RISK, MERIDIAN, "issuers/northgate-bank.yaml",
+        "recipients/northgate-bank.yaml",
+    ],
+)  # fmt: skip
+def test_whichever_member_is_missing_or_wrong_the_rest_of_the_document_is_read(
+    sample: Mapping[str, str], file: str
+) -> None:
+    raw = yaml.safe_load(sample[file])
+    places = [(name,) for name in raw] + [
+        (name, inner) for name, held in raw.items() if isinstance(held, dict) for inner in held
+    ]
+    if file == "merchants.yaml":
+        places += [("merchants", 0, inner) for inner in raw["merchants"][0]]
+    for place in places:
+        for wrong in (None, 5, ["x", 5], {"x": [5]}):
+            changed = deepcopy(raw)
+            holder = changed
+            for part in place[:-1]:
+                holder = holder[part]
+            if wrong is None:
+                del holder[place[-1]]
+            else:
+                holder[place[-1]] = wrong
+            files = {file: yaml.safe_dump(changed)}
+            assert read({"file": file}, files)[0] is not None, (place, wrong)
+
+
+def test_a_file_with_more_mistakes_than_a_document_has_is_told_whole_and_left_out(
+    sample: Mapping[str, str],
+) -> None:
+    for count in (ERRORS_MAX, ERRORS_MAX + 1):
+        files = edited(sample, "issuers/northgate-bank.yaml", '"90100101"', ", ".join(["1"] * count))
+        files = edited(files, "issuers/northgate-bank.yaml", "recipient_id: north", "recipient_id: south")
+        found = [one[1] for one in told(files)]
+        more = ["recipient_id"] * (count == ERRORS_MAX)
+        assert found == [f"iin_ranges.{number}" for number in range(count)] + more
 
 
 def test_no_value_of_a_document_is_told(sample: Mapping[str, str]) -> None:

@@ -17,7 +17,12 @@ from gateway.programs.table import compile_table
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import SimClock
 from gateway.server import consent_follower
-from gateway.server.consent_follower import ConsentFollower, RegistryUnreadable
+from gateway.server.consent_follower import (
+    AHEAD_INTERVAL_S,
+    FOLLOW_INTERVAL_S,
+    ConsentFollower,
+    RegistryUnreadable,
+)
 from gateway.server.policy import read_policy
 from tests.kit.installation import SAMPLE_POLICY
 
@@ -191,6 +196,31 @@ def test_an_import_that_ends_otherwise_leaves_nothing_and_the_next_one_is_read(
         assert tiers(follower, 5) == {int(Tier.ENHANCED)}
 
 
+def test_a_store_that_fails_while_an_import_is_read_is_asked_no_more_often_than_any_other(
+    store: SqliteConsents, clock: SimClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = following(store, clock)
+    follower.step()
+    staged(store, 900, Tier.ENHANCED)
+    waited_s: list[float] = []
+
+    class Few:
+        """Lets three steps be made; the store is down from the second on."""
+
+        def wait(self, timeout_s: float) -> bool:
+            waited_s.append(timeout_s)
+            if len(waited_s) == 2:
+                monkeypatch.setattr(store, "staged", down)
+            return len(waited_s) > 3
+
+    def down(*_: object) -> str:
+        raise ConsentStoreUnavailable("down")
+
+    stop: Any = Few()
+    follower.follow(stop)
+    assert waited_s == [FOLLOW_INTERVAL_S, AHEAD_INTERVAL_S, FOLLOW_INTERVAL_S, FOLLOW_INTERVAL_S]
+
+
 def test_an_import_that_is_over_between_two_looks_is_taken_in_its_order(
     store: SqliteConsents, clock: SimClock
 ) -> None:
@@ -247,8 +277,98 @@ ROWS = {
 def test_what_was_shared_under_a_consent_leaves_while_the_stricter_word_still_covers_it(
     merchant: str, platform: str, consent_id: str, reason: Reason | None
 ) -> None:
-    found = lapsed(Consents(ROWS, ROWS), merchant_id=merchant, platform_id=platform, consent_id=consent_id)
+    found, until_ms = lapsed(
+        Consents(ROWS, ROWS), merchant_id=merchant, platform_id=platform, consent_id=consent_id, now_ms=8
+    )
     assert found is reason
+    assert until_ms == (8 if reason else 9 if merchant or platform else FOREVER_MS)
+
+
+@pytest.mark.parametrize(
+    ("merchant", "platform", "now_ms", "until_ms"),
+    [
+        ((5, 20), None, 4, None),
+        ((5, 20), None, 5, 20),
+        ((5, 20), None, 19, 20),
+        ((5, 20), None, 20, None),
+        (None, (5, 20), 20, None),
+        ((5, 20), (5, 30), 20, None),
+        ((5, 30), (5, 20), 19, 20),
+        ((5, 30), (5, 20), 20, None),
+        ((5, 30), (10, 40), 9, None),
+    ],
+)
+def test_outside_the_dates_of_either_party_nothing_is_covered(
+    merchant: tuple[int, int] | None, platform: tuple[int, int] | None, now_ms: int, until_ms: int | None
+) -> None:
+    def rows(dates: tuple[int, int] | None) -> dict[str, Any]:
+        return {} if dates is None else {"x": (int(Tier.ENHANCED), *dates, "x/1")}
+
+    found = lapsed(
+        Consents(rows(merchant), rows(platform)), merchant_id="x", platform_id="x", consent_id="x/1",
+        now_ms=now_ms,
+    )  # fmt: skip
+    assert found == ((None, until_ms) if until_ms else (Reason.MERCHANT_CONSENT_MISSING, now_ms))
+
+
+def ending(party_id: str, until_ms: int) -> Setting:
+    return Setting(Party.MERCHANT, party_id, Tier.ENHANCED, "2026", "form", 0, until_ms)
+
+
+def test_a_date_that_passes_by_itself_is_carried_out_as_a_change_is(
+    store: SqliteConsents, clock: SimClock
+) -> None:
+    now_ms = clock.wall_ms()
+    follower = following(store, clock)
+    store.put([ending("m-1", now_ms + 5_000), ending("m-2", now_ms + 60_000)], actor="a", reason="r")
+    rounds: list[list[Reason | None]] = []
+
+    def asked() -> None:
+        rounds.append([follower.lapsed(f"m-{n}", "", "x") for n in (1, 2)])
+
+    follower.on_change = asked
+    follower.step()
+    clock.advance_ms(4_999)
+    follower.step()
+    assert rounds == [[None, None]], "nothing has ended yet"
+    clock.advance_ms(1)
+    assert not follower.step(), "no row has changed"
+    assert rounds[1:] == [[Reason.MERCHANT_CONSENT_MISSING, None]]
+    clock.advance_ms(54_999)
+    follower.step()
+    assert len(rounds) == 2
+    clock.advance_ms(1)
+    follower.step()
+    follower.step()
+    assert rounds[2:] == [[Reason.MERCHANT_CONSENT_MISSING] * 2]
+
+
+def test_an_end_that_could_not_be_carried_out_is_tried_again_and_many_ends_share_a_round(
+    store: SqliteConsents, clock: SimClock
+) -> None:
+    now_ms = clock.wall_ms()
+    follower = following(store, clock)
+    store.put([ending(f"m-{n}", now_ms + 100 * n) for n in range(1, 31)], actor="a", reason="r")
+    rounds: list[int] = []
+
+    def asked() -> None:
+        rounds.append(clock.wall_ms() - now_ms)
+        if len(rounds) == 2:
+            raise ConsentStoreUnavailable("the disk is full")
+        for n in range(1, 31):
+            follower.lapsed(f"m-{n}", "", "x")
+
+    follower.on_change = asked
+    follower.step()
+    failed = 0
+    for _ in range(100):
+        clock.advance_ms(50)
+        try:
+            follower.step()
+        except ConsentStoreUnavailable:
+            failed += 1
+    assert failed == 1
+    assert rounds == [0, 100, 1_100, 2_100, 3_100]
 
 
 def test_a_registry_that_does_not_answer_is_not_relied_on_longer_than_a_lease(

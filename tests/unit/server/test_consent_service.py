@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
+from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.programs.consents import SETTINGS_A_CALL_MAX, Party
 from gateway.programs.model import FOREVER_MS, Tier
@@ -98,6 +99,32 @@ def test_pages_of_what_a_party_said_go_back_to_the_first_word(calls: Desk) -> No
         page = calls.call("ListConsents", "audrey", **MERCHANT, limit=2, cursor=page.next_cursor)
         told += page.consents
     assert [one.reason for one in told] == [f"word {number}" for number in (4, 3, 2, 1, 0)]
+
+
+def test_a_page_reads_no_more_of_the_registry_than_it_shows(
+    calls: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = [setting(evidence=f"form {number}") for number in range(SETTINGS_A_CALL_MAX)]
+    calls.call("BatchSetConsents", "ops", settings=batch, reason="one party, over and over")
+    read: list[int] = []
+    said: Any = SqliteConsents.said
+
+    def counted(*arguments: Any, **limits: Any) -> Any:
+        found = said(*arguments, **limits)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(SqliteConsents, "said", counted)
+    last = calls.call("GetConsent", "audrey", **MERCHANT).consent
+    assert last.setting.evidence == f"form {SETTINGS_A_CALL_MAX - 1}"
+    page = calls.call("ListConsents", "audrey", **MERCHANT, limit=500)
+    told = list(page.consents)
+    page = calls.call("ListConsents", "audrey", **MERCHANT, limit=500, cursor=page.next_cursor)
+    told += page.consents
+    assert not page.next_cursor
+    assert [one.setting.evidence for one in told] == [one.evidence for one in reversed(batch)]
+    calls.call("RevokeConsent", "boss", **MERCHANT, reason="asked to")
+    assert read == [1, 501, 500, 1]
 
 
 def test_a_batch_is_in_force_under_one_epoch(calls: Desk) -> None:

@@ -14,12 +14,12 @@ from gateway.feeds.delivery import Action, Apply, DeliveryCore, Polled
 from gateway.feeds.fanout import FanOut, FanOutBatch
 from gateway.feeds.ports import OutboxItem
 from gateway.feeds.records import SHARES_A_NOTICE_MAX
-from gateway.programs.subjects import EFFECT_MS, CaseKind, CaseState
+from gateway.programs.subjects import EFFECT_MS, CaseKind, CaseState, SubjectRefused
 from gateway.programs.switches import SwitchView
 from gateway.records.journal import EVALUATIONS, Entry
 from gateway.sealing.signer import LocalSigner
 from gateway.server.feeds import erasures
-from gateway.server.feeds.erasures import Eraser, ErasureParts
+from gateway.server.feeds.erasures import BY_HAND_REASON, Eraser, ErasureParts
 from gateway.server.verbs.erasure_certificate import certificate
 from tests.unit.feeds.records import decision, evaluation
 from tests.unit.ledger.kit import KEY, SSF, Ledger
@@ -105,7 +105,7 @@ class Desk:
         return [item for item in self.poll() if item.share_id.startswith("erasure-")]
 
     def certificate(self, case_id: int) -> dict[str, Any]:
-        return certificate(self.state, self.cases.case(case_id))
+        return certificate(self.state, self.cases.case(case_id), self.cases.told(case_id))
 
     def state_of(self, case_id: int) -> CaseState:
         return self.cases.case(case_id)[-1].state
@@ -228,6 +228,36 @@ def test_a_recipient_that_refuses_the_order_is_named_in_the_certificate(desk: De
     desk.bodies_since_ms = None
     desk.eraser.step()
     assert desk.state_of(case_id) is CaseState.RECEIVED, "it has not erased anything"
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["polls no stream", "refuses the order"])
+def test_a_recipient_that_was_told_by_hand_is_waited_for_no_longer(desk: Desk, refused: bool) -> None:
+    desk.share(1)
+    case_id = desk.ask()
+    desk.pass_ms(EFFECT_MS)
+    for _ in range(5 if refused else 0):
+        (order,) = desk.orders()
+        desk.poll(set_errors={order.jti: "unknown_event"})
+    desk.bodies_since_ms = None
+    desk.cases.tell(case_id, "another-bank", "letter 6", actor="maria", reason="by hand")
+    desk.pass_ms(5)
+    assert desk.state_of(case_id) is CaseState.RECEIVED, "another one was told"
+    desk.cases.tell(case_id, BANK, "letter 7", actor="maria", reason="by hand")
+    told_at_ms = desk.clock.wall_ms()
+    desk.bodies_since_ms = 0
+    desk.pass_ms(5)
+    assert desk.state_of(case_id) is CaseState.RECEIVED, "a segment of before is still there"
+    desk.bodies_since_ms = None
+    desk.pass_ms(5)
+    last = desk.cases.case(case_id)[-1]
+    assert (last.state, last.reason) == (CaseState.CERTIFIED, BY_HAND_REASON)
+    row = desk.certificate(case_id)["recipients"][BANK]
+    assert row["told_by_hand"] == {"actor": "maria", "at_ms": told_at_ms, "evidence": "letter 7"}
+    assert (row["refused"], row["answered_at_ms"] > 0) == (
+        ("unknown_event", True) if refused else ("", False)
+    )
+    with pytest.raises(SubjectRefused, match="certified; nothing is added"):
+        desk.cases.tell(case_id, BANK, "letter 8", actor="maria", reason="too late")
 
 
 def test_an_order_that_is_passed_over_again_and_again_is_answered_by_nobody(

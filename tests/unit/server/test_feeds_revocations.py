@@ -2,10 +2,12 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from gateway.programs.subjects import CaseEvent, CaseKind, CaseState
+from gateway.feeds.ports import LAST_MS
+from gateway.programs.subjects import EFFECT_MS, CaseEvent, CaseKind, CaseState
 from gateway.programs.subjects import Subjects as Objecting
 from gateway.runtime.clock import SimClock
 from gateway.server.feeds.in_flight import InFlight
@@ -23,12 +25,16 @@ class Core:
 
     def __init__(self) -> None:
         self.objected: list[list[bytes]] = []
+        self.erased: list[tuple[bytes, int]] = []
 
     def lapsed_consents(self, lapsed: Any) -> list[Any]:
         return []
 
-    def object(self, cards: list[bytes], now_ms: int) -> list[Any]:
-        self.objected.append(list(cards))
+    def object(self, cards: list[bytes], now_ms: int, queued_before_ms: int = LAST_MS) -> list[Any]:
+        if queued_before_ms == LAST_MS:
+            self.objected.append(list(cards))
+        else:
+            self.erased.append((cards[0], queued_before_ms))
         return []
 
 
@@ -64,6 +70,53 @@ def test_who_objects_while_another_round_waits_for_fan_out_is_taken_back_behind_
         before = len(core.objected)
         revocations._round()
     assert [CARD] in core.objected[before:]
+
+
+def test_who_objects_anew_with_the_refusal_of_an_earlier_case_is_taken_back_again() -> None:
+    """Between the two the card objected to nothing, and was queued."""
+    subjects, core = Objecting(), Core()
+    consents: Any = SimpleNamespace(subjects=subjects, lapsed=lambda *who: None, whole=lambda: True)
+    with ThreadPoolExecutor(1) as delivery:
+        revocations = Revocations(
+            core,  # type: ignore[arg-type]
+            consents,
+            SimClock(),
+            delivery,
+            lambda actions: None,
+            InFlight(),
+        )
+        subjects.take([OBJECTION])
+        revocations._round()
+        revocations._round()
+        assert core.objected == [[CARD]], "once for one case"
+        subjects.take([replace(OBJECTION, state=CaseState.REFUSED, event_id=2, epoch=2)])
+        subjects.take([replace(OBJECTION, case_id=2, event_id=3, epoch=3)])
+        revocations._round()
+        assert core.objected == [[CARD], [CARD]]
+        subjects.take([replace(OBJECTION, case_id=2, state=CaseState.REFUSED, event_id=4, epoch=4)])
+        revocations._round()
+    assert core.objected == [[CARD], [CARD]]
+    assert revocations._withdrawn_cards == {}
+
+
+def test_what_was_queued_before_an_erasure_is_taken_back_also_where_its_objection_was_refused() -> None:
+    """Both came while the feeds were down: nobody objects when they are back."""
+    subjects, core = Objecting(), Core()
+    consents: Any = SimpleNamespace(subjects=subjects, lapsed=lambda *who: None, whole=lambda: True)
+    erasure = replace(OBJECTION, case_id=2, kind=CaseKind.ERASURE, at_ms=7)
+    subjects.take([OBJECTION, erasure, replace(OBJECTION, state=CaseState.REFUSED)])
+    with ThreadPoolExecutor(1) as delivery:
+        revocations = Revocations(
+            core,  # type: ignore[arg-type]
+            consents,
+            SimClock(),
+            delivery,
+            lambda actions: None,
+            InFlight(),
+        )
+        revocations._round()
+        revocations._round()
+    assert (core.objected, core.erased) == ([], [(CARD, 7 + EFFECT_MS)]), "once, and nothing that came after"
 
 
 def test_before_the_registry_is_known_a_policy_takes_nothing_back() -> None:

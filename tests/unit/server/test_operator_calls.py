@@ -31,6 +31,7 @@ MAY = {
     "Approve": {"approver"},
     "GetSubject": READ, "GetErasure": READ,
     "RecordObjection": WRITE, "DecideObjection": WRITE, "RequestErasure": WRITE,
+    "RecordRecipientTold": WRITE,
 }  # fmt: skip
 ROLES = {"": "", **MACHINES, "ops": "operator", "boss": "approver", "audrey": "auditor"}
 SCOPE = {"program": "risk-score", "issuer_id": "northgate-bank"}

@@ -8,8 +8,11 @@ from pathlib import Path
 import grpc
 import pytest
 
+from gateway.backends.embedded.delivery import SqliteDeliveryStore
 from gateway.backends.embedded.keyfiles import load_keys
 from gateway.backends.embedded.subjects import SqliteSubjects
+from gateway.feeds.fanout import ERASURES
+from gateway.feeds.ports import FanOutChange, Notice
 from gateway.programs.subjects import CaseKind, CaseState
 from gateway.runtime.clock import SystemClock
 from gateway.sealing import base64url
@@ -73,6 +76,64 @@ def test_an_erasure_opens_both_cases_and_has_a_signed_certificate_from_the_start
         assert [one.kind for one in cases.events(0, 9)[0]] == [CaseKind.OBJECTION, CaseKind.ERASURE]
         cases.move(2, CaseState.CERTIFIED, actor="feeds", reason="done")
     assert calls.call("GetErasure", "audrey", case_id=2).certified_at_ms
+
+
+def ordered(calls: Desk, case_id: int, recipient_id: str) -> None:
+    """As the feeds do: an order to erase on the recipient's stream."""
+    notice = Notice(case_id=case_id, recipient_id=recipient_id, share_id="erasure-1", shares=3, told_at_ms=7)
+    with closing(SqliteDeliveryStore(calls.settings.state.feeds_db)) as store:
+        store.commit_fan_out(
+            FanOutChange(topic=ERASURES, partition=0, position=case_id, at_ms=7, notices=[notice])
+        )
+
+
+def test_who_told_a_recipient_by_hand_is_in_the_certificate_with_when_and_by_what_evidence(
+    calls: Desk,
+) -> None:
+    began_ms = SystemClock().wall_ms()
+    calls.call("RequestErasure", "ops", card=CARD, reason="art. 17")
+    ordered(calls, 2, "northgate-bank")
+    (before,) = calls.call("GetErasure", "audrey", case_id=2).recipients
+    assert not before.HasField("told_by_hand")
+    told = {"case_id": 2, "recipient_id": "northgate-bank", "reason": "polls no stream"}
+    assert calls.call("RecordRecipientTold", "ops", **told, evidence="letter 7").effect.consent_epoch == 2
+    calls.call("RecordRecipientTold", "boss", **told, evidence="letter 8, to the right address")
+    found = calls.call("GetErasure", "audrey", case_id=2)
+    (row,) = found.recipients
+    assert (row.recipient_id, row.shares, row.told_at_ms, row.answered_at_ms) == ("northgate-bank", 3, 7, 0)
+    by_hand = row.told_by_hand
+    assert (by_hand.actor, by_hand.evidence) == ("boss", "letter 8, to the right address")
+    assert began_ms <= by_hand.at_ms <= SystemClock().wall_ms()
+    claims = json.loads(base64url.decode(found.certificate.split(".")[1].encode()))
+    assert claims["recipients"]["northgate-bank"]["told_by_hand"] == {
+        "actor": "boss", "at_ms": by_hand.at_ms, "evidence": "letter 8, to the right address"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"recipient_id": "harbor-federal"}, "recipient: it has no order"),
+        ({"recipient_id": ""}, "recipient: it has no order"),
+        ({"case_id": 1}, "case: this is an objection"),
+        ({"case_id": 9}, "none of this number"),
+        ({"evidence": " "}, "evidence: takes 1 to 256"),
+        ({"evidence": "4111" * 65}, "evidence: takes 1 to 256"),
+        ({"reason": ""}, "reason"),
+    ],
+)
+def test_only_who_has_an_order_of_an_erasure_is_told_by_hand_and_with_evidence(
+    calls: Desk, changed: dict[str, object], says: str
+) -> None:
+    calls.call("RequestErasure", "ops", card=CARD, reason="art. 17")
+    ordered(calls, 2, "northgate-bank")
+    members = {"case_id": 2, "recipient_id": "northgate-bank", "evidence": "letter 7", "reason": "by hand"}
+    code, text = calls.refused("RecordRecipientTold", "ops", **{**members, **changed})
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert says in text
+    assert "4111" not in text
+    with closing(SqliteSubjects(str(calls.settings.state.consents_db), SystemClock())) as cases:
+        assert cases.told(2) == []
 
 
 @pytest.mark.parametrize(
