@@ -13,8 +13,8 @@ use pyo3::types::{PyString, PyTuple};
 use crate::consent_rows::{Full, Rows, Said};
 
 /// Of the fields of a row, and of the rows of a page. No id and no version of terms has them: they are printable.
-const MEMBER: char = '\x1f';
-const ROW: char = '\x1e';
+pub const MEMBER: char = '\x1f';
+pub const ROW: char = '\x1e';
 
 /// Rows put in at once: some 20 µs in which a payment waits.
 const ROWS_AT_ONCE: usize = 64;

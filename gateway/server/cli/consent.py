@@ -124,9 +124,9 @@ def import_command(file: TextIO, reason: str, config_path: Path) -> None:
 
     It gives way to payments, and runs at the lowest priority.
     """
+    os.nice(NICENESS)
     settings = load_settings(config_path)
     actor = _acting(settings, stops=False)
-    os.nice(NICENESS)
     with _store(settings) as store:
         import_id = store.start_import(actor=actor, reason=reason)
         try:

@@ -4,12 +4,13 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from itertools import islice
+from io import StringIO
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple, TextIO
 
 import click
 
-from gateway.programs.consent_packs import HASH_BITS, Pack, hash_of, joined, says
+from gateway.programs.consent_packs import Pack, says
 from gateway.programs.consents import (
     ID_CHARACTERS_MAX,
     TEXT_CHARACTERS_MAX,
@@ -21,6 +22,7 @@ from gateway.programs.consents import (
     check_text,
 )
 from gateway.programs.model import FOREVER_MS, Tier
+from gateway.server.cli.consent_buckets import Buckets, PackMembers, buckets
 
 COLUMNS: Final = ("party", "party_id", "tier", "terms_version", "evidence", "valid_from", "valid_until")
 TIERS: Final = {
@@ -33,23 +35,19 @@ TIERS: Final = {
 ERRORS_TOLD: Final = 20
 """Of a file with mistakes: enough to see the pattern."""
 
-PACK_ROWS: Final = 250
-"""Staged in one transaction: a fifth of a millisecond, so that payments and other writers get in between."""
-
-BUCKETS_BITS: Final = 9
-"""Rows wait for their pack by the first bits of their party's hash: 512 times 250 rows at most, some 20 MB.
-Where a party is looked for in an import of a million, it is in one of some eight packs."""
-
 ROWS_A_LOOK: Final = 64
-"""Read between two looks at whether to rest: a fifth of a millisecond."""
+"""Read by the csv module between two looks at whether to rest: a fifth of a millisecond."""
 
-BLOCK_CHARACTERS: Final = 1 << 16
-"""Of a file whose lines are counted, between two such looks."""
+BLOCK_CHARACTERS: Final = 1 << 14
+"""Read by the engine between two such looks: some 250 rows, a tenth of a millisecond."""
 
 BURST_NS: Final = 200_000
 REST: Final = 8.0
-"""What an import rests after a burst, times what that worked: at most a ninth of a core. On a machine of
+"""What an import rests at least after a burst, times what that worked: it takes a ninth of a core at most. On
 two cores a neighbour that is always busy doubles the p99 of payments, whatever its priority."""
+
+ROWS_A_S: Final = 25_000
+"""Read at most: a million in 40 s of the minute that it may take. The engine needs a twentieth of them."""
 
 DAYS_CACHED: Final = 4_096
 """Texts of days kept: eleven years of them."""
@@ -67,55 +65,76 @@ class Pace:
         self._worked_ns = worked_ns
         self._sleep = sleep
         self._rested_ns = worked_ns()
+        self._rows = 0
 
-    def rest(self) -> None:
-        """Call it often: it rests where a burst is over."""
+    def rest(self, rows: int = 0) -> None:
+        """Call it often, with the rows that were read since: it rests where a burst is over."""
+        self._rows += rows
         burst_ns = self._worked_ns() - self._rested_ns
         if burst_ns >= BURST_NS:
-            self._sleep(burst_ns * REST / 1e9)
+            self._sleep(max(burst_ns * REST, self._rows * 1_000_000_000 / ROWS_A_S - burst_ns) / 1e9)
             self._rested_ns = self._worked_ns()
+            self._rows = 0
 
 
-def stage(store: ConsentStore, import_id: int, file: TextIO, rest: Callable[[], None]) -> int:
+def stage(store: ConsentStore, import_id: int, file: TextIO, rest: Callable[[int], None]) -> int:
     """How many were staged. Calls `rest` often. Raises ConsentRefused with the first mistakes, by line.
 
     What was staged before a mistake stays: who calls gives the import up.
     """
     lines = _lines(file, rest)
-    reader = csv.reader(file)
-    if tuple(next(reader, ())) != COLUMNS:
+    if tuple(next(csv.reader([file.readline()]), ())) != COLUMNS:
         raise ConsentRefused(f"the first line has to be {','.join(COLUMNS)}")
     mistakes: list[str] = []
-    buckets = _Buckets()
-    count, line = 0, 2
+    waiting = buckets(_says)
+    count = 0
     progress: Any = click.progressbar(length=lines, label="staging")
     with progress as bar:
-        while rows := list(islice(reader, ROWS_A_LOOK)):
-            checked = _checked(rows, line, mistakes)
-            if len(mistakes) >= ERRORS_TOLD:
-                break
-            count, line = count + len(checked.party_ids), line + len(rows)
-            for pack in () if mistakes else buckets.add(checked):
-                store.stage_pack(import_id, pack)
-                rest()
-            rest()
-            bar.update(len(rows))
-        if mistakes:
-            raise ConsentRefused("nothing was imported:\n  " + "\n  ".join(mistakes[:ERRORS_TOLD]))
-        for pack in buckets.left():
-            store.stage_pack(import_id, pack)
-            rest()
+        for read, packs in chain(_read(file, waiting, mistakes), _left(waiting)):
+            for pack in () if mistakes else packs:
+                store.stage_pack(import_id, Pack(*pack))
+                count += pack[1]
+                rest(0)
+            rest(read)
+            bar.update(read)
     return count
 
 
-def _lines(file: TextIO, rest: Callable[[], None]) -> int | None:
+def _left(waiting: Buckets) -> Iterator[tuple[int, list[PackMembers]]]:
+    """Behind the last line."""
+    yield 0, waiting.left()
+
+
+def _read(file: TextIO, waiting: Buckets, mistakes: list[str]) -> Iterator[tuple[int, list[PackMembers]]]:
+    """How many lines were read at a time, and packs that came together. Raises ConsentRefused at the end."""
+    line = 2
+    while len(mistakes) < ERRORS_TOLD and (block := file.read(BLOCK_CHARACTERS)):
+        block += file.readline()
+        found = waiting.lines(block)
+        if found is not None:
+            line += found[0]
+            yield found
+            continue
+        # What is quoted may go on behind the block: all the rest is then the csv module's.
+        reader = csv.reader(chain(StringIO(block), file if '"' in block else ()))
+        while rows := list(islice(reader, ROWS_A_LOOK)):
+            checked = zip(*_checked(rows, line, mistakes), strict=True)
+            if len(mistakes) >= ERRORS_TOLD:
+                break
+            line += len(rows)
+            yield len(rows), [pack for row in checked if (pack := waiting.put(*row)) is not None]
+    if mistakes:
+        raise ConsentRefused("nothing was imported:\n  " + "\n  ".join(mistakes[:ERRORS_TOLD]))
+
+
+def _lines(file: TextIO, rest: Callable[[int], None]) -> int | None:
     """For the progress alone; None where the file cannot be read twice."""
     if not file.seekable():
         return None
     lines = 0
     while block := file.read(BLOCK_CHARACTERS):
         lines += block.count("\n")
-        rest()
+        rest(0)
     file.seek(0)
     return lines
 
@@ -162,44 +181,6 @@ def _checked_row(row: list[str]) -> list[str]:
     check_text("party_id", party_id, ID_CHARACTERS_MAX)
     check_text("evidence", evidence, TEXT_CHARACTERS_MAX)
     return [said, party_id, evidence]
-
-
-class _Buckets:
-    """Rows by the first bits of their party's hash, until there are enough for a pack.
-
-    Those of one party stay in the order of the file: the last is the one that holds.
-    """
-
-    def __init__(self) -> None:
-        self._rows: list[list[tuple[int, str, str, str]]] = [[] for _ in range(1 << BUCKETS_BITS)]
-
-    def add(self, checked: _Checked) -> Iterator[Pack]:
-        """Keeps them; packs of what came together."""
-        shift = HASH_BITS - BUCKETS_BITS
-        for said, party_id, evidence in zip(*checked, strict=True):
-            of_party = hash_of(party_id)
-            bucket = self._rows[of_party >> shift]
-            bucket.append((of_party, said, party_id, evidence))
-            if len(bucket) == PACK_ROWS:
-                yield _pack(bucket)
-                bucket.clear()
-
-    def left(self) -> Iterator[Pack]:
-        """What is left, that of several buckets in one pack."""
-        some: list[tuple[int, str, str, str]] = []
-        for bucket in self._rows:
-            some += bucket
-            bucket.clear()
-            if len(some) >= PACK_ROWS:
-                yield _pack(some)
-                some = []
-        if some:
-            yield _pack(some)
-
-
-def _pack(rows: list[tuple[int, str, str, str]]) -> Pack:
-    hashes, said, party_ids, evidence = zip(*rows, strict=True)
-    return Pack(joined(said, party_ids, evidence), len(rows), min(hashes), max(hashes))
 
 
 @lru_cache(maxsize=ALIKE_CACHED)

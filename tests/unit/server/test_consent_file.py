@@ -14,8 +14,20 @@ from gateway.backends.embedded.consents import SqliteConsents
 from gateway.programs.consents import ConsentRefused, Party
 from gateway.programs.model import FOREVER_MS, Tier
 from gateway.runtime.clock import SimClock
-from gateway.server.cli import consent_file
-from gateway.server.cli.consent_file import COLUMNS, ERRORS_TOLD, PACK_ROWS, ROWS_A_LOOK, stage
+from gateway.runtime.native import engines
+from gateway.server.cli import consent_buckets, consent_file
+from gateway.server.cli.consent_buckets import PACK_ROWS, TwinBuckets
+from gateway.server.cli.consent_file import (
+    BLOCK_CHARACTERS,
+    BURST_NS,
+    COLUMNS,
+    ERRORS_TOLD,
+    REST,
+    ROWS_A_LOOK,
+    ROWS_A_S,
+    Pace,
+    stage,
+)
 
 GOOD = ["merchant", "m-1", "enhanced", "2026-11", "contract 1", "2025-01-01", ""]
 DAY_MS = 24 * 3600 * 1000
@@ -28,7 +40,7 @@ def file_of(rows: list[list[str]]) -> io.StringIO:
     return file
 
 
-def no_rest() -> None:
+def no_rest(_rows: int) -> None:
     """Nobody waits."""
 
 
@@ -73,8 +85,7 @@ def test_every_row_is_staged_once_and_its_party_is_answered_for(store: SqliteCon
 def test_of_a_party_that_stands_twice_in_a_file_the_last_row_holds_however_far_apart(
     store: SqliteConsents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consent_file, "PACK_ROWS", 3)
-    monkeypatch.setattr(consent_file, "BUCKETS_BITS", 2)
+    monkeypatch.setattr(consent_file, "buckets", lambda says: consent_buckets.buckets(says, 2, 3))
     tiers = ["enhanced", "basic", "none", "opted-out", "basic", "none"]
     rows = [
         ["merchant", f"m-{n}", tier, "2026", f"form {turn}", "2025-01-01", ""]
@@ -178,10 +189,92 @@ def test_it_rests_between_pieces_of_a_file_and_between_packs(store: SqliteConsen
     rows = [[*GOOD[:1], f"m-{n}", *GOOD[2:]] for n in range(2_000)]
     rests: list[int] = []
 
-    def rest() -> None:
+    read = 0
+
+    def rest(rows: int) -> None:
+        nonlocal read
+        read += rows
         (staged,) = store._db.execute("select coalesce(sum(row_count), 0) from packs").fetchone()
         rests.append(staged)
 
     stage(store, store.start_import(actor="a", reason="r"), file_of(rows), rest)
-    assert len(rests) >= 2_000 / ROWS_A_LOOK
+    assert read == 2_000
+    assert len(rests) > 2 * 2_000 * len(",".join(GOOD)) / BLOCK_CHARACTERS
     assert max(after - before for before, after in pairwise(rests)) < 2 * PACK_ROWS
+
+
+def test_it_rests_by_what_it_worked_and_by_how_many_rows_that_read() -> None:
+    worked_ns = 0
+    rested_s: list[float] = []
+    pace = Pace(lambda: worked_ns, rested_s.append)
+    worked_ns += BURST_NS - 1
+    pace.rest(1)
+    assert rested_s == [], "the burst is not over"
+    worked_ns += 1
+    pace.rest(1)
+    assert rested_s == [pytest.approx(BURST_NS * REST / 1e9)]
+    worked_ns += BURST_NS
+    pace.rest(1_000)
+    assert rested_s[1] + BURST_NS / 1e9 == pytest.approx(1_000 / ROWS_A_S)
+    worked_ns += 9 * BURST_NS
+    pace.rest(0)
+    assert rested_s[2] == pytest.approx(9 * BURST_NS * REST / 1e9), "what was read before is rested for"
+
+
+PLAIN = [
+    st.sampled_from(["merchant", "platform"]),
+    st.sampled_from([f"m-{n}" for n in range(40)]),
+    st.sampled_from(["basic", "enhanced", "none"]),
+    st.sampled_from(["1", "2", "a b"]),
+    st.sampled_from(["form 1", "form/2"]),
+    st.sampled_from(["2025-01-01", "2025-02-01"]),
+    st.sampled_from(["", "2026-01-01"]),
+]
+
+
+@pytest.mark.skipif(engines is None, reason="the engines of native/ are not built here")
+@given(
+    st.lists(st.tuples(*PLAIN).map(list) | st.just([]) | st.tuples(*CELLS).map(list), max_size=40),
+    st.integers(1, 4),
+    st.integers(1, 6),
+    st.sampled_from([16, 200, 100_000]),
+    st.sampled_from(["\n", "\r\n"]),
+)
+@settings(max_examples=400, deadline=None)
+def test_the_engine_reads_a_file_as_its_twin_does(
+    rows: list[list[str]], bits: int, pack_rows: int, block: int, end: str
+) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator=end).writerows(rows)
+    told: list[Any] = []
+    for made in (consent_buckets.buckets(consent_file._says, bits, pack_rows), TwinBuckets(bits, pack_rows)):
+        mistakes: list[str] = []
+        packs: list[Any] = []
+        lines = 0
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(consent_file, "BLOCK_CHARACTERS", block)
+            try:
+                for read, some in consent_file._read(io.StringIO(text.getvalue()), made, mistakes):
+                    lines += read
+                    packs += some
+            except ConsentRefused as refused:
+                packs.append(refused.public)
+        told.append((mistakes, lines, packs, made.left() if not mistakes else None))
+    assert told[0] == told[1]
+
+
+@pytest.mark.skipif(engines is None, reason="the engines of native/ are not built here")
+@pytest.mark.parametrize(
+    "wrong",
+    ['"m-1"', "m\t1", "é", "m-1,x", "x" * 65, "  ", "\x7f"],
+)
+def test_what_is_not_plain_or_wrong_is_left_to_the_twins_reader_and_nothing_of_its_block_is_kept(
+    wrong: str,
+) -> None:
+    made = consent_buckets.buckets(consent_file._says)
+    good = ",".join(GOOD) + "\n"
+    assert made.lines(good) == (1, [])
+    assert made.lines(good + good.replace("m-1", wrong)) is None
+    assert made.lines(good.replace("enhanced", "gold")) is None
+    ((_, rows, _, _),) = made.left()
+    assert rows == 1
