@@ -130,7 +130,9 @@ def import_command(file: TextIO, reason: str, config_path: Path) -> None:
     with _store(settings) as store:
         import_id = store.start_import(actor=actor, reason=reason)
         try:
-            count = stage(store, import_id, file, Pace(time.thread_time_ns, time.sleep).rest)
+            count = stage(
+                store, import_id, file, Pace(time.thread_time_ns, time.monotonic_ns, time.sleep).rest
+            )
         except BaseException:
             store.abandon_import(import_id)
             raise

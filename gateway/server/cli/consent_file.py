@@ -61,20 +61,25 @@ _PARTIES: Final = {str(party): party for party in Party}
 class Pace:
     """Lets an import rest between short bursts of work, counted in its own processor time."""
 
-    def __init__(self, worked_ns: Callable[[], int], sleep: Callable[[float], None]) -> None:
+    def __init__(
+        self, worked_ns: Callable[[], int], now_ns: Callable[[], int], sleep: Callable[[float], None]
+    ) -> None:
         self._worked_ns = worked_ns
+        self._now_ns = now_ns
         self._sleep = sleep
+        self._began_ns = now_ns()
         self._rested_ns = worked_ns()
         self._rows = 0
 
-    def rest(self, rows: int = 0) -> None:
-        """Call it often, with the rows that were read since: it rests where a burst is over."""
+    def rest(self, rows: int) -> None:
+        """Call it often, with how many rows were read since: it rests where a burst is over."""
         self._rows += rows
         burst_ns = self._worked_ns() - self._rested_ns
         if burst_ns >= BURST_NS:
-            self._sleep(max(burst_ns * REST, self._rows * 1_000_000_000 / ROWS_A_S - burst_ns) / 1e9)
+            # From the beginning on: what was late is caught up, as far as the rest after a burst lets it.
+            early_ns = self._began_ns + self._rows * 1_000_000_000 // ROWS_A_S - self._now_ns()
+            self._sleep(max(burst_ns * REST, early_ns) / 1e9)
             self._rested_ns = self._worked_ns()
-            self._rows = 0
 
 
 def stage(store: ConsentStore, import_id: int, file: TextIO, rest: Callable[[int], None]) -> int:

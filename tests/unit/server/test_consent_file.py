@@ -203,10 +203,10 @@ def test_it_rests_between_pieces_of_a_file_and_between_packs(store: SqliteConsen
     assert max(after - before for before, after in pairwise(rests)) < 2 * PACK_ROWS
 
 
-def test_it_rests_by_what_it_worked_and_by_how_many_rows_that_read() -> None:
-    worked_ns = 0
+def test_it_rests_by_what_it_worked_and_by_how_many_rows_it_read_since_it_began() -> None:
+    worked_ns = now_ns = 0
     rested_s: list[float] = []
-    pace = Pace(lambda: worked_ns, rested_s.append)
+    pace = Pace(lambda: worked_ns, lambda: now_ns, rested_s.append)
     worked_ns += BURST_NS - 1
     pace.rest(1)
     assert rested_s == [], "the burst is not over"
@@ -214,11 +214,16 @@ def test_it_rests_by_what_it_worked_and_by_how_many_rows_that_read() -> None:
     pace.rest(1)
     assert rested_s == [pytest.approx(BURST_NS * REST / 1e9)]
     worked_ns += BURST_NS
-    pace.rest(1_000)
-    assert rested_s[1] + BURST_NS / 1e9 == pytest.approx(1_000 / ROWS_A_S)
+    pace.rest(998)
+    assert rested_s[1] == pytest.approx(1_000 / ROWS_A_S)
+    # Late by far: it rests no less than what it worked asks for.
+    now_ns += 1_000_000_000
     worked_ns += 9 * BURST_NS
     pace.rest(0)
-    assert rested_s[2] == pytest.approx(9 * BURST_NS * REST / 1e9), "what was read before is rested for"
+    assert rested_s[2] == pytest.approx(9 * BURST_NS * REST / 1e9)
+    worked_ns += BURST_NS
+    pace.rest(ROWS_A_S)
+    assert rested_s[3] == pytest.approx(1_000 / ROWS_A_S)
 
 
 PLAIN = [
