@@ -36,7 +36,7 @@ class Registered(Protocol):
         """Takes a page in, all or none; later rows stand in place of earlier ones. The place of its last.
 
         Rows are party, party_id, name of the tier, terms_version, valid_from_ms, valid_until_ms, epoch, row
-        number. Raises ValueError for what is no page, or is out of order.
+        number; or those of packs (`consent_packs`). Raises ValueError for no page, or one out of order.
         """
         ...
 
@@ -145,16 +145,33 @@ class TwinRegistered:
 
 
 def _rows_of(page: str) -> Iterator[tuple[tuple[str, str], Said, Place]]:
+    pack: list[str] = []
+    epoch = number = 0
     for row in page.split(ROW):
         members = row.split(MEMBER)
-        if len(members) != 8:
+        match len(members):
+            case 8:
+                party, party_id, *others, epoch_text, number_text = members
+                said, pack = [party, *others], []
+                epoch, number = _whole(epoch_text), _whole(number_text)
+            case 9:
+                epoch_text, number_text, *pack, party_id, _ = members
+                said, epoch, number = pack, _whole(epoch_text), _whole(number_text)
+            case 2 | 7 if pack:
+                *others, party_id, _ = members
+                said = pack = others or pack
+                number = _whole(str(number + 1))
+            case _:
+                raise ValueError("no page of the registry")
+        if not party_id:
             raise ValueError("no page of the registry")
-        party, party_id, tier, terms_version, *numbers = members
-        if party not in (MERCHANT, PLATFORM) or not party_id or tier not in Tier.__members__:
-            raise ValueError("no page of the registry")
-        valid_from_ms, valid_until_ms, epoch, row_number = map(_whole, numbers)
-        said = int(Tier[tier]), valid_from_ms, valid_until_ms, terms_version
-        yield (party, party_id), said, (epoch, row_number)
+        yield (said[0], party_id), _said_of(*said), (epoch, number)
+
+
+def _said_of(party: str, tier: str, terms_version: str, valid_from_ms: str, valid_until_ms: str) -> Said:
+    if party not in (MERCHANT, PLATFORM) or tier not in Tier.__members__:
+        raise ValueError("no page of the registry")
+    return int(Tier[tier]), _whole(valid_from_ms), _whole(valid_until_ms), terms_version
 
 
 def _whole(text: str) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
+from gateway.programs.consent_packs import Pack
 from gateway.programs.consent_rows import LAST_ROW, MERCHANT, PLATFORM, Consents, Place, Registered
 from gateway.programs.model import FOREVER_MS, Tier
 from gateway.programs.switches import MAX_EPOCH
@@ -157,7 +158,11 @@ class ConsentStore(Protocol):
         ...
 
     def stage(self, import_id: int, settings: Sequence[Setting]) -> None:
-        """Adds checked settings to an import that is open."""
+        """Adds settings to an import that is open."""
+        ...
+
+    def stage_pack(self, import_id: int, pack: Pack) -> None:
+        """Adds checked rows to an import that is open. Looked through are packs of parties of like hashes."""
         ...
 
     def finish_import(self, import_id: int) -> int:

@@ -8,8 +8,8 @@ from typing import Final
 from gateway.programs.consent_rows import Registered
 from gateway.programs.consents import ConsentStore
 
-PAGE_ROWS: Final = 250
-"""Read at a look: half a millisecond of a processor, which payments need too."""
+PAGE_ROWS: Final = 1_000
+"""Read at a look: a fraction of a millisecond of a processor, which payments need too."""
 
 SETTLED_A_LOOK: Final = 1_000
 """Rows: as long."""
@@ -43,7 +43,14 @@ class ReadAhead:
 
     def finished(self) -> int | None:
         """Epoch of the import that is read ahead, when it is in force."""
-        return None if self._import_id is None else self._store.import_epoch(self._import_id)
+        if self._import_id is None:
+            return None
+        epoch = self._store.import_epoch(self._import_id)
+        if epoch is not None and not self._row:
+            # Nothing of it was there to be read ahead: it is taken in as other acts are.
+            self.forget()
+            return None
+        return epoch
 
     def read(self) -> bool:
         """A page of what is staged. False where there is no more now."""

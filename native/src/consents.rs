@@ -13,8 +13,8 @@ use pyo3::types::{PyString, PyTuple};
 use crate::consent_rows::{Full, Rows, Said};
 
 /// Of the fields of a row, and of the rows of a page. No id and no version of terms has them: they are printable.
-const MEMBER: char = '\x1f';
-const ROW: char = '\x1e';
+pub const MEMBER: char = '\x1f';
+pub const ROW: char = '\x1e';
 
 /// Rows put in at once: some 20 µs in which a payment waits.
 const ROWS_AT_ONCE: usize = 64;
@@ -22,6 +22,10 @@ const ROWS_AT_ONCE: usize = 64;
 pub const MERCHANT: u8 = 0;
 pub const PLATFORM: u8 = 1;
 
+/// Of a row: the most that any has.
+const MEMBERS_MAX: usize = 9;
+
+#[derive(Clone, Copy)]
 struct Given<'a> {
     party: u8,
     party_id: &'a str,
@@ -187,25 +191,50 @@ impl Registered {
 impl Registered {
     /// None for what is no page, or one out of order: then what was taken back could come before what was given.
     fn read<'a>(&self, page: &'a str) -> Option<Vec<Given<'a>>> {
-        let mut before = (0, 0);
+        let mut before: (i64, i64) = (0, 0);
+        let mut pack = None;
         page.split(ROW)
             .map(|row| {
-                let mut members = row.split(MEMBER);
-                let party = members.next()?;
-                let given = Given {
-                    party: self.parties.iter().position(|name| name == party)? as u8,
-                    party_id: members.next().filter(|id| !id.is_empty())?,
-                    tier: { let tier = members.next()?; self.tiers.iter().position(|name| name == tier)? as u8 },
-                    terms_version: members.next()?,
-                    from_ms: whole(members.next()?)?,
-                    until_ms: whole(members.next()?)?,
-                    place: (whole(members.next()?)?, whole(members.next()?)?),
+                let mut members = [""; MEMBERS_MAX];
+                let mut count = 0;
+                for member in row.split(MEMBER) {
+                    *members.get_mut(count)? = member;
+                    count += 1;
+                }
+                let behind = (before.0, before.1.checked_add(1)?);
+                let given = match members[..count] {
+                    [party_id, _] => Given { party_id, place: behind, ..pack? },
+                    [.., party_id, _] if count == 7 => {
+                        pack?; // goes on in a pack, and begins none
+                        self.given(party_id, &members[..5], behind)?
+                    }
+                    [epoch, row, .., party_id, _] if count == 9 => {
+                        self.given(party_id, &members[2..7], (whole(epoch)?, whole(row)?))?
+                    }
+                    [party, party_id, tier, terms, from, until, epoch, row] => {
+                        self.given(party_id, &[party, tier, terms, from, until], (whole(epoch)?, whole(row)?))?
+                    }
+                    _ => return None,
                 };
-                let in_order = before < given.place && members.next().is_none();
+                let in_order = before < given.place && !given.party_id.is_empty();
                 before = given.place;
+                pack = (count != 8).then_some(given);
                 in_order.then_some(given)
             })
             .collect()
+    }
+
+    fn given<'a>(&self, party_id: &'a str, said: &[&'a str], place: (i64, i64)) -> Option<Given<'a>> {
+        let &[party, tier, terms_version, from, until] = said else { return None };
+        Some(Given {
+            party: self.parties.iter().position(|name| name == party)? as u8,
+            party_id,
+            tier: self.tiers.iter().position(|name| name == tier)? as u8,
+            terms_version,
+            from_ms: whole(from)?,
+            until_ms: whole(until)?,
+            place,
+        })
     }
 
     fn each(&self, page: &str, put: fn(&mut Layers, &Given<'_>) -> Result<(), Full>) -> PyResult<(i64, i64)> {

@@ -4,6 +4,7 @@ use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 
 mod arms;
+mod consent_buckets;
 mod consent_rows;
 mod consents;
 mod covering;
@@ -47,6 +48,7 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<release::Answers>()?;
     module.add_class::<consents::Registered>()?;
     module.add_class::<covering::Consents>()?;
+    module.add_class::<consent_buckets::ConsentBuckets>()?;
     module.add_function(wrap_pyfunction!(pack::pack_batch, module)?)?;
     Ok(())
 }

@@ -1,6 +1,8 @@
 """Every registry of consents: what was said is in force whole, in order, and stays answerable."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +219,77 @@ def test_what_an_import_stages_can_be_read_before_it_is_in_force(store: SqliteCo
     other.close()
 
 
+def test_what_a_party_said_by_import_is_answered_in_its_order_whatever_the_order_of_the_packs(
+    store: SqliteConsents,
+) -> None:
+    store.put([setting("m-7", Tier.ENHANCED)], actor="alice", reason="signed")
+    import_id = store.start_import(actor="alice", reason="migration")
+    for numbers in ([7, 1, 2], [3], [9, 7, 70], [7]):
+        said = [setting(f"m-{n}", Tier.BASIC, evidence=f"page {len(numbers)}") for n in numbers]
+        store.stage(import_id, [*said, setting("m-7", party=Party.PLATFORM)])
+    assert [one.epoch for one in store.said(Party.MERCHANT, "m-7")] == [1], "nothing of it is in force"
+    store.put([setting("m-7", Tier.OPTED_OUT)], actor="bob", reason="meanwhile")
+    store.finish_import(import_id)
+    told = store.said(Party.MERCHANT, "m-7")
+    assert [(one.epoch, one.setting.tier, one.setting.evidence) for one in told] == [
+        (1, Tier.ENHANCED, "contract 7"),
+        (2, Tier.OPTED_OUT, "contract 7"),
+        *((3, Tier.BASIC, f"page {length}") for length in (3, 3, 1)),
+    ]
+    assert told[-1].setting == setting("m-7", evidence="page 1")
+    assert (told[-1].actor, told[-1].reason) == ("alice", "migration")
+    assert len(store.said(Party.PLATFORM, "m-7")) == 4
+    assert store.said(Party.MERCHANT, "m-70")[0].setting.party_id == "m-70"
+    assert store.said(Party.MERCHANT, "m-") == []
+
+
+OF_BEFORE = """
+create table acts (
+    act_id integer primary key autoincrement, epoch integer unique, kind text not null, actor text not null,
+    reason text not null, at_ms integer not null, abandoned integer not null default 0
+) strict;
+create table settings (
+    row_id integer primary key, act_id integer not null, party text not null, party_id text not null,
+    tier text not null, terms_version text not null, evidence text not null, valid_from_ms integer not null,
+    valid_until_ms integer not null
+) strict;
+create index settings_of_act on settings (act_id, row_id);
+create index settings_of_party on settings (party, party_id);
+insert into acts values (1, 2, 'import', 'alice', 'migration', 5, 0), (2, 1, 'put', 'bob', 'signed', 4, 0);
+insert into settings values
+    (1, 1, 'merchant', 'm-1', 'BASIC', '2025', 'list', 0, 9),
+    (2, 2, 'merchant', 'm-1', 'NONE', '2025', 'form', 0, 9),
+    (3, 1, 'merchant', 'm-2', 'ENHANCED', '2025', 'list', 0, 9);
+"""
+"""A registry as it was when imports had no packs, with an import that was staged around another act."""
+
+
+def test_a_registry_of_before_packs_opens_with_all_that_it_has_and_takes_more(path: str) -> None:
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(OF_BEFORE)
+    store = SqliteConsents(path, SimClock())
+    import_id = store.start_import(actor="alice", reason="more")
+    store.stage(import_id, [setting("m-3")])
+    store.finish_import(import_id)
+    for most in (1, 2, 3, 1000):
+        assert {name: row[0] for name, row in known(store, most).items()} == {
+            "m-1": int(Tier.BASIC), "m-2": int(Tier.ENHANCED), "m-3": int(Tier.BASIC)
+        }  # fmt: skip
+    assert [one.epoch for one in store.said(Party.MERCHANT, "m-1")] == [1, 2]
+    store.close()
+
+
+def test_a_worker_of_before_packs_stands_still_at_a_registry_that_may_have_some(path: str) -> None:
+    SqliteConsents(path, SimClock()).close()
+    # As it asked then: an answer without the rows of packs would let what was revoked be shared.
+    asked = "select s.party_id from acts a cross join settings s indexed by settings_of_act using (act_id)"
+    with (
+        closing(sqlite3.connect(path)) as old,
+        pytest.raises(sqlite3.OperationalError, match="no such index"),
+    ):
+        old.execute(asked)
+
+
 ACTS = st.lists(
     st.lists(st.tuples(st.integers(0, 4), st.sampled_from(list(Tier))), min_size=1, max_size=6),
     max_size=8,
@@ -234,7 +307,8 @@ def test_pages_of_changes_come_to_what_was_said_last(
         said = [setting(f"m-{number}", tier) for number, tier in act]
         if by_import:
             import_id = store.start_import(actor="a", reason="r")
-            store.stage(import_id, said)
+            for start in range(0, len(said), 4):
+                store.stage(import_id, said[start : start + 4])
             store.finish_import(import_id)
         else:
             store.put(said, actor="a", reason="r")

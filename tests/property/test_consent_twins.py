@@ -9,7 +9,7 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from gateway.programs import consent_rows
+from gateway.programs import consent_packs, consent_rows
 from gateway.programs.consent_rows import MEMBER, ROW, Registered, TwinRegistered
 from gateway.programs.model import FOREVER_MS, ConsentSetting, PolicySnapshot, Tier
 from gateway.programs.table import ProgramEntry, Query, Release, ReleaseTable, compile_table
@@ -117,6 +117,63 @@ def test_a_page_that_is_none_is_refused_whole_and_nothing_of_it_is_told(made: An
     with pytest.raises(ValueError, match=r"^no page of the registry$"):
         rows.take(first + ROW + second)
     assert len(rows) == 0
+
+
+def pack_of(rows: list[Any]) -> str:
+    said = [consent_packs.says(party, Tier[tier], *others) for party, _, tier, *others in rows]
+    return consent_packs.joined(said, [row[1] for row in rows], ["form 7"] * len(rows))
+
+
+@needs_engines
+@given(st.lists(PAGES, min_size=1, max_size=3), st.data())
+@settings(max_examples=300, deadline=None)
+def test_rows_of_packs_say_what_they_say_each_alone_also_where_a_pack_is_cut(
+    packs: list[list[Any]], data: st.DataObject
+) -> None:
+    plain, parts, row = TwinRegistered(), [], 1
+    for rows in packs:
+        start = data.draw(st.integers(0, len(rows) - 1))
+        end = data.draw(st.integers(start + 1, len(rows)))
+        text = pack_of(rows)
+        assert [one[:4] for one in consent_packs.columns_of(text)] == [(*one[:2], *one[2:4]) for one in rows]
+        parts.append(consent_packs.page_of(consent_packs.cut(text, start, end), 1, row + start))
+        assert plain.take(page_of(rows[start:end], row + start)) == (1, row + end - 1)
+        row += len(rows)
+    for made in (consent_rows.registered, TwinRegistered):
+        rows_of_packs = made()
+        assert rows_of_packs.take(ROW.join(parts)) == (1, row - len(packs[-1]) + end - 1)
+        assert answers(rows_of_packs) == answers(plain)
+
+
+BEGINS = MEMBER.join(("1", "5", *map(str, (GOOD[0], *GOOD[2:6])), "m-1", "form"))
+GOES_ON = MEMBER.join(("m-2", "form"))
+
+
+@pytest.mark.parametrize("made", [consent_rows.registered, TwinRegistered])
+@pytest.mark.parametrize(
+    "page",
+    [
+        GOES_ON,
+        MEMBER.join(BEGINS.split(MEMBER)[2:]),
+        BEGINS + ROW + MEMBER + "form",
+        BEGINS + ROW + BEGINS,
+        BEGINS + ROW + page_of([GOOD[:6]], 6) + ROW + GOES_ON,
+        BEGINS.replace(MEMBER + "5" + MEMBER, MEMBER + str(2**63 - 1) + MEMBER, 1) + ROW + GOES_ON,
+        BEGINS.replace("BASIC", "GOLD") + ROW + GOES_ON,
+        BEGINS + ROW + MEMBER.join(("merchant", "GOLD", "1", "0", "5", "m-3", "form")),
+        BEGINS + ROW + MEMBER.join(("x", "BASIC", "1", "0", "5", "m-3", "form")),
+    ],
+)
+def test_a_row_that_goes_on_where_no_pack_began_or_with_what_is_no_row_is_refused(
+    made: Any, page: str
+) -> None:
+    rows = made()
+    assert rows.take(BEGINS + ROW + GOES_ON) == (1, 6)
+    assert rows.merchant("m-2") is not None
+    fresh = made()
+    with pytest.raises(ValueError, match=r"^no page of the registry$"):
+        fresh.take(page)
+    assert len(fresh) == 0
 
 
 @pytest.mark.parametrize("made", [consent_rows.registered, TwinRegistered])

@@ -230,7 +230,7 @@ class _Staging:
 
     def __bool__(self) -> bool:
         open_acts = "select act_id from acts where kind = 'import' and epoch is null"
-        staged = f"select 1 from settings where act_id in ({open_acts}) limit 1"
+        staged = f"select 1 from packs where act_id in ({open_acts}) limit 1"
         return self._db.execute(staged).fetchone() is not None
 
 

@@ -1,14 +1,18 @@
 """The registry of consents in one SQLite file: acts, each with its rows, in force from the act's epoch on.
 
-An import stages its rows in short transactions, so that no other writer waits for it; one small transaction
-gives it its epoch, and with that all of it is in force.
+An import stages packs of rows in short transactions, so that no other writer waits for it; one small
+transaction gives it its epoch, and with that all of it is in force.
 """
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
+from heapq import nlargest
+from itertools import chain
 from typing import Any, Final
 
 from gateway.backends.embedded.shared_database import SharedDatabase
+from gateway.programs.consent_packs import Pack, columns_of, cut, hash_of, joined, page_of, says
 from gateway.programs.consent_rows import ROW, Place
 from gateway.programs.consents import (
     NEWEST_PLACE,
@@ -25,6 +29,9 @@ from gateway.programs.model import Tier
 from gateway.programs.switches import MAX_EPOCH
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
+
+PACKS_DELETED: Final = 8
+"""At a time, of an import that is given up: some 20 pages of the file."""
 
 IMPORT_OPEN_MAX_MS: Final = 3_600_000
 """An hour: one that was begun earlier was ended by force. Should it end well, its rows are taken in then."""
@@ -45,15 +52,28 @@ create table if not exists settings (
     tier text not null, terms_version text not null, evidence text not null, valid_from_ms integer not null,
     valid_until_ms integer not null
 ) strict;
-create index if not exists settings_of_act on settings (act_id, row_id);
+create index if not exists settings_by_act on settings (act_id, row_id);
 create index if not exists settings_of_party on settings (party, party_id);
+drop index if exists settings_of_act;
+create index if not exists imports_in_force on acts (epoch) where kind = 'import';
+create table if not exists packs (
+    pack_id integer primary key, act_id integer not null, last_row integer not null,
+    row_count integer not null, low integer not null, high integer not null, rows text not null
+) strict;
+create index if not exists packs_of_act on packs (act_id, last_row);
+create index if not exists packs_of_hash on packs (high, low);
 """
 )
+"""Rows of imports were settings before there were packs. Workers of then would not see packs, and stand still
+without their index: they let nothing be shared until they are started anew."""
 
 _COLUMNS: Final = (
     "s.party, s.party_id, s.tier, s.terms_version, s.evidence, s.valid_from_ms, s.valid_until_ms,"
     " a.epoch, a.actor, a.reason, a.at_ms, s.row_id"
 )
+
+_EPOCH: Final = 7
+"""Among them."""
 
 # Looked up, since an enum's name and text take as long to come by as the rest of a row.
 _PARTIES: Final = {party: party.value for party in Party}
@@ -66,11 +86,6 @@ def _packed(epoch: str) -> str:
 
 
 # One text a page: the interpreter is given up and taken again for each row that a statement gives.
-_STAGED: Final = f"""
-select group_concat(packed, char(30)) from (
-    select {_packed("0")} as packed from settings s
-    where s.act_id = ? and s.row_id > ? order by s.row_id limit ?)
-"""  # noqa: S608 - no value
 _REST_OF_ACT: Final = f"""
 select group_concat(packed, char(30)), count(*) from (
     select {_packed("a.epoch")} as packed
@@ -86,8 +101,18 @@ select group_concat(packed, char(30)) from (
         select act_id, epoch from acts where epoch > ? and epoch < ?
         and exists (select 1 from settings e where e.act_id = acts.act_id) order by epoch limit ?
     ) a
-    cross join settings s indexed by settings_of_act on s.act_id = a.act_id limit ?)
+    cross join settings s indexed by settings_by_act on s.act_id = a.act_id limit ?)
 """  # noqa: S608 - no value
+
+_NEXT_OF_PACKS: Final = """select epoch from acts where kind = 'import' and epoch > ? and epoch < ?
+    and exists (select 1 from packs p where p.act_id = acts.act_id) order by epoch limit 1"""
+_PACKS: Final = """select last_row, row_count, rows from packs where act_id = ? and last_row > ?
+    order by last_row"""
+_PACKS_OF_HASH: Final = """select p.last_row - p.row_count, p.rows, a.epoch, a.actor, a.reason, a.at_ms
+    from packs p join acts a using (act_id) where p.high >= ?1 and p.low <= ?1 and a.epoch is not null"""
+_STAGE: Final = """insert into packs (act_id, last_row, row_count, low, high, rows)
+    select act_id, ?2 + (select coalesce(max(last_row), 0) from packs where act_id = ?1), ?2, ?3, ?4, ?5
+    from acts where act_id = ?1 and kind = 'import' and epoch is null and not abandoned"""
 
 
 class ConsentStoreUnavailable(GatewayError):
@@ -102,7 +127,7 @@ class SqliteConsents(SharedDatabase):
     UNAVAILABLE = ConsentStoreUnavailable
     NAME = "the registry of consents"
     SCHEMA = _SCHEMA
-    NEWEST_TABLE = "settings"
+    NEWEST_TABLE = "packs"
 
     def __init__(self, path: str, clock: Clock) -> None:
         self._clock = clock
@@ -145,17 +170,32 @@ class SqliteConsents(SharedDatabase):
                 " order by a.epoch desc, s.row_id desc limit ?",
                 (str(party), party_id, *before, most),
             ).fetchall()
-        return [_said(row) for row in rows]
+            packs = self._db.execute(_PACKS_OF_HASH, (hash_of(party_id),)).fetchall()
+        found = (
+            (*columns, *act, row_id)
+            for rows_before, text, *act in packs
+            if party_id in text
+            for row_id, columns in enumerate(columns_of(text), rows_before + 1)
+            if columns[:2] == (party, party_id) and (act[0], row_id) < before
+        )
+        newest = nlargest(most, chain(rows, found), key=lambda row: (row[_EPOCH], row[-1]))
+        return [_said(row) for row in newest]
 
     def changes(self, after: Place, most: int, before: int | None = None) -> str:
         epoch, row_id = after
+        until = MAX_EPOCH if before is None else before
         with self._lock, self._faults():
+            if page := self._packs_in_force(epoch, row_id, most):
+                return page
+            (of_packs,) = self._db.execute(_NEXT_OF_PACKS, (epoch, until)).fetchone() or (None,)
             rest, count = self._db.execute(_REST_OF_ACT, (row_id, epoch, most)).fetchone()
             if count == most:
                 return str(rest)
-            until = MAX_EPOCH if before is None else before
-            (later,) = self._db.execute(_LATER_ACTS, (epoch, until, most, most - count)).fetchone()
-        return ROW.join(part for part in (rest, later) if part)
+            (later,) = self._db.execute(
+                _LATER_ACTS, (epoch, of_packs or until, most, most - count)
+            ).fetchone()
+            page = ROW.join(part for part in (rest, later) if part)
+            return page or (self._packs_in_force(of_packs, 0, most) if of_packs else "")
 
     def open_import(self) -> int | None:
         with self._lock, self._faults():
@@ -173,8 +213,7 @@ class SqliteConsents(SharedDatabase):
 
     def staged(self, import_id: int, after: int, most: int) -> str:
         with self._lock, self._faults():
-            (page,) = self._db.execute(_STAGED, (import_id, after, most)).fetchone()
-        return page or ""
+            return self._packs(import_id, after, most, epoch=0)
 
     def start_import(self, *, actor: str, reason: str) -> int:
         check_words(actor, reason)
@@ -187,12 +226,23 @@ class SqliteConsents(SharedDatabase):
         return act_id
 
     def stage(self, import_id: int, settings: Sequence[Setting]) -> None:
-        if len(settings) > SETTINGS_A_CALL_MAX:
-            raise ConsentRefused(f"settings: stage at most {SETTINGS_A_CALL_MAX} at a time")
-        # A thousand syncs a million rows would keep the disk from payments; finish_import syncs all of them.
+        checked = [check_setting(one) for one in settings]
+        said = [
+            says(one.party.value, one.tier, one.terms_version, one.valid_from_ms, one.valid_until_ms)
+            for one in checked
+        ]
+        text = joined(said, [one.party_id for one in checked], [one.evidence for one in checked])
+        hashes = [hash_of(one.party_id) for one in checked]
+        self.stage_pack(import_id, Pack(text, len(checked), min(hashes), max(hashes)))
+
+    def stage_pack(self, import_id: int, pack: Pack) -> None:
+        if not 1 <= pack.rows <= SETTINGS_A_CALL_MAX:
+            raise ConsentRefused(f"settings: stage 1 to {SETTINGS_A_CALL_MAX} at a time")
+        # Thousands of syncs would keep the disk from payments; finish_import syncs all of them.
         with self._write(synced=False) as db:
-            _check_open(db, import_id)
-            _insert(db, import_id, settings)
+            row = (import_id, pack.rows, pack.low, pack.high, pack.text)
+            if db.execute(_STAGE, row).rowcount == 0:
+                raise _no_open_import()
 
     def finish_import(self, import_id: int) -> int:
         with self._write() as db:
@@ -208,14 +258,32 @@ class SqliteConsents(SharedDatabase):
         with self._write() as db:
             _check_open(db, import_id)
             db.execute("update acts set abandoned = 1 where act_id = ?", (import_id,))
-        gone = SETTINGS_A_CALL_MAX
-        while gone == SETTINGS_A_CALL_MAX:
+        gone = PACKS_DELETED
+        while gone == PACKS_DELETED:
             with self._write(synced=False) as db:
                 gone = db.execute(
-                    "delete from settings where row_id in"
-                    " (select row_id from settings where act_id = ? limit ?)",
-                    (import_id, SETTINGS_A_CALL_MAX),
+                    "delete from packs where pack_id in (select pack_id from packs where act_id = ? limit ?)",
+                    (import_id, PACKS_DELETED),
                 ).rowcount
+
+    def _packs_in_force(self, epoch: int, after: int, most: int) -> str:
+        found = self._db.execute("select act_id from acts where epoch = ?", (epoch,)).fetchone()
+        return self._packs(found[0], after, most, epoch=epoch) if found else ""
+
+    def _packs(self, act_id: int, after: int, most: int, *, epoch: int) -> str:
+        """A page of an act's packs behind a row, cut to what is asked for."""
+        pages: list[str] = []
+        with closing(self._db.execute(_PACKS, (act_id, after))) as packs:
+            for last_row, row_count, text in packs:
+                first_row = last_row - row_count + 1
+                start = max(after + 1 - first_row, 0)
+                end = min(row_count, start + most)
+                if pages and end < row_count:
+                    break  # cut where it begins a page alone
+                whole = text if end - start == row_count else cut(text, start, end)
+                pages.append(page_of(whole, epoch, first_row + start))
+                most -= end - start
+        return ROW.join(pages)
 
 
 def next_epoch(db: sqlite3.Connection) -> int:
@@ -230,7 +298,11 @@ def _check_open(db: sqlite3.Connection, import_id: int) -> None:
         (import_id,),
     ).fetchone()
     if row is None:
-        raise ConsentRefused("import: there is none of this number that is still open; start one anew")
+        raise _no_open_import()
+
+
+def _no_open_import() -> ConsentRefused:
+    return ConsentRefused("import: there is none of this number that is still open; start one anew")
 
 
 def _insert(db: sqlite3.Connection, act_id: int, settings: Sequence[Setting]) -> None:

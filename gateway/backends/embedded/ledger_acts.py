@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -10,6 +10,7 @@ from typing import Final
 from gateway.ledger.entry import Act
 from gateway.ledger.ports import LedgerUnavailable
 from gateway.programs.approvals import Kind
+from gateway.programs.consent_packs import columns_of
 
 BUSY_TIMEOUT_S: Final = 1.0
 """Readers of a WAL wait for nobody but a recovery."""
@@ -34,6 +35,7 @@ _APPROVALS = """select e.event_id, e.verb, e.actor, e.at_ms, a.approval_id, a.ki
     where e.event_id > ? and not (e.verb = 'done' and a.kind = 'revive') order by e.event_id limit ?"""
 _RESTORES = """select restore_id, actor, at_ms, began_at_ms, files, bytes, first_free_seq from restores
     where restore_id > ? order by restore_id limit ?"""
+_KNOWN = "select 1 from sqlite_master where type = 'table' and name = ?"
 _TABLES = {APPROVALS: "approval_events", RESTORES: "restores"}
 """Of sources whose first act makes their table."""
 
@@ -48,11 +50,7 @@ _CASES_OF_ACT = """select e.case_id, e.kind, e.state, hex(k.unit_key) from case_
 _TOLD_OF_ACT = "select case_id, recipient_id, evidence from case_told where act_id = ?"
 _SETTINGS_OF_ACT = """select party, party_id, tier, terms_version, evidence, valid_from_ms, valid_until_ms
     from settings where act_id = ? order by row_id"""
-
-_ABOUT: Final = {
-    "put": ("settings", _SETTINGS_OF_ACT), "import": ("settings", _SETTINGS_OF_ACT),
-    "erasure told": ("told", _TOLD_OF_ACT),
-}  # fmt: skip
+_PACKS_OF_ACT = "select rows from packs where act_id = ? order by last_row"
 
 
 class StoredActs:
@@ -83,8 +81,7 @@ class StoredActs:
             if source == CONSENTS:
                 rows = db.execute(_CONSENT_ACTS, (position, max_acts)).fetchall()
                 return [_said(db, *row) for row in rows]
-            known = "select 1 from sqlite_master where type = 'table' and name = ?"
-            if not db.execute(known, (_TABLES[source],)).fetchone():
+            if not db.execute(_KNOWN, (_TABLES[source],)).fetchone():
                 return []
             statement, made = (_APPROVALS, _decided) if source == APPROVALS else (_RESTORES, _restored)
             return [made(*row) for row in db.execute(statement, (position, max_acts)).fetchall()]
@@ -137,15 +134,31 @@ def _said(
 ) -> Act:
     row: dict[str, object] = {"epoch": epoch, "kind": kind, "actor": actor, "reason": reason, "at_ms": at_ms}
     # What a cardholder asked for has cases in place of settings.
-    about, statement = _ABOUT.get(kind, ("cases", _CASES_OF_ACT))
-    row[about], row[f"{about}_sha256"] = _digest(db, statement, act_id)
+    if kind in ("put", "import"):
+        about, rows = "settings", _settings_of(db, act_id)
+    elif kind == "erasure told":
+        about, rows = "told", db.execute(_TOLD_OF_ACT, (act_id,))
+    else:
+        about, rows = "cases", db.execute(_CASES_OF_ACT, (act_id,))
+    row[about], row[f"{about}_sha256"] = _digest(rows)
     return Act(source=CONSENTS, position=epoch, at_ms=at_ms, verb=_CONSENT_VERBS.get(kind, "other"), row=row)
 
 
-def _digest(db: sqlite3.Connection, statement: str, act_id: int) -> tuple[int, str]:
+def _settings_of(db: sqlite3.Connection, act_id: int) -> Iterator[object]:
+    """Of an import those of its packs, or, where it is from before there were packs, rows of their own."""
+    yield from db.execute(_SETTINGS_OF_ACT, (act_id,))
+    if db.execute(_KNOWN, ("packs",)).fetchone():
+        for (text,) in db.execute(_PACKS_OF_ACT, (act_id,)):
+            try:
+                yield from columns_of(text)
+            except ValueError:
+                yield text  # edited into what is no pack
+
+
+def _digest(rows: Iterable[object]) -> tuple[int, str]:
     """Number and hash of the rows of an act, taken one after the other: an import may have a million."""
     digest, count = sha256(), 0
-    for one in db.execute(statement, (act_id,)):
+    for one in rows:
         digest.update(json.dumps(one, ensure_ascii=False).encode() + b"\n")
         count += 1
     return count, digest.hexdigest()

@@ -125,13 +125,15 @@ def import_command(file: TextIO, reason: str, config_path: Path) -> None:
 
     It gives way to payments, and runs at the lowest priority.
     """
+    os.nice(NICENESS)
     settings = load_settings(config_path)
     actor = _acting(settings, stops=False)
-    os.nice(NICENESS)
     with _store(settings) as store:
         import_id = store.start_import(actor=actor, reason=reason)
         try:
-            count = stage(store, import_id, file, Pace(time.thread_time_ns, time.sleep).rest)
+            count = stage(
+                store, import_id, file, Pace(time.thread_time_ns, time.monotonic_ns, time.sleep).rest
+            )
         except BaseException:
             store.abandon_import(import_id)
             raise

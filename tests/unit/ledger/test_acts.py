@@ -157,6 +157,22 @@ def test_a_setting_that_was_edited_is_named_by_its_act(told: Ledger, column: str
     assert told.found() == [("edited", "acts/consents", 1, 1)]
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["replace(rows, 'm-3', 'm-4')", "replace(rows, 'BASIC', 'ENHANCED')", "replace(rows, 'form', '')", "'x'"],
+)
+def test_a_row_of_an_import_that_was_edited_is_named_by_its_act(ledger: Ledger, change: str) -> None:
+    import_id = ledger.consents.start_import(actor="ops", reason="list")
+    rows = [Setting(Party.MERCHANT, f"m-{n}", Tier.BASIC, "2026", "form", 0) for n in range(5)]
+    ledger.consents.stage(import_id, rows)
+    ledger.consents.finish_import(import_id)
+    ledger.step()
+    assert ledger.verify().intact
+    with closing(sqlite3.connect(ledger.state.consents_db, isolation_level=None)) as other:
+        other.execute(f"update packs set rows = {change}")
+    assert ledger.found() == [("edited", "acts/consents", 1, 1)]
+
+
 @pytest.mark.parametrize("epoch", [1, 40, PAGE_ACTS + 6])
 def test_a_row_that_was_deleted_is_named(told: Ledger, epoch: int) -> None:
     policy_sql(told, "delete from switch_events where epoch = ?", epoch)

@@ -234,6 +234,28 @@ def test_an_import_that_is_over_between_two_looks_is_taken_in_its_order(
     assert follower.epoch() == 3
 
 
+def test_an_import_whose_rows_were_never_there_to_be_read_ahead_is_taken_in_whole(
+    store: SqliteConsents, clock: SimClock
+) -> None:
+    follower = following(store, clock)
+    import_id = store.start_import(actor="a", reason="by a command of before packs")
+    for _ in range(3):
+        follower.step()
+    assert store.staged(import_id, 0, 10) == ""
+    store._db.execute(
+        "insert into settings values (null, ?, 'merchant', 'm-1', 'NONE', '1', 'list', 0, 9)", (import_id,)
+    )
+    store.finish_import(import_id)
+    store.put([setting("m-2", Tier.NONE)], actor="a", reason="r")
+    follower.step()
+    assert tiers(follower, 3) == {int(Tier.NONE), None}
+    assert follower._registered.merchant("m-1") is not None
+    assert follower.epoch() == 2
+    staged(store, 3, Tier.BASIC)
+    follower.step()
+    assert follower._ahead._row == 3, "the next one is read ahead"
+
+
 def test_a_registry_that_cannot_be_taken_in_lets_nothing_be_shared_until_it_can(
     store: SqliteConsents, clock: SimClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
