@@ -230,7 +230,7 @@ def test_what_a_party_said_by_import_is_answered_in_its_order_whatever_the_order
     assert [one.epoch for one in store.said(Party.MERCHANT, "m-7")] == [1], "nothing of it is in force"
     store.put([setting("m-7", Tier.OPTED_OUT)], actor="bob", reason="meanwhile")
     store.finish_import(import_id)
-    told = store.said(Party.MERCHANT, "m-7")
+    told = store.said(Party.MERCHANT, "m-7")[::-1]
     assert [(one.epoch, one.setting.tier, one.setting.evidence) for one in told] == [
         (1, Tier.ENHANCED, "contract 7"),
         (2, Tier.OPTED_OUT, "contract 7"),
@@ -275,7 +275,7 @@ def test_a_registry_of_before_packs_opens_with_all_that_it_has_and_takes_more(pa
         assert {name: row[0] for name, row in known(store, most).items()} == {
             "m-1": int(Tier.BASIC), "m-2": int(Tier.ENHANCED), "m-3": int(Tier.BASIC)
         }  # fmt: skip
-    assert [one.epoch for one in store.said(Party.MERCHANT, "m-1")] == [1, 2]
+    assert [one.epoch for one in store.said(Party.MERCHANT, "m-1")] == [2, 1]
     store.close()
 
 

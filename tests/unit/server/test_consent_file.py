@@ -94,7 +94,7 @@ def test_of_a_party_that_stands_twice_in_a_file_the_last_row_holds_however_far_a
     ]
     assert imported(store, rows) == 120
     for n in range(20):
-        told = store.said(Party.MERCHANT, f"m-{n}")
+        told = store.said(Party.MERCHANT, f"m-{n}")[::-1]
         assert [one.setting.evidence for one in told] == [f"form {turn}" for turn in range(6)]
         assert told[-1].setting.tier is Tier.NONE
 
