@@ -74,7 +74,7 @@ class FanOut:
         signer_of: SignerOf,
         iss: str,
         lapsed: Lapsed = lambda merchant_id, platform_id, consent_id: None,
-        stops_card: StopsCard = lambda card_keys, decided_at_ms: None,
+        stops_card: StopsCard = lambda unit_key, card_key, decided_at_ms: None,
     ) -> None:
         self._lapsed = lapsed
         self._stops_card = stops_card
@@ -218,7 +218,7 @@ class FanOut:
             stream_id=stream_of(decision.recipient_id), stream_seq=seq, jti=share_id, set_bytes=signed,
         )  # fmt: skip
         # Decided while nothing stood against it, and taken back before it came here.
-        reason = switches.stopped(decision.program, issuer_id) or self._stops_card(card_keys, decided_at_ms)
+        reason = switches.stopped(decision.program, issuer_id) or self._stops_card(*card_keys, decided_at_ms)
         if reason is None:
             # Of a payment that is known no more nobody can say that its merchant still agrees.
             reason = (

@@ -146,8 +146,8 @@ Lapsed = Callable[[str, str, str], Reason | None]
 """(merchant_id, platform_id, consent_id) -> why what was shared under it may not leave any more, or None."""
 
 
-StopsCard = Callable[[Sequence[bytes], int], Reason | None]
-"""(keys of the card, decided_at_ms) -> why what was decided then about it may not leave, or None."""
+StopsCard = Callable[[bytes, bytes, int], Reason | None]
+"""(unit_key, card_key or empty, decided_at_ms) -> why what was decided then may not leave, or None."""
 
 
 class DeliveryReader(PaymentIndex, Protocol):

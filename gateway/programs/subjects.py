@@ -143,9 +143,9 @@ class Subjects:
             else:
                 self._cases.pop(key, None)
 
-    def stops(self, names: Sequence[bytes], decided_at_ms: int) -> Reason | None:
+    def stops(self, unit_key: bytes, card_key: bytes, decided_at_ms: int) -> Reason | None:
         """Why what was decided about a card of these names then may not leave now; None where it may."""
-        for name in names:
+        for name in (unit_key, card_key):
             if name in self._cases or decided_at_ms < self.erased_until_ms.get(name, 0):
                 return Reason.SUBJECT_OBJECTED
         return None

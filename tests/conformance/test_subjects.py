@@ -131,15 +131,16 @@ def test_sharing_stops_from_received_and_comes_back_only_where_every_objection_i
         nonlocal place
         events, place = cases.events(place, 100)
         known.take(events)
-        return known.stops(A, 5_000)
+        return known.stops(A, b"", 5_000)
 
     (first,), _ = cases.open([OBJECTION], [A, B], **WHO)
     assert follow() is Reason.SUBJECT_OBJECTED
-    assert known.stops(C, 5_000) is None
+    assert known.stops(C, b"", 5_000) is None
+    assert known.stops(C, A, 5_000) is Reason.SUBJECT_OBJECTED, "by its other name"
     (second,), _ = cases.open([OBJECTION], [A], **WHO)
     cases.move(first, CaseState.REFUSED, **WHO)
     assert follow() is Reason.SUBJECT_OBJECTED, "the other one stands"
-    assert known.stops(B, 5_000) is None
+    assert known.stops(B, b"", 5_000) is None
     cases.move(second, CaseState.UPHELD, **WHO)
     assert follow() is Reason.SUBJECT_OBJECTED
     assert bool(known.objecting)
@@ -162,7 +163,7 @@ def test_a_card_objects_throughout_while_one_of_its_cases_takes_the_place_of_ano
         def __iter__(self) -> Iterator[CaseEvent]:
             for one in super().__iter__():
                 yield one
-                asked.append(known.stops(A, 5_000))
+                asked.append(known.stops(A, b"", 5_000))
 
     known.take(Watched(cases.events(place, 10)[0]))
     assert asked == [Reason.SUBJECT_OBJECTED] * 2
@@ -177,8 +178,8 @@ def test_what_was_decided_before_an_erasure_stays_gone_when_its_objection_is_ref
     known = Subjects()
     known.take(cases.events(0, 10)[0])
     assert not known.objecting
-    assert known.stops(A, clock.wall_ms() + EFFECT_MS - 1) is Reason.SUBJECT_OBJECTED
-    assert known.stops(A, clock.wall_ms() + EFFECT_MS) is None
+    assert known.stops(A, b"", clock.wall_ms() + EFFECT_MS - 1) is Reason.SUBJECT_OBJECTED
+    assert known.stops(A, b"", clock.wall_ms() + EFFECT_MS) is None
 
 
 def test_a_worker_says_an_epoch_only_when_it_knows_its_cases(
