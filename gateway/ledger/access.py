@@ -12,7 +12,6 @@ from typing import Any, Protocol
 from enrichment.fields import names_of
 from gateway.ledger.entry import PREFIX
 from gateway.ledger.ports import LedgerReader, LedgerUnavailable
-from gateway.programs.subjects import KEYS_A_CASE_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +84,6 @@ def access(
 ) -> Access:
     """What was shared about the card that all these names are of."""
     units = reader.units_of(unit_keys, card_tokens)
-    if len(units) > KEYS_A_CASE_MAX:
-        raise LedgerUnavailable("the card has more names than one card can have: see `ein audit verify`")
     share_ids = reader.shares_of_units(units)
     states = deliveries.states(share_ids)
     found = [_disclosure(reader, share_id, tuple(states.get(share_id, ()))) for share_id in share_ids]

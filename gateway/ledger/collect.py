@@ -24,7 +24,7 @@ from gateway.ledger.entry import (
 from gateway.ledger.ports import CardShare, LedgerChange, LedgerStore, Release
 from gateway.records.journal import DELIVERIES, EVALUATIONS, LABELS, Entry
 from issuernetwork.storage.v1 import journal_pb2 as storage
-from issuernetwork.v1.common_pb2 import TRANSPORT_MESSAGE
+from issuernetwork.v1.common_pb2 import TRANSPORT_MESSAGE, UNIT_SOURCE_CARD_REF
 
 BATCH_MAX_ENTRIES = 64
 """Records of one transaction: some 3 ms of work, and deliveries wait for the interpreter no longer."""
@@ -127,11 +127,11 @@ class Collector:
 
 
 def _names(records: Sequence[tuple[int, storage.Evaluation]]) -> list[CardShare]:
-    """Two names of one card, of each payment that gave both, shared or not."""
+    """Two names that are of one card alone, of each payment that gave both, shared or not."""
     return [
-        CardShare(share_id="", unit_key=record.unit_key, card_key=record.card_key)
+        CardShare(share_id="", unit_key=record.unit_key, card_key=record.card_key, one_card=True)
         for _, record in records
-        if record.card_key
+        if record.card_key and record.card_source != UNIT_SOURCE_CARD_REF
     ]
 
 

@@ -32,6 +32,8 @@ class CardShare:
     unit_key: bytes = field(repr=False)
     card_key: bytes = field(repr=False, default=b"")
     """By the card's other name, where the payment gave two."""
+    one_card: bool = False
+    """Whether both keys are of that card alone: a reference of a sender's own may stand for many."""
     card_token: str = field(repr=False, default="")
 
 

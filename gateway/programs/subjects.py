@@ -14,8 +14,8 @@ from gateway.records.reasons import Reason
 
 UNIT_KEY_BYTES: Final = 16
 
-KEYS_A_CASE_MAX: Final = 64
-"""Names that one card has: its number, a PAR, and one of each payment service with references of its own."""
+KEYS_A_CASE_MAX: Final = 256
+"""Names of one card: its number, its PAR, and a token of each wallet and shop; few cards have a hundred."""
 
 
 EFFECT_MS: Final = 2_000
@@ -142,6 +142,10 @@ class Subjects:
                 self._cases[key] = standing
             else:
                 self._cases.pop(key, None)
+
+    def joins(self, key: bytes, other: bytes) -> bool:
+        """Whether a case names one of two keys that are one card's, and none the other."""
+        return (key in self._cases) != (other in self._cases)
 
     def stops(self, unit_key: bytes, card_key: bytes, decided_at_ms: int) -> Reason | None:
         """Why what was decided about a card of these names then may not leave now; None where it may."""

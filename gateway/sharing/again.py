@@ -52,7 +52,11 @@ class Repeats:
     def _query(self, batch: Batch, sender_id: str, payment: Payment) -> Query:
         objecting = self._subjects.objecting
         objected = bool(objecting) and any(
-            key_of(self._pseudonyms, payment, sender_id) in objecting for key_of in (unit_key_of, card_key_of)
+            key in objecting
+            for key in (
+                unit_key_of(self._pseudonyms, payment, sender_id),
+                card_key_of(self._pseudonyms, payment, sender_id)[1],
+            )
         )
         return Query(
             payment.cardholder_region, payment.merchant_id, payment.platform_id, payment.channel, payment.mcc,

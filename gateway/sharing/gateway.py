@@ -216,7 +216,7 @@ class Gateway:
                 payment.device_id, payment.payment_intent_id, payment.attempt_no, payment.request_id,
             )  # fmt: skip
             if source == UNIT_PAR:
-                work.card_key = card_key_of(self._pseudonyms, payment, work.item.sender_id)
+                work.card_source, work.card_key = card_key_of(self._pseudonyms, payment, work.item.sender_id)
             work.issuer = issuer_of(payment.iin)
             if not (work.duplicate or payment.validate_only):
                 work.velocity_keys = velocity_keys

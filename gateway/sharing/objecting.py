@@ -11,11 +11,11 @@ UNIT_KINDS = {
 }
 
 
-NO_KEY = b""
+NO_KEY = (0, b"")
 
 
-def card_key_of(pseudonyms: Pseudonyms, payment: Payment, sender_id: str) -> bytes:
-    """The key of the name that a request calls a card by, where its unit is the PAR; else NO_KEY.
+def card_key_of(pseudonyms: Pseudonyms, payment: Payment, sender_id: str) -> tuple[int, bytes]:
+    """What a request calls a card by, and the key of that name, where its unit is the PAR; else NO_KEY.
 
     A request has one name of a card (`card` is one of number, token, reference) and its PAR: no third.
     Ask before the PAN is dropped.
@@ -30,7 +30,7 @@ def card_key_of(pseudonyms: Pseudonyms, payment: Payment, sender_id: str) -> byt
         source, value = UNIT_NETWORK_TOKEN, token.digits()
     else:
         source, value = UNIT_CARD_REF, payment.card_ref
-    return pseudonyms.card_key(UNIT_KINDS[source], value, sender_id) if value else NO_KEY
+    return (source, pseudonyms.card_key(UNIT_KINDS[source], value, sender_id)) if value else NO_KEY
 
 
 def unit_key_of(pseudonyms: Pseudonyms, payment: Payment, sender_id: str) -> bytes:

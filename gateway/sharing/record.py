@@ -33,7 +33,8 @@ _own_values = attrgetter(*[name for _, name in PAYMENT if name not in (BEGIN, EN
 
 _EVALUATION = make_writer(
     [(1, "text"), (3, "bytes"), (4, "text"), (9, "text"), (13, "bytes"), (14, "varint"), (16, "varint"),
-     (21, "chunks"), (26, "bytes"), (27, "varint"), (30, "bytes"), (0, "raw"), (0, "raw"), (0, "raw")]
+     (21, "chunks"), (26, "bytes"), (27, "varint"), (30, "bytes"), (31, "varint"),
+     (0, "raw"), (0, "raw"), (0, "raw")]
 )  # fmt: skip
 """storage.v1.Evaluation: what came of the request; then, written before, the payment's own fields, the
 batch's and the decisions."""
@@ -67,6 +68,7 @@ def record_of(batch: Batch, work: Work, seen: Signals, decisions: bytes) -> byte
             work.answer,
             withhold is not None,
             work.card_key,
+            work.card_source,
             work.payment.written or payment_part(work.payment),
             batch.frame,
             decisions,

@@ -33,6 +33,7 @@ class Work(MaskedStruct):
     unit_source: int = 0
     unit_key: bytes = b""
     card_key: bytes = b""
+    card_source: int = 0
     velocity_keys: tuple[bytes | None, ...] = ()
     issuer: IssuerEntry | None = None
     facts: Facts = NO_FACTS

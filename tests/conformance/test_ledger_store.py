@@ -10,6 +10,7 @@ import pytest
 from gateway.backends.embedded.ledger import SqliteLedgerStore
 from gateway.ledger.entry import Tail
 from gateway.ledger.ports import CardShare, KeptHead, LedgerChange, LedgerUnavailable, Release
+from gateway.programs.subjects import KEYS_A_CASE_MAX
 from gateway.records.journal import DELIVERIES, EVALUATIONS, FIRST
 
 BACKENDS: dict[str, Callable[[Path], Any]] = {
@@ -145,8 +146,9 @@ def test_a_card_is_found_by_every_name_that_its_shares_have_in_common(opened: Ca
     ]
     cards = [CardShare(share_id=s, unit_key=unit, card_token=token) for s, unit, token in names]
     cards.append(CardShare(share_id="s5", unit_key=b"by-reference"))
-    cards.append(CardShare(share_id="", unit_key=b"by-par", card_key=b"by-token"))
-    cards.append(CardShare(share_id="s6", unit_key=b"other-par", card_key=b"other-number"))
+    cards.append(CardShare(share_id="", unit_key=b"by-par", card_key=b"by-token", one_card=True))
+    cards.append(CardShare(share_id="s6", unit_key=b"other-par", card_key=b"other-number", one_card=True))
+    cards.append(CardShare(share_id="s7", unit_key=b"other-par", card_key=b"a-reference"))
     made = replace(change(store.tail(CHAIN), position=1, releases=(1,)), cards=cards)
     store.commit(made)
     store.commit(replace(made, position=2))
@@ -165,6 +167,24 @@ def test_a_card_is_found_by_every_name_that_its_shares_have_in_common(opened: Ca
     assert reader.units_of([b"never-seen"], []) == [b"never-seen"]
     assert reader.shares_of_units([b"by-reference"]) == ["s5"]
     assert reader.units_of([b"other-number"], []) == [b"other-number", b"other-par"]
-    assert reader.shares_of_units([b"other-number"]) == reader.shares_of_units([b"other-par"]) == ["s6"]
+    assert reader.shares_of_units([b"other-number"]) == ["s6"]
+    assert reader.shares_of_units([b"other-par"]) == ["s6", "s7"]
+    # A reference may be of many cards: it finds what was shared under it, and leads to no other name.
+    assert reader.units_of([b"a-reference"], []) == [b"a-reference"]
+    assert reader.shares_of_units([b"a-reference"]) == ["s7"]
     assert (reader.release("s1"), reader.release("s2")) == ("facts-1", None)
+    reader.close()
+
+
+def test_of_a_card_with_more_tokens_than_a_case_has_room_for_the_par_is_among_the_names(
+    opened: Callable[[], Any],
+) -> None:
+    store = opened()
+    par, number = b"\xff" * 16, b"\xfe" * 16
+    keys = [number, *(n.to_bytes(16, "big") for n in range(KEYS_A_CASE_MAX + 50))]
+    cards = [CardShare(share_id="", unit_key=par, card_key=key, one_card=True) for key in keys]
+    store.commit(replace(change(store.tail(CHAIN), position=1), cards=cards))
+    reader = store.reader()
+    found = reader.units_of([number], [])
+    assert (len(found), found[:2]) == (KEYS_A_CASE_MAX, [number, par])
     reader.close()

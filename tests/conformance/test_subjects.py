@@ -96,7 +96,7 @@ def test_a_case_moves_as_the_table_says_and_no_other_way(
 
 
 @pytest.mark.parametrize(
-    "keys", [[], [b"short"], [bytes([n]) * 16 for n in range(KEYS_A_CASE_MAX + 1)]], ids=str
+    "keys", [[], [b"short"], [n.to_bytes(16, "big") for n in range(KEYS_A_CASE_MAX + 1)]], ids=str
 )
 def test_a_case_is_of_a_card(cases: SqliteSubjects, keys: list[bytes]) -> None:
     with pytest.raises(SubjectRefused, match="pseudonyms"):

@@ -13,6 +13,7 @@ from typing import Any, Final
 from gateway.ledger.entry import Tail
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.ports import CardShare, EntryRow, KeptHead, LedgerChange, LedgerUnavailable
+from gateway.programs.subjects import KEYS_A_CASE_MAX
 from gateway.records.journal import FIRST
 
 BUSY_TIMEOUT_S: Final = 5.0
@@ -70,7 +71,9 @@ _INSERT_ENTRY = "insert into entries values (?,?,?,?)"
 _INSERT_SHARE = "insert into shares values (?,?,?,?)"
 _INSERT_CARD_SHARE = "insert or ignore into card_shares values (?,?)"
 _INSERT_CARD_NAME = "insert or ignore into card_names values (?,?)"
-_UNITS_OF_TOKENS = "select distinct unit_key from card_names where token_key in ({marks})"
+# The PAR before the tokens that it leads to.
+_UNITS_OF_TOKENS = """select unit_key from card_names where token_key in ({marks})
+    group by unit_key order by min(token_key <> unit_key)"""
 _TOKENS_OF_UNITS = "select distinct token_key from card_names where unit_key in ({marks})"
 _SHARES_OF_UNITS = "select share_id from card_shares where unit_key in ({marks})"
 _INSERT_RELEASE = "insert or ignore into releases(share_key, facts, decided_at_ms) values (?,?,?)"
@@ -93,10 +96,11 @@ def _card_keys(card: CardShare) -> tuple[bytes, ...]:
 
 def _card_names(card: CardShare) -> list[tuple[bytes, bytes]]:
     """(what joins it to others, unit or card key)."""
-    joints = [_key(card.card_token)] if card.card_token else []
-    if card.card_key:
-        joints.append(_key(card.unit_key.hex()))
-    return [(joint, key) for joint in joints for key in _card_keys(card)]
+    names = [(_key(card.card_token), card.unit_key)] if card.card_token else []
+    if card.one_card:
+        # What joins a PAR to the card's other names is its own key, kept once for all payments of the two.
+        names += [(card.unit_key, key) for key in _card_keys(card)]
+    return names
 
 
 def _tails(raw: sqlite3.Connection) -> dict[str, Tail]:
@@ -195,13 +199,14 @@ class SqliteLedgerReader:
             return _kept_head(self._raw)
 
     def units_of(self, unit_keys: Sequence[bytes], card_tokens: Sequence[str]) -> list[bytes]:
+        # As many as a case may name, the nearest first: a PAR may lead to a token of each wallet and shop.
         units = dict.fromkeys(unit_keys)
         tokens = dict.fromkeys(_key(token) for token in card_tokens)
         new_tokens = list(tokens)
         new_units = list(units)
         with _faults("read"):
             # A payment names its card by a PAR, the next one by its number: a token of both joins them.
-            while new_tokens or new_units:
+            while (new_tokens or new_units) and len(units) <= KEYS_A_CASE_MAX:
                 found = _of_marks(self._raw, _UNITS_OF_TOKENS, new_tokens)
                 new_units += [row[0] for row in found if row[0] not in units]
                 units.update(dict.fromkeys(new_units))
@@ -209,7 +214,7 @@ class SqliteLedgerReader:
                 new_tokens = [row[0] for row in found if row[0] not in tokens]
                 tokens.update(dict.fromkeys(new_tokens))
                 new_units = []
-        return list(units)
+        return list(units)[: max(KEYS_A_CASE_MAX, len(unit_keys))]
 
     def shares_of_units(self, unit_keys: Sequence[bytes]) -> list[str]:
         with _faults("read"):

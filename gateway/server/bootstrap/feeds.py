@@ -32,6 +32,7 @@ from gateway.sealing.jwe import Sealer
 from gateway.sealing.keys import Signer
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.server.consent_follower import ConsentFollower
+from gateway.server.feeds.case_names import CaseNames
 from gateway.server.feeds.erasures import ErasureParts
 from gateway.server.feeds.ledger import LedgerKeeper, LedgerParts
 from gateway.server.retention import bodies_since_ms
@@ -69,6 +70,7 @@ class FeedsParts:
     switches: SwitchRunner
     keys: OwnKeys
     ledger: LedgerKeeper
+    names: CaseNames
     erasures: ErasureParts
 
     def close(self) -> None:
@@ -112,7 +114,8 @@ def build_feeds(settings: Settings) -> FeedsParts:
     registry = SqliteConsents(str(state.consents_db), clock)
     cases = SqliteSubjects(str(state.consents_db), clock)
     consents = ConsentFollower(registry, cases, clock)
-    ledger, pseudonyms = _ledger(settings, keys, clock, disk), Pseudonyms(keys.mac_keys)
+    names = CaseNames(cases, consents.subjects, clock, lambda: SqliteLedgerReader(state.ledger_db))
+    ledger, pseudonyms = _ledger(settings, keys, clock, disk, names), Pseudonyms(keys.mac_keys)
     fan_out = FanOut(
         store=store, reader=fan_out_reader, signer_of=signer_of, iss=settings.issuer_url,
         lapsed=consents.lapsed, stops_card=consents.subjects.stops,
@@ -147,6 +150,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
         consents=consents,
         keys=keys,
         ledger=ledger,
+        names=names,
         erasures=_erasures(state, disk, clock, cases, store, fan_out, ledger, pseudonyms),
     )
 
@@ -183,7 +187,7 @@ def _order_name(pseudonyms: Pseudonyms, case: CaseEvent, recipient_id: str, part
     return pseudonyms.evaluation_id(recipient_id, f"erasure-{case.case_id}", part, str(case.at_ms))
 
 
-def _ledger(settings: Settings, keys: OwnKeys, clock: Clock, disk: Disk) -> LedgerKeeper:
+def _ledger(settings: Settings, keys: OwnKeys, clock: Clock, disk: Disk, names: CaseNames) -> LedgerKeeper:
     state = settings.state
     return LedgerKeeper(
         LedgerParts(
@@ -197,5 +201,6 @@ def _ledger(settings: Settings, keys: OwnKeys, clock: Clock, disk: Disk) -> Ledg
             signer=keys.signer,
             iss=settings.issuer_url,
             clock=clock,
+            on_names=names.see,
         )
     )

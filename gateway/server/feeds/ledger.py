@@ -4,6 +4,7 @@ Off the hot path: it shares nothing with deliveries but the process, and what it
 from the same journals. A fault of the ledger stops no payment; nothing left without a record in a journal.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from typing import Final
@@ -66,6 +67,8 @@ class LedgerParts:
     signer: Signer
     iss: str
     clock: Clock
+    on_names: Callable[[bytes, bytes], None] = lambda key, other: None
+    """Told of two keys that are one card's, before what tells so is read for good. Raises GatewayError."""
 
 
 class LedgerKeeper:
@@ -146,6 +149,9 @@ class LedgerKeeper:
         return count
 
     def _commit(self, change: LedgerChange) -> int:
+        for card in change.cards:
+            if card.one_card:
+                self._parts.on_names(card.unit_key, card.card_key)
         self._parts.store.commit(change)
         return len(change.entries)
 

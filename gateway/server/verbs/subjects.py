@@ -16,7 +16,6 @@ from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.ledger.access import Access, access
 from gateway.ledger.ports import LedgerUnavailable
 from gateway.programs.subjects import (
-    KEYS_A_CASE_MAX,
     CaseEvent,
     CaseKind,
     CaseState,
@@ -163,12 +162,6 @@ class SubjectDesk:
             except LedgerUnavailable:
                 if certain or not given:
                     raise
-        if len(joined) > KEYS_A_CASE_MAX:
-            if certain or not given:
-                raise SubjectRefused(
-                    "card: more names lead to it than one card has: a sender names many cards alike"
-                )
-            joined = given
         if not joined:
             raise SubjectRefused("card-token: nothing was ever shared under it; check it, or give the number")
         return joined

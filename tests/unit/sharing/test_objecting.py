@@ -72,6 +72,7 @@ def test_a_record_has_the_key_of_each_name_that_the_payment_gave_its_card() -> N
     kit.answers(other)
     record = kit.journal.records()[-1]
     assert (record.unit_key, record.card_key) == (key_of("par", PAR), key_of("pan", request.card.pan))
+    assert record.card_source == common_pb2.UNIT_SOURCE_PAN
     referred = v1.EnrichAuthorizationRequest()
     referred.CopyFrom(other)
     referred.request_id, referred.payment_intent_id = "with-ref", "with-ref"
@@ -83,6 +84,7 @@ def test_a_record_has_the_key_of_each_name_that_the_payment_gave_its_card() -> N
         key_of("par", PAR),
         key_of("card_ref", "card-of-ours"),
     )
+    assert record.card_source == common_pb2.UNIT_SOURCE_CARD_REF
 
 
 def test_another_card_is_shared_as_before() -> None:

@@ -46,7 +46,7 @@ references = (
     st.integers(1, 2**31 - 1),
     st.booleans(),
     st.binary(max_size=400),
-    st.sampled_from((b"", b"c" * 16)),
+    st.sampled_from(((0, b""), (1, b"c" * 16))),
 )
 def test_a_record_written_by_hand_is_the_message_that_protobuf_makes(
     own: dict[str, Any],
@@ -58,8 +58,9 @@ def test_a_record_written_by_hand_is_the_message_that_protobuf_makes(
     attempt: int,
     degraded: bool,
     answer: bytes,
-    card_key: bytes,
+    card: tuple[int, bytes],
 ) -> None:
+    card_source, card_key = card
     payment: Any = SimpleNamespace(
         **own,
         **coded,
@@ -71,7 +72,8 @@ def test_a_record_written_by_hand_is_the_message_that_protobuf_makes(
         written=b"",
     )
     work: Any = SimpleNamespace(
-        payment=payment, digest=b"d" * 16, unit_key=b"u" * 16, card_key=card_key, unit_source=2,
+        payment=payment, digest=b"d" * 16, unit_key=b"u" * 16, card_key=card_key,
+        card_source=card_source, unit_source=2,
         velocity_keys=tuple(keys), evaluation_id=names["evaluation_id"],
         issuer=SimpleNamespace(issuer_id=names["issuer_id"]), answer=answer,
         item=Item(names["sender_id"], b"", Reason.OVER_DEADLINE if degraded else None),
@@ -92,6 +94,7 @@ def test_a_record_written_by_hand_is_the_message_that_protobuf_makes(
         decided_at_ms=at_ms + 5,
         unit_key=b"u" * 16,
         card_key=card_key,
+        card_source=card_source,
         unit_source=2,
         score=999,
         amount_minor=amount,
