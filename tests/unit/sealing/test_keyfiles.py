@@ -49,7 +49,7 @@ def test_files_are_for_their_owner_alone_and_hold_nothing_clear(tmp_path: Path) 
     for name in ("own.json", "passphrase"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
     content = (tmp_path / "own.json").read_text()
-    private = keyfiles.jwk.private_ec_jwk(made.signing_keys[0])["d"]
+    private = keyfiles.jwk.private_jwk(made.signing_keys[0])["d"]
     assert private not in content
     assert made.mac_keys.master.hex() not in content
     assert "mac_master" not in content
