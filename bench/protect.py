@@ -177,7 +177,7 @@ def _bare(count: int) -> Callable[[int], Run]:
     return run
 
 
-SIGNED_BYTES = 1_500
+SIGNED_BYTES = 2_040
 """Header and payload of one of our tokens."""
 
 
