@@ -38,8 +38,8 @@ class Shared:
 
     snapshot: PolicySnapshot
     consents: Consents
-    grants: dict[tuple[str, int, tuple[str, ...]], _Grants] = field(default_factory=dict)
-    """By program, fields and regions of an enrolment."""
+    grants: dict[tuple[str, int, tuple[str, ...], str], _Grants] = field(default_factory=dict)
+    """By program, fields, regions and profile of an enrolment."""
 
     @classmethod
     def of(cls, snapshot: PolicySnapshot) -> "Shared":
@@ -110,7 +110,7 @@ def _standing_refusal(
 
 
 def _grants(shared: Shared, program: Program, enrolment: Enrolment) -> _Grants:
-    like = program.program, enrolment.field_mask & profile_mask(enrolment.profile), enrolment.regions
+    like = program.program, enrolment.field_mask, enrolment.regions, enrolment.profile
     grants = shared.grants.get(like)
     if grants is None:
         grants = shared.grants[like] = _new_grants(shared.snapshot, program, enrolment)
