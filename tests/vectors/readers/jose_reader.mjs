@@ -26,7 +26,11 @@ async function open(token) {
   const claims = parse(signed.payload);
   if (header.typ !== "secevent+jwt") throw new Error("typ");
   if (claims.iss !== input.iss || claims.aud !== input.aud || "exp" in claims) throw new Error("claims");
-  if (CLEAR in claims.events) return { header, claims };
+  if (CLEAR in claims.events) {
+    const sealed = ["encryptedData", "card_token", "token_epoch", "match"];
+    if (sealed.some((name) => name in claims.events[CLEAR])) throw new Error("a card");
+    return { header, claims };
+  }
   const event = claims.events[SHARE];
   const opened = await compactDecrypt(event.encryptedData, keyOf(input.private.keys, "enc"), {
     keyManagementAlgorithms: ["ECDH-ES+A256KW", "RSA-OAEP-256"],
