@@ -18,7 +18,7 @@ from gateway.sealing import base64url, jwk
 from gateway.sealing.inbound import AGE_S_MAX, InboundVerifier, Party, SeenIds, TokenRefused
 from gateway.sealing.jwe import p256_private_key
 from gateway.sealing.keys import SignatureAlgorithm, SigningKey
-from gateway.sealing.set import SHARE_EVENT
+from gateway.sealing.set import CLEAR_SHARE_EVENT, SHARE_EVENT
 from gateway.sealing.signer import LocalSigner
 from issuernetwork._jose import verify_keys
 from issuernetwork.receiver import Inbox, Offered, Receiver, RefusedToken, Share
@@ -82,6 +82,14 @@ class Target:
         event = {**claims["events"][SHARE_EVENT], **changed}
         kept = {name: value for name, value in event.items() if value is not None}
         return {**claims, "events": {SHARE_EVENT: kept}}
+
+    def clear_event(self, **more: Any) -> dict[str, Any]:
+        """The share's members in the event of profile A."""
+        claims = self.claims()
+        event = {**claims["events"][SHARE_EVENT], **more}
+        if more:
+            del event["encryptedData"]
+        return {**claims, "events": {CLEAR_SHARE_EVENT: event}}
 
     def signed(self, header: Any, claims: Any, alg: SignatureAlgorithm = ES256) -> bytes:
         return signed_with(LocalSigner(self.keys[alg]), header, claims)
@@ -178,6 +186,8 @@ def _stripped(target: Target) -> Iterator[Attack]:
             "malformed",
         ),
         ("an empty sealed body", target.event(encryptedData=""), "malformed"),
+        ("passed off as what is not sealed", target.clear_event(**body), "claims"),
+        ("the same with the sealed body left in", target.clear_event(), "claims"),
         ("four empty parts", target.event(encryptedData="...."), "malformed"),
     ):
         token = target.signed(target.header(), event)

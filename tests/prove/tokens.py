@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from gateway.sealing import jwk
+from gateway.sealing.body import clear_members
 from gateway.sealing.inbound import TokenRefused
 from gateway.sealing.keys import SignatureAlgorithm
 from gateway.sealing.operator_token import OperatorTokenRefused, make_token, thumbprint, verify_token
@@ -41,6 +42,9 @@ def _subjects() -> list[Subject]:
         found.append(
             Subject(f"SET {alg}", "signature", network.share(), network.receiver.open, (RefusedToken,))
         )
+    network = Network()
+    clear = network.share(sealed=clear_members(1, {"mcc": "5411"}), clear=True)
+    found.append(Subject("SET not sealed", "signature", clear, network.receiver.open, (RefusedToken,)))
     for wrap, curve in WRAPS:
         network = Network(alg=wrap, curve=curve)
         found.append(
