@@ -19,8 +19,9 @@ $(VENV)/.server: requirements/server.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.server requirements/dev.txt
+$(VENV)/.dev: $(VENV)/.server requirements/dev.txt requirements/readers.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/readers.txt
 	@touch $@
 
 # The engines are an option: without cargo (or without the crates) everything runs on their twins in Python.

@@ -7,6 +7,7 @@ from bench.enrich import enrich
 from bench.journal import journal_append
 from bench.lookup import lookup
 from bench.policy import compile_table, release_table
+from bench.protect import protect_profile_b
 from bench.result import FULL, QUICK, Scale
 
 BENCHMARKS: dict[str, Callable[[Scale], str]] = {
@@ -15,6 +16,7 @@ BENCHMARKS: dict[str, Callable[[Scale], str]] = {
     "enrich_batch32": lambda scale: enrich("enrich_batch32", "native", scale, batch=True),
     "journal_append": lambda scale: journal_append(scale.runs),
     "lookup": lookup,
+    "protect_profile_b": protect_profile_b,
     "release_table": release_table,
     "compile_table": compile_table,
 }

@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -53,14 +53,22 @@ def alternate(
     *,
     runs: int = FULL.runs,
     load: str = "",
+    beside: Mapping[str, Callable[[int], Run]] | None = None,
 ) -> str:
-    """Runs both sides in turn, after a warm-up of each; the JSON line of the medians."""
-    measured(-1)
-    compared(-1)
+    """Runs both sides in turn, after a warm-up of each; the JSON line of the medians.
+
+    What stands `beside` runs in the same rounds, and its rates are told without a limit.
+    """
+    others: Mapping[str, Callable[[int], Run]] = beside or {}
+    for side in (measured, compared, *others.values()):
+        side(-1)
     ours, theirs = [], []
+    besides: dict[str, list[float]] = {name: [] for name in others}
     for number in range(runs):
         theirs.append(compared(number))
         ours.append(measured(number))
+        for other, side in others.items():
+            besides[other].append(side(number).rate)
     latencies = [value for run in ours for value in run.latencies_ms]
     share = statistics.median(run.generator_share for run in ours)
     result: dict[str, object] = {
@@ -75,6 +83,10 @@ def alternate(
     }
     if load:
         result["load"] = load
+    if besides:
+        result["beside_rate_per_s"] = {
+            other: round(statistics.median(rates)) for other, rates in besides.items()
+        }
     if share:
         result["limit"] = "server" if share < 0.9 else "load generator"
         result["generator_cpu_share"] = round(share, 2)

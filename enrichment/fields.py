@@ -23,6 +23,9 @@ REPORTING: Final = int(common_pb2.PURPOSE_FRAUD_REPORTING)
 # results and counts about the payment, never what identifies a card, a person or a device.
 _CLEAR_GROUPS: Final = frozenset({"score", "velocity", "auth"})
 
+# Who sells, and nothing else: the same for every cardholder who buys there.
+_SUBJECTLESS_GROUPS: Final = frozenset({"merchant"})
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -41,6 +44,11 @@ class Field:
     def clear_ok(self) -> bool:
         """Whether it may stand outside sealed bytes: message elements and the journalled answer."""
         return self.group in _CLEAR_GROUPS and self.sensitivity in "AY"
+
+    @property
+    def subjectless(self) -> bool:
+        """Whether it says nothing of a card, a person, a device or a payment: it may leave unsealed."""
+        return self.group in _SUBJECTLESS_GROUPS and self.sensitivity == "A"
 
 
 _ROWS: Final[tuple[tuple[str, str, Sensitivity, str], ...]] = (
@@ -147,6 +155,7 @@ def names_of(mask: int) -> tuple[str, ...]:
 
 
 CLEAR_MASK: Final = mask_of(field.name for field in FIELDS if field.clear_ok)
+SUBJECTLESS_MASK: Final = mask_of(field.name for field in FIELDS if field.subjectless)
 PERSONAL_MASK: Final = mask_of(field.name for field in FIELDS if field.sensitivity in "IP")
 
 

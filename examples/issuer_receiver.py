@@ -132,7 +132,7 @@ async def run(options: argparse.Namespace) -> None:
     print(f"{recorded} receipts recorded")
     for share in list(desk.shares.values())[:1]:
         # Without references of the payment there is nothing to match by ahead of the authorization.
-        key = next(iter(share.match["keys"]), "unmatched")
+        key = next(iter(share.match.get("keys", ())), "unmatched")
         print(f"first: {share.program} {key} {json.dumps(dict(share.fields))}")
 
 

@@ -29,6 +29,9 @@ RSA_BITS_MAX: Final = 8192
 # A set with more keys is no rotation.
 JWKS_KEYS_MAX: Final = 32
 
+SIGNATURES: Final = ("ES256", "EdDSA", "RS256", "PS256")
+"""Signature algorithms that are verified, each by keys that are for it alone."""
+
 ENC: Final = "A256GCM"
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_", b"+/")

@@ -13,7 +13,7 @@ from typing import Any, Final
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 
-from issuernetwork._jose import BadKey, encode_base64url
+from issuernetwork._jose import SIGNATURES, BadKey, encode_base64url
 from issuernetwork.receiver import Inbox, Item, JwksCache, PollFault, PollReceiver, Receiver, Share
 
 TOKEN_ENV: Final = "EIN_ISSUER_TOKEN"  # noqa: S105 - the name of the variable
@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     receive.add_argument("--iss", help="issuer URL in the tokens; default: the transmitter's URL")
     receive.add_argument(
         "--private", required=True, type=Path, action="append", help="private JWK; repeatable"
+    )
+    receive.add_argument(
+        "--algorithm", choices=SIGNATURES, action="append", help="signature to take; repeatable; default: all"
     )
     receive.add_argument("--token-file", type=Path, help=f"bearer token; default: environment {TOKEN_ENV}")
     receive.add_argument("--state", type=Path, help="file that keeps the place in the stream")
@@ -178,6 +181,7 @@ async def _poll(
                 private_keys=[_json_file(path) for path in options.private],
                 jwks=jwks.current,
                 iss=options.iss or base,
+                algorithms=options.algorithm or SIGNATURES,
             )
         except BadKey as fault:
             raise CliFault(f"a private key cannot be used: {fault}") from None

@@ -9,6 +9,7 @@
 from issuernetwork._jose import BadKey, RefusedToken
 from issuernetwork.receiver_inbox import Gap, Inbox, Offered
 from issuernetwork.receiver_open import (
+    CLEAR_SHARE_EVENT,
     ERASURE_EVENT,
     SHARE_EVENT,
     WITHDRAWN_EVENT,
@@ -21,6 +22,7 @@ from issuernetwork.receiver_open import (
 from issuernetwork.receiver_poll import Handler, JwksCache, PollCounts, PollFault, PollReceiver
 
 __all__ = [
+    "CLEAR_SHARE_EVENT",
     "ERASURE_EVENT",
     "SHARE_EVENT",
     "WITHDRAWN_EVENT",

@@ -1,11 +1,12 @@
 """From a signed, sealed token to a share: verify, decrypt, compare. No I/O."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from issuernetwork._jose import (
+    SIGNATURES,
     BadKey,
     JweOpener,
     RefusedToken,
@@ -18,12 +19,15 @@ from issuernetwork._jose import (
 
 SET_TYPE: Final = "secevent+jwt"
 SHARE_EVENT: Final = "urn:x-issuernetwork:event:share:v1"
+CLEAR_SHARE_EVENT: Final = "urn:x-issuernetwork:event:clear-share:v1"
+"""Of protection profile A: signed, and about no card, so that nothing in it is sealed."""
 WITHDRAWN_EVENT: Final = "urn:x-issuernetwork:event:withdrawn:v1"
 ERASURE_EVENT: Final = "urn:x-issuernetwork:event:erasure:v1"
 
 # The numbers of a stream fit the signed 64 bits of every database.
 _STREAM_SEQ_MAX = 2**63 - 1
 _TEXT_MAX = 512
+_SEALED_MEMBERS = frozenset(("encryptedData", "card_token", "token_epoch", "match"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Share:
     match: Mapping[str, Any] = field(repr=False)
     """References to the authorization: names of `MatchReferences`."""
     fields: Mapping[str, Any] = field(repr=False)
+    profile: str = "B"
+    """Protection profile: B came sealed to this recipient, A clear; under A there is no card and no match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,8 @@ class Receiver:
 
     `private_keys` are JWKs with members kid and alg (ECDH-ES+A256KW with a key of P-256 or X25519, or
     RSA-OAEP-256). `jwks` gives the transmitter's JWK Set, which is read again when it gives another object.
-    `iss` is the transmitter's issuer URL.
+    `iss` is the transmitter's issuer URL. `algorithms` are the signatures taken, each by a key of that
+    algorithm alone: name the one of your stream to take no other.
     """
 
     def __init__(
@@ -108,9 +115,14 @@ class Receiver:
         jwks: Callable[[], Mapping[str, Any]],
         iss: str,
         now_ms: Callable[[], int] = wall_ms,
+        algorithms: Collection[str] = SIGNATURES,
     ) -> None:
+        unknown = [alg for alg in algorithms if alg not in SIGNATURES]
+        if not algorithms or unknown:
+            raise BadKey(f"a receiver takes signatures of {', '.join(SIGNATURES)}: name one or more")
         self.recipient_id = recipient_id
         self.iss = iss
+        self._algorithms = frozenset(algorithms)
         own = [open_key(jwk) for jwk in private_keys]
         if not own or len({key.kid for key in own}) != len(own):
             raise BadKey("a receiver needs private keys with different kids")
@@ -148,9 +160,10 @@ class Receiver:
         jwks = self._jwks()
         if jwks is not self._read_from:
             try:
-                self._verify_keys = verify_keys(jwks)
+                published = verify_keys(jwks)
             except BadKey:
                 raise RefusedToken("unknown_key") from None
+            self._verify_keys = {kid: key for kid, key in published.items() if key.alg in self._algorithms}
             self._read_from = jwks
         return self._verify_keys
 
@@ -166,7 +179,7 @@ class Receiver:
         if not isinstance(events, dict) or len(events) != 1:
             raise RefusedToken("claims")
         ((uri, event),) = events.items()
-        if uri not in (SHARE_EVENT, WITHDRAWN_EVENT, ERASURE_EVENT):
+        if uri not in (SHARE_EVENT, CLEAR_SHARE_EVENT, WITHDRAWN_EVENT, ERASURE_EVENT):
             raise RefusedToken("unknown_event")
         if not isinstance(event, dict):
             raise RefusedToken("claims")
@@ -177,6 +190,8 @@ class Receiver:
             return self._erasure(claims, event, share_id)
         if uri == WITHDRAWN_EVENT:
             return self._withdrawn(claims, event, share_id)
+        if uri == CLEAR_SHARE_EVENT:
+            return self._clear_share(claims, event, share_id)
         return self._share(claims, event, share_id)
 
     def _erasure(self, claims: dict[str, Any], event: dict[str, Any], erasure_id: str) -> Erasure:
@@ -224,14 +239,41 @@ class Receiver:
             or body.get("program") != program
         ):
             raise RefusedToken("binding")
-        match, fields = body.get("match"), body.get("fields")
-        card_token = body.get("card_token")
-        if not (isinstance(match, dict) and isinstance(fields, dict) and isinstance(card_token, str)):
+        match, card_token = body.get("match"), body.get("card_token")
+        if not (isinstance(match, dict) and isinstance(card_token, str)):
+            raise RefusedToken("claims")
+        return self._shared(
+            claims, event, share_id, body,
+            token_epoch=_count(body, "token_epoch"), card_token=card_token, match=match,
+        )  # fmt: skip
+
+    def _clear_share(self, claims: dict[str, Any], event: dict[str, Any], share_id: str) -> Share:
+        # What is about a card comes sealed: a clear event with any of it is not of the network.
+        if not _SEALED_MEMBERS.isdisjoint(event):
+            raise RefusedToken("claims")
+        return self._shared(
+            claims, event, share_id, event, token_epoch=0, card_token="", match={}, profile="A"
+        )
+
+    def _shared(
+        self,
+        claims: dict[str, Any],
+        event: dict[str, Any],
+        share_id: str,
+        body: dict[str, Any],
+        *,
+        token_epoch: int,
+        card_token: str,
+        match: dict[str, Any],
+        profile: str = "B",
+    ) -> Share:
+        fields = body.get("fields")
+        if not isinstance(fields, dict):
             raise RefusedToken("claims")
         return Share(
             share_id=share_id,
-            program=program,
-            issuer_id=issuer_id,
+            program=_text(event, "program"),
+            issuer_id=_text(event, "issuer_id"),
             recipient_id=self.recipient_id,
             stream_seq=_stream_seq(event),
             jti=_text(claims, "jti"),
@@ -240,10 +282,11 @@ class Receiver:
             received_at_ms=self._now_ms(),
             purpose=_text(body, "purpose"),
             schema_version=_count(body, "schema_version"),
-            token_epoch=_count(body, "token_epoch"),
+            token_epoch=token_epoch,
             card_token=card_token,
             match=match,
             fields=fields,
+            profile=profile,
         )
 
 

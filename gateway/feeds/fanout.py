@@ -29,6 +29,7 @@ from gateway.feeds.records import (
     withdrawn_item,
 )
 from gateway.outcomes.matching import EvaluationRow, match_keys
+from gateway.programs.model import CLEAR_PROFILE
 from gateway.records.journal import EVALUATIONS, LABELS, Entry
 from gateway.records.reasons import Reason
 from gateway.sealing.set import share_set
@@ -205,12 +206,16 @@ class FanOut:
         on_stream, looked_up = TRANSPORT_SSF in transports, TRANSPORT_LOOKUP in transports
         if not (on_stream or looked_up):
             return
+        clear = decision.profile == CLEAR_PROFILE
+        if clear:
+            # Of no subject: nothing in it ties it to what else is shared about the payment.
+            evaluation_id = share_id
         seq = self._take_place(draft, decision.recipient_id) if on_stream else 0
         signed = share_set(
             self._signer_of(decision.recipient_id), iss=self._iss, recipient_id=decision.recipient_id,
             issued_at_ms=now_ms, jti=share_id, evaluation_id=evaluation_id, share_id=share_id,
             issuer_id=issuer_id, program=decision.program, sealed=decision.sealed,
-            stream_seq=seq or None,
+            stream_seq=seq or None, clear=clear,
         )  # fmt: skip
         item = OutboxItem(
             share_id=share_id, transport=TRANSPORT_SSF, recipient_id=decision.recipient_id,

@@ -22,7 +22,7 @@ from gateway.programs.table import ProgramEntry, Query, ReleaseTable
 from gateway.records.reasons import Reason, Withhold
 from gateway.sealing.body import sealed_body
 from gateway.sealing.jwe import Sealer
-from gateway.sealing.keys import KeyUnavailable
+from gateway.sealing.keys import KeyUnavailable, SignatureAlgorithm
 from gateway.sealing.pseudonyms import Pseudonyms
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1 import common_pb2
@@ -80,7 +80,16 @@ class PolicyNow:
 class LabelDesk:
     """Takes labels. Keeps nothing: what was seen before comes in as `known`."""
 
-    def __init__(self, *, index: PaymentIndex, pseudonyms: Pseudonyms, sealer: Sealer) -> None:
+    def __init__(
+        self,
+        *,
+        index: PaymentIndex,
+        pseudonyms: Pseudonyms,
+        sealer: Sealer,
+        signable: Container[str] = frozenset(SignatureAlgorithm),
+    ) -> None:
+        """`signable`: the algorithms that we have a key for."""
+        self._signable = signable
         self._index = index
         self._pseudonyms = pseudonyms
         self._sealer = sealer
@@ -239,7 +248,9 @@ class LabelDesk:
             fields={name: fields[name] for name in names_of(decision.field_mask)},
         )
         try:
-            kid, sealed = self._sealer.seal(entry.recipient_id, body)
+            if entry.signing_algorithm not in self._signable:
+                raise KeyUnavailable(entry.recipient_id)
+            kid, sealed = self._sealer.seal(entry.recipient_id, body, fresh=entry.fresh_content_key)
         except KeyUnavailable:
             decision.withhold_reason = storage.WITHHOLD_REASON_KEY_UNAVAILABLE
             decision.eligible = False

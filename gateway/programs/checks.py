@@ -26,6 +26,7 @@ from gateway.programs.model import (
     Transport,
     consent_id_of,
 )
+from gateway.programs.profiles import check_profile
 from gateway.programs.purposes import purpose_mask
 from gateway.programs.schema import (
     ConditionsDocument,
@@ -63,7 +64,9 @@ def snapshot_of(documents: Documents, version: int, report: Report) -> PolicySna
             for one in documents.issuers.values()
         },
         recipients={
-            one.recipient_id: Recipient(one.recipient_id, one.status == "enabled")
+            one.recipient_id: Recipient(
+                one.recipient_id, one.status == "enabled", one.signing_algorithm, one.content_key
+            )
             for one in documents.recipients.values()
         },
         programs=programs,
@@ -239,6 +242,7 @@ def _enrolment(
                 )
         if not program.ahead:
             _check_no_experiment(file, one.ramp_percent, one.holdout_percent, report)
+    check_profile(file, one, field_mask, program, report)
     for path, end in (("valid_until", one.valid_until), ("attestation_expires", one.attestation_expires)):
         if one.valid_from >= end:
             report.add(file, path, "it is not after valid_from", "Correct one of them")

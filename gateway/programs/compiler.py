@@ -17,6 +17,7 @@ from gateway.programs.model import (
     Program,
     State,
 )
+from gateway.programs.profiles import profile_mask
 from gateway.programs.purposes import purpose_mask
 from gateway.programs.release import WITHHELD, Grant, ProgramEntry, Refusals, When, refused
 from gateway.records.reasons import Reason, Withhold
@@ -37,8 +38,8 @@ class Shared:
 
     snapshot: PolicySnapshot
     consents: Consents
-    grants: dict[tuple[str, int, tuple[str, ...]], _Grants] = field(default_factory=dict)
-    """By program, fields and regions of an enrolment."""
+    grants: dict[tuple[str, int, tuple[str, ...], str], _Grants] = field(default_factory=dict)
+    """By program, fields, regions and profile of an enrolment."""
 
     @classmethod
     def of(cls, snapshot: PolicySnapshot) -> "Shared":
@@ -57,7 +58,7 @@ def entry_of(shared: Shared, issuer: Issuer, program: Program, enrolment: Enrolm
             standing_refusal=WITHHELD[Reason.NOT_ENROLLED],
         )
     snapshot = shared.snapshot
-    state = max(program.state, enrolment.state)
+    state, recipient = max(program.state, enrolment.state), snapshot.recipients[issuer.recipient_id]
     granted = set(enrolment.transports)
     return ProgramEntry(
         program=program.program,
@@ -75,6 +76,8 @@ def entry_of(shared: Shared, issuer: Issuer, program: Program, enrolment: Enrolm
         experiment_id=f"{program.program}@{program.salt_version}",
         variant=enrolment.variant,
         profile=enrolment.profile,
+        signing_algorithm=recipient.signing_algorithm,
+        fresh_content_key=recipient.content_key == "fresh",
         state=state,
         shadow=state is State.SHADOW,
         valid_from_ms=enrolment.valid_from_ms,
@@ -107,7 +110,7 @@ def _standing_refusal(
 
 
 def _grants(shared: Shared, program: Program, enrolment: Enrolment) -> _Grants:
-    like = program.program, enrolment.field_mask, enrolment.regions
+    like = program.program, enrolment.field_mask, enrolment.regions, enrolment.profile
     grants = shared.grants.get(like)
     if grants is None:
         grants = shared.grants[like] = _new_grants(shared.snapshot, program, enrolment)
@@ -117,7 +120,7 @@ def _grants(shared: Shared, program: Program, enrolment: Enrolment) -> _Grants:
 def _new_grants(snapshot: PolicySnapshot, program: Program, enrolment: Enrolment) -> _Grants:
     # The documents' check refuses what the purpose does not allow; what it might miss must not leave either.
     allowed = program.field_mask & purpose_mask(program.purpose)
-    granted = allowed & enrolment.field_mask
+    granted = allowed & enrolment.field_mask & profile_mask(enrolment.profile)
     refusals = refused(program.field_mask & ~allowed, Reason.PURPOSE_MISMATCH)
     refusals += refused(allowed & ~granted, Reason.NOT_ENROLLED)
     grants: _Grants = {}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Final
 
 PPM = 1_000_000
 """Parts in a million: percentages are kept as whole parts, so that no float decides an arm."""
@@ -80,10 +81,21 @@ class Issuer:
     recipient_id: str
 
 
+CLEAR_PROFILE: Final = "A"
+"""Protection profile of records with no subject: signed, and not sealed."""
+
+DEFAULT_SIGNING_ALGORITHM: Final = "ES256"
+"""What receivers read most widely, and the quickest to sign."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recipient:
     recipient_id: str
     enabled: bool
+    signing_algorithm: str = DEFAULT_SIGNING_ALGORITHM
+    """How its stream is signed: a name of `sealing.keys.SignatureAlgorithm`."""
+    content_key: str = "cached"
+    """`fresh`: a content key of its own for each message (RFC 7516 5.1)."""
 
 
 @dataclass(frozen=True, slots=True)

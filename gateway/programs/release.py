@@ -26,7 +26,7 @@ from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 from gateway.programs.consent_rows import NOBODY, Consents
-from gateway.programs.model import State, Tier
+from gateway.programs.model import DEFAULT_SIGNING_ALGORITHM, State, Tier
 from gateway.records.reasons import Reason, Withhold
 from gateway.runtime.native import engines
 
@@ -129,6 +129,8 @@ class ProgramEntry:
     experiment_id: str = ""
     variant: str = ""
     profile: str = "B"
+    signing_algorithm: str = DEFAULT_SIGNING_ALGORITHM
+    fresh_content_key: bool = False
     state: State = State.DRAFT
     shadow: bool = False
     valid_from_ms: int = 0

@@ -98,6 +98,7 @@ Member = TypeVar("Member", bound=str)
 # Only where lists are short: it compares each with all before it.
 Once = Annotated[list[Member], AfterValidator(_once), Field(json_schema_extra={"uniqueItems": True})]
 TransportName = Literal["message", "lookup", "ssf"]
+SigningAlgorithmName = Literal["ES256", "EdDSA", "RS256", "PS256"]
 PurposeName = Literal["fraud_authorization", "fraud_reporting"]
 Target = Annotated[str, StringConstraints(pattern=TARGET_PATTERN)]
 
@@ -119,6 +120,8 @@ class IssuerDocument(Document):
 class RecipientDocument(Document):
     recipient_id: Id
     status: Literal["enabled", "disabled"]
+    signing_algorithm: SigningAlgorithmName = "ES256"
+    content_key: Literal["cached", "fresh"] = "cached"
 
 
 class TiersDocument(Document):
@@ -180,7 +183,7 @@ class EnrolmentDocument(Document):
     state: Literal["active", "shadow", "paused"]
     ramp_percent: Percent | None = None
     holdout_percent: Percent | None = None
-    profile: Literal["B"] = "B"
+    profile: Literal["A", "B"] = "B"
     variant: Id = "default"
     when: ConditionsDocument = ConditionsDocument()
     terms: TermsDocument = TermsDocument()
@@ -224,7 +227,6 @@ NOT_YET: Mapping[type[Document], Mapping[str, str]] = {
     RecipientDocument: {
         "jwks": "Put the JWK Set into keys/recipients of the state directory, and remove this",
         "key_algorithms": "Remove it: the algorithm is the one of the recipient's key",
-        "signing_algorithm": "Remove it: every stream is signed with the key that `ein init` made, ES256",
     },
     ProgramDocument: {
         "deadline_ms": "Remove it: a share is found by look-up for 30 minutes, whatever its program",

@@ -4,10 +4,10 @@ A policy in force stays valid when one of them lapses: the release table and the
 then. So this is asked where a policy is applied, and not where a snapshot is read again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 
 from gateway.programs.issues import PolicyIssue, Report
-from gateway.programs.model import PolicySnapshot, State
+from gateway.programs.model import CLEAR_PROFILE, Enrolment, PolicySnapshot, State
 from gateway.programs.schema import Documents, start_ms
 
 
@@ -36,12 +36,9 @@ def recipients_without_key(
     No mistake of the documents: keys come apart from them, and until then `key_unavailable` withholds all.
     """
     found: dict[str, PolicyIssue] = {}
-    for one in snapshot.enrolments:
-        recipient_id = snapshot.issuers[one.issuer_id].recipient_id
-        state = max(one.state, snapshot.programs[one.program].state)
-        if state not in (State.ACTIVE, State.SHADOW) or one.valid_until_ms <= now_ms:
-            continue
-        if not snapshot.recipients[recipient_id].enabled or recipient_id in found or has_key(recipient_id):
+    for one, recipient_id in _sharing(snapshot, now_ms):
+        # Under profile A nothing is sealed.
+        if recipient_id in found or one.profile == CLEAR_PROFILE or has_key(recipient_id):
             continue
         found[recipient_id] = PolicyIssue(
             f"enrolments/{one.enrolment_id}.yaml",
@@ -50,3 +47,31 @@ def recipients_without_key(
             f"Put its JWK Set at keys/recipients/{recipient_id}.jwks.json of the state directory",
         )
     return tuple(found.values())
+
+
+def recipients_without_signature(
+    snapshot: PolicySnapshot, now_ms: int, algorithms: Container[str]
+) -> tuple[PolicyIssue, ...]:
+    """One issue a recipient whose stream is to be signed with an algorithm that we have no key for."""
+    named = dict.fromkeys(recipient_id for _, recipient_id in _sharing(snapshot, now_ms))
+    return tuple(
+        PolicyIssue(
+            f"recipients/{recipient_id}.yaml",
+            "signing_algorithm",
+            f"there is no key to sign with {algorithm}, so that all of it is withheld",
+            f"Make one with `ein keys add {algorithm}`, and start the gateway and the feeds anew",
+        )
+        for recipient_id in named
+        if (algorithm := snapshot.recipients[recipient_id].signing_algorithm) not in algorithms
+    )
+
+
+def _sharing(snapshot: PolicySnapshot, now_ms: int) -> Iterator[tuple[Enrolment, str]]:
+    """Enrolments that share, or would outside of shadow, with an enabled recipient, and that recipient."""
+    for one in snapshot.enrolments:
+        recipient_id = snapshot.issuers[one.issuer_id].recipient_id
+        state = max(one.state, snapshot.programs[one.program].state)
+        if state not in (State.ACTIVE, State.SHADOW) or one.valid_until_ms <= now_ms:
+            continue
+        if snapshot.recipients[recipient_id].enabled:
+            yield one, recipient_id

@@ -63,6 +63,12 @@ write_body: WriteBody = getattr(engines, "sealed_body", body_by_twin)
 """By the engine where it is built (native/src/seal_body.rs)."""
 
 
+def clear_members(purpose: int, fields: Mapping[str, object], schema_version: int = SCHEMA_VERSION) -> bytes:
+    """Members of an event under profile A, as JSON without braces: no card, no match, nothing sealed."""
+    members = {"purpose": PURPOSE_NAMES[purpose], "schema_version": schema_version, "fields": fields}
+    return json_by_twin(members)[1:-1]
+
+
 def members_of(fields: Mapping[str, object]) -> bytes:
     """JSON of members without braces, for `more`."""
     return json_by_twin(fields)[1:-1]

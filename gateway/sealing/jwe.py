@@ -2,7 +2,7 @@
 
 RFC 7516 makes a fresh content key for each message; here one serves up to 2^20 messages or five minutes of
 one process, since wrapping costs fifty times the encryption. What that gives up: who learns one content key
-reads its messages, and not one alone. `fresh=True` makes one a message where an enrolment asks for it.
+reads its messages, and not one alone. `fresh=True` makes one a message where a recipient's document asks.
 """
 
 import json
@@ -92,7 +92,7 @@ class Sealer:
             or held.messages_left <= 0
             or clock.monotonic_ns() >= held.expires_ns
         ):
-            held = self._hold(recipient_key)
+            held = self._hold(recipient_key, 1 if fresh else MESSAGES_PER_CONTENT_KEY)
             if not fresh:
                 self._keep(recipient_id, held)
         return held
@@ -102,7 +102,7 @@ class Sealer:
             self._cached.pop(next(iter(self._cached)))
         self._cached[recipient_id] = held
 
-    def _hold(self, recipient_key: RecipientKey) -> Held:
+    def _hold(self, recipient_key: RecipientKey, messages: int) -> Held:
         secret = self._entropy.bytes(SECRET_BYTES)
         header, wrapped = self._wrap(recipient_key, secret)
         segment = base64url.encode(json.dumps(header, separators=(",", ":")).encode())
@@ -110,7 +110,7 @@ class Sealer:
         return Held(
             recipient_key=recipient_key,
             content_key=self._make(secret, prefix, segment, self._entropy.bytes(NONCE_BYTES)),
-            messages_left=MESSAGES_PER_CONTENT_KEY,
+            messages_left=messages,
             expires_ns=self._clock.monotonic_ns() + CONTENT_KEY_LIFE_MS * MS,
         )
 

@@ -44,6 +44,10 @@ def _text(jwk: Mapping[str, object], member: str) -> str:
     return value
 
 
+def _octets_of(value: int) -> int:
+    return (value.bit_length() + 7) // 8
+
+
 def _segment(value: int, size: int) -> str:
     return base64url.encode(value.to_bytes(size, "big")).decode()
 
@@ -182,17 +186,23 @@ def public_jwk(key: SigningKey) -> dict[str, str]:
         raw = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         return {"kty": "OKP", "crv": "Ed25519", "x": base64url.encode(raw).decode(), **common}
     numbers = private.public_key().public_numbers()
-    size = (numbers.n.bit_length() + 7) // 8
-    exponent_size = (numbers.e.bit_length() + 7) // 8
-    return {"kty": "RSA", "n": _segment(numbers.n, size), "e": _segment(numbers.e, exponent_size), **common}
+    modulus, exponent = (_segment(value, _octets_of(value)) for value in (numbers.n, numbers.e))
+    return {"kty": "RSA", "n": modulus, "e": exponent, **common}
 
 
-def private_ec_jwk(key: SigningKey) -> dict[str, str]:
-    """Both halves of an ES256 key, for the encrypted key file alone."""
-    private = key.private_key
-    if not isinstance(private, ec.EllipticCurvePrivateKey):
-        raise BadKey("only ES256 signing keys are made here")
-    return {**public_jwk(key), "d": _segment(private.private_numbers().private_value, 32)}
+def private_jwk(key: SigningKey) -> dict[str, str]:
+    """Both halves of a signing key, for the encrypted key file alone."""
+    private, public = key.private_key, public_jwk(key)
+    if isinstance(private, ec.EllipticCurvePrivateKey):
+        return {**public, "d": _segment(private.private_numbers().private_value, 32)}
+    if isinstance(private, ed25519.Ed25519PrivateKey):
+        return {**public, "d": base64url.encode(private.private_bytes_raw()).decode()}
+    numbers = private.private_numbers()
+    secret = {
+        "d": numbers.d, "p": numbers.p, "q": numbers.q,
+        "dp": numbers.dmp1, "dq": numbers.dmq1, "qi": numbers.iqmp,
+    }  # fmt: skip
+    return {**public, **{name: _segment(value, _octets_of(value)) for name, value in secret.items()}}
 
 
 def public_jwks(keys: tuple[SigningKey, ...]) -> dict[str, list[dict[str, str]]]:

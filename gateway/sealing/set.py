@@ -9,6 +9,8 @@ from gateway.sealing import base64url
 from gateway.sealing.keys import Signer
 
 SHARE_EVENT = "urn:x-issuernetwork:event:share:v1"
+CLEAR_SHARE_EVENT = "urn:x-issuernetwork:event:clear-share:v1"
+"""Of profile A. An event of its own, so that a share whose sealed body was taken out is no such thing."""
 WITHDRAWN_EVENT = "urn:x-issuernetwork:event:withdrawn:v1"
 ERASURE_EVENT = "urn:x-issuernetwork:event:erasure:v1"
 SET_TYPE = "secevent+jwt"
@@ -50,17 +52,23 @@ def share_set(
     program: str,
     sealed: bytes,
     stream_seq: int | None = None,
+    clear: bool = False,
 ) -> bytes:
-    """The signed SET that carries `sealed` (compact JWE). `stream_seq` is None where it is on no stream."""
+    """The signed SET that carries `sealed` (compact JWE). `stream_seq` is None where it is on no stream.
+
+    With `clear` (profile A) `sealed` is not sealed: the members that `body.clear_members` wrote.
+    """
+    event = CLEAR_SHARE_EVENT if clear else SHARE_EVENT
+    body = sealed.decode() if clear else f'"encryptedData":"{sealed.decode("ascii")}"'
     place = "" if stream_seq is None else f'"stream_seq":{stream_seq:d},'
     share = _quoted(share_id)
     # Compact JWE is base64url and dots: nothing in it needs escaping.
     payload = (
         f'{{"iss":{_quoted(iss)},"aud":{_quoted(recipient_id)},"iat":{issued_at_ms // 1000:d},'
         f'"jti":{_quoted(jti)},"txn":{_quoted(evaluation_id)},'
-        f'"sub_id":{{"format":"opaque","id":{share}}},"events":{{"{SHARE_EVENT}":{{'
+        f'"sub_id":{{"format":"opaque","id":{share}}},"events":{{"{event}":{{'
         f'"program":{_quoted(program)},"share_id":{share},"issuer_id":{_quoted(issuer_id)},'
-        f'{place}"encryptedData":"{sealed.decode("ascii")}"}}}}}}'
+        f"{place}{body}}}}}}}"
     )
     return _signed(signer, payload)
 

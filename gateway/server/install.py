@@ -5,9 +5,11 @@ from pathlib import Path
 
 import yaml
 
-from gateway.backends.embedded.keyfiles import create_keys, publish_recipient_keys
+from gateway.backends.embedded.keyfiles import add_signing_keys, create_keys, publish_recipient_keys
+from gateway.programs.model import DEFAULT_SIGNING_ALGORITHM
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
+from gateway.sealing.keys import SignatureAlgorithm
 from gateway.server.policy import apply_policy
 from gateway.server.settings import Settings, load_settings
 
@@ -39,8 +41,14 @@ def install(
     settings = load_settings(write_settings(folder, front=front))
     state = settings.state
     state.make()
-    create_keys(state.keys, SystemEntropy(), make_passphrase=True)
+    entropy = SystemEntropy()
+    create_keys(state.keys, entropy, make_passphrase=True)
     for recipient_id, jwks in recipient_jwks.items():
         publish_recipient_keys(state.keys, recipient_id, jwks)
-    apply_policy(state.policy_db, policy, actor="install", reason="first policy", clock=SystemClock())
+    applied = apply_policy(
+        state.policy_db, policy, actor="install", reason="first policy", clock=SystemClock()
+    )
+    named = {one.signing_algorithm for one in applied.recipients.values()} - {DEFAULT_SIGNING_ALGORITHM}
+    if named:
+        add_signing_keys(state.keys, map(SignatureAlgorithm, sorted(named)), entropy)
     return settings

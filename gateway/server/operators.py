@@ -189,7 +189,7 @@ def make_key(path: Path, entropy: Entropy) -> dict[str, str]:
     except FileExistsError:
         raise OperatorRefused("key: the file is there already, and keys are never overwritten") from None
     with os.fdopen(descriptor, "w") as file:
-        json.dump(jwk.private_ec_jwk(named), file)
+        json.dump(jwk.private_jwk(named), file)
         file.flush()
         os.fsync(file.fileno())
     return public

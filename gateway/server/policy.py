@@ -2,17 +2,18 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from gateway.backends.embedded.keyfiles import FileRecipientKeys
+from gateway.backends.embedded.keyfiles import FileRecipientKeys, KeyFileError, load_keys
 from gateway.backends.embedded.policy import NoSuchSnapshot, SqlitePolicyStore
 from gateway.programs.documents import Known, load_policy
 from gateway.programs.issues import PolicyInvalid, PolicyIssue
 from gateway.programs.model import PolicySnapshot, State
 from gateway.programs.plan import EMPTY, Plan, plan
-from gateway.programs.standing import recipients_without_key
+from gateway.programs.standing import recipients_without_key, recipients_without_signature
 from gateway.programs.table import compile_table
 from gateway.programs.transitions import state_of, transition_issues
 from gateway.records.errors import GatewayError
@@ -112,7 +113,7 @@ def apply_policy(
 
 
 def keys_missing(keys: Path, snapshot: PolicySnapshot, clock: Clock) -> tuple[PolicyIssue, ...]:
-    """What is withheld until a recipient's key is there: no mistake, and said when a policy is applied."""
+    """What is withheld until a key is there, a recipient's or ours: no mistake, and said at `ein apply`."""
     held, now_ms = FileRecipientKeys(keys, clock), clock.wall_ms()
 
     def has_key(recipient_id: str) -> bool:
@@ -122,7 +123,11 @@ def keys_missing(keys: Path, snapshot: PolicySnapshot, clock: Clock) -> tuple[Po
             return False
         return True
 
-    return recipients_without_key(snapshot, now_ms, has_key)
+    issues = recipients_without_key(snapshot, now_ms, has_key)
+    # Where the passphrase is not at hand nobody can tell what is in the file; the processes can.
+    with suppress(KeyFileError):
+        issues += recipients_without_signature(snapshot, now_ms, load_keys(keys).signers)
+    return issues
 
 
 def change_policy(

@@ -27,9 +27,12 @@ ISSUERS_CACHED = 4096
 
 
 class KeyCheck(Protocol):
-    """Whether a recipient has a key to seal to now. Asked before the draw, so that both arms lose alike."""
+    """Whether an entry's recipient has a key to seal to now, where it needs one, and we one to sign with.
 
-    def __call__(self, recipient_id: str) -> bool: ...
+    Asked before the draw, so that both arms lose alike.
+    """
+
+    def __call__(self, entry: ProgramEntry) -> bool: ...
 
 
 class Decided(MaskedStruct):
@@ -73,8 +76,8 @@ class Rules:
     view: SwitchView | None
     fresh: bool
     has_key: KeyCheck
-    _keys: dict[str, bool] = field(default_factory=dict)
-    """What `has_key` said, by recipient."""
+    _keys: dict[tuple[str, str], bool] = field(default_factory=dict)
+    """What `has_key` said, by recipient and profile."""
 
     _standing: dict[int, list[_Standing]] = field(default_factory=dict)
     """By the id of an issuer's entry: the table outlives the batch."""
@@ -92,9 +95,9 @@ class Rules:
             reason = entry.standing_refusal.reason
         if reason is not None:
             return _Standing(entry, Decided(entry, reason), entry.quick_release, False, _no_arm, False)
-        has_key = self._keys.get(entry.recipient_id)
+        has_key = self._keys.get((entry.recipient_id, entry.profile))
         if has_key is None:
-            has_key = self._keys[entry.recipient_id] = self.has_key(entry.recipient_id)
+            has_key = self._keys[entry.recipient_id, entry.profile] = self.has_key(entry)
         line = line_of(entry.salt, entry.ramp_ppm, entry.holdout_ppm)
         return _Standing(entry, None, entry.quick_release, has_key, line.draw, entry.shadow)
 

@@ -4,7 +4,7 @@ plan -> fetch -> signals -> release -> draw -> seal -> append -> answer, in stag
 velocity store is asked once and the journal synced once. What goes wrong with one item stays with it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from operator import length_hint
 from typing import TypeVar
 
@@ -13,15 +13,16 @@ from enrichment.reader import Read, make_read
 from enrichment.signals import signals
 from gateway.outcomes.matching import match_keys
 from gateway.programs.arms import global_line
+from gateway.programs.model import CLEAR_PROFILE
 from gateway.programs.subjects import Subjects
 from gateway.programs.switches import SwitchRunner
-from gateway.programs.table import ReleaseTable, make_query
+from gateway.programs.table import ProgramEntry, ReleaseTable, make_query
 from gateway.records.journal import JournalReader, JournalWriter
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import Clock
 from gateway.runtime.native import FAULTS, engines
 from gateway.sealing.jwe import Sealer
-from gateway.sealing.keys import KeyUnavailable, RecipientKeys
+from gateway.sealing.keys import KeyUnavailable, RecipientKeys, SignatureAlgorithm
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sharing.again import Repeats
 from gateway.sharing.commit import Committer
@@ -74,8 +75,11 @@ class Gateway:
         subjects: Subjects | None = None,
         read: Read | None = None,
         on_fault: Callable[[str, BaseException], None] = lambda stage, fault: None,
+        signable: Container[str] = frozenset(SignatureAlgorithm),
     ) -> None:
+        """`signable`: the algorithms that the feeds have a key for."""
         self.table = table
+        self._signable = signable
         self._clock = clock
         self._read = read or make_read(engines, PAYMENT)
         self._switches = switches
@@ -236,9 +240,13 @@ class Gateway:
         for work, found in zip(batch.asked, counts, strict=True):
             work.facts = absent if found is None else make_facts((found, ()))
 
-    def _has_key(self, recipient_id: str) -> bool:
+    def _has_key(self, entry: ProgramEntry) -> bool:
+        if entry.signing_algorithm not in self._signable:
+            return False
+        if entry.profile == CLEAR_PROFILE:
+            return True
         try:
-            self._recipient_keys.current(recipient_id, now_ms=self._clock.wall_ms())
+            self._recipient_keys.current(entry.recipient_id, now_ms=self._clock.wall_ms())
         except KeyUnavailable:
             return False
         return True

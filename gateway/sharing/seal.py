@@ -1,17 +1,20 @@
 """What is released is encrypted to its recipient at once: no clear personal datum reaches our own disk."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from enrichment.fields import FIELDS
 from enrichment.payment import Assessment
 from enrichment.signals import SCORE_MASK, Signals
+from gateway.programs.model import CLEAR_PROFILE
 from gateway.programs.table import ProgramEntry
 from gateway.records.reasons import Reason
-from gateway.sealing.body import members_of, routing_of, write_body
+from gateway.sealing.body import clear_members, members_of, routing_of, write_body
 from gateway.sealing.jwe import Held, Sealer
 from gateway.sealing.keys import KeyUnavailable
 from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.sharing.decide import Decided
 from gateway.sharing.encode import TOKEN_EPOCH, element_value
 from gateway.sharing.work import Work
 from issuernetwork.v1 import common_pb2
@@ -69,11 +72,14 @@ class ShareSealer:
                 continue
             assert one.release is not None, "what is released has its fields"
             entry, (mask, _, _) = one.entry, one.release
+            if entry.profile == CLEAR_PROFILE:
+                self._clear(one, work)
+                continue
             recipient_id = entry.recipient_id
             recipient = self._recipients.get(recipient_id)
             if recipient is None or recipient.held.messages_left <= 0:
                 try:
-                    recipient = self._recipient(recipient_id)
+                    recipient = self._recipient(entry)
                 except KeyUnavailable:
                     one.reason = Reason.KEY_UNAVAILABLE  # after the draw: it stays in its arm
                     continue
@@ -108,9 +114,22 @@ class ShareSealer:
                     ]
                 )
 
-    def _recipient(self, recipient_id: str) -> _Recipient:
+    def _clear(self, one: Decided, work: Work) -> None:
+        """Of no subject: no key of the recipient, no pseudonym, no match; feeds sign what is kept here."""
+        assert one.release is not None, "what is released has its fields"
+        payment, entry = work.payment, one.entry
+        one.share_id = self._pseudonyms.share_id(
+            work.item.sender_id, payment.payment_intent_id, payment.attempt_no, entry.program
+        )
+        one.sealed = clear_members(entry.purpose, work.signals.named(one.release.mask))
+        one.payload_sha256 = sha256(one.sealed).digest()
+
+    def _recipient(self, entry: ProgramEntry) -> _Recipient:
+        recipient_id = entry.recipient_id
         made = self._recipients[recipient_id] = _Recipient(
-            self._sealer.held(recipient_id), self._pseudonyms.card_tokens(recipient_id, TOKEN_EPOCH)
+            # A fresh one has one message in it, so that the next asks again.
+            self._sealer.held(recipient_id, fresh=entry.fresh_content_key),
+            self._pseudonyms.card_tokens(recipient_id, TOKEN_EPOCH),
         )
         return made
 

@@ -26,6 +26,7 @@ CHECKS = (
     "release_rules",
     "power_cuts",
     "bad_input",
+    "tokens",
     "ledger",
     "lookup_latency",
     "consents",

@@ -18,6 +18,7 @@ from gateway.sealing.jwe import concat_kdf
 from gateway.sealing.keys import SignatureAlgorithm, SigningKey
 from gateway.sealing.set import SHARE_EVENT
 from gateway.sealing.signer import LocalSigner
+from tests.vectors.golden_clear import clear
 from tests.vectors.golden_keys import unsafe_recipient_jwks, unsafe_signing_key
 from tests.vectors.golden_shares import body, decoded, seal, signed_share
 
@@ -104,6 +105,19 @@ def _truncated_tag() -> bytes:
     return _around(b".".join((*rest, encode(decode(tag)[:12]))))
 
 
+def _stripped() -> bytes:
+    event = {**decoded(_good().split(b".")[1])["events"][SHARE_EVENT], **json.loads(body(SHARE_ID))}
+    del event["encryptedData"]
+    return _changed(claims={"events": {SHARE_EVENT: event}})
+
+
+def _clear_with_a_card() -> bytes:
+    header, claims, _ = clear()[0]["signed_set"].encode().split(b".")
+    ((uri, event),) = decoded(claims)["events"].items()
+    event["card_token"] = "ct_golden"
+    return _signed(decoded(header), {**decoded(claims), "events": {uri: event}})
+
+
 def _epk_of_low_order() -> bytes:
     """Opens where a shared secret of zeros is not refused: anyone can make it, without a key."""
     entropy = UnsafeSeededEntropy(4_201)
@@ -132,6 +146,8 @@ def refused() -> list[dict[str, Any]]:
         ("iss of another", "invalid_issuer", _changed(claims={"iss": "https://other.example"})),
         ("aud of another", "invalid_audience", _changed(claims={"aud": "other-bank"})),
         ("exp, which a SET does not have", "invalid_request", _changed(claims={"exp": 4_000_000_000})),
+        ("a sealed body taken out, its fields clear", "invalid_request", _stripped()),
+        ("a share that is not sealed, with a card's pseudonym", "invalid_request", _clear_with_a_card()),
         ("encryptedData that is no JWE", "invalid_request", _changed(claims={"events": event})),
         ("the sealed body of another share", "authentication_failed", _body_of_another_share()),
         ("a sealed body whose tag has 12 octets", "invalid_request", _truncated_tag()),

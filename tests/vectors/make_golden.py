@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.sealing import jwk
 from gateway.sealing.keys import SignatureAlgorithm
+from tests.vectors.golden_clear import clear
 from tests.vectors.golden_keys import public_half, unsafe_recipient_jwks, unsafe_signing_key
 from tests.vectors.golden_refused import refused
 from tests.vectors.golden_shares import ISS, RECIPIENT_ID, shares
@@ -29,6 +30,7 @@ def documents() -> dict[str, Any]:
     return {
         **public_documents(),
         "shares.json": {**expected, "shares": shares()},
+        "clear.json": {**expected, "shares": clear()},
         "refused.json": {**expected, "refused": refused()},
     }
 

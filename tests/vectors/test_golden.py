@@ -13,7 +13,7 @@ from enrichment.fields import FIELD_BY_NAME
 from gateway.sealing.keys import KeyWrap, SignatureAlgorithm
 from gateway.sealing.set import SHARE_EVENT
 from issuernetwork.issuer_cli import CURVES
-from issuernetwork.receiver import Receiver, RefusedToken, Share
+from issuernetwork.receiver import CLEAR_SHARE_EVENT, Receiver, RefusedToken, Share
 from tests.vectors import make_golden
 from tests.vectors.golden_keys import unsafe_recipient_jwks
 
@@ -26,6 +26,7 @@ def read(name: str) -> Any:
 
 
 SHARES = read("shares.json")["shares"]
+CLEAR = read("clear.json")["shares"]
 REFUSED = read("refused.json")["refused"]
 
 
@@ -78,6 +79,17 @@ def test_our_sdk_opens_a_golden_share_to_what_the_file_says(vector: dict[str, An
     assert set(share.fields) <= set(FIELD_BY_NAME)
 
 
+@pytest.mark.parametrize("vector", CLEAR, ids=lambda vector: vector["name"])
+def test_our_sdk_opens_a_golden_share_that_is_not_sealed(vector: dict[str, Any]) -> None:
+    share = receiver("clear.json").open(vector["signed_set"])
+    assert isinstance(share, Share)
+    event = vector["claims"]["events"][CLEAR_SHARE_EVENT]
+    assert (share.profile, share.fields, share.purpose) == ("A", event["fields"], event["purpose"])
+    assert (share.share_id, share.program) == (event["share_id"], event["program"])
+    assert (share.evaluation_id, share.card_token, share.match) == (share.share_id, "", {})
+    assert all(FIELD_BY_NAME[name].subjectless for name in share.fields)
+
+
 # joserfc warns of EdDSA since RFC 9864 names Ed25519 apart; receivers in the field still know only EdDSA.
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 @pytest.mark.parametrize("vector", SHARES, ids=lambda vector: vector["name"])
@@ -116,7 +128,7 @@ def test_the_files_are_of_the_form_that_the_script_writes() -> None:
             vector.get("sealed_header", {}).pop("epk", None)
         return document
 
-    for name in ("shares.json", "refused.json"):
+    for name in ("shares.json", "clear.json", "refused.json"):
         assert without_tokens(json.loads(json.dumps(made[name]))) == without_tokens(read(name)), name
 
 

@@ -3,10 +3,15 @@
 import json
 import os
 import stat
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -45,6 +50,11 @@ RECIPIENTS_LOOK_EVERY_MS = 500
 # A JWK Set of 32 RSA-4096 keys is 30 kB.
 FILE_BYTES_MAX = 256 * 1024
 
+# Of a signing key. A signature has to hold while receivers still take the token, some days, and NIST SP
+# 800-57 takes 2048 bits until 2030; 3072 cost three times as much for each message.
+RSA_BITS = 2048
+RSA_EXPONENT = 65537
+
 _AAD = b"ein own keys v1"
 
 
@@ -79,11 +89,17 @@ class HkdfMacKeys:
 
 @dataclass(frozen=True, slots=True)
 class OwnKeys:
-    """What `load_keys` opens. The first signing key signs; all are published."""
+    """What `load_keys` opens. The first signing key of an algorithm signs with it; all are published."""
 
     signing_keys: tuple[SigningKey, ...]
     mac_keys: HkdfMacKeys
     signer: LocalSigner
+    """Of the ledger, of certificates, and of streams that name no algorithm."""
+
+    @property
+    def signers(self) -> dict[SignatureAlgorithm, LocalSigner]:
+        """Who signs with each algorithm that there is a key for."""
+        return {key.alg: LocalSigner(key) for key in reversed(self.signing_keys)}
 
     def public_jwks(self) -> dict[str, list[dict[str, str]]]:
         """Our JWK Set, for receivers."""
@@ -109,30 +125,83 @@ def create_keys(
     has_passphrase = bool(os.environ.get(PASSPHRASE_ENV)) or (base / PASSPHRASE_FILE).exists()
     if make_passphrase and not has_passphrase:
         _write_new(base / PASSPHRASE_FILE, base64url.encode(entropy.bytes(32)) + b"\n")
-    private = p256_private_key(entropy)
-    kid = "sig-" + entropy.bytes(8).hex()
-    signing = SigningKey(kid=kid, alg=SignatureAlgorithm.ES256, private_key=private)
-    clear = json.dumps(
-        {
-            "signing": [jwk.private_ec_jwk(signing)],
-            "mac_master": base64url.encode(entropy.bytes(32)).decode(),
-        }
-    ).encode()
+    signing = new_signing_key(SignatureAlgorithm.ES256, entropy)
+    clear = {
+        "signing": [jwk.private_jwk(signing)],
+        "mac_master": base64url.encode(entropy.bytes(32)).decode(),
+    }
+    _write_new(base / OWN_KEYS_FILE, _encrypted(clear, base, entropy, scrypt_log2_n))
+    return load_keys(base)
+
+
+def add_signing_keys(
+    directory: str | Path, algorithms: Iterable[SignatureAlgorithm], entropy: Entropy
+) -> OwnKeys:
+    """Makes a key for each algorithm that has none yet. Keys that are there stay as they are.
+
+    Processes that run go on with what they opened: they have the new keys from their next start.
+    """
+    base = Path(directory)
+    clear, log2_n = _open_own(base)
+    there = [key.alg for key in _own_keys(clear).signing_keys]
+    made = [new_signing_key(alg, entropy) for alg in dict.fromkeys(algorithms) if alg not in there]
+    if made:
+        clear["signing"] += [jwk.private_jwk(key) for key in made]
+        temporary = base / f"{OWN_KEYS_FILE}.new"
+        try:
+            _write_new(temporary, _encrypted(clear, base, entropy, log2_n))
+        except FileExistsError:
+            raise KeyFileError(
+                f"the keys are being changed by another command; where none runs, remove {temporary.name}"
+            ) from None
+        os.replace(temporary, base / OWN_KEYS_FILE)
+    return load_keys(base)
+
+
+def new_signing_key(alg: SignatureAlgorithm, entropy: Entropy) -> SigningKey:
+    """A key of ours for one algorithm. RSA keys are made with the randomness of `cryptography` itself."""
+    private: EllipticCurvePrivateKey | Ed25519PrivateKey | rsa.RSAPrivateKey
+    if alg is SignatureAlgorithm.ES256:
+        private = p256_private_key(entropy)
+    elif alg is SignatureAlgorithm.EDDSA:
+        private = Ed25519PrivateKey.from_private_bytes(entropy.bytes(32))
+    else:
+        private = rsa.generate_private_key(RSA_EXPONENT, RSA_BITS)
+    return SigningKey(kid="sig-" + entropy.bytes(8).hex(), alg=alg, private_key=private)
+
+
+def _encrypted(clear: Mapping[str, object], base: Path, entropy: Entropy, log2_n: int) -> bytes:
     salt, nonce = entropy.bytes(16), entropy.bytes(12)
-    aead = AESGCM(_file_key(_passphrase(base), salt, scrypt_log2_n))
+    aead = AESGCM(_file_key(_passphrase(base), salt, log2_n))
     document = {
         "version": 1,
-        "kdf": {"name": "scrypt", "log2_n": scrypt_log2_n, "r": 8, "p": 1, "salt": salt.hex()},
+        "kdf": {"name": "scrypt", "log2_n": log2_n, "r": 8, "p": 1, "salt": salt.hex()},
         "nonce": nonce.hex(),
-        "ciphertext": aead.encrypt(nonce, clear, _AAD).hex(),
+        "ciphertext": aead.encrypt(nonce, json.dumps(clear).encode(), _AAD).hex(),
     }
-    _write_new(base / OWN_KEYS_FILE, json.dumps(document, indent=1).encode() + b"\n")
-    return load_keys(base)
+    return json.dumps(document, indent=1).encode() + b"\n"
 
 
 def load_keys(directory: str | Path) -> OwnKeys:
     """Opens the keys of `create_keys`. Raises KeyFileError."""
-    base = Path(directory)
+    return _own_keys(_open_own(Path(directory))[0])
+
+
+def _own_keys(clear: dict[str, Any]) -> OwnKeys:
+    try:
+        signing = tuple(jwk.signing_key(key) for key in clear["signing"])
+        master = base64url.decode(clear["mac_master"].encode())
+        return OwnKeys(signing_keys=signing, mac_keys=HkdfMacKeys(master), signer=LocalSigner(signing[0]))
+    except _DAMAGED:
+        raise KeyFileError(_DAMAGED_TEXT) from None
+
+
+_DAMAGED = (ValueError, KeyError, IndexError, TypeError, AttributeError)
+_DAMAGED_TEXT = "the key file is damaged: restore it from a backup"
+
+
+def _open_own(base: Path) -> tuple[dict[str, Any], int]:
+    """What the key file holds, and the cost of its passphrase. Raises KeyFileError."""
     raw = _read_private(base / OWN_KEYS_FILE)
     try:
         document = json.loads(raw)
@@ -143,16 +212,12 @@ def load_keys(directory: str | Path) -> OwnKeys:
         if not isinstance(log2_n, int) or not 1 <= log2_n <= SCRYPT_LOG2_N_MAX:
             raise KeyFileError("the key file asks for scrypt parameters out of bounds")
         aead = AESGCM(_file_key(_passphrase(base), bytes.fromhex(kdf["salt"]), log2_n))
-        clear = json.loads(
-            aead.decrypt(bytes.fromhex(document["nonce"]), bytes.fromhex(document["ciphertext"]), _AAD)
-        )
-        signing = tuple(jwk.signing_key(key) for key in clear["signing"])
-        master = base64url.decode(clear["mac_master"].encode())
-        return OwnKeys(signing_keys=signing, mac_keys=HkdfMacKeys(master), signer=LocalSigner(signing[0]))
+        clear = aead.decrypt(bytes.fromhex(document["nonce"]), bytes.fromhex(document["ciphertext"]), _AAD)
+        return dict(json.loads(clear)), log2_n
     except InvalidTag:
         raise KeyFileError("the key file does not open: wrong passphrase, or it was changed") from None
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        raise KeyFileError("the key file is damaged: restore it from a backup") from None
+    except _DAMAGED:
+        raise KeyFileError(_DAMAGED_TEXT) from None
 
 
 def recipients_with_keys(directory: str | Path) -> list[str]:

@@ -20,6 +20,7 @@ from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.backends.embedded.wake import WakeListener, WakeSender
 from gateway.feeds.delivery import DeliveryCore
 from gateway.feeds.fanout import FanOut
+from gateway.feeds.signers import StreamSigners
 from gateway.measurement.ports import CASES
 from gateway.outcomes.labels import LabelDesk
 from gateway.programs.subjects import CaseEvent
@@ -29,7 +30,6 @@ from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.disk import Disk, RealDisk
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.jwe import Sealer
-from gateway.sealing.keys import Signer
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.server.consent_follower import ConsentFollower
 from gateway.server.feeds.case_names import CaseNames
@@ -69,6 +69,7 @@ class FeedsParts:
     consents: ConsentFollower
     switches: SwitchRunner
     keys: OwnKeys
+    signers: StreamSigners
     ledger: LedgerKeeper
     names: CaseNames
     erasures: ErasureParts
@@ -105,10 +106,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
         store.close()
         raise
 
-    def signer_of(recipient_id: str) -> Signer:
-        # One algorithm for all streams until a recipient can name its own.
-        return keys.signer
-
+    signers = StreamSigners(keys.signers, keys.signer)
     report_reader, fan_out_reader = store.reader(), store.reader()
     policy, board = SqlitePolicyStore(str(state.policy_db), clock), FileLeaseBoard(disk, str(state.leases))
     registry = SqliteConsents(str(state.consents_db), clock)
@@ -117,7 +115,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
     names = CaseNames(cases, consents.subjects, clock, lambda: SqliteLedgerReader(state.ledger_db))
     ledger, pseudonyms = _ledger(settings, keys, clock, disk, names), Pseudonyms(keys.mac_keys)
     fan_out = FanOut(
-        store=store, reader=fan_out_reader, signer_of=signer_of, iss=settings.issuer_url,
+        store=store, reader=fan_out_reader, signer_of=signers.of, iss=settings.issuer_url,
         lapsed=consents.lapsed, stops_card=consents.subjects.stops,
     )  # fmt: skip
     return FeedsParts(
@@ -134,11 +132,12 @@ def build_feeds(settings: Settings) -> FeedsParts:
         report_reader=report_reader,
         fan_out_reader=fan_out_reader,
         fan_out=fan_out,
-        core=DeliveryCore(store=store, signer_of=signer_of, iss=settings.issuer_url),
+        core=DeliveryCore(store=store, signer_of=signers.of, iss=settings.issuer_url),
         labels=LabelDesk(
             index=report_reader,
             pseudonyms=pseudonyms,
             sealer=Sealer(entropy, clock, FileRecipientKeys(state.keys, clock)),
+            signable=keys.signers,
         ),
         policy=policy,
         # The loop says itself when nothing of an older epoch waits in a transport.
@@ -149,6 +148,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
         cases=cases,
         consents=consents,
         keys=keys,
+        signers=signers,
         ledger=ledger,
         names=names,
         erasures=_erasures(state, disk, clock, cases, store, fan_out, ledger, pseudonyms),

@@ -142,6 +142,7 @@ def build_gateway(
         remembered=remembered,
         subjects=consents.subjects,
         on_fault=on_fault,
+        signable=keys.signers,
     )
     return GatewayParts(
         clock,

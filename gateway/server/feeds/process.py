@@ -62,6 +62,7 @@ def _policy_follower(
     """Feeds start without a policy too: what was shared under an earlier one is delivered."""
 
     def take(policy: PolicySnapshot, table: ReleaseTable) -> None:
+        parts.signers.use(policy.recipients)
         engine.table = parts.consents.use(table)
         engine.revocations.policy_changed()
 

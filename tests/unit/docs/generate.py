@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from gateway.feeds.records import erasure_item, tombstone_jti
 from gateway.runtime.entropy import UnsafeSeededEntropy
 from gateway.sealing import base64url
-from gateway.sealing.body import sealed_body
+from gateway.sealing.body import clear_members, sealed_body
 from gateway.sealing.jwe import p256_private_key
 from gateway.sealing.keys import SignatureAlgorithm, SigningKey
 from gateway.sealing.set import share_set, withdrawn_set
@@ -58,6 +58,9 @@ def examples() -> dict[str, Any]:
         },
     )
     share = share_set(signer, **_TOKEN, jti=SHARE_ID, sealed=b"<compact JWE>", stream_seq=7)
+    unsealed = clear_members(1, {"mcc": "5411", "merchant_country": "US"})
+    in_clear = {**_TOKEN, "program": "merchant-notes", "evaluation_id": SHARE_ID}
+    clear = share_set(signer, **in_clear, jti=SHARE_ID, sealed=unsealed, stream_seq=7, clear=True)
     withdrawn = withdrawn_set(signer, **_TOKEN, jti=tombstone_jti(SHARE_ID), stream_seq=7, reason="killed")
     order = erasure_item(
         EVALUATION_ID, [SHARE_ID], recipient_id="northgate-bank", stream_seq=8, signer_of=lambda _: signer,
@@ -66,6 +69,7 @@ def examples() -> dict[str, Any]:
     return {
         "share": claims_of(share),
         "sealed-body": json.loads(body),
+        "clear-share": claims_of(clear),
         "withdrawn": claims_of(withdrawn),
         "erasure": claims_of(order.set_bytes),
     }

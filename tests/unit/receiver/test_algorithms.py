@@ -75,7 +75,7 @@ def _private_for_joserfc(key: SigningKey) -> Any:
         names |= {"dp": numbers.dmp1, "dq": numbers.dmq1, "qi": numbers.iqmp}
         secret = {name: value.to_bytes((value.bit_length() + 7) // 8, "big") for name, value in names.items()}
     elif public["kty"] == "EC":
-        secret = {"d": unb64(jwk.private_ec_jwk(key)["d"].encode())}
+        secret = {"d": unb64(jwk.private_jwk(key)["d"].encode())}
     else:
         secret = {"d": private.private_bytes_raw()}  # type: ignore[union-attr]
     return LOADERS[public["kty"]].import_key(

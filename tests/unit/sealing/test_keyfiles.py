@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,14 @@ from gateway.backends.embedded.keyfiles import (
     FileRecipientKeys,
     KeyFileError,
     OwnKeys,
+    add_signing_keys,
     create_keys,
     load_keys,
     publish_recipient_keys,
 )
 from gateway.runtime.clock import SimClock
 from gateway.runtime.entropy import SystemEntropy
-from gateway.sealing.keys import BadKey, KeyUnavailable
+from gateway.sealing.keys import BadKey, KeyUnavailable, SignatureAlgorithm
 from issuernetwork.issuer_cli import new_key
 
 NOW_MS = 1_700_000_000_000
@@ -49,7 +51,7 @@ def test_files_are_for_their_owner_alone_and_hold_nothing_clear(tmp_path: Path) 
     for name in ("own.json", "passphrase"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
     content = (tmp_path / "own.json").read_text()
-    private = keyfiles.jwk.private_ec_jwk(made.signing_keys[0])["d"]
+    private = keyfiles.jwk.private_jwk(made.signing_keys[0])["d"]
     assert private not in content
     assert made.mac_keys.master.hex() not in content
     assert "mac_master" not in content
@@ -193,3 +195,45 @@ def test_a_jwks_without_an_encryption_key_is_not_published(tmp_path: Path) -> No
         with pytest.raises(BadKey):
             publish_recipient_keys(tmp_path, "bank", text)
     assert not (tmp_path / "recipients" / "bank.jwks.json").exists()
+
+
+@pytest.mark.parametrize("alg", list(SignatureAlgorithm))
+def test_a_key_is_made_for_an_algorithm_that_has_none_and_every_other_stays_as_it_was(
+    tmp_path: Path, alg: SignatureAlgorithm
+) -> None:
+    before = make(tmp_path)
+    own = add_signing_keys(tmp_path, [alg, alg], SystemEntropy())
+    new = 0 if alg is SignatureAlgorithm.ES256 else 1
+    assert len(own.signing_keys) == 1 + new
+    assert own.public_jwks()["keys"][:1] == before.public_jwks()["keys"]
+    assert own.mac_keys == before.mac_keys
+    assert own.signer.kid == before.signer.kid
+    assert own.signers[alg].alg is alg
+    assert load_keys(tmp_path).public_jwks() == own.public_jwks()
+    assert add_signing_keys(tmp_path, [alg], SystemEntropy()).public_jwks() == own.public_jwks()
+    assert stat.S_IMODE((tmp_path / "own.json").stat().st_mode) == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own.json", "passphrase", "recipients"]
+
+
+def test_two_rsa_algorithms_have_two_keys(tmp_path: Path) -> None:
+    make(tmp_path)
+    rsa_algorithms = [SignatureAlgorithm.RS256, SignatureAlgorithm.PS256]
+    published = add_signing_keys(tmp_path, rsa_algorithms, SystemEntropy()).public_jwks()["keys"]
+    assert [key["alg"] for key in published] == ["ES256", "RS256", "PS256"]
+    assert published[1]["n"] != published[2]["n"]
+
+
+def test_a_change_of_keys_that_another_command_is_making_is_left_to_it(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / "own.json.new").touch(0o600)
+    before = (tmp_path / "own.json").read_bytes()
+    with pytest.raises(KeyFileError, match=r"remove own\.json\.new"):
+        add_signing_keys(tmp_path, [SignatureAlgorithm.EDDSA], SystemEntropy())
+    assert (tmp_path / "own.json").read_bytes() == before
+
+
+def test_of_two_keys_for_one_algorithm_the_first_signs(tmp_path: Path) -> None:
+    own = make(tmp_path)
+    later = keyfiles.new_signing_key(SignatureAlgorithm.ES256, SystemEntropy())
+    both = replace(own, signing_keys=(*own.signing_keys, later))
+    assert both.signers[SignatureAlgorithm.ES256].kid == own.signer.kid

@@ -1,0 +1,235 @@
+"""Protection profile B, from a card and fields to a signed token, against a bare ES256 signing loop.
+
+For each message: the recipient's pseudonym of the card, the body as JSON, sealed under the content key of one
+of 200 recipients, and the SET around it signed. No two payloads are alike, and in the middle of each run a
+recipient's key expires, so that its next one takes over. One thread, so that a rate is of one core.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from joserfc import jwe, jws
+from joserfc.jwk import ECKey
+
+from bench.result import Run, Scale, alternate
+from gateway.backends.embedded.keyfiles import HkdfMacKeys, new_signing_key
+from gateway.runtime.clock import SystemClock, WallTimeMs
+from gateway.runtime.entropy import SystemEntropy
+from gateway.sealing import jwk
+from gateway.sealing.body import routing_of, write_body
+from gateway.sealing.jwe import Sealer
+from gateway.sealing.keys import RecipientKey, SignatureAlgorithm, StaticRecipientKeys
+from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.sealing.set import SET_TYPE, SHARE_EVENT, share_set
+from gateway.sealing.signer import LocalSigner
+from issuernetwork.issuer_cli import new_key
+from tests.kit.payments import pan
+
+RECIPIENTS = 200
+MESSAGES = 20_000
+"""Of one run: most of a second."""
+
+SLOW_MESSAGES = 1_500
+"""Of what is shown beside it, which takes several times as long."""
+
+TIMED_TOGETHER = 32
+"""Messages between two looks at the clock: what a batch of the hot loop holds under load."""
+
+NOW_MS = 1_790_000_000_000
+ISS, PROGRAM, PURPOSE, EPOCH = "https://network.example", "enhanced-data", 1, 1
+_ES256 = ec.ECDSA(SHA256())
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What one share is made of. Drawn before the clock runs, like a request that has come."""
+
+    recipient_id: str
+    card: str
+    share_id: str
+    matching: dict[str, Any]
+    fields: dict[str, Any]
+
+
+def _messages(run: int, count: int) -> list[Message]:
+    draw = Random(run)
+    return [
+        Message(
+            # The one whose key expires is asked for before and after, however short the run.
+            recipient_id=f"bank-{draw.randrange(RECIPIENTS) if 0 < number < count - 1 else 0:03d}",
+            card=pan("90100101", draw.randrange(10_000_000)),
+            share_id=f"{run % 1_000:03d}{number:023d}",
+            matching={"keys": [f"rrn:{draw.randrange(10**12):012d}:400001"], "attempted_at_ms": NOW_MS},
+            fields={
+                "email": f"person{draw.randrange(10**9)}@mailbox.example",
+                "billing_address": {"line1": f"{number} Road", "city": "Town", "country": "US"},
+                "device_id": f"{draw.getrandbits(128):032x}",
+                "card_attempts_10m": draw.randrange(9),
+                "score_norm": draw.randrange(1_000),
+                "reason_codes": ["ip_repeat", "device_repeat"],
+            },
+        )
+        for number in range(count)
+    ]  # fmt: skip
+
+
+class Keys:
+    """Keys of 200 recipients on P-256; the first one's expires soon, and has another behind it."""
+
+    def __init__(self) -> None:
+        self.private: dict[str, dict[str, str]] = {}
+        self._keys: list[RecipientKey] = []
+        for number in range(RECIPIENTS):
+            recipient_id = f"bank-{number:03d}"
+            self.private[recipient_id], public = new_key(f"{recipient_id}-1")
+            self._keys += jwk.recipient_keys(recipient_id, json.dumps({"keys": [public]}))
+
+    def expiring(self) -> StaticRecipientKeys:
+        """The first recipient's first key is good until `NOW_MS`, and has another behind it."""
+        first, *others = self._keys
+        soon = RecipientKey(first.recipient_id, "expires", first.alg, others[0].public_key, NOW_MS)
+        return StaticRecipientKeys((soon, first, *others))
+
+
+class HalfwayClock(SystemClock):
+    """Its wall stands still but for one step, in the middle of a run."""
+
+    __slots__ = ("wall",)
+
+    def __init__(self) -> None:
+        self.wall = NOW_MS - 1
+
+    def wall_ms(self) -> WallTimeMs:
+        return WallTimeMs(self.wall)
+
+
+class Protector:
+    """The product's own functions, one after the other."""
+
+    def __init__(self, keys: Keys, alg: SignatureAlgorithm, *, fresh: bool = False) -> None:
+        self._keys, self._fresh = keys, fresh
+        self._entropy = SystemEntropy()
+        self._signer = LocalSigner(new_signing_key(alg, self._entropy))
+        self._pseudonyms = Pseudonyms(HkdfMacKeys(self._entropy.bytes(32)))
+
+    def run(self, run: int, count: int) -> Run:
+        messages = _messages(run, count)
+        clock = HalfwayClock()
+        sealer = Sealer(self._entropy, clock, self._keys.expiring())
+        signer, fresh, tokens_of = self._signer, self._fresh, self._pseudonyms.card_tokens
+        middle, kids = messages[count // 2], set[str]()
+
+        def protect(message: Message) -> bytes:
+            if message is middle:
+                clock.wall = NOW_MS
+            recipient_id = message.recipient_id
+            held = sealer.held(recipient_id, fresh=fresh)
+            kids.add(held.recipient_key.kid)
+            body = write_body(
+                message.share_id,
+                routing_of(recipient_id, recipient_id, PROGRAM, PURPOSE),
+                tokens_of(recipient_id, EPOCH)(message.card),
+                EPOCH,
+                message.matching,
+                message.fields,
+            )
+            sealed, _ = held.seal_hashed(body)
+            return share_set(
+                signer, iss=ISS, recipient_id=recipient_id, issued_at_ms=NOW_MS, jti=message.share_id,
+                evaluation_id=message.share_id, share_id=message.share_id, issuer_id=recipient_id,
+                program=PROGRAM, sealed=sealed, stream_seq=1,
+            )  # fmt: skip
+
+        done = timed(protect, messages)
+        assert {"expires", "bank-000-1"} <= kids, "no key expired inside the run"
+        return done
+
+
+def timed(step: Callable[[Any], object], items: list[Any]) -> Run:
+    """Each latency is of one item, averaged over those that were timed together."""
+    latencies = []
+    began = time.perf_counter()
+    for first in range(0, len(items), TIMED_TOGETHER):
+        some = items[first : first + TIMED_TOGETHER]
+        start = time.perf_counter()
+        for item in some:
+            step(item)
+        latencies.append((time.perf_counter() - start) * 1000 / len(some))
+    return Run(len(items), time.perf_counter() - began, latencies)
+
+
+def _bare(count: int) -> Callable[[int], Run]:
+    """ES256 over inputs as long as ours, and nothing else: not even the signature in the form of JWS."""
+    key = ec.generate_private_key(ec.SECP256R1())
+
+    def run(number: int) -> Run:
+        draw = Random(number)
+        return timed(
+            lambda data: key.sign(data, _ES256), [draw.randbytes(SIGNED_BYTES) for _ in range(count)]
+        )
+
+    return run
+
+
+SIGNED_BYTES = 2_040
+"""Header and payload of one of our tokens."""
+
+
+def _by_joserfc(keys: Keys, count: int) -> Callable[[int], Run]:
+    """The same token by a general library, which makes a content key for each message."""
+    key = ECKey.generate_key("P-256")
+    recipients = {name: ECKey.import_key(private) for name, private in keys.private.items()}
+    pseudonyms = Pseudonyms(HkdfMacKeys(SystemEntropy().bytes(32)))
+
+    def protect(message: Message) -> str:
+        recipient_id = message.recipient_id
+        body = {
+            "share_id": message.share_id, "issuer_id": recipient_id, "recipient_id": recipient_id,
+            "program": PROGRAM, "purpose": "fraud_authorization", "schema_version": 1,
+            "card_token": pseudonyms.card_tokens(recipient_id, EPOCH)(message.card), "token_epoch": EPOCH,
+            "match": message.matching, "fields": message.fields,
+        }  # fmt: skip
+        wrap = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "kid": f"{recipient_id}-1"}
+        sealed = jwe.encrypt_compact(
+            wrap, json.dumps(body), recipients[recipient_id], algorithms=["ECDH-ES+A256KW", "A256GCM"]
+        )
+        event = {
+            "program": PROGRAM, "share_id": message.share_id, "issuer_id": recipient_id, "stream_seq": 1,
+            "encryptedData": sealed,
+        }  # fmt: skip
+        claims = {
+            "iss": ISS, "aud": recipient_id, "iat": NOW_MS // 1000,
+            "jti": message.share_id, "txn": message.share_id,
+            "sub_id": {"format": "opaque", "id": message.share_id}, "events": {SHARE_EVENT: event},
+        }  # fmt: skip
+        header = {"alg": "ES256", "kid": "sig-1", "typ": SET_TYPE}
+        return jws.serialize_compact(header, json.dumps(claims), key, algorithms=["ES256"])
+
+    return lambda run: timed(protect, _messages(run, count))
+
+
+def protect_profile_b(scale: Scale) -> str:
+    """Messages a second under cached content keys; fresh ones, RS256 and joserfc beside it."""
+    keys = Keys()
+    es256 = SignatureAlgorithm.ES256
+    ours, fresh = Protector(keys, es256), Protector(keys, es256, fresh=True)
+    rs256 = Protector(keys, SignatureAlgorithm.RS256)
+    return alternate(
+        "protect_profile_b",
+        "bare ES256 signing loop over as many bytes, one core",
+        lambda run: ours.run(run, MESSAGES),
+        _bare(MESSAGES),
+        runs=scale.runs,
+        load=f"{RECIPIENTS} recipients, distinct payloads, a key expires in each run",
+        beside={
+            "fresh content key": lambda run: fresh.run(run, SLOW_MESSAGES),
+            "RS256": lambda run: rs256.run(run, SLOW_MESSAGES),
+            "joserfc, ES256, fresh content key": _by_joserfc(keys, SLOW_MESSAGES),
+        },
+    )

@@ -1,0 +1,39 @@
+"""Which signer a stream has."""
+
+from gateway.feeds.signers import StreamSigners
+from gateway.programs.model import Recipient
+from gateway.sealing.keys import SignatureAlgorithm
+from gateway.sealing.signer import LocalSigner
+from tests.unit.receiver.network import signing_key
+
+ES256, RS256 = (LocalSigner(signing_key(alg)) for alg in (SignatureAlgorithm.ES256, SignatureAlgorithm.RS256))
+
+
+def signers() -> StreamSigners:
+    return StreamSigners({SignatureAlgorithm.ES256: ES256, SignatureAlgorithm.RS256: RS256}, ES256)
+
+
+def test_a_recipient_has_the_signer_that_its_document_names_and_an_unknown_one_the_default() -> None:
+    made = signers()
+    assert made.of("bank") is ES256
+    made.use({"bank": Recipient("bank", True, "RS256"), "other": Recipient("other", True)})
+    assert made.of("bank") is RS256
+    assert made.of("other") is ES256
+    made.use({"bank": Recipient("bank", True, "ES256")})
+    assert made.of("bank") is ES256
+
+
+def test_a_recipient_that_left_the_policy_is_told_of_withdrawals_in_the_algorithm_that_it_reads() -> None:
+    made = signers()
+    made.use({"bank": Recipient("bank", True, "RS256")})
+    made.use({})
+    assert made.of("bank") is RS256
+
+
+def test_an_algorithm_without_a_key_leaves_the_signer_as_it_was() -> None:
+    made = signers()
+    made.use({"bank": Recipient("bank", True, "RS256")})
+    made.use({"bank": Recipient("bank", True, "EdDSA")})
+    assert made.of("bank") is RS256
+    assert "****" not in repr(made)
+    assert "EdDSA" not in repr(made)
