@@ -12,7 +12,7 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from gateway.records.errors import GatewayError
-from gateway.server.identity import Authenticator, Principal, Role
+from gateway.server.gate import Authenticate, Gate
 
 T = TypeVar("T")
 
@@ -55,18 +55,6 @@ class InvalidArgument(GatewayError):
     """The request cannot be served as it is."""
 
     code = "invalid_argument"
-
-
-class Unauthenticated(GatewayError):
-    """No known credentials."""
-
-    code = "unauthenticated"
-
-
-class PermissionDenied(GatewayError):
-    """Known, but not allowed to do this."""
-
-    code = "permission_denied"
 
 
 def status_of(fault: BaseException) -> tuple[grpc.StatusCode, str]:
@@ -145,30 +133,8 @@ def _parsed(parse: Callable[[bytes], Any], payload: bytes) -> Any:
         ) from None
 
 
-def authorization_of(context: Any) -> str | bytes | None:
-    """The authorization header of a call."""
-    for key, value in context.invocation_metadata() or ():
-        if key == "authorization":
-            return value  # type: ignore[no-any-return]
-    return None
-
-
-def authorized(authenticator: Authenticator, header: str | bytes | None, *roles: Role) -> Principal:
-    """Who calls, where that may call this. Raises Unauthenticated, PermissionDenied."""
-    principal = authenticator.principal(header)
-    if principal is None:
-        raise Unauthenticated(
-            "authorization: send `Bearer <token>` with a token of `ein token` or `ein operator token`"
-        )
-    # An approver may do what operators do.
-    role = "operator" if principal.role == "approver" and "approver" not in roles else principal.role
-    if role not in roles:
-        raise PermissionDenied(f"authorization: this needs the role {' or '.join(roles)}")
-    return principal
-
-
 class ServerThread:
-    """A grpc.aio server on an event loop and thread of its own, with health and reflection.
+    """A grpc.aio server on an event loop and thread of its own, with health and reflection, behind the gate.
 
     `add` is called on that loop with the server, to add handlers. Health is NOT_SERVING until `set_serving`.
     """
@@ -179,12 +145,14 @@ class ServerThread:
         add: Callable[[Any], None],
         *,
         services: Sequence[str],
+        authenticate: Authenticate,
         name: str = "grpcio",
         on_fault: Callable[[str], None] = lambda method: None,
     ) -> None:
         self._address = address
         self._add = add
         self._services = tuple(services)
+        self._authenticate = authenticate
         self._on_fault = on_fault
         self.loop = asyncio.new_event_loop()
         self.port = 0
@@ -204,7 +172,8 @@ class ServerThread:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout_s)
 
     async def _start(self) -> None:
-        server = grpc.aio.server(interceptors=[LastResort(self._on_fault)], options=SERVER_OPTIONS)
+        interceptors = [Gate(self._authenticate), LastResort(self._on_fault)]
+        server = grpc.aio.server(interceptors=interceptors, options=SERVER_OPTIONS)
         self._health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*self._services, "grpc.health.v1.Health", reflection.SERVICE_NAME)

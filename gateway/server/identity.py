@@ -13,17 +13,19 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from gateway.programs.issues import near
+from gateway.records.access import Role
 from gateway.records.errors import GatewayError
 from gateway.runtime.entropy import Entropy
 from gateway.sealing.operator_token import OperatorTokenRefused
+from gateway.server.certificates import PeerCertificate
 from gateway.server.operators import Operators
 from gateway.server.private_rows import alone, write_rows
 from gateway.server.state import StateDir
+from gateway.sharing.ports import Credential
 
 MachineRole = Literal["caller", "issuer"]
 """Who may have a bearer token without an end."""
 
-Role = Literal["caller", "issuer", "operator", "approver", "auditor"]
 TOKEN_BYTES = 32
 """256 bits: beyond guessing, so that a fast hash suffices to keep it."""
 
@@ -77,10 +79,10 @@ class Authenticator:
         self._known = (_read(content), {})
         self._stamp = stamp
 
-    def principal(self, header: str | bytes | None) -> Principal | None:
+    def principal(self, header: Credential, certificate: PeerCertificate | None = None) -> Principal | None:
         """The caller behind `Bearer <token>`; None for anything else."""
-        if header is None:
-            return None
+        if not isinstance(header, str | bytes):
+            return header if isinstance(header, Principal) else None
         raw = header.encode("utf-8", "replace") if isinstance(header, str) else header
         by_digest, cache = self._known
         found = cache.get(raw)

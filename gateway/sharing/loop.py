@@ -4,8 +4,8 @@ import gc
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
+from gateway.records.access import ACCESS, UNKNOWN_CALLER, denial
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import MS, Clock
 from gateway.runtime.native import FAULTS
@@ -26,7 +26,7 @@ from gateway.sharing.items import (
     request_id_of,
     unevaluated,
 )
-from gateway.sharing.ports import BATCH_ENRICH, CallFront, IncomingCall
+from gateway.sharing.ports import BATCH_ENRICH, METHOD_PATHS, Caller, CallFront, Credential, IncomingCall
 from gateway.sharing.wire import nested, occurrences
 from issuernetwork.v1 import common_pb2, enrichment_pb2
 
@@ -60,21 +60,15 @@ COLLECT_EACH_OBJECTS = 50_000
 DRAIN_MS = 2_000
 """After a stop: how long calls that were under way are still served."""
 
+_MAY_CALL = tuple(ACCESS[path] for path in METHOD_PATHS)
+_DENIALS = tuple(denial(path) for path in METHOD_PATHS)
+
 _FIRST_RATE_NS_PER_BYTE = 150.0  # 60 us a payment of 400 bytes; measured anew with each batch
 
 # Field numbers: items of a batch and of its answer; what an item of the answer holds.
 _ITEMS = 1
 _RESPONSE_OF_ITEM = 1
 _ERROR_OF_ITEM = 2
-
-
-class Caller(Protocol):
-    """Who calls, as the authenticator says."""
-
-    @property
-    def principal_id(self) -> str: ...
-    @property
-    def role(self) -> str: ...
 
 
 # Plain tuples: one of each is made for every call, and a named one takes three times as long.
@@ -96,7 +90,7 @@ class HotLoop:
         front: CallFront,
         gateway: Gateway,
         clock: Clock,
-        authenticate: Callable[[str | bytes | None], Caller | None],
+        authenticate: Callable[[Credential], Caller | None],
         *,
         on_batch: Callable[[Tally, int, int], None] = lambda tally, calls, duration_ns: None,
         on_fault: Callable[[str, BaseException], None] = lambda stage, fault: None,
@@ -224,12 +218,10 @@ class HotLoop:
             self._front.fail(call.call_id, INTERNAL, "internal fault: try again")
             return None
         if caller is None:
-            self._front.fail(
-                call.call_id, UNAUTHENTICATED, "authorization: unknown; send a bearer token issued to you"
-            )
+            self._front.fail(call.call_id, UNAUTHENTICATED, UNKNOWN_CALLER)
             return None
-        if caller.role != "caller":
-            self._front.fail(call.call_id, PERMISSION_DENIED, "authorization: this needs the role caller")
+        if caller.role not in _MAY_CALL[call.method]:
+            self._front.fail(call.call_id, PERMISSION_DENIED, _DENIALS[call.method])
             return None
         withhold = Reason.OVERLOADED if overloaded else None
         if call.remaining_ms is not None:

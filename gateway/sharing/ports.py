@@ -20,17 +20,30 @@ MAX_REQUEST_BYTES = (64 * 1024, 4 * 1024 * 1024)
 """By method number. A full request has under 4 KiB, 256 of them under 1 MiB; the rest is room."""
 
 
+class Caller(Protocol):
+    """Who calls, as the authenticator says."""
+
+    @property
+    def principal_id(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+
+
+Credential = str | bytes | Caller | None
+"""The Authorization header; or who it is, where the front has found that out by itself."""
+
+
 class IncomingCall(NamedTuple):
     """One call as it came in. `remaining_ms` is None where the caller set no deadline."""
 
     call_id: int
     method: int
     payload: bytes
-    authorization: str | bytes | None
+    authorization: Credential
     remaining_ms: float | None
 
 
-make_call: Callable[[tuple[int, int, bytes, str | bytes | None, float | None]], IncomingCall] = partial(
+make_call: Callable[[tuple[int, int, bytes, Credential, float | None]], IncomingCall] = partial(
     tuple.__new__, IncomingCall
 )
 """`IncomingCall` without the call in between, which takes twice as long as the rest."""

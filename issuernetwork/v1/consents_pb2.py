@@ -12,45 +12,56 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from issuernetwork.v1 import access_pb2 as issuernetwork_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fissuernetwork/v1/consents.proto\x12\x10issuernetwork.v1\"\xd6\x01\n\x0e\x43onsentSetting\x12-\n\x05party\x18\x01 \x01(\x0e\x32\x1e.issuernetwork.v1.ConsentParty\x12\x10\n\x08party_id\x18\x02 \x01(\t\x12+\n\x04tier\x18\x03 \x01(\x0e\x32\x1d.issuernetwork.v1.ConsentTier\x12\x15\n\rterms_version\x18\x04 \x01(\t\x12\x10\n\x08\x65vidence\x18\x05 \x01(\t\x12\x15\n\rvalid_from_ms\x18\x06 \x01(\x03\x12\x16\n\x0evalid_until_ms\x18\x07 \x01(\x03\"\x81\x01\n\x07\x43onsent\x12\x31\n\x07setting\x18\x01 \x01(\x0b\x32 .issuernetwork.v1.ConsentSetting\x12\x15\n\rconsent_epoch\x18\x02 \x01(\x03\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61t_ms\x18\x05 \x01(\x03\"y\n\rConsentEffect\x12\x15\n\rconsent_epoch\x18\x01 \x01(\x03\x12\x1a\n\x12\x65\x66\x66\x65\x63tive_after_ms\x18\x02 \x01(\x03\x12\x1c\n\x14workers_acknowledged\x18\x03 \x01(\x05\x12\x17\n\x0fworkers_expired\x18\x04 \x01(\x05\"V\n\x11SetConsentRequest\x12\x31\n\x07setting\x18\x01 \x01(\x0b\x32 .issuernetwork.v1.ConsentSetting\x12\x0e\n\x06reason\x18\x02 \x01(\t\"E\n\x12SetConsentResponse\x12/\n\x06\x65\x66\x66\x65\x63t\x18\x01 \x01(\x0b\x32\x1f.issuernetwork.v1.ConsentEffect\"g\n\x14RevokeConsentRequest\x12-\n\x05party\x18\x01 \x01(\x0e\x32\x1e.issuernetwork.v1.ConsentParty\x12\x10\n\x08party_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"H\n\x15RevokeConsentResponse\x12/\n\x06\x65\x66\x66\x65\x63t\x18\x01 \x01(\x0b\x32\x1f.issuernetwork.v1.ConsentEffect\"]\n\x17\x42\x61tchSetConsentsRequest\x12\x32\n\x08settings\x18\x01 \x03(\x0b\x32 .issuernetwork.v1.ConsentSetting\x12\x0e\n\x06reason\x18\x02 \x01(\t\"K\n\x18\x42\x61tchSetConsentsResponse\x12/\n\x06\x65\x66\x66\x65\x63t\x18\x01 \x01(\x0b\x32\x1f.issuernetwork.v1.ConsentEffect\"T\n\x11GetConsentRequest\x12-\n\x05party\x18\x01 \x01(\x0e\x32\x1e.issuernetwork.v1.ConsentParty\x12\x10\n\x08party_id\x18\x02 \x01(\t\"@\n\x12GetConsentResponse\x12*\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x19.issuernetwork.v1.Consent\"u\n\x13ListConsentsRequest\x12-\n\x05party\x18\x01 \x01(\x0e\x32\x1e.issuernetwork.v1.ConsentParty\x12\x10\n\x08party_id\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"X\n\x14ListConsentsResponse\x12+\n\x08\x63onsents\x18\x01 \x03(\x0b\x32\x19.issuernetwork.v1.Consent\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t*e\n\x0c\x43onsentParty\x12\x1d\n\x19\x43ONSENT_PARTY_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43ONSENT_PARTY_MERCHANT\x10\x01\x12\x1a\n\x16\x43ONSENT_PARTY_PLATFORM\x10\x02*\x91\x01\n\x0b\x43onsentTier\x12\x1c\n\x18\x43ONSENT_TIER_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43ONSENT_TIER_OPTED_OUT\x10\x01\x12\x15\n\x11\x43ONSENT_TIER_NONE\x10\x02\x12\x16\n\x12\x43ONSENT_TIER_BASIC\x10\x03\x12\x19\n\x15\x43ONSENT_TIER_ENHANCED\x10\x04\x32\xee\x03\n\x0e\x43onsentService\x12W\n\nSetConsent\x12#.issuernetwork.v1.SetConsentRequest\x1a$.issuernetwork.v1.SetConsentResponse\x12`\n\rRevokeConsent\x12&.issuernetwork.v1.RevokeConsentRequest\x1a\'.issuernetwork.v1.RevokeConsentResponse\x12i\n\x10\x42\x61tchSetConsents\x12).issuernetwork.v1.BatchSetConsentsRequest\x1a*.issuernetwork.v1.BatchSetConsentsResponse\x12W\n\nGetConsent\x12#.issuernetwork.v1.GetConsentRequest\x1a$.issuernetwork.v1.GetConsentResponse\x12]\n\x0cListConsents\x12%.issuernetwork.v1.ListConsentsRequest\x1a&.issuernetwork.v1.ListConsentsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fissuernetwork/v1/consents.proto\x12\x10issuernetwork.v1\x1a\x1dissuernetwork/v1/access.proto\"\xd6\x01\n\x0e\x43onsentSetting\x12-\n\x05party\x18\x01 \x01(\x0e\x32\x1e.issuernetwork.v1.ConsentParty\x12\x10\n\x08party_id\x18\x02 \x01(\t\x12+\n\x04tier\x18\x03 \x01(\x0e\x32\x1d.issuernetwork.v1.ConsentTier\x12\x15\n\rterms_version\x18\x04 \x01(\t\x12\x10\n\x08\x65vidence\x18\x05 \x01(\t\x12\x15\n\rvalid_from_ms\x18\x06 \x01(\x03\x12\x16\n\x0evalid_until_ms\x18\x07 \x01(\x03\"\x81\x01\n\x07\x43onsent\x12\x31\n\x07setting\x18\x01 \x01(\x0b\x32 .issuernetwork.v1.ConsentSetting\x12\x15\n\rconsent_epoch\x18\x02 \x01(\x03\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61t_ms\x18\x05 \x01(\x03\"y\n\rConsentEffect\x12\x15\n\rconsent_epoch\x18\x01 \x01(\x03\x12\x1a\n\x12\x65\x66\x66\x65\x63tive_after_ms\x18\x02 \x01(\x03\x12\x1c\n\x14workers_acknowledged\x18\x03 \x01(\x05\x12\x17\n\x0fworkers_expired\x18\x04 \x01(\x05\"V\n\x11SetConsentRequest\x12\x31\n\x07setting\x18\x01 \x01(\x0b\x32 .issuernetwork.v1.ConsentSetting\x12\x0e\n\x06reason\x18\x02 \x01(\t\"E\n\x12SetConsentResponse\x12/\n\x06\x65\x66\x66\x65\x63t\x18\x01 \x01(\x0b\x32\x1f.issuernetwork.v1.ConsentEffect\"g\n\x14RevokeConsentRequest\x12-\n\x05party\x18\x01 \x01(\x0e\x32\x1e.issuernetwork.v1.ConsentParty\x12\x10\n\x08party_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"H\n\x15RevokeConsentResponse\x12/\n\x06\x65\x66\x66\x65\x63t\x18\x01 \x01(\x0b\x32\x1f.issuernetwork.v1.ConsentEffect\"]\n\x17\x42\x61tchSetConsentsRequest\x12\x32\n\x08settings\x18\x01 \x03(\x0b\x32 .issuernetwork.v1.ConsentSetting\x12\x0e\n\x06reason\x18\x02 \x01(\t\"K\n\x18\x42\x61tchSetConsentsResponse\x12/\n\x06\x65\x66\x66\x65\x63t\x18\x01 \x01(\x0b\x32\x1f.issuernetwork.v1.ConsentEffect\"T\n\x11GetConsentRequest\x12-\n\x05party\x18\x01 \x01(\x0e\x32\x1e.issuernetwork.v1.ConsentParty\x12\x10\n\x08party_id\x18\x02 \x01(\t\"@\n\x12GetConsentResponse\x12*\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x19.issuernetwork.v1.Consent\"u\n\x13ListConsentsRequest\x12-\n\x05party\x18\x01 \x01(\x0e\x32\x1e.issuernetwork.v1.ConsentParty\x12\x10\n\x08party_id\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"X\n\x14ListConsentsResponse\x12+\n\x08\x63onsents\x18\x01 \x03(\x0b\x32\x19.issuernetwork.v1.Consent\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t*e\n\x0c\x43onsentParty\x12\x1d\n\x19\x43ONSENT_PARTY_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43ONSENT_PARTY_MERCHANT\x10\x01\x12\x1a\n\x16\x43ONSENT_PARTY_PLATFORM\x10\x02*\x91\x01\n\x0b\x43onsentTier\x12\x1c\n\x18\x43ONSENT_TIER_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43ONSENT_TIER_OPTED_OUT\x10\x01\x12\x15\n\x11\x43ONSENT_TIER_NONE\x10\x02\x12\x16\n\x12\x43ONSENT_TIER_BASIC\x10\x03\x12\x19\n\x15\x43ONSENT_TIER_ENHANCED\x10\x04\x32\xa2\x04\n\x0e\x43onsentService\x12\x61\n\nSetConsent\x12#.issuernetwork.v1.SetConsentRequest\x1a$.issuernetwork.v1.SetConsentResponse\"\x08\xf2\xe2$\x04\n\x02\x03\x04\x12j\n\rRevokeConsent\x12&.issuernetwork.v1.RevokeConsentRequest\x1a\'.issuernetwork.v1.RevokeConsentResponse\"\x08\xf2\xe2$\x04\n\x02\x03\x04\x12s\n\x10\x42\x61tchSetConsents\x12).issuernetwork.v1.BatchSetConsentsRequest\x1a*.issuernetwork.v1.BatchSetConsentsResponse\"\x08\xf2\xe2$\x04\n\x02\x03\x04\x12\x62\n\nGetConsent\x12#.issuernetwork.v1.GetConsentRequest\x1a$.issuernetwork.v1.GetConsentResponse\"\t\xf2\xe2$\x05\n\x03\x03\x04\x05\x12h\n\x0cListConsents\x12%.issuernetwork.v1.ListConsentsRequest\x1a&.issuernetwork.v1.ListConsentsResponse\"\t\xf2\xe2$\x05\n\x03\x03\x04\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'issuernetwork.v1.consents_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONSENTPARTY']._serialized_start=1396
-  _globals['_CONSENTPARTY']._serialized_end=1497
-  _globals['_CONSENTTIER']._serialized_start=1500
-  _globals['_CONSENTTIER']._serialized_end=1645
-  _globals['_CONSENTSETTING']._serialized_start=54
-  _globals['_CONSENTSETTING']._serialized_end=268
-  _globals['_CONSENT']._serialized_start=271
-  _globals['_CONSENT']._serialized_end=400
-  _globals['_CONSENTEFFECT']._serialized_start=402
-  _globals['_CONSENTEFFECT']._serialized_end=523
-  _globals['_SETCONSENTREQUEST']._serialized_start=525
-  _globals['_SETCONSENTREQUEST']._serialized_end=611
-  _globals['_SETCONSENTRESPONSE']._serialized_start=613
-  _globals['_SETCONSENTRESPONSE']._serialized_end=682
-  _globals['_REVOKECONSENTREQUEST']._serialized_start=684
-  _globals['_REVOKECONSENTREQUEST']._serialized_end=787
-  _globals['_REVOKECONSENTRESPONSE']._serialized_start=789
-  _globals['_REVOKECONSENTRESPONSE']._serialized_end=861
-  _globals['_BATCHSETCONSENTSREQUEST']._serialized_start=863
-  _globals['_BATCHSETCONSENTSREQUEST']._serialized_end=956
-  _globals['_BATCHSETCONSENTSRESPONSE']._serialized_start=958
-  _globals['_BATCHSETCONSENTSRESPONSE']._serialized_end=1033
-  _globals['_GETCONSENTREQUEST']._serialized_start=1035
-  _globals['_GETCONSENTREQUEST']._serialized_end=1119
-  _globals['_GETCONSENTRESPONSE']._serialized_start=1121
-  _globals['_GETCONSENTRESPONSE']._serialized_end=1185
-  _globals['_LISTCONSENTSREQUEST']._serialized_start=1187
-  _globals['_LISTCONSENTSREQUEST']._serialized_end=1304
-  _globals['_LISTCONSENTSRESPONSE']._serialized_start=1306
-  _globals['_LISTCONSENTSRESPONSE']._serialized_end=1394
-  _globals['_CONSENTSERVICE']._serialized_start=1648
-  _globals['_CONSENTSERVICE']._serialized_end=2142
+  _globals['_CONSENTSERVICE'].methods_by_name['SetConsent']._loaded_options = None
+  _globals['_CONSENTSERVICE'].methods_by_name['SetConsent']._serialized_options = b'\362\342$\004\n\002\003\004'
+  _globals['_CONSENTSERVICE'].methods_by_name['RevokeConsent']._loaded_options = None
+  _globals['_CONSENTSERVICE'].methods_by_name['RevokeConsent']._serialized_options = b'\362\342$\004\n\002\003\004'
+  _globals['_CONSENTSERVICE'].methods_by_name['BatchSetConsents']._loaded_options = None
+  _globals['_CONSENTSERVICE'].methods_by_name['BatchSetConsents']._serialized_options = b'\362\342$\004\n\002\003\004'
+  _globals['_CONSENTSERVICE'].methods_by_name['GetConsent']._loaded_options = None
+  _globals['_CONSENTSERVICE'].methods_by_name['GetConsent']._serialized_options = b'\362\342$\005\n\003\003\004\005'
+  _globals['_CONSENTSERVICE'].methods_by_name['ListConsents']._loaded_options = None
+  _globals['_CONSENTSERVICE'].methods_by_name['ListConsents']._serialized_options = b'\362\342$\005\n\003\003\004\005'
+  _globals['_CONSENTPARTY']._serialized_start=1427
+  _globals['_CONSENTPARTY']._serialized_end=1528
+  _globals['_CONSENTTIER']._serialized_start=1531
+  _globals['_CONSENTTIER']._serialized_end=1676
+  _globals['_CONSENTSETTING']._serialized_start=85
+  _globals['_CONSENTSETTING']._serialized_end=299
+  _globals['_CONSENT']._serialized_start=302
+  _globals['_CONSENT']._serialized_end=431
+  _globals['_CONSENTEFFECT']._serialized_start=433
+  _globals['_CONSENTEFFECT']._serialized_end=554
+  _globals['_SETCONSENTREQUEST']._serialized_start=556
+  _globals['_SETCONSENTREQUEST']._serialized_end=642
+  _globals['_SETCONSENTRESPONSE']._serialized_start=644
+  _globals['_SETCONSENTRESPONSE']._serialized_end=713
+  _globals['_REVOKECONSENTREQUEST']._serialized_start=715
+  _globals['_REVOKECONSENTREQUEST']._serialized_end=818
+  _globals['_REVOKECONSENTRESPONSE']._serialized_start=820
+  _globals['_REVOKECONSENTRESPONSE']._serialized_end=892
+  _globals['_BATCHSETCONSENTSREQUEST']._serialized_start=894
+  _globals['_BATCHSETCONSENTSREQUEST']._serialized_end=987
+  _globals['_BATCHSETCONSENTSRESPONSE']._serialized_start=989
+  _globals['_BATCHSETCONSENTSRESPONSE']._serialized_end=1064
+  _globals['_GETCONSENTREQUEST']._serialized_start=1066
+  _globals['_GETCONSENTREQUEST']._serialized_end=1150
+  _globals['_GETCONSENTRESPONSE']._serialized_start=1152
+  _globals['_GETCONSENTRESPONSE']._serialized_end=1216
+  _globals['_LISTCONSENTSREQUEST']._serialized_start=1218
+  _globals['_LISTCONSENTSREQUEST']._serialized_end=1335
+  _globals['_LISTCONSENTSRESPONSE']._serialized_start=1337
+  _globals['_LISTCONSENTSRESPONSE']._serialized_end=1425
+  _globals['_CONSENTSERVICE']._serialized_start=1679
+  _globals['_CONSENTSERVICE']._serialized_end=2225
 # @@protoc_insertion_point(module_scope)

@@ -12,58 +12,63 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from issuernetwork.v1 import access_pb2 as issuernetwork_dot_v1_dot_access__pb2
 from issuernetwork.v1 import common_pb2 as issuernetwork_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!issuernetwork/v1/enrichment.proto\x12\x10issuernetwork.v1\x1a\x1dissuernetwork/v1/common.proto\"\xe8\x05\n\x1a\x45nrichAuthorizationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x19\n\x11payment_intent_id\x18\x02 \x01(\t\x12\x12\n\nattempt_no\x18\x03 \x01(\x05\x12\x13\n\x0bmerchant_id\x18\x04 \x01(\t\x12\x13\n\x0bplatform_id\x18\x05 \x01(\t\x12*\n\x07network\x18\x06 \x01(\x0e\x32\x19.issuernetwork.v1.Network\x12\x14\n\x0c\x61mount_minor\x18\x07 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x08 \x01(\t\x12\x17\n\x0finitiated_at_ms\x18\t \x01(\x03\x12*\n\x07\x63hannel\x18\n \x01(\x0e\x32\x19.issuernetwork.v1.Channel\x12\x30\n\ninitiation\x18\x0b \x01(\x0e\x32\x1c.issuernetwork.v1.Initiation\x12\x12\n\nmit_reason\x18\x0c \x01(\t\x12$\n\x04\x63\x61rd\x18\r \x01(\x0b\x32\x16.issuernetwork.v1.Card\x12,\n\x08\x61\x63quirer\x18\x0e \x01(\x0b\x32\x1a.issuernetwork.v1.Acquirer\x12,\n\x08merchant\x18\x0f \x01(\x0b\x32\x1a.issuernetwork.v1.Merchant\x12,\n\x08\x63ustomer\x18\x10 \x01(\x0b\x32\x1a.issuernetwork.v1.Customer\x12(\n\x06\x64\x65vice\x18\x11 \x01(\x0b\x32\x18.issuernetwork.v1.Device\x12\x38\n\x0e\x61uthentication\x18\x12 \x01(\x0b\x32 .issuernetwork.v1.Authentication\x12\x19\n\x11\x63\x61rdholder_region\x18\x13 \x01(\t\x12\x38\n\x12\x63\x61ller_assessments\x18\x14 \x03(\x0b\x32\x1c.issuernetwork.v1.Assessment\x12\x15\n\rvalidate_only\x18\x15 \x01(\x08\"\xcf\x01\n\x04\x43\x61rd\x12\r\n\x03pan\x18\x01 \x01(\tH\x00\x12\x17\n\rnetwork_token\x18\x02 \x01(\tH\x00\x12\x12\n\x08\x63\x61rd_ref\x18\x03 \x01(\tH\x00\x12\x0b\n\x03iin\x18\x04 \x01(\t\x12\r\n\x05last4\x18\x05 \x01(\t\x12\x14\n\x0clast4_source\x18\x06 \x01(\t\x12\x0b\n\x03par\x18\x07 \x01(\t\x12*\n\x07\x66unding\x18\x08 \x01(\x0e\x32\x19.issuernetwork.v1.Funding\x12\x12\n\ncommercial\x18\t \x01(\x08\x42\x0c\n\nidentifier\"\xc8\x01\n\x08\x41\x63quirer\x12 \n\x18\x61\x63quiring_institution_id\x18\x01 \x01(\t\x12\x0c\n\x04stan\x18\x02 \x01(\t\x12\x1e\n\x16transmission_date_time\x18\x03 \x01(\t\x12\"\n\x1aretrieval_reference_number\x18\x04 \x01(\t\x12\x13\n\x0bterminal_id\x18\x05 \x01(\t\x12\x18\n\x10\x63\x61rd_acceptor_id\x18\x06 \x01(\t\x12\x19\n\x11network_match_key\x18\x07 \x01(\t\"6\n\x08Merchant\x12\x0b\n\x03mcc\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x03 \x01(\t\"\\\n\x07\x41\x64\x64ress\x12\r\n\x05line1\x18\x01 \x01(\t\x12\x0c\n\x04\x63ity\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x13\n\x0bpostal_code\x18\x04 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x05 \x01(\t\"\xd9\x03\n\x0f\x43ustomerHistory\x12\x1d\n\x10\x61\x63\x63ount_age_days\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12$\n\x17\x61\x63\x63ount_change_age_days\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12%\n\x18password_change_age_days\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x1d\n\x10transactions_24h\x18\x04 \x01(\x05H\x03\x88\x01\x01\x12\x1c\n\x0ftransactions_1y\x18\x05 \x01(\x05H\x04\x88\x01\x01\x12\x19\n\x0cpurchases_6m\x18\x06 \x01(\x05H\x05\x88\x01\x01\x12\"\n\x15\x61\x64\x64_card_attempts_24h\x18\x07 \x01(\x05H\x06\x88\x01\x01\x12\"\n\x15\x63\x61rd_on_file_age_days\x18\x08 \x01(\x05H\x07\x88\x01\x01\x42\x13\n\x11_account_age_daysB\x1a\n\x18_account_change_age_daysB\x1b\n\x19_password_change_age_daysB\x13\n\x11_transactions_24hB\x12\n\x10_transactions_1yB\x0f\n\r_purchases_6mB\x18\n\x16_add_card_attempts_24hB\x18\n\x16_card_on_file_age_days\"\xc8\x01\n\x08\x43ustomer\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x12\n\nphone_e164\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12*\n\x07\x62illing\x18\x04 \x01(\x0b\x32\x19.issuernetwork.v1.Address\x12+\n\x08shipping\x18\x05 \x01(\x0b\x32\x19.issuernetwork.v1.Address\x12\x32\n\x07history\x18\x06 \x01(\x0b\x32!.issuernetwork.v1.CustomerHistory\"[\n\x07\x42rowser\x12\x11\n\ttime_zone\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x14\n\x0cscreen_width\x18\x03 \x01(\x05\x12\x15\n\rscreen_height\x18\x04 \x01(\x05\"5\n\x0e\x43oarseLocation\x12\x10\n\x08latitude\x18\x01 \x01(\x01\x12\x11\n\tlongitude\x18\x02 \x01(\x01\"\xa2\x01\n\x06\x44\x65vice\x12\n\n\x02ip\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x12\n\nuser_agent\x18\x03 \x01(\t\x12*\n\x07\x62rowser\x18\x04 \x01(\x0b\x32\x19.issuernetwork.v1.Browser\x12\x39\n\x0f\x63oarse_location\x18\x05 \x01(\x0b\x32 .issuernetwork.v1.CoarseLocation\"\xa2\x01\n\x0e\x41uthentication\x12\x0b\n\x03\x65\x63i\x18\x01 \x01(\t\x12\x33\n\x0ctrans_status\x18\x02 \x01(\x0e\x32\x1d.issuernetwork.v1.TransStatus\x12\x13\n\x0b\x64s_trans_id\x18\x03 \x01(\t\x12\x12\n\navs_result\x18\x04 \x01(\t\x12\x12\n\ncvv_result\x18\x05 \x01(\t\x12\x11\n\texemption\x18\x06 \x01(\t\",\n\x08Omission\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"/\n\x0eMessageElement\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\xf8\x01\n\x0fProgramDecision\x12\x0f\n\x07program\x18\x01 \x01(\t\x12-\n\x06status\x18\x02 \x01(\x0e\x32\x1d.issuernetwork.v1.ShareStatus\x12\x35\n\rpublic_reason\x18\x03 \x01(\x0e\x32\x1e.issuernetwork.v1.PublicReason\x12\x10\n\x08share_id\x18\x04 \x01(\t\x12\x32\n\x08\x65lements\x18\x05 \x03(\x0b\x32 .issuernetwork.v1.MessageElement\x12\x11\n\tmatch_key\x18\x06 \x01(\t\x12\x15\n\rexpires_at_ms\x18\x07 \x01(\x03\"\xfb\x02\n\x1b\x45nrichAuthorizationResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\revaluation_id\x18\x02 \x01(\t\x12\x16\n\x0epolicy_version\x18\x03 \x01(\x03\x12\x34\n\x0c\x63ompleteness\x18\x04 \x01(\x0e\x32\x1e.issuernetwork.v1.Completeness\x12\x17\n\x0f\x64\x65graded_reason\x18\x05 \x01(\t\x12\x31\n\x0b\x61ssessments\x18\x06 \x03(\x0b\x32\x1c.issuernetwork.v1.Assessment\x12\x34\n\tdecisions\x18\x07 \x03(\x0b\x32!.issuernetwork.v1.ProgramDecision\x12\x32\n\x0c\x66ield_issues\x18\x08 \x03(\x0b\x32\x1c.issuernetwork.v1.FieldIssue\x12-\n\tomissions\x18\t \x03(\x0b\x32\x1a.issuernetwork.v1.Omission\"b\n BatchEnrichAuthorizationsRequest\x12>\n\x08requests\x18\x01 \x03(\x0b\x32,.issuernetwork.v1.EnrichAuthorizationRequest\"^\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x32\n\x0c\x66ield_issues\x18\x03 \x03(\x0b\x32\x1c.issuernetwork.v1.FieldIssue\"\x9a\x01\n\x1d\x42\x61tchEnrichAuthorizationsItem\x12\x41\n\x08response\x18\x01 \x01(\x0b\x32-.issuernetwork.v1.EnrichAuthorizationResponseH\x00\x12,\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1b.issuernetwork.v1.ItemErrorH\x00\x42\x08\n\x06result\"c\n!BatchEnrichAuthorizationsResponse\x12>\n\x05items\x18\x01 \x03(\x0b\x32/.issuernetwork.v1.BatchEnrichAuthorizationsItem*\xcb\x01\n\x0bTransStatus\x12\x1c\n\x18TRANS_STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0eTRANS_STATUS_Y\x10\x01\x12\x12\n\x0eTRANS_STATUS_N\x10\x02\x12\x12\n\x0eTRANS_STATUS_U\x10\x03\x12\x12\n\x0eTRANS_STATUS_A\x10\x04\x12\x12\n\x0eTRANS_STATUS_C\x10\x05\x12\x12\n\x0eTRANS_STATUS_D\x10\x06\x12\x12\n\x0eTRANS_STATUS_R\x10\x07\x12\x12\n\x0eTRANS_STATUS_I\x10\x08*^\n\x0c\x43ompleteness\x12\x1c\n\x18\x43OMPLETENESS_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43OMPLETENESS_FULL\x10\x01\x12\x19\n\x15\x43OMPLETENESS_DEGRADED\x10\x02\x32\x8e\x02\n\x11\x45nrichmentService\x12r\n\x13\x45nrichAuthorization\x12,.issuernetwork.v1.EnrichAuthorizationRequest\x1a-.issuernetwork.v1.EnrichAuthorizationResponse\x12\x84\x01\n\x19\x42\x61tchEnrichAuthorizations\x12\x32.issuernetwork.v1.BatchEnrichAuthorizationsRequest\x1a\x33.issuernetwork.v1.BatchEnrichAuthorizationsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!issuernetwork/v1/enrichment.proto\x12\x10issuernetwork.v1\x1a\x1dissuernetwork/v1/access.proto\x1a\x1dissuernetwork/v1/common.proto\"\xe8\x05\n\x1a\x45nrichAuthorizationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x19\n\x11payment_intent_id\x18\x02 \x01(\t\x12\x12\n\nattempt_no\x18\x03 \x01(\x05\x12\x13\n\x0bmerchant_id\x18\x04 \x01(\t\x12\x13\n\x0bplatform_id\x18\x05 \x01(\t\x12*\n\x07network\x18\x06 \x01(\x0e\x32\x19.issuernetwork.v1.Network\x12\x14\n\x0c\x61mount_minor\x18\x07 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x08 \x01(\t\x12\x17\n\x0finitiated_at_ms\x18\t \x01(\x03\x12*\n\x07\x63hannel\x18\n \x01(\x0e\x32\x19.issuernetwork.v1.Channel\x12\x30\n\ninitiation\x18\x0b \x01(\x0e\x32\x1c.issuernetwork.v1.Initiation\x12\x12\n\nmit_reason\x18\x0c \x01(\t\x12$\n\x04\x63\x61rd\x18\r \x01(\x0b\x32\x16.issuernetwork.v1.Card\x12,\n\x08\x61\x63quirer\x18\x0e \x01(\x0b\x32\x1a.issuernetwork.v1.Acquirer\x12,\n\x08merchant\x18\x0f \x01(\x0b\x32\x1a.issuernetwork.v1.Merchant\x12,\n\x08\x63ustomer\x18\x10 \x01(\x0b\x32\x1a.issuernetwork.v1.Customer\x12(\n\x06\x64\x65vice\x18\x11 \x01(\x0b\x32\x18.issuernetwork.v1.Device\x12\x38\n\x0e\x61uthentication\x18\x12 \x01(\x0b\x32 .issuernetwork.v1.Authentication\x12\x19\n\x11\x63\x61rdholder_region\x18\x13 \x01(\t\x12\x38\n\x12\x63\x61ller_assessments\x18\x14 \x03(\x0b\x32\x1c.issuernetwork.v1.Assessment\x12\x15\n\rvalidate_only\x18\x15 \x01(\x08\"\xcf\x01\n\x04\x43\x61rd\x12\r\n\x03pan\x18\x01 \x01(\tH\x00\x12\x17\n\rnetwork_token\x18\x02 \x01(\tH\x00\x12\x12\n\x08\x63\x61rd_ref\x18\x03 \x01(\tH\x00\x12\x0b\n\x03iin\x18\x04 \x01(\t\x12\r\n\x05last4\x18\x05 \x01(\t\x12\x14\n\x0clast4_source\x18\x06 \x01(\t\x12\x0b\n\x03par\x18\x07 \x01(\t\x12*\n\x07\x66unding\x18\x08 \x01(\x0e\x32\x19.issuernetwork.v1.Funding\x12\x12\n\ncommercial\x18\t \x01(\x08\x42\x0c\n\nidentifier\"\xc8\x01\n\x08\x41\x63quirer\x12 \n\x18\x61\x63quiring_institution_id\x18\x01 \x01(\t\x12\x0c\n\x04stan\x18\x02 \x01(\t\x12\x1e\n\x16transmission_date_time\x18\x03 \x01(\t\x12\"\n\x1aretrieval_reference_number\x18\x04 \x01(\t\x12\x13\n\x0bterminal_id\x18\x05 \x01(\t\x12\x18\n\x10\x63\x61rd_acceptor_id\x18\x06 \x01(\t\x12\x19\n\x11network_match_key\x18\x07 \x01(\t\"6\n\x08Merchant\x12\x0b\n\x03mcc\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x03 \x01(\t\"\\\n\x07\x41\x64\x64ress\x12\r\n\x05line1\x18\x01 \x01(\t\x12\x0c\n\x04\x63ity\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x13\n\x0bpostal_code\x18\x04 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x05 \x01(\t\"\xd9\x03\n\x0f\x43ustomerHistory\x12\x1d\n\x10\x61\x63\x63ount_age_days\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12$\n\x17\x61\x63\x63ount_change_age_days\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12%\n\x18password_change_age_days\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x1d\n\x10transactions_24h\x18\x04 \x01(\x05H\x03\x88\x01\x01\x12\x1c\n\x0ftransactions_1y\x18\x05 \x01(\x05H\x04\x88\x01\x01\x12\x19\n\x0cpurchases_6m\x18\x06 \x01(\x05H\x05\x88\x01\x01\x12\"\n\x15\x61\x64\x64_card_attempts_24h\x18\x07 \x01(\x05H\x06\x88\x01\x01\x12\"\n\x15\x63\x61rd_on_file_age_days\x18\x08 \x01(\x05H\x07\x88\x01\x01\x42\x13\n\x11_account_age_daysB\x1a\n\x18_account_change_age_daysB\x1b\n\x19_password_change_age_daysB\x13\n\x11_transactions_24hB\x12\n\x10_transactions_1yB\x0f\n\r_purchases_6mB\x18\n\x16_add_card_attempts_24hB\x18\n\x16_card_on_file_age_days\"\xc8\x01\n\x08\x43ustomer\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x12\n\nphone_e164\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12*\n\x07\x62illing\x18\x04 \x01(\x0b\x32\x19.issuernetwork.v1.Address\x12+\n\x08shipping\x18\x05 \x01(\x0b\x32\x19.issuernetwork.v1.Address\x12\x32\n\x07history\x18\x06 \x01(\x0b\x32!.issuernetwork.v1.CustomerHistory\"[\n\x07\x42rowser\x12\x11\n\ttime_zone\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x14\n\x0cscreen_width\x18\x03 \x01(\x05\x12\x15\n\rscreen_height\x18\x04 \x01(\x05\"5\n\x0e\x43oarseLocation\x12\x10\n\x08latitude\x18\x01 \x01(\x01\x12\x11\n\tlongitude\x18\x02 \x01(\x01\"\xa2\x01\n\x06\x44\x65vice\x12\n\n\x02ip\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x12\n\nuser_agent\x18\x03 \x01(\t\x12*\n\x07\x62rowser\x18\x04 \x01(\x0b\x32\x19.issuernetwork.v1.Browser\x12\x39\n\x0f\x63oarse_location\x18\x05 \x01(\x0b\x32 .issuernetwork.v1.CoarseLocation\"\xa2\x01\n\x0e\x41uthentication\x12\x0b\n\x03\x65\x63i\x18\x01 \x01(\t\x12\x33\n\x0ctrans_status\x18\x02 \x01(\x0e\x32\x1d.issuernetwork.v1.TransStatus\x12\x13\n\x0b\x64s_trans_id\x18\x03 \x01(\t\x12\x12\n\navs_result\x18\x04 \x01(\t\x12\x12\n\ncvv_result\x18\x05 \x01(\t\x12\x11\n\texemption\x18\x06 \x01(\t\",\n\x08Omission\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"/\n\x0eMessageElement\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\xf8\x01\n\x0fProgramDecision\x12\x0f\n\x07program\x18\x01 \x01(\t\x12-\n\x06status\x18\x02 \x01(\x0e\x32\x1d.issuernetwork.v1.ShareStatus\x12\x35\n\rpublic_reason\x18\x03 \x01(\x0e\x32\x1e.issuernetwork.v1.PublicReason\x12\x10\n\x08share_id\x18\x04 \x01(\t\x12\x32\n\x08\x65lements\x18\x05 \x03(\x0b\x32 .issuernetwork.v1.MessageElement\x12\x11\n\tmatch_key\x18\x06 \x01(\t\x12\x15\n\rexpires_at_ms\x18\x07 \x01(\x03\"\xfb\x02\n\x1b\x45nrichAuthorizationResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\revaluation_id\x18\x02 \x01(\t\x12\x16\n\x0epolicy_version\x18\x03 \x01(\x03\x12\x34\n\x0c\x63ompleteness\x18\x04 \x01(\x0e\x32\x1e.issuernetwork.v1.Completeness\x12\x17\n\x0f\x64\x65graded_reason\x18\x05 \x01(\t\x12\x31\n\x0b\x61ssessments\x18\x06 \x03(\x0b\x32\x1c.issuernetwork.v1.Assessment\x12\x34\n\tdecisions\x18\x07 \x03(\x0b\x32!.issuernetwork.v1.ProgramDecision\x12\x32\n\x0c\x66ield_issues\x18\x08 \x03(\x0b\x32\x1c.issuernetwork.v1.FieldIssue\x12-\n\tomissions\x18\t \x03(\x0b\x32\x1a.issuernetwork.v1.Omission\"b\n BatchEnrichAuthorizationsRequest\x12>\n\x08requests\x18\x01 \x03(\x0b\x32,.issuernetwork.v1.EnrichAuthorizationRequest\"^\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x32\n\x0c\x66ield_issues\x18\x03 \x03(\x0b\x32\x1c.issuernetwork.v1.FieldIssue\"\x9a\x01\n\x1d\x42\x61tchEnrichAuthorizationsItem\x12\x41\n\x08response\x18\x01 \x01(\x0b\x32-.issuernetwork.v1.EnrichAuthorizationResponseH\x00\x12,\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1b.issuernetwork.v1.ItemErrorH\x00\x42\x08\n\x06result\"c\n!BatchEnrichAuthorizationsResponse\x12>\n\x05items\x18\x01 \x03(\x0b\x32/.issuernetwork.v1.BatchEnrichAuthorizationsItem*\xcb\x01\n\x0bTransStatus\x12\x1c\n\x18TRANS_STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0eTRANS_STATUS_Y\x10\x01\x12\x12\n\x0eTRANS_STATUS_N\x10\x02\x12\x12\n\x0eTRANS_STATUS_U\x10\x03\x12\x12\n\x0eTRANS_STATUS_A\x10\x04\x12\x12\n\x0eTRANS_STATUS_C\x10\x05\x12\x12\n\x0eTRANS_STATUS_D\x10\x06\x12\x12\n\x0eTRANS_STATUS_R\x10\x07\x12\x12\n\x0eTRANS_STATUS_I\x10\x08*^\n\x0c\x43ompleteness\x12\x1c\n\x18\x43OMPLETENESS_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43OMPLETENESS_FULL\x10\x01\x12\x19\n\x15\x43OMPLETENESS_DEGRADED\x10\x02\x32\xa0\x02\n\x11\x45nrichmentService\x12{\n\x13\x45nrichAuthorization\x12,.issuernetwork.v1.EnrichAuthorizationRequest\x1a-.issuernetwork.v1.EnrichAuthorizationResponse\"\x07\xf2\xe2$\x03\n\x01\x01\x12\x8d\x01\n\x19\x42\x61tchEnrichAuthorizations\x12\x32.issuernetwork.v1.BatchEnrichAuthorizationsRequest\x1a\x33.issuernetwork.v1.BatchEnrichAuthorizationsResponse\"\x07\xf2\xe2$\x03\n\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'issuernetwork.v1.enrichment_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRANSSTATUS']._serialized_start=3736
-  _globals['_TRANSSTATUS']._serialized_end=3939
-  _globals['_COMPLETENESS']._serialized_start=3941
-  _globals['_COMPLETENESS']._serialized_end=4035
-  _globals['_ENRICHAUTHORIZATIONREQUEST']._serialized_start=87
-  _globals['_ENRICHAUTHORIZATIONREQUEST']._serialized_end=831
-  _globals['_CARD']._serialized_start=834
-  _globals['_CARD']._serialized_end=1041
-  _globals['_ACQUIRER']._serialized_start=1044
-  _globals['_ACQUIRER']._serialized_end=1244
-  _globals['_MERCHANT']._serialized_start=1246
-  _globals['_MERCHANT']._serialized_end=1300
-  _globals['_ADDRESS']._serialized_start=1302
-  _globals['_ADDRESS']._serialized_end=1394
-  _globals['_CUSTOMERHISTORY']._serialized_start=1397
-  _globals['_CUSTOMERHISTORY']._serialized_end=1870
-  _globals['_CUSTOMER']._serialized_start=1873
-  _globals['_CUSTOMER']._serialized_end=2073
-  _globals['_BROWSER']._serialized_start=2075
-  _globals['_BROWSER']._serialized_end=2166
-  _globals['_COARSELOCATION']._serialized_start=2168
-  _globals['_COARSELOCATION']._serialized_end=2221
-  _globals['_DEVICE']._serialized_start=2224
-  _globals['_DEVICE']._serialized_end=2386
-  _globals['_AUTHENTICATION']._serialized_start=2389
-  _globals['_AUTHENTICATION']._serialized_end=2551
-  _globals['_OMISSION']._serialized_start=2553
-  _globals['_OMISSION']._serialized_end=2597
-  _globals['_MESSAGEELEMENT']._serialized_start=2599
-  _globals['_MESSAGEELEMENT']._serialized_end=2646
-  _globals['_PROGRAMDECISION']._serialized_start=2649
-  _globals['_PROGRAMDECISION']._serialized_end=2897
-  _globals['_ENRICHAUTHORIZATIONRESPONSE']._serialized_start=2900
-  _globals['_ENRICHAUTHORIZATIONRESPONSE']._serialized_end=3279
-  _globals['_BATCHENRICHAUTHORIZATIONSREQUEST']._serialized_start=3281
-  _globals['_BATCHENRICHAUTHORIZATIONSREQUEST']._serialized_end=3379
-  _globals['_ITEMERROR']._serialized_start=3381
-  _globals['_ITEMERROR']._serialized_end=3475
-  _globals['_BATCHENRICHAUTHORIZATIONSITEM']._serialized_start=3478
-  _globals['_BATCHENRICHAUTHORIZATIONSITEM']._serialized_end=3632
-  _globals['_BATCHENRICHAUTHORIZATIONSRESPONSE']._serialized_start=3634
-  _globals['_BATCHENRICHAUTHORIZATIONSRESPONSE']._serialized_end=3733
-  _globals['_ENRICHMENTSERVICE']._serialized_start=4038
-  _globals['_ENRICHMENTSERVICE']._serialized_end=4308
+  _globals['_ENRICHMENTSERVICE'].methods_by_name['EnrichAuthorization']._loaded_options = None
+  _globals['_ENRICHMENTSERVICE'].methods_by_name['EnrichAuthorization']._serialized_options = b'\362\342$\003\n\001\001'
+  _globals['_ENRICHMENTSERVICE'].methods_by_name['BatchEnrichAuthorizations']._loaded_options = None
+  _globals['_ENRICHMENTSERVICE'].methods_by_name['BatchEnrichAuthorizations']._serialized_options = b'\362\342$\003\n\001\001'
+  _globals['_TRANSSTATUS']._serialized_start=3767
+  _globals['_TRANSSTATUS']._serialized_end=3970
+  _globals['_COMPLETENESS']._serialized_start=3972
+  _globals['_COMPLETENESS']._serialized_end=4066
+  _globals['_ENRICHAUTHORIZATIONREQUEST']._serialized_start=118
+  _globals['_ENRICHAUTHORIZATIONREQUEST']._serialized_end=862
+  _globals['_CARD']._serialized_start=865
+  _globals['_CARD']._serialized_end=1072
+  _globals['_ACQUIRER']._serialized_start=1075
+  _globals['_ACQUIRER']._serialized_end=1275
+  _globals['_MERCHANT']._serialized_start=1277
+  _globals['_MERCHANT']._serialized_end=1331
+  _globals['_ADDRESS']._serialized_start=1333
+  _globals['_ADDRESS']._serialized_end=1425
+  _globals['_CUSTOMERHISTORY']._serialized_start=1428
+  _globals['_CUSTOMERHISTORY']._serialized_end=1901
+  _globals['_CUSTOMER']._serialized_start=1904
+  _globals['_CUSTOMER']._serialized_end=2104
+  _globals['_BROWSER']._serialized_start=2106
+  _globals['_BROWSER']._serialized_end=2197
+  _globals['_COARSELOCATION']._serialized_start=2199
+  _globals['_COARSELOCATION']._serialized_end=2252
+  _globals['_DEVICE']._serialized_start=2255
+  _globals['_DEVICE']._serialized_end=2417
+  _globals['_AUTHENTICATION']._serialized_start=2420
+  _globals['_AUTHENTICATION']._serialized_end=2582
+  _globals['_OMISSION']._serialized_start=2584
+  _globals['_OMISSION']._serialized_end=2628
+  _globals['_MESSAGEELEMENT']._serialized_start=2630
+  _globals['_MESSAGEELEMENT']._serialized_end=2677
+  _globals['_PROGRAMDECISION']._serialized_start=2680
+  _globals['_PROGRAMDECISION']._serialized_end=2928
+  _globals['_ENRICHAUTHORIZATIONRESPONSE']._serialized_start=2931
+  _globals['_ENRICHAUTHORIZATIONRESPONSE']._serialized_end=3310
+  _globals['_BATCHENRICHAUTHORIZATIONSREQUEST']._serialized_start=3312
+  _globals['_BATCHENRICHAUTHORIZATIONSREQUEST']._serialized_end=3410
+  _globals['_ITEMERROR']._serialized_start=3412
+  _globals['_ITEMERROR']._serialized_end=3506
+  _globals['_BATCHENRICHAUTHORIZATIONSITEM']._serialized_start=3509
+  _globals['_BATCHENRICHAUTHORIZATIONSITEM']._serialized_end=3663
+  _globals['_BATCHENRICHAUTHORIZATIONSRESPONSE']._serialized_start=3665
+  _globals['_BATCHENRICHAUTHORIZATIONSRESPONSE']._serialized_end=3764
+  _globals['_ENRICHMENTSERVICE']._serialized_start=4069
+  _globals['_ENRICHMENTSERVICE']._serialized_end=4357
 # @@protoc_insertion_point(module_scope)

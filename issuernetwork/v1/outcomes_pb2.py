@@ -12,35 +12,40 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from issuernetwork.v1 import access_pb2 as issuernetwork_dot_v1_dot_access__pb2
 from issuernetwork.v1 import common_pb2 as issuernetwork_dot_v1_dot_common__pb2
 from issuernetwork.v1 import feed_pb2 as issuernetwork_dot_v1_dot_feed__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fissuernetwork/v1/outcomes.proto\x12\x10issuernetwork.v1\x1a\x1dissuernetwork/v1/common.proto\x1a\x1bissuernetwork/v1/feed.proto\"\xae\x05\n\x0cOutcomeEvent\x12\x12\n\noutcome_id\x18\x01 \x01(\t\x12\x19\n\x11payment_intent_id\x18\x02 \x01(\t\x12\x12\n\nattempt_no\x18\x03 \x01(\x05\x12+\n\x04kind\x18\x04 \x01(\x0e\x32\x1d.issuernetwork.v1.OutcomeKind\x12\x1d\n\x15transmitted_share_ids\x18\x05 \x03(\t\x12\x16\n\x0eoccurred_at_ms\x18\x06 \x01(\x03\x12\x16\n\x0ereported_at_ms\x18\x07 \x01(\x03\x12*\n\x07network\x18\x08 \x01(\x0e\x32\x19.issuernetwork.v1.Network\x12\x10\n\x08\x61pproved\x18\t \x01(\x08\x12\x17\n\x0frequested_minor\x18\n \x01(\x03\x12\x16\n\x0e\x61pproved_minor\x18\x0b \x01(\x03\x12\x10\n\x08\x63urrency\x18\x0c \x01(\t\x12\x15\n\rresponse_code\x18\r \x01(\t\x12\x42\n\x14response_code_scheme\x18\x0e \x01(\x0e\x32$.issuernetwork.v1.ResponseCodeScheme\x12\x13\n\x0b\x61\x64vice_code\x18\x0f \x01(\t\x12!\n\x19\x61uthorization_id_response\x18\x10 \x01(\t\x12\x1e\n\x16network_transaction_id\x18\x11 \x01(\t\x12\x10\n\x08stand_in\x18\x12 \x01(\x08\x12\x19\n\x11issuer_latency_ms\x18\x13 \x01(\x05\x12\x14\n\x0cquality_flag\x18\x14 \x01(\x08\x12\x19\n\x11interchange_minor\x18\x15 \x01(\x03\x12\x18\n\x10scheme_fee_minor\x18\x16 \x01(\x03\x12\x14\n\x0c\x66\x65\x65_currency\x18\x17 \x01(\t\x12\x1d\n\x15supersedes_outcome_id\x18\x18 \x01(\t\"I\n\x15ReportOutcomesRequest\x12\x30\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1e.issuernetwork.v1.OutcomeEvent\"r\n\x0cReportResult\x12.\n\x06status\x18\x01 \x01(\x0e\x32\x1e.issuernetwork.v1.ReportStatus\x12\x32\n\x0c\x66ield_issues\x18\x02 \x03(\x0b\x32\x1c.issuernetwork.v1.FieldIssue\"I\n\x16ReportOutcomesResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.issuernetwork.v1.ReportResult\",\n\x14WatchOutcomesRequest\x12\x14\n\x0c\x61\x66ter_cursor\x18\x01 \x01(\t\"\xbc\x01\n\x15WatchOutcomesResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x19\n\x11payment_intent_id\x18\x02 \x01(\t\x12\x12\n\nattempt_no\x18\x03 \x01(\x05\x12,\n\x07receipt\x18\x04 \x01(\x0b\x32\x19.issuernetwork.v1.ReceiptH\x00\x12-\n\x05label\x18\x05 \x01(\x0b\x32\x1c.issuernetwork.v1.LabelEventH\x00\x42\x07\n\x05\x65vent*\x7f\n\x0bOutcomeKind\x12\x1c\n\x18OUTCOME_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1aOUTCOME_KIND_AUTHORIZATION\x10\x01\x12\x17\n\x13OUTCOME_KIND_ADVICE\x10\x02\x12\x19\n\x15OUTCOME_KIND_REVERSAL\x10\x03*\xa0\x01\n\x12ResponseCodeScheme\x12$\n RESPONSE_CODE_SCHEME_UNSPECIFIED\x10\x00\x12 \n\x1cRESPONSE_CODE_SCHEME_ISO1987\x10\x01\x12 \n\x1cRESPONSE_CODE_SCHEME_ISO1993\x10\x02\x12 \n\x1cRESPONSE_CODE_SCHEME_ISO2003\x10\x03*\x81\x01\n\x0cReportStatus\x12\x1d\n\x19REPORT_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPORT_STATUS_RECORDED\x10\x01\x12\x1b\n\x17REPORT_STATUS_DUPLICATE\x10\x02\x12\x19\n\x15REPORT_STATUS_REFUSED\x10\x03\x32\xd9\x01\n\x0eOutcomeService\x12\x63\n\x0eReportOutcomes\x12\'.issuernetwork.v1.ReportOutcomesRequest\x1a(.issuernetwork.v1.ReportOutcomesResponse\x12\x62\n\rWatchOutcomes\x12&.issuernetwork.v1.WatchOutcomesRequest\x1a\'.issuernetwork.v1.WatchOutcomesResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fissuernetwork/v1/outcomes.proto\x12\x10issuernetwork.v1\x1a\x1dissuernetwork/v1/access.proto\x1a\x1dissuernetwork/v1/common.proto\x1a\x1bissuernetwork/v1/feed.proto\"\xae\x05\n\x0cOutcomeEvent\x12\x12\n\noutcome_id\x18\x01 \x01(\t\x12\x19\n\x11payment_intent_id\x18\x02 \x01(\t\x12\x12\n\nattempt_no\x18\x03 \x01(\x05\x12+\n\x04kind\x18\x04 \x01(\x0e\x32\x1d.issuernetwork.v1.OutcomeKind\x12\x1d\n\x15transmitted_share_ids\x18\x05 \x03(\t\x12\x16\n\x0eoccurred_at_ms\x18\x06 \x01(\x03\x12\x16\n\x0ereported_at_ms\x18\x07 \x01(\x03\x12*\n\x07network\x18\x08 \x01(\x0e\x32\x19.issuernetwork.v1.Network\x12\x10\n\x08\x61pproved\x18\t \x01(\x08\x12\x17\n\x0frequested_minor\x18\n \x01(\x03\x12\x16\n\x0e\x61pproved_minor\x18\x0b \x01(\x03\x12\x10\n\x08\x63urrency\x18\x0c \x01(\t\x12\x15\n\rresponse_code\x18\r \x01(\t\x12\x42\n\x14response_code_scheme\x18\x0e \x01(\x0e\x32$.issuernetwork.v1.ResponseCodeScheme\x12\x13\n\x0b\x61\x64vice_code\x18\x0f \x01(\t\x12!\n\x19\x61uthorization_id_response\x18\x10 \x01(\t\x12\x1e\n\x16network_transaction_id\x18\x11 \x01(\t\x12\x10\n\x08stand_in\x18\x12 \x01(\x08\x12\x19\n\x11issuer_latency_ms\x18\x13 \x01(\x05\x12\x14\n\x0cquality_flag\x18\x14 \x01(\x08\x12\x19\n\x11interchange_minor\x18\x15 \x01(\x03\x12\x18\n\x10scheme_fee_minor\x18\x16 \x01(\x03\x12\x14\n\x0c\x66\x65\x65_currency\x18\x17 \x01(\t\x12\x1d\n\x15supersedes_outcome_id\x18\x18 \x01(\t\"I\n\x15ReportOutcomesRequest\x12\x30\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1e.issuernetwork.v1.OutcomeEvent\"r\n\x0cReportResult\x12.\n\x06status\x18\x01 \x01(\x0e\x32\x1e.issuernetwork.v1.ReportStatus\x12\x32\n\x0c\x66ield_issues\x18\x02 \x03(\x0b\x32\x1c.issuernetwork.v1.FieldIssue\"I\n\x16ReportOutcomesResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.issuernetwork.v1.ReportResult\",\n\x14WatchOutcomesRequest\x12\x14\n\x0c\x61\x66ter_cursor\x18\x01 \x01(\t\"\xbc\x01\n\x15WatchOutcomesResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x19\n\x11payment_intent_id\x18\x02 \x01(\t\x12\x12\n\nattempt_no\x18\x03 \x01(\x05\x12,\n\x07receipt\x18\x04 \x01(\x0b\x32\x19.issuernetwork.v1.ReceiptH\x00\x12-\n\x05label\x18\x05 \x01(\x0b\x32\x1c.issuernetwork.v1.LabelEventH\x00\x42\x07\n\x05\x65vent*\x7f\n\x0bOutcomeKind\x12\x1c\n\x18OUTCOME_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1aOUTCOME_KIND_AUTHORIZATION\x10\x01\x12\x17\n\x13OUTCOME_KIND_ADVICE\x10\x02\x12\x19\n\x15OUTCOME_KIND_REVERSAL\x10\x03*\xa0\x01\n\x12ResponseCodeScheme\x12$\n RESPONSE_CODE_SCHEME_UNSPECIFIED\x10\x00\x12 \n\x1cRESPONSE_CODE_SCHEME_ISO1987\x10\x01\x12 \n\x1cRESPONSE_CODE_SCHEME_ISO1993\x10\x02\x12 \n\x1cRESPONSE_CODE_SCHEME_ISO2003\x10\x03*\x81\x01\n\x0cReportStatus\x12\x1d\n\x19REPORT_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPORT_STATUS_RECORDED\x10\x01\x12\x1b\n\x17REPORT_STATUS_DUPLICATE\x10\x02\x12\x19\n\x15REPORT_STATUS_REFUSED\x10\x03\x32\xeb\x01\n\x0eOutcomeService\x12l\n\x0eReportOutcomes\x12\'.issuernetwork.v1.ReportOutcomesRequest\x1a(.issuernetwork.v1.ReportOutcomesResponse\"\x07\xf2\xe2$\x03\n\x01\x01\x12k\n\rWatchOutcomes\x12&.issuernetwork.v1.WatchOutcomesRequest\x1a\'.issuernetwork.v1.WatchOutcomesResponse\"\x07\xf2\xe2$\x03\n\x01\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'issuernetwork.v1.outcomes_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTCOMEKIND']._serialized_start=1305
-  _globals['_OUTCOMEKIND']._serialized_end=1432
-  _globals['_RESPONSECODESCHEME']._serialized_start=1435
-  _globals['_RESPONSECODESCHEME']._serialized_end=1595
-  _globals['_REPORTSTATUS']._serialized_start=1598
-  _globals['_REPORTSTATUS']._serialized_end=1727
-  _globals['_OUTCOMEEVENT']._serialized_start=114
-  _globals['_OUTCOMEEVENT']._serialized_end=800
-  _globals['_REPORTOUTCOMESREQUEST']._serialized_start=802
-  _globals['_REPORTOUTCOMESREQUEST']._serialized_end=875
-  _globals['_REPORTRESULT']._serialized_start=877
-  _globals['_REPORTRESULT']._serialized_end=991
-  _globals['_REPORTOUTCOMESRESPONSE']._serialized_start=993
-  _globals['_REPORTOUTCOMESRESPONSE']._serialized_end=1066
-  _globals['_WATCHOUTCOMESREQUEST']._serialized_start=1068
-  _globals['_WATCHOUTCOMESREQUEST']._serialized_end=1112
-  _globals['_WATCHOUTCOMESRESPONSE']._serialized_start=1115
-  _globals['_WATCHOUTCOMESRESPONSE']._serialized_end=1303
-  _globals['_OUTCOMESERVICE']._serialized_start=1730
-  _globals['_OUTCOMESERVICE']._serialized_end=1947
+  _globals['_OUTCOMESERVICE'].methods_by_name['ReportOutcomes']._loaded_options = None
+  _globals['_OUTCOMESERVICE'].methods_by_name['ReportOutcomes']._serialized_options = b'\362\342$\003\n\001\001'
+  _globals['_OUTCOMESERVICE'].methods_by_name['WatchOutcomes']._loaded_options = None
+  _globals['_OUTCOMESERVICE'].methods_by_name['WatchOutcomes']._serialized_options = b'\362\342$\003\n\001\001'
+  _globals['_OUTCOMEKIND']._serialized_start=1336
+  _globals['_OUTCOMEKIND']._serialized_end=1463
+  _globals['_RESPONSECODESCHEME']._serialized_start=1466
+  _globals['_RESPONSECODESCHEME']._serialized_end=1626
+  _globals['_REPORTSTATUS']._serialized_start=1629
+  _globals['_REPORTSTATUS']._serialized_end=1758
+  _globals['_OUTCOMEEVENT']._serialized_start=145
+  _globals['_OUTCOMEEVENT']._serialized_end=831
+  _globals['_REPORTOUTCOMESREQUEST']._serialized_start=833
+  _globals['_REPORTOUTCOMESREQUEST']._serialized_end=906
+  _globals['_REPORTRESULT']._serialized_start=908
+  _globals['_REPORTRESULT']._serialized_end=1022
+  _globals['_REPORTOUTCOMESRESPONSE']._serialized_start=1024
+  _globals['_REPORTOUTCOMESRESPONSE']._serialized_end=1097
+  _globals['_WATCHOUTCOMESREQUEST']._serialized_start=1099
+  _globals['_WATCHOUTCOMESREQUEST']._serialized_end=1143
+  _globals['_WATCHOUTCOMESRESPONSE']._serialized_start=1146
+  _globals['_WATCHOUTCOMESRESPONSE']._serialized_end=1334
+  _globals['_OUTCOMESERVICE']._serialized_start=1761
+  _globals['_OUTCOMESERVICE']._serialized_end=1996
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from gateway.server.certificates import PeerCertificate
 from gateway.server.fronts.grpcio import GrpcioFront
 from gateway.server.fronts.native import NativeFront
 from gateway.server.grpc_common import ServerThread
+from gateway.server.identity import Principal
 from gateway.sharing.ports import (
     BATCH_ENRICH,
     ENRICH,
@@ -24,6 +27,7 @@ from gateway.sharing.ports import (
     IncomingCall,
 )
 
+SHOP = Principal("shop", "caller")
 FAIL = b"fail with code "
 TIMEOUT_S = 10
 
@@ -62,6 +66,11 @@ class Echo:
         self._thread.join(TIMEOUT_S)
 
 
+def authenticate(header: str | bytes | None, certificate: PeerCertificate | None = None) -> Principal | None:
+    """Whoever says nothing is known here: what the gate refuses is tested with the gate."""
+    return {None: SHOP, "Bearer bank": Principal("bank", "issuer")}.get(header)  # type: ignore[call-overload,no-any-return]
+
+
 class Served:
     """A front with its echo, at `address`."""
 
@@ -70,10 +79,12 @@ class Served:
         self.front: NativeFront | GrpcioFront
         if kind == "native":
             path = folder / "f.sock"
-            self.host = ServerThread(f"unix:{path}", lambda server: None, services=("rest",))
+            self.host = ServerThread(
+                f"unix:{path}", lambda server: None, services=("rest",), authenticate=authenticate
+            )
             self.front = NativeFront("127.0.0.1:0", fallback_path=str(path))
         else:
-            self.front = GrpcioFront("127.0.0.1:0", services=("rest",))
+            self.front = GrpcioFront("127.0.0.1:0", services=("rest",), authenticate=authenticate)
         self.address = f"127.0.0.1:{self.front.port}"
         self.echo = Echo(self.front)
 
@@ -163,11 +174,20 @@ def test_a_deadline_is_seen_as_time_remaining_and_its_absence_as_none(served: Se
 
 def test_the_authorization_header_is_seen_and_its_absence_is_none(served: Served) -> None:
     run(served, lambda channel: channel.unary_unary(METHOD_PATHS[0])(b"none"))
-    metadata = (("authorization", "Bearer secret"), ("other", "x"))
-    run(served, lambda channel: channel.unary_unary(METHOD_PATHS[0])(b"some", metadata=metadata))
-    headers = {call.payload: call.authorization for call in served.echo.seen}
-    assert headers[b"none"] is None
-    assert headers[b"some"] in ("Bearer secret", b"Bearer secret")
+    metadata = (("authorization", "Bearer bank"), ("other", "x"))
+
+    async def some(channel: Any) -> None:
+        with suppress(grpc.aio.AioRpcError):
+            await channel.unary_unary(METHOD_PATHS[0])(b"some", metadata=metadata)
+
+    run(served, some)
+    seen = {call.payload: call.authorization for call in served.echo.seen}
+    if served.host is None:
+        # Its gate has found out who calls, and lets nobody else through.
+        assert seen == {b"none": SHOP}
+    else:
+        assert seen[b"none"] is None
+        assert seen[b"some"] in ("Bearer bank", b"Bearer bank")
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.ALREADY_EXISTS])

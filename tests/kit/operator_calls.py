@@ -100,24 +100,20 @@ def desk(
     leases = board(RealDisk(), str(state.leases))
     programs = ProgramService(
         ProgramParts(
-            authenticator=authenticator, state=state, policy=lambda: policy, store=stores.policy,
+            state=state, policy=lambda: policy, store=stores.policy,
             approvals=stores.approvals, board=leases, clock=clock, shares_already_left=shares_already_left,
         )
     )  # fmt: skip
-    consents = ConsentService(
-        authenticator=authenticator, desk=ConsentDesk(stores.consents, leases, clock, time.sleep)
-    )
+    consents = ConsentService(desk=ConsentDesk(stores.consents, leases, clock, time.sleep))
 
-    subjects = SubjectService(
-        authenticator=authenticator, desk=SubjectDesk(state, clock), iss=settings.issuer_url
-    )
+    subjects = SubjectService(desk=SubjectDesk(state, clock), iss=settings.issuer_url)
 
     def add(server: Any) -> None:
         programs_pb2_grpc.add_ProgramServiceServicer_to_server(programs, server)  # type: ignore[no-untyped-call]
         consents_pb2_grpc.add_ConsentServiceServicer_to_server(consents, server)  # type: ignore[no-untyped-call]
         subjects_pb2_grpc.add_SubjectServiceServicer_to_server(subjects, server)  # type: ignore[no-untyped-call]
 
-    server = ServerThread("127.0.0.1:0", add, services=())
+    server = ServerThread("127.0.0.1:0", add, services=(), authenticate=authenticator.principal)
     try:
         with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             yield Desk(settings, stores, channel, tokens)

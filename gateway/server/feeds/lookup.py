@@ -22,6 +22,7 @@ from gateway.backends.embedded.delivery_reader import SqliteDeliveryReader
 from gateway.feeds.delivery import Found, LookedUp, find, still_open
 from gateway.feeds.ports import OutboxItem
 from gateway.programs.switches import POLL_MS, SwitchRunner
+from gateway.records.access import check_access
 from gateway.records.errors import GatewayError
 from gateway.records.journal import EVALUATIONS, JournalReader
 from gateway.runtime.clock import MS
@@ -30,8 +31,6 @@ from gateway.server.feeds.engine import FeedsEngine
 from gateway.server.grpc_common import (
     INTERNAL_TEXT,
     InvalidArgument,
-    PermissionDenied,
-    Unauthenticated,
     status_of,
 )
 from gateway.server.identity import Authenticator
@@ -217,10 +216,8 @@ class LookupDesk:
             return None
         try:
             principal = self._authenticator.principal(header)
-            if principal is None:
-                raise Unauthenticated("send the metadata `authorization: Bearer <token>`")
-            if principal.role != "issuer":
-                raise PermissionDenied("needs the role issuer")
+            check_access(LOOKUP_PATH, None if principal is None else principal.role)
+            assert principal is not None
             if len(payload) > MAX_REQUEST_BYTES:
                 raise InvalidArgument(f"request larger than {MAX_REQUEST_BYTES} bytes")
             return _Asked(call_id, principal.principal_id, _request(payload))

@@ -146,7 +146,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         stop.set()
 
     def add(grpc_server: Any) -> None:
-        servicer = FeedServicer(engine, authenticator)
+        servicer = FeedServicer(engine)
         feed_pb2_grpc.add_FeedServiceServicer_to_server(servicer, grpc_server)  # type: ignore[no-untyped-call]
 
     # Whoever does without the library in the gateway does without it here.
@@ -156,6 +156,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         f"unix:{fallback}" if fallback else settings.feeds.listen_grpc,
         add,
         services=(SERVICE,),
+        authenticate=authenticator.principal,
         name="feeds-loop",
         on_fault=lambda method: metrics.faults.inc(),
     )

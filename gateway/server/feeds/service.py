@@ -11,8 +11,8 @@ from gateway.outcomes.receipts import MAX_ITEMS, UNKNOWN_SHARE, Verdict, take_re
 from gateway.records.journal import LABELS, RECEIPTS
 from gateway.server.feeds.engine import FeedsEngine, Overloaded
 from gateway.server.feeds.lookup import CATCH_UP_MAX_MS, LOOKUPS_AT_ONCE, response
-from gateway.server.grpc_common import InvalidArgument, PermissionDenied, Unauthenticated, authorization_of
-from gateway.server.identity import Authenticator, Principal
+from gateway.server.gate import caller
+from gateway.server.grpc_common import InvalidArgument
 from issuernetwork.v1 import feed_pb2 as v1
 from issuernetwork.v1 import feed_pb2_grpc
 from issuernetwork.v1.common_pb2 import FieldIssue
@@ -29,22 +29,13 @@ STALE_TEXT = "switches are stale: nothing may leave now; try again"
 class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
     """Runs on the engine's loop. `Lookup` is served here only where there is no native front."""
 
-    def __init__(self, engine: FeedsEngine, authenticator: Authenticator) -> None:
+    def __init__(self, engine: FeedsEngine) -> None:
         self._engine = engine
-        self._authenticator = authenticator
         self._looking_up = 0
         self._lookups = engine.metrics.calls.labels("lookup")
 
-    def _principal(self, context: Any, *roles: str) -> Principal:
-        principal = self._authenticator.principal(authorization_of(context))
-        if principal is None:
-            raise Unauthenticated("send the metadata `authorization: Bearer <token>`")
-        if principal.role not in roles:
-            raise PermissionDenied(f"needs the role {' or '.join(roles)}")
-        return principal
-
     async def Lookup(self, request: v1.LookupRequest, context: Any) -> v1.LookupResponse:  # noqa: N802
-        recipient_id = self._principal(context, "issuer").principal_id
+        recipient_id = caller().principal_id
         self._lookups.inc()
         if not self._engine.parts.switches.fresh():
             await context.abort(grpc.StatusCode.UNAVAILABLE, STALE_TEXT)
@@ -79,7 +70,7 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
     async def ReportReceipts(  # noqa: N802
         self, request: v1.ReportReceiptsRequest, context: Any
     ) -> v1.ReportReceiptsResponse:
-        recipient_id = self._principal(context, "issuer").principal_id
+        recipient_id = caller().principal_id
         self._engine.metrics.calls.labels("receipts").inc()
         _check_count("receipts", len(request.receipts))
         with self._engine.report_slot():
@@ -116,7 +107,7 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
     async def ReportLabels(  # noqa: N802
         self, request: v1.ReportLabelsRequest, context: Any
     ) -> v1.ReportLabelsResponse:
-        principal = self._principal(context, "issuer", "caller")
+        principal = caller()
         self._engine.metrics.calls.labels("labels").inc()
         _check_count("labels", len(request.labels))
         reporter = Reporter(principal.principal_id, principal.role == "issuer")

@@ -10,7 +10,8 @@ from typing import Any
 import grpc
 
 from gateway.server.fronts.native import oversize
-from gateway.server.grpc_common import ServerThread, authorization_of
+from gateway.server.gate import Authenticate, caller
+from gateway.server.grpc_common import ServerThread
 from gateway.sharing.ports import MAX_REQUEST_BYTES, METHOD_PATHS, IncomingCall
 
 MAX_QUEUED_CALLS = 8192
@@ -32,6 +33,7 @@ class GrpcioFront:
         self,
         target: str,
         *,
+        authenticate: Authenticate,
         add: Callable[[Any], None] = lambda server: None,
         services: Sequence[str] = (),
         on_fault: Callable[[str], None] = lambda method: None,
@@ -45,7 +47,9 @@ class GrpcioFront:
         self._closed = False
         self._ids = itertools.count(1)
         self._add = add
-        self.host = ServerThread(target, self._add_all, services=services, on_fault=on_fault)
+        self.host = ServerThread(
+            target, self._add_all, services=services, authenticate=authenticate, on_fault=on_fault
+        )
 
     @property
     def port(self) -> int:
@@ -72,9 +76,8 @@ class GrpcioFront:
             self._pending[call_id] = future
             remaining_s = context.time_remaining()
             remaining_ms = None if remaining_s is None else remaining_s * 1000.0
-            self._queue.append(
-                IncomingCall(call_id, method, payload, authorization_of(context), remaining_ms)
-            )
+            # The gate knows more than a header: a certificate may have said who calls.
+            self._queue.append(IncomingCall(call_id, method, payload, caller(), remaining_ms))
             if len(self._queue) >= self._wanted and not self._gathered.is_set():
                 self._gathered.set()
             try:

@@ -16,9 +16,9 @@ from gateway.programs.consents import (
 )
 from gateway.programs.model import FOREVER_MS, Tier
 from gateway.programs.switches import Stopped
+from gateway.server.gate import caller
 from gateway.server.gateway.acts import Beside, check_reason, cursor_of, everywhere, page_size, places_of
-from gateway.server.grpc_common import InvalidArgument, authorization_of, authorized
-from gateway.server.identity import Authenticator, Principal
+from gateway.server.grpc_common import InvalidArgument
 from gateway.server.verbs.consents import ConsentDesk
 from issuernetwork.v1 import consents_pb2 as v1
 from issuernetwork.v1 import consents_pb2_grpc as rpc
@@ -110,8 +110,7 @@ def consent_message(said: Said) -> v1.Consent:
 class ConsentService(rpc.ConsentServiceServicer):
     """Operators and approvers write, auditors read."""
 
-    def __init__(self, *, authenticator: Authenticator, desk: ConsentDesk) -> None:
-        self._authenticator = authenticator
+    def __init__(self, *, desk: ConsentDesk) -> None:
         self._desk = desk
         self._beside = Beside("consents", threads=THREADS, inside_max=CALLS_INSIDE_MAX)
 
@@ -119,7 +118,7 @@ class ConsentService(rpc.ConsentServiceServicer):
         self._beside.close()
 
     async def SetConsent(self, request: v1.SetConsentRequest, context: Any) -> v1.SetConsentResponse:  # noqa: N802
-        actor = self._writer(context)
+        actor = caller().principal_id
         setting = setting_of(request.setting, self._desk.clock.wall_ms())
         reason = check_reason(request.reason)
         effect = await self._effect(lambda: self._desk.say([setting], actor=actor, reason=reason))
@@ -128,7 +127,7 @@ class ConsentService(rpc.ConsentServiceServicer):
     async def BatchSetConsents(  # noqa: N802
         self, request: v1.BatchSetConsentsRequest, context: Any
     ) -> v1.BatchSetConsentsResponse:
-        actor = self._writer(context)
+        actor = caller().principal_id
         if not 1 <= len(request.settings) <= SETTINGS_A_CALL_MAX:
             raise InvalidArgument(
                 f"settings: send 1 to {SETTINGS_A_CALL_MAX}; more go by `ein consent import`"
@@ -144,37 +143,28 @@ class ConsentService(rpc.ConsentServiceServicer):
     async def RevokeConsent(  # noqa: N802
         self, request: v1.RevokeConsentRequest, context: Any
     ) -> v1.RevokeConsentResponse:
-        actor = self._writer(context)
+        actor = caller().principal_id
         party, party_id = party_of(request.party, request.party_id)
         reason = check_reason(request.reason)
         effect = await self._effect(lambda: self._desk.revoke(party, party_id, actor=actor, reason=reason))
         return v1.RevokeConsentResponse(effect=effect)
 
     async def GetConsent(self, request: v1.GetConsentRequest, context: Any) -> v1.GetConsentResponse:  # noqa: N802
-        said = await self._said(request, context, most=1)
+        said = await self._said(request, most=1)
         return v1.GetConsentResponse(consent=consent_message(said[0]) if said else None)
 
     async def ListConsents(self, request: v1.ListConsentsRequest, context: Any) -> v1.ListConsentsResponse:  # noqa: N802
         most = page_size(request.limit)
         # What is said meanwhile moves no place.
         epoch, row_number = places_of(request.cursor, 2, LAST_ROW)
-        said = await self._said(request, context, most=most + 1, before=(epoch, row_number))
+        said = await self._said(request, most=most + 1, before=(epoch, row_number))
         page = said[:most]
         return v1.ListConsentsResponse(
             consents=[consent_message(one) for one in page],
             next_cursor=cursor_of(*page[-1].place) if len(said) > most else "",
         )
 
-    def _writer(self, context: Any) -> str:
-        return self._principal(context, "operator").principal_id
-
-    def _principal(self, context: Any, *roles: Any) -> Principal:
-        return authorized(self._authenticator, authorization_of(context), *roles)
-
-    async def _said(
-        self, request: Any, context: Any, *, most: int, before: Place = NEWEST_PLACE
-    ) -> list[Said]:
-        self._principal(context, "operator", "auditor")
+    async def _said(self, request: Any, *, most: int, before: Place = NEWEST_PLACE) -> list[Said]:
         party, party_id = party_of(request.party, request.party_id)
         return await self._beside.run(
             lambda: self._desk.store.said(party, party_id, most=most, before=before)

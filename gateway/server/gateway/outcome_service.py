@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from gateway.outcomes.recorder import OutcomeRecorder
 from gateway.records.errors import GatewayError
 from gateway.records.journal import FIRST, LABELS, RECEIPTS, JournalReader
-from gateway.server.grpc_common import InvalidArgument, authorization_of, authorized
-from gateway.server.identity import Authenticator
+from gateway.server.gate import caller, still_caller
+from gateway.server.grpc_common import InvalidArgument
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import outcomes_pb2, outcomes_pb2_grpc
 
@@ -57,13 +57,11 @@ class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):
         self,
         *,
         recorder: OutcomeRecorder,
-        authenticator: Authenticator,
         make_reader: Callable[[], JournalReader],
         on_call: Callable[[str], None] = lambda method: None,
         restored_at_ms: int = 0,
     ) -> None:
         self._recorder = recorder
-        self._authenticator = authenticator
         self._make_reader = make_reader
         self._on_call = on_call
         # Positions of before a restore say nothing of the journals after it.
@@ -89,7 +87,7 @@ class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):
     async def ReportOutcomes(  # noqa: N802
         self, request: outcomes_pb2.ReportOutcomesRequest, context: Any
     ) -> outcomes_pb2.ReportOutcomesResponse:
-        caller = authorized(self._authenticator, authorization_of(context), "caller")
+        sender_id = caller().principal_id
         self._on_call("ReportOutcomes")
         if not 1 <= len(request.outcomes) <= ITEMS_PER_CALL:
             raise InvalidArgument(f"outcomes: send 1 to {ITEMS_PER_CALL} items")
@@ -97,7 +95,7 @@ class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):
             raise Busy("too many reports at once: send fewer calls with more outcomes each")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[outcomes_pb2.ReportOutcomesResponse] = loop.create_future()
-        self._pending.append(_Pending(caller.principal_id, request.outcomes, done))
+        self._pending.append(_Pending(sender_id, request.outcomes, done))
         if self._committer is None:
             self._committer = loop.create_task(self._commit())
         return await done
@@ -123,8 +121,6 @@ class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):
     async def WatchOutcomes(  # noqa: N802
         self, request: outcomes_pb2.WatchOutcomesRequest, context: Any
     ) -> AsyncIterator[outcomes_pb2.WatchOutcomesResponse]:
-        header = authorization_of(context)
-        caller = authorized(self._authenticator, header, "caller")
         self._on_call("WatchOutcomes")
         receipt, label = _cursor(request.after_cursor, self._mark)
         if self._watchers >= WATCHERS:
@@ -134,11 +130,11 @@ class OutcomeServicer(outcomes_pb2_grpc.OutcomeServiceServicer):
             reader = self._make_reader()
             loop = asyncio.get_running_loop()
             while True:
-                # A stream may be open for days: a token that is revoked meanwhile ends it.
-                caller = authorized(self._authenticator, header, "caller")
+                # A stream may be open for days: a token that is revoked, or runs out meanwhile, ends it.
+                sender_id = still_caller().principal_id
                 bell = self._bell
                 receipt, label, events = await loop.run_in_executor(
-                    self._watching, _look, reader, caller.principal_id, receipt, label, self._mark
+                    self._watching, _look, reader, sender_id, receipt, label, self._mark
                 )
                 for event in events:
                     yield event

@@ -30,6 +30,7 @@ from gateway.server.bootstrap.gateway import (
     build_gateway,
 )
 from gateway.server.fronts.grpcio import GrpcioFront
+from gateway.server.gate import Authenticate
 from gateway.server.gateway.consent_service import SERVICE as CONSENT_SERVICE
 from gateway.server.gateway.consent_service import ConsentService
 from gateway.server.gateway.metrics import GatewayMetrics
@@ -217,7 +218,7 @@ def _serve(
     services = _services(parts, state, metrics, settings.issuer_url)
     for service in services:
         closing.callback(service.close)
-    front, host = _front(settings, services, metrics)
+    front, host = _front(settings, services, parts.authenticator.principal, metrics)
     closing.callback(host.close)
     closing.callback(front.close)
     snapshots = _Snapshots(parts, state)
@@ -277,7 +278,6 @@ class _Services(NamedTuple):
 
 def _services(parts: GatewayParts, state: StateDir, metrics: GatewayMetrics, issuer_url: str) -> _Services:
     programs = ProgramParts(
-        authenticator=parts.authenticator,
         state=state,
         policy=lambda: parts.policy,
         store=parts.operator_stores.policy,
@@ -290,7 +290,6 @@ def _services(parts: GatewayParts, state: StateDir, metrics: GatewayMetrics, iss
     )
     outcomes = OutcomeServicer(
         recorder=parts.outcomes,
-        authenticator=parts.authenticator,
         make_reader=lambda: FileJournalReader(RealDisk(), state.feeds_journal),
         on_call=metrics.called,
         restored_at_ms=state.restored_at_ms(),
@@ -300,8 +299,8 @@ def _services(parts: GatewayParts, state: StateDir, metrics: GatewayMetrics, iss
     return _Services(
         outcomes,
         ProgramService(programs),
-        ConsentService(authenticator=parts.authenticator, desk=desk),
-        SubjectService(authenticator=parts.authenticator, desk=subjects, iss=issuer_url),
+        ConsentService(desk=desk),
+        SubjectService(desk=subjects, iss=issuer_url),
     )
 
 
@@ -312,7 +311,9 @@ def _await_lease(parts: GatewayParts, stop: threading.Event) -> None:
             return
 
 
-def _front(settings: Settings, beside: _Services, metrics: GatewayMetrics) -> tuple[Any, ServerThread]:
+def _front(
+    settings: Settings, beside: _Services, authenticate: Authenticate, metrics: GatewayMetrics
+) -> tuple[Any, ServerThread]:
     """The front that calls come in by, and the grpcio server that has everything else on the same port."""
 
     def on_fault(method: str) -> None:
@@ -330,10 +331,18 @@ def _front(settings: Settings, beside: _Services, metrics: GatewayMetrics) -> tu
                 ) from None
             chosen = "grpcio"
     if chosen == "grpcio":
-        front = GrpcioFront(settings.gateway.listen, add=beside.add, services=services, on_fault=on_fault)
+        front = GrpcioFront(
+            settings.gateway.listen,
+            authenticate=authenticate,
+            add=beside.add,
+            services=services,
+            on_fault=on_fault,
+        )
         return front, front.host
     path = fallback_socket(settings.state.run, "gateway")
-    host = ServerThread(f"unix:{path}", beside.add, services=services, on_fault=on_fault)
+    host = ServerThread(
+        f"unix:{path}", beside.add, services=services, authenticate=authenticate, on_fault=on_fault
+    )
     return NativeFront(settings.gateway.listen, fallback_path=path), host
 
 

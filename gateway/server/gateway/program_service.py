@@ -11,10 +11,10 @@ from gateway.programs.approvals import Approval, ApprovalStore, Verdict
 from gateway.programs.model import PolicySnapshot
 from gateway.programs.switches import MAX_EPOCH, LeaseBoard, Stopped, WriteStop
 from gateway.runtime.clock import Clock
+from gateway.server.gate import caller
 from gateway.server.gateway.acts import Beside, check_reason, cursor_of, everywhere, page_size, places_of
 from gateway.server.gateway.program_messages import approval_message, history_message, list_programs
-from gateway.server.grpc_common import InvalidArgument, authorization_of, authorized
-from gateway.server.identity import Authenticator, Principal, Role
+from gateway.server.grpc_common import InvalidArgument
 from gateway.server.state import StateDir
 from gateway.server.verbs import approvals as verbs
 from issuernetwork.v1 import programs_pb2 as v1
@@ -39,7 +39,6 @@ ACTS_INSIDE_MAX: Final = 64
 class ProgramParts:
     """What the service works with."""
 
-    authenticator: Authenticator
     state: StateDir
     policy: Callable[[], PolicySnapshot]
     store: SqlitePolicyStore
@@ -62,11 +61,10 @@ class ProgramService(rpc.ProgramServiceServicer):
         self._acts.close()
 
     async def ListPrograms(self, request: v1.ListProgramsRequest, context: Any) -> v1.ListProgramsResponse:  # noqa: N802
-        self._principal(context, "operator", "auditor")
         return list_programs(self._parts.policy(), self._parts.store.view())
 
     async def KillProgram(self, request: v1.KillProgramRequest, context: Any) -> v1.KillProgramResponse:  # noqa: N802
-        actor = self._principal(context, "operator").principal_id
+        actor = caller().principal_id
         stopped, left = await self._stop(self._parts.store.kill, request, actor)
         return v1.KillProgramResponse(
             switch_epoch=stopped.epoch,
@@ -77,7 +75,7 @@ class ProgramService(rpc.ProgramServiceServicer):
         )
 
     async def PauseProgram(self, request: v1.PauseProgramRequest, context: Any) -> v1.PauseProgramResponse:  # noqa: N802
-        actor = self._principal(context, "operator").principal_id
+        actor = caller().principal_id
         stopped, left = await self._stop(self._parts.store.pause, request, actor)
         return v1.PauseProgramResponse(
             switch_epoch=stopped.epoch,
@@ -88,7 +86,7 @@ class ProgramService(rpc.ProgramServiceServicer):
         )
 
     async def ResumeProgram(self, request: v1.ResumeProgramRequest, context: Any) -> v1.ResumeProgramResponse:  # noqa: N802
-        actor = self._principal(context, "operator").principal_id
+        actor = caller().principal_id
         program, issuer_id, reason = self._scope(request)
         epoch = await self._acts.run(
             lambda: self._parts.store.resume(program, issuer_id, actor=actor, reason=reason)
@@ -98,7 +96,7 @@ class ProgramService(rpc.ProgramServiceServicer):
     async def RequestRevival(  # noqa: N802
         self, request: v1.RequestRevivalRequest, context: Any
     ) -> v1.RequestRevivalResponse:
-        by = self._principal(context, "operator").principal_id
+        by = caller().principal_id
         program, issuer_id, reason = self._scope(request)
         parts = self._parts
         asked = await self._acts.run(
@@ -110,7 +108,6 @@ class ProgramService(rpc.ProgramServiceServicer):
         return v1.RequestRevivalResponse(approval=approval_message(asked))
 
     async def ListApprovals(self, request: v1.ListApprovalsRequest, context: Any) -> v1.ListApprovalsResponse:  # noqa: N802
-        self._principal(context, "operator", "auditor")
         most = page_size(request.limit)
         (before,) = places_of(request.cursor, 1, MAX_EPOCH)
         found = await self._acts.run(self._parts.approvals.all)
@@ -126,7 +123,7 @@ class ProgramService(rpc.ProgramServiceServicer):
         )
 
     async def Approve(self, request: v1.ApproveRequest, context: Any) -> v1.ApproveResponse:  # noqa: N802
-        by = self._principal(context, "approver").principal_id
+        by = caller().principal_id
         parts = self._parts
         done = await self._acts.run(
             lambda: verbs.approve(
@@ -137,7 +134,7 @@ class ProgramService(rpc.ProgramServiceServicer):
         return v1.ApproveResponse(approval=approval_message(done))
 
     async def Refuse(self, request: v1.RefuseRequest, context: Any) -> v1.RefuseResponse:  # noqa: N802
-        by = self._principal(context, "operator").principal_id
+        by = caller().principal_id
         parts = self._parts
         refused = await self._acts.run(
             lambda: verbs.refuse(parts.state, parts.approvals, approval_id=request.approval_id, by=by)
@@ -145,7 +142,6 @@ class ProgramService(rpc.ProgramServiceServicer):
         return v1.RefuseResponse(approval=approval_message(refused))
 
     async def ListHistory(self, request: v1.ListHistoryRequest, context: Any) -> v1.ListHistoryResponse:  # noqa: N802
-        self._principal(context, "operator", "auditor")
         most, store = page_size(request.limit), self._parts.store
         epoch, version = places_of(request.cursor, 2, MAX_EPOCH)
         # One more than asked for shows whether there is anything earlier.
@@ -160,9 +156,6 @@ class ProgramService(rpc.ProgramServiceServicer):
             next_cursor=cursor_of(epoch, version) if len(events) > most else "",
             policy_version=store.version(),
         )
-
-    def _principal(self, context: Any, *roles: Role) -> Principal:
-        return authorized(self._parts.authenticator, authorization_of(context), *roles)
 
     def _scope(self, request: Any) -> tuple[str, str, str]:
         """Program, issuer and reason. Raises InvalidArgument: a stop of nothing would look like a stop."""

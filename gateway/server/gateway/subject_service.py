@@ -6,9 +6,9 @@ from typing import Any, Final
 from gateway.ledger.access import Disclosure
 from gateway.programs.subjects import CaseEvent, CaseKind, CaseState
 from gateway.programs.switches import Stopped
+from gateway.server.gate import caller
 from gateway.server.gateway.acts import Beside, check_reason, everywhere
-from gateway.server.grpc_common import InvalidArgument, authorization_of, authorized
-from gateway.server.identity import Authenticator, Principal
+from gateway.server.grpc_common import InvalidArgument
 from gateway.server.verbs.subjects import CardNamed, Opened, SubjectDesk
 from issuernetwork.v1 import subjects_pb2 as v1
 from issuernetwork.v1 import subjects_pb2_grpc as rpc
@@ -82,8 +82,7 @@ def disclosure_message(one: Disclosure) -> v1.Disclosure:
 class SubjectService(rpc.SubjectServiceServicer):
     """Operators and approvers write, auditors read."""
 
-    def __init__(self, *, authenticator: Authenticator, desk: SubjectDesk, iss: str) -> None:
-        self._authenticator = authenticator
+    def __init__(self, *, desk: SubjectDesk, iss: str) -> None:
         self._desk = desk
         self._iss = iss
         # What stops sharing waits for no question.
@@ -95,7 +94,6 @@ class SubjectService(rpc.SubjectServiceServicer):
         self._asked.close()
 
     async def GetSubject(self, request: v1.GetSubjectRequest, context: Any) -> v1.GetSubjectResponse:  # noqa: N802
-        self._principal(context, "operator", "auditor")
         card = card_of(request.card)
         found, steps = await self._asked.run(lambda: self._desk.show(card))
         return v1.GetSubjectResponse(
@@ -107,20 +105,20 @@ class SubjectService(rpc.SubjectServiceServicer):
     async def RecordObjection(  # noqa: N802
         self, request: v1.RecordObjectionRequest, context: Any
     ) -> v1.RecordObjectionResponse:
-        opened = await self._open([CaseKind.OBJECTION], request, context)
+        opened = await self._open([CaseKind.OBJECTION], request)
         return v1.RecordObjectionResponse(case_id=opened.case_ids[0], effect=_effect(opened))
 
     async def RequestErasure(  # noqa: N802
         self, request: v1.RequestErasureRequest, context: Any
     ) -> v1.RequestErasureResponse:
-        opened = await self._open([CaseKind.OBJECTION, CaseKind.ERASURE], request, context)
+        opened = await self._open([CaseKind.OBJECTION, CaseKind.ERASURE], request)
         objection, erasure = opened.case_ids
         return v1.RequestErasureResponse(case_id=erasure, objection_case_id=objection, effect=_effect(opened))
 
     async def DecideObjection(  # noqa: N802
         self, request: v1.DecideObjectionRequest, context: Any
     ) -> v1.DecideObjectionResponse:
-        actor = self._principal(context, "operator").principal_id
+        actor = caller().principal_id
         state = _DECISIONS.get(request.state)
         if state is None:
             raise InvalidArgument("state: an objection is upheld or refused")
@@ -133,7 +131,7 @@ class SubjectService(rpc.SubjectServiceServicer):
     async def RecordRecipientTold(  # noqa: N802
         self, request: v1.RecordRecipientToldRequest, context: Any
     ) -> v1.RecordRecipientToldResponse:
-        actor = self._principal(context, "operator").principal_id
+        actor = caller().principal_id
         reason = check_reason(request.reason)
         told = await self._beside.run(
             lambda: self._desk.told(
@@ -143,7 +141,6 @@ class SubjectService(rpc.SubjectServiceServicer):
         return v1.RecordRecipientToldResponse(effect=_effect(told))
 
     async def GetErasure(self, request: v1.GetErasureRequest, context: Any) -> v1.GetErasureResponse:  # noqa: N802
-        self._principal(context, "operator", "auditor")
         found, signed = await self._asked.run(lambda: self._desk.certificate(request.case_id, iss=self._iss))
         return v1.GetErasureResponse(
             asked_at_ms=found["asked_at_ms"],
@@ -161,14 +158,10 @@ class SubjectService(rpc.SubjectServiceServicer):
         self,
         kinds: list[CaseKind],
         request: v1.RecordObjectionRequest | v1.RequestErasureRequest,
-        context: Any,
     ) -> Opened:
-        actor = self._principal(context, "operator").principal_id
+        actor = caller().principal_id
         card, reason = card_of(request.card), check_reason(request.reason)
         return await self._beside.run(lambda: self._desk.open(kinds, card, actor=actor, reason=reason))
-
-    def _principal(self, context: Any, *roles: Any) -> Principal:
-        return authorized(self._authenticator, authorization_of(context), *roles)
 
 
 def _effect(opened: Opened) -> v1.SubjectEffect:

@@ -162,7 +162,6 @@ def _serve(settings: Settings, parts: MeasureParts, metrics: _Metrics, stop: thr
     authenticator = Authenticator(state, Operators(state, settings.issuer_url, SystemClock()))
     servicer = MeasurementServicer(
         lake=parts.reading.lake,
-        authenticator=authenticator,
         on_call=lambda method: metrics.calls.labels(method).inc(),
     )
     with ExitStack() as closing:
@@ -173,6 +172,7 @@ def _serve(settings: Settings, parts: MeasureParts, metrics: _Metrics, stop: thr
                 servicer, grpc_server
             ),
             services=(_SERVICE,),
+            authenticate=authenticator.principal,
             name="measure-grpc",
             on_fault=lambda method: metrics.faults.inc(),
         )

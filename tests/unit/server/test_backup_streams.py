@@ -23,9 +23,9 @@ from gateway.outcomes.recorder import OutcomeRecorder
 from gateway.records.journal import EVALUATIONS, FEEDS_TOPICS, RECEIPTS
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
-from gateway.runtime.entropy import SystemEntropy
+from gateway.server.gate import calling
 from gateway.server.gateway.outcome_service import OutcomeServicer
-from gateway.server.identity import Authenticator, issue_token
+from gateway.server.identity import Principal
 from gateway.server.state import StateDir
 from gateway.sharing.remembered import Positions
 from issuernetwork.receiver import Inbox, Share, Withdrawn
@@ -42,7 +42,7 @@ from tests.unit.feeds.records import (
     quick_store,
 )
 from tests.unit.receiver.test_inbox import drain, share
-from tests.unit.server.test_outcome_service import Context, Written
+from tests.unit.server.test_outcome_service import Written
 
 FREE = 1_000
 STREAM = "stream-bank"
@@ -190,24 +190,23 @@ def test_a_reader_that_goes_on_for_minutes_holds_up_no_commit(
 def heard(state: StateDir, cursor: str, *, restored_at_ms: int) -> list[tuple[str, str]]:
     """What a watcher is told first, from `cursor` on: ids of receipts and the cursors behind them."""
     clock = SystemClock()
-    context = Context(issue_token(state, principal_id="shop-1", role="caller", entropy=SystemEntropy()))
     servicer = OutcomeServicer(
         recorder=OutcomeRecorder(Written(), clock, Positions(1 << 10)),  # type: ignore[arg-type]
-        authenticator=Authenticator(state),
         make_reader=lambda: FileJournalReader(RealDisk(), state.feeds_journal),
         restored_at_ms=restored_at_ms,
     )
 
     async def watch() -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
-        async for event in servicer.WatchOutcomes(v1.WatchOutcomesRequest(after_cursor=cursor), context):
+        async for event in servicer.WatchOutcomes(v1.WatchOutcomesRequest(after_cursor=cursor), None):
             found.append((event.receipt.receipt_id, event.cursor))
             if event.receipt.receipt_id == "r-2":
                 break
         return found
 
     try:
-        return asyncio.run(watch())
+        with calling(Principal("shop-1", "caller")):
+            return asyncio.run(watch())
     finally:
         servicer.close()
 

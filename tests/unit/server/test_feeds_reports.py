@@ -13,6 +13,7 @@ from gateway.runtime.clock import SystemClock
 from gateway.server.feeds.engine import REPORTS_WAITING, FeedsEngine, Overloaded
 from gateway.server.feeds.metrics import FeedsMetrics
 from gateway.server.feeds.service import CATCH_UP_MAX_S, FeedServicer
+from gateway.server.gate import calling
 from gateway.server.identity import Principal
 from issuernetwork.v1 import feed_pb2 as v1
 
@@ -36,8 +37,7 @@ def _servicer() -> tuple[FeedServicer, FeedsEngine]:
         store=SimpleNamespace(unconfirmed_records=list, known_reports=lambda *_: set()),
     )
     engine = FeedsEngine(cast(Any, parts), FeedsMetrics())
-    authenticator = SimpleNamespace(principal=lambda header: Principal("bank", "issuer"))
-    return FeedServicer(engine, cast(Any, authenticator)), engine
+    return FeedServicer(engine), engine
 
 
 @pytest.mark.parametrize("kind", ["labels", "receipts"])
@@ -50,8 +50,9 @@ def test_reports_wait_for_the_fan_out_beside_each_other_and_no_more_than_a_limit
         return servicer.ReportReceipts(_RECEIPTS, _CONTEXT)
 
     async def all_at_once() -> list[Any]:
-        calls = [report() for _ in range(REPORTS_WAITING + 3)]
-        return await asyncio.gather(*calls, return_exceptions=True)
+        with calling(Principal("bank", "issuer")):
+            calls = [report() for _ in range(REPORTS_WAITING + 3)]
+            return await asyncio.gather(*calls, return_exceptions=True)
 
     started_s = time.monotonic()
     answers = asyncio.run(all_at_once())

@@ -3,29 +3,18 @@
 import asyncio
 import threading
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from gateway.outcomes.recorder import OutcomeRecorder
 from gateway.records.journal import Entry
 from gateway.runtime.clock import SystemClock
-from gateway.runtime.entropy import SystemEntropy
+from gateway.server.gate import calling
 from gateway.server.gateway.outcome_service import OutcomeServicer
-from gateway.server.identity import Authenticator, issue_token
-from gateway.server.state import StateDir
+from gateway.server.identity import Principal
 from gateway.sharing.remembered import Positions
 from issuernetwork.v1 import outcomes_pb2 as v1
 
 DEADLINE_S = 10.0
 WATCHERS = 100
-
-
-class Context:
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def invocation_metadata(self) -> Any:
-        return (("authorization", f"Bearer {self._token}"),)
 
 
 class Stuck:
@@ -66,13 +55,10 @@ def test_whatever_their_ids_outcomes_are_recorded_once() -> None:
         assert {result.status for result in answer.results} == {expected}
 
 
-def test_watchers_that_wait_for_the_disk_hold_up_no_report_and_no_other_work(tmp_path: Path) -> None:
-    state, clock, stuck = StateDir(tmp_path), SystemClock(), Stuck()
-    state.make()
-    context = Context(issue_token(state, principal_id="shop-1", role="caller", entropy=SystemEntropy()))
+def test_watchers_that_wait_for_the_disk_hold_up_no_report_and_no_other_work() -> None:
+    clock, stuck = SystemClock(), Stuck()
     servicer = OutcomeServicer(
         recorder=OutcomeRecorder(Written(), clock, Positions(1 << 10)),  # type: ignore[arg-type]
-        authenticator=Authenticator(state),
         make_reader=lambda: stuck,  # type: ignore[arg-type,return-value]
     )
     event = v1.OutcomeEvent(
@@ -80,7 +66,7 @@ def test_watchers_that_wait_for_the_disk_hold_up_no_report_and_no_other_work(tmp
     )
 
     async def watch() -> None:
-        async for _ in servicer.WatchOutcomes(v1.WatchOutcomesRequest(), context):
+        async for _ in servicer.WatchOutcomes(v1.WatchOutcomesRequest(), None):
             raise AssertionError("there is nothing to tell")
 
     async def scenario() -> v1.ReportOutcomesResponse:
@@ -89,13 +75,14 @@ def test_watchers_that_wait_for_the_disk_hold_up_no_report_and_no_other_work(tmp
             await asyncio.sleep(0)
             async with asyncio.timeout(DEADLINE_S):
                 await asyncio.to_thread(int)
-                return await servicer.ReportOutcomes(v1.ReportOutcomesRequest(outcomes=[event]), context)
+                return await servicer.ReportOutcomes(v1.ReportOutcomesRequest(outcomes=[event]), None)
         finally:
             stuck.go_on.set()
             for one in watching:
                 one.cancel()
             await asyncio.gather(*watching, return_exceptions=True)
 
-    answer = asyncio.run(scenario())
+    with calling(Principal("shop-1", "caller")):
+        answer = asyncio.run(scenario())
     servicer.close()
     assert [result.status for result in answer.results] == [v1.REPORT_STATUS_RECORDED]

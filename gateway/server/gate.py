@@ -1,0 +1,127 @@
+"""The gate in front of every method of a grpcio server: who calls, and may they. Handlers ask who it was."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import grpc
+
+from gateway.records.access import check_access, is_open
+from gateway.records.errors import GatewayError
+from gateway.server.certificates import PeerCertificate, Peers
+from gateway.server.identity import Principal
+
+STATUS_OF_REFUSAL: Final = {
+    "unauthenticated": grpc.StatusCode.UNAUTHENTICATED,
+    "permission_denied": grpc.StatusCode.PERMISSION_DENIED,
+}
+
+
+class Authenticate(Protocol):
+    """Finds the principal behind an Authorization header and a client certificate; None for nobody known."""
+
+    def __call__(
+        self, header: str | bytes | None, certificate: PeerCertificate | None = None, /
+    ) -> Principal | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A call that passed the gate. `check` raises where it would not pass any more."""
+
+    principal: Principal
+    check: Callable[[], Principal]
+
+
+_admitted: ContextVar[Admitted] = ContextVar("admitted")
+
+
+def caller() -> Principal:
+    """Who makes the call that runs here. Raises LookupError where no call passed the gate."""
+    return _admitted.get().principal
+
+
+def still_caller() -> Principal:
+    """The same, looked up again: a stream may be open for days. Raises Unauthenticated, PermissionDenied."""
+    return _admitted.get().check()
+
+
+@contextmanager
+def calling(principal: Principal) -> Any:
+    """Runs what is inside as a call of `principal`: for what calls handlers without a server."""
+    token = _admitted.set(Admitted(principal, lambda: principal))
+    try:
+        yield
+    finally:
+        _admitted.reset(token)
+
+
+def authorization_of(metadata: Any) -> str | bytes | None:
+    """The authorization header of a call's metadata."""
+    for key, value in metadata or ():
+        if key == "authorization":
+            return value  # type: ignore[no-any-return]
+    return None
+
+
+class Gate(grpc.aio.ServerInterceptor):
+    """Outermost of the interceptors: what does not pass is neither parsed nor handled."""
+
+    def __init__(self, authenticate: Authenticate) -> None:
+        self._authenticate = authenticate
+        self._peers = Peers()
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or is_open(method):
+            return handler
+        if handler.request_streaming:
+            # None of ours does; the interceptor inside would not guard it.
+            return grpc.unary_unary_rpc_method_handler(_unsupported)
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(self._stream(method, handler.unary_stream))
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(method, handler.unary_unary), None, handler.response_serializer
+        )
+
+    def _unary(self, method: str, run: Any) -> Any:
+        async def gated(payload: bytes, context: Any) -> Any:
+            await self._admit(method, context)
+            return await run(payload, context)
+
+        return gated
+
+    def _stream(self, method: str, run: Any) -> Any:
+        async def gated(payload: bytes, context: Any) -> AsyncIterator[Any]:
+            await self._admit(method, context)
+            async for message in run(payload, context):
+                yield message
+
+        return gated
+
+    async def _admit(self, method: str, context: Any) -> None:
+        header = authorization_of(context.invocation_metadata())
+        certificate = self._peers.of(context)
+
+        def check() -> Principal:
+            principal = self._authenticate(header, certificate)
+            check_access(method, None if principal is None else principal.role)
+            assert principal is not None
+            return principal
+
+        try:
+            _admitted.set(Admitted(check(), check))
+        except GatewayError as refused:
+            code = STATUS_OF_REFUSAL.get(refused.code, grpc.StatusCode.UNAVAILABLE)
+            await context.abort(code, refused.public)
+
+
+async def _unsupported(payload: bytes, context: Any) -> None:
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, "no method of ours takes a stream of requests")
