@@ -27,6 +27,21 @@ CONTRACTS: Final[tuple[Any, ...]] = (
 )  # fmt: skip
 """Files of the contract that have services. A test holds the list to the folder."""
 
+POLL_ROUTE: Final = "/ssf/streams/{stream_id}/poll"
+
+HTTP_ACCESS: Final[Mapping[str, frozenset[str]]] = {
+    POLL_ROUTE: frozenset(("issuer",)),
+}
+"""Routes over HTTP that need a caller. What they are about has to be the caller's own."""
+
+OPEN_ROUTES: Final = frozenset(
+    (
+        "/.well-known/ssf-configuration", "/.well-known/jwks.json", "/.well-known/oauth-authorization-server",
+        "/healthz", "/oauth/token",
+    )
+)  # fmt: skip
+"""Routes for everybody: what is public, and where a caller first says who it is."""
+
 OPEN_SERVICES: Final = (
     "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection",
     "grpc.reflection.v1.ServerReflection",

@@ -47,8 +47,11 @@ class Peers:
             return self._read(text)
         return None
 
-    def of_der(self, der: bytes | None) -> PeerCertificate | None:
-        """The certificate of an HTTP connection, as `ssl` gives it."""
+    def of_request(self, request: Any) -> PeerCertificate | None:
+        """The certificate of the connection that an HTTP request came by; None where there is none."""
+        transport = request.transport
+        tls = None if transport is None else transport.get_extra_info("ssl_object")
+        der = None if tls is None else tls.getpeercert(binary_form=True)
         return self._read(der) if der else None
 
     def _read(self, raw: bytes) -> PeerCertificate | None:

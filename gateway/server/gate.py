@@ -86,7 +86,9 @@ class Gate(grpc.aio.ServerInterceptor):
             # None of ours does; the interceptor inside would not guard it.
             return grpc.unary_unary_rpc_method_handler(_unsupported)
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(self._stream(method, handler.unary_stream))
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(method, handler.unary_stream), None, handler.response_serializer
+            )
         return grpc.unary_unary_rpc_method_handler(
             self._unary(method, handler.unary_unary), None, handler.response_serializer
         )

@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from gateway.records.errors import GatewayError
 from gateway.server.gate import Authenticate, Gate
+from gateway.server.tls import Tls
 
 T = TypeVar("T")
 
@@ -146,6 +147,7 @@ class ServerThread:
         *,
         services: Sequence[str],
         authenticate: Authenticate,
+        tls: Tls | None = None,
         name: str = "grpcio",
         on_fault: Callable[[str], None] = lambda method: None,
     ) -> None:
@@ -153,6 +155,7 @@ class ServerThread:
         self._add = add
         self._services = tuple(services)
         self._authenticate = authenticate
+        self._tls = tls
         self._on_fault = on_fault
         self.loop = asyncio.new_event_loop()
         self.port = 0
@@ -179,10 +182,15 @@ class ServerThread:
         names = (*self._services, "grpc.health.v1.Health", reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         self._add(server)
-        self.port = server.add_insecure_port(self._address)
+        self.port = self._listen(server)
         self._server = server
         await self._report(serving=False)
         await server.start()
+
+    def _listen(self, server: Any) -> int:
+        if self._tls is None:
+            return int(server.add_insecure_port(self._address))
+        return int(server.add_secure_port(self._address, self._tls.grpc_credentials()))
 
     async def _report(self, *, serving: bool) -> None:
         status = health_pb2.HealthCheckResponse

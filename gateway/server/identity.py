@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from gateway.programs.issues import near
 from gateway.records.access import Role
@@ -18,13 +18,13 @@ from gateway.records.errors import GatewayError
 from gateway.runtime.entropy import Entropy
 from gateway.sealing.operator_token import OperatorTokenRefused
 from gateway.server.certificates import PeerCertificate
+from gateway.server.clients import Client, Clients
+from gateway.server.clients import MachineRole as MachineRole
+from gateway.server.oauth.access_tokens import TOKEN_TYPE, AccessTokenRefused, AccessTokens, type_of
 from gateway.server.operators import Operators
 from gateway.server.private_rows import alone, write_rows
 from gateway.server.state import StateDir
 from gateway.sharing.ports import Credential
-
-MachineRole = Literal["caller", "issuer"]
-"""Who may have a bearer token without an end."""
 
 TOKEN_BYTES = 32
 """256 bits: beyond guessing, so that a fast hash suffices to keep it."""
@@ -55,9 +55,13 @@ def _digest(token: bytes) -> str:
 class Authenticator:
     """Finds the principal of an Authorization header. Follows the identities file as it changes."""
 
-    def __init__(self, state: StateDir, operators: Operators | None = None) -> None:
+    def __init__(
+        self, state: StateDir, operators: Operators | None = None, tokens: AccessTokens | None = None
+    ) -> None:
         self._path = state.identities
         self._operators = operators
+        self._tokens = tokens
+        self.clients = Clients(state.clients)
         self._stamp: tuple[int, ...] = ()
         # Assigned together: a header that was looked up in the old file must not get into the new cache.
         self._known: tuple[dict[str, Principal], dict[bytes, Principal]] = ({}, {})
@@ -67,6 +71,7 @@ class Authenticator:
         """Reads the file again if it changed; without the file nobody is known. Called from a poll."""
         if self._operators is not None:
             self._operators.refresh()
+        self.clients.refresh()
         try:
             stat = self._path.stat()
             stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
@@ -80,7 +85,12 @@ class Authenticator:
         self._stamp = stamp
 
     def principal(self, header: Credential, certificate: PeerCertificate | None = None) -> Principal | None:
-        """The caller behind `Bearer <token>`; None for anything else."""
+        """The caller behind `Bearer <token>`, or behind a certificate where there is no header; else None.
+
+        A header that says nothing known is not helped by a certificate.
+        """
+        if header is None:
+            return None if certificate is None else _of(self.clients.of_certificate(certificate))
         if not isinstance(header, str | bytes):
             return header if isinstance(header, Principal) else None
         raw = header.encode("utf-8", "replace") if isinstance(header, str) else header
@@ -91,13 +101,29 @@ class Authenticator:
         if raw[:7].lower() != b"bearer ":
             return None
         if b"." in raw:
-            return self._operator(raw[7:].strip())
+            token = raw[7:].strip()
+            if type_of(token) == TOKEN_TYPE:
+                return self._client(token, certificate)
+            return self._operator(token)
         if len(raw) > MAX_HEADER_BYTES:
             return None
         found = by_digest.get(_digest(raw[7:].strip()))
         if found is not None and len(cache) < CACHE_MAX_ENTRIES:
             cache[raw] = found
         return found
+
+    def _client(self, token: bytes, certificate: PeerCertificate | None) -> Principal | None:
+        """What it may do is looked up each time: who was removed is nobody, whatever the token says."""
+        if self._tokens is None:
+            return None
+        try:
+            access = self._tokens.verified(token)
+        except AccessTokenRefused:
+            return None
+        if access.thumbprint and (certificate is None or certificate.thumbprint != access.thumbprint):
+            return None
+        client = self.clients.get(access.client_id)
+        return None if client is None or (client.bound and not access.thumbprint) else _of(client)
 
     def _operator(self, token: bytes) -> Principal | None:
         """Not kept at hand: such a token runs out."""
@@ -108,6 +134,10 @@ class Authenticator:
         except (OperatorTokenRefused, UnicodeDecodeError):
             return None
         return Principal(operator.principal_id, operator.role)
+
+
+def _of(client: Client | None) -> Principal | None:
+    return None if client is None else Principal(client.principal_id, client.role)
 
 
 def _read(content: bytes) -> dict[str, Principal]:

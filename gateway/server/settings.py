@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from gateway.records.errors import GatewayError
 from gateway.server.state import StateDir
+from gateway.server.tls import Tls
 
 _PORT = r"(\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
 HostPort = Field(pattern=rf"^[^\s:]+:{_PORT}$", description="host:port; port 0 takes a free one")
@@ -47,6 +48,14 @@ class MeasureSettings(_Strict):
     metrics: str = HostPort
 
 
+class TlsSettings(_Strict):
+    """TLS of every port but metrics. Paths are relative to the file."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
 class Settings(_Strict):
     """Everything that the processes need besides policy and keys. Paths are relative to the file."""
 
@@ -55,6 +64,7 @@ class Settings(_Strict):
     gateway: GatewaySettings
     feeds: FeedsSettings
     measure: MeasureSettings
+    tls: TlsSettings | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     source: Path = Field(default=Path("ein.yaml"), exclude=True)
 
@@ -66,6 +76,15 @@ class Settings(_Strict):
     @property
     def state(self) -> StateDir:
         return StateDir((self.source.parent / self.state_dir).resolve())
+
+
+def open_tls(settings: Settings) -> Tls | None:
+    """What the ports speak TLS with; None where they speak clear text. Raises TlsInvalid."""
+    if settings.tls is None:
+        return None
+    folder, named = settings.source.parent, settings.tls
+    client_ca = None if named.client_ca is None else folder / named.client_ca
+    return Tls(folder / named.certificate, folder / named.key, client_ca).check()
 
 
 def load_settings(path: Path) -> Settings:

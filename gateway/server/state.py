@@ -39,6 +39,10 @@ class StateDir:
         return self.root / "operators.json"
 
     @property
+    def clients(self) -> Path:
+        return self.root / "clients.json"
+
+    @property
     def restored(self) -> Path:
         """Only in what was put in place by a restore: which one it was."""
         return self.root / "restored.json"

@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from issuernetwork.v1 import access_pb2 as issuernetwork_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"issuernetwork/v1/measurement.proto\x12\x10issuernetwork.v1\x1a\x1dissuernetwork/v1/access.proto\"6\n\x10GetUpliftRequest\x12\x0f\n\x07program\x18\x01 \x01(\t\x12\x11\n\tissuer_id\x18\x02 \x01(\t\">\n\tArmCounts\x12\r\n\x05\x63\x61rds\x18\x01 \x01(\x03\x12\x10\n\x08payments\x18\x02 \x01(\x03\x12\x10\n\x08\x61pproved\x18\x03 \x01(\x03\"\xcc\x02\n\x0eUpliftEstimate\x12\x0f\n\x07program\x18\x01 \x01(\t\x12\x11\n\tissuer_id\x18\x02 \x01(\t\x12\x10\n\x08ramp_ppm\x18\x03 \x01(\x05\x12.\n\x06metric\x18\x04 \x01(\x0e\x32\x1e.issuernetwork.v1.UpliftMetric\x12.\n\ttreatment\x18\x05 \x01(\x0b\x32\x1b.issuernetwork.v1.ArmCounts\x12,\n\x07holdout\x18\x06 \x01(\x0b\x32\x1b.issuernetwork.v1.ArmCounts\x12\x13\n\x06uplift\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05lower\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05upper\x18\t \x01(\x01H\x02\x88\x01\x01\x12\x1a\n\x12no_interval_reason\x18\n \x01(\tB\t\n\x07_upliftB\x08\n\x06_lowerB\x08\n\x06_upper\"H\n\x11GetUpliftResponse\x12\x33\n\testimates\x18\x01 \x03(\x0b\x32 .issuernetwork.v1.UpliftEstimate*g\n\x0cUpliftMetric\x12\x1d\n\x19UPLIFT_METRIC_UNSPECIFIED\x10\x00\x12\x1f\n\x1bUPLIFT_METRIC_FIRST_ATTEMPT\x10\x01\x12\x17\n\x13UPLIFT_METRIC_FINAL\x10\x02\x32t\n\x12MeasurementService\x12^\n\tGetUplift\x12\".issuernetwork.v1.GetUpliftRequest\x1a#.issuernetwork.v1.GetUpliftResponse\"\x08\xf2\xe2$\x04\n\x02\x03\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"issuernetwork/v1/measurement.proto\x12\x10issuernetwork.v1\x1a\x1dissuernetwork/v1/access.proto\"6\n\x10GetUpliftRequest\x12\x0f\n\x07program\x18\x01 \x01(\t\x12\x11\n\tissuer_id\x18\x02 \x01(\t\">\n\tArmCounts\x12\r\n\x05\x63\x61rds\x18\x01 \x01(\x03\x12\x10\n\x08payments\x18\x02 \x01(\x03\x12\x10\n\x08\x61pproved\x18\x03 \x01(\x03\"\xcc\x02\n\x0eUpliftEstimate\x12\x0f\n\x07program\x18\x01 \x01(\t\x12\x11\n\tissuer_id\x18\x02 \x01(\t\x12\x10\n\x08ramp_ppm\x18\x03 \x01(\x05\x12.\n\x06metric\x18\x04 \x01(\x0e\x32\x1e.issuernetwork.v1.UpliftMetric\x12.\n\ttreatment\x18\x05 \x01(\x0b\x32\x1b.issuernetwork.v1.ArmCounts\x12,\n\x07holdout\x18\x06 \x01(\x0b\x32\x1b.issuernetwork.v1.ArmCounts\x12\x13\n\x06uplift\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05lower\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05upper\x18\t \x01(\x01H\x02\x88\x01\x01\x12\x1a\n\x12no_interval_reason\x18\n \x01(\tB\t\n\x07_upliftB\x08\n\x06_lowerB\x08\n\x06_upper\"H\n\x11GetUpliftResponse\x12\x33\n\testimates\x18\x01 \x03(\x0b\x32 .issuernetwork.v1.UpliftEstimate*g\n\x0cUpliftMetric\x12\x1d\n\x19UPLIFT_METRIC_UNSPECIFIED\x10\x00\x12\x1f\n\x1bUPLIFT_METRIC_FIRST_ATTEMPT\x10\x01\x12\x17\n\x13UPLIFT_METRIC_FINAL\x10\x02\x32u\n\x12MeasurementService\x12_\n\tGetUplift\x12\".issuernetwork.v1.GetUpliftRequest\x1a#.issuernetwork.v1.GetUpliftResponse\"\t\xf2\xe2$\x05\n\x03\x03\x04\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -23,7 +23,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'issuernetwork.v1.measuremen
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MEASUREMENTSERVICE'].methods_by_name['GetUplift']._loaded_options = None
-  _globals['_MEASUREMENTSERVICE'].methods_by_name['GetUplift']._serialized_options = b'\362\342$\004\n\002\003\005'
+  _globals['_MEASUREMENTSERVICE'].methods_by_name['GetUplift']._serialized_options = b'\362\342$\005\n\003\003\004\005'
   _globals['_UPLIFTMETRIC']._serialized_start=616
   _globals['_UPLIFTMETRIC']._serialized_end=719
   _globals['_GETUPLIFTREQUEST']._serialized_start=87
@@ -35,5 +35,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETUPLIFTRESPONSE']._serialized_start=542
   _globals['_GETUPLIFTRESPONSE']._serialized_end=614
   _globals['_MEASUREMENTSERVICE']._serialized_start=721
-  _globals['_MEASUREMENTSERVICE']._serialized_end=837
+  _globals['_MEASUREMENTSERVICE']._serialized_end=838
 # @@protoc_insertion_point(module_scope)

@@ -52,7 +52,7 @@ class MeasurementServiceServicer(object):
     """
 
     def GetUplift(self, request, context):
-        """Uplift for each program and issuer. Roles: operator, auditor.
+        """Uplift for each program and issuer. Roles: operator, approver, auditor.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -59,6 +59,7 @@ PARTS: Final = (
     Part("keys", Kind.KEYS),
     Part("identities.json", Kind.FILE),
     Part("operators.json", Kind.FILE),
+    Part("clients.json", Kind.FILE),
     Part("consents.sqlite3", Kind.DATABASE),
     Part("policy.sqlite3", Kind.DATABASE),
 )
@@ -71,7 +72,7 @@ NEVER: Final = frozenset(("run", "leases", "logs"))
 _KEPT: Final = (
     re.compile(r"(policy|consents|feeds/feeds|ledger/ledger|measure/measure)\.sqlite3"),
     re.compile(r"ledger/heads\.jsonl"),
-    re.compile(r"(identities|operators)\.json"),
+    re.compile(r"(identities|operators|clients)\.json"),
     re.compile(r"gateway/velocity\.snapshot"),
     re.compile(r"(gateway|feeds)/journal/[a-z]+(\.[0-9]{1,7})?/(commit|[0-9]{20}\.journal)"),
     re.compile(r"measure/lake/[A-Za-z0-9_.-]{1,128}\.parquet"),

@@ -27,9 +27,9 @@ from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.server.bootstrap.callers import authenticator_of
 from gateway.server.consent_follower import ConsentFollower
 from gateway.server.identity import Authenticator
-from gateway.server.operators import Operators
 from gateway.server.policy import usable_policy
 from gateway.server.state import StateDir
 from gateway.sharing.gateway import Gateway
@@ -154,7 +154,7 @@ def build_gateway(
         switches,
         velocity,
         gateway,
-        Authenticator(state, Operators(state, audience, clock)),
+        authenticator_of(state, audience, clock, keys),
         outcomes,
         keys,
         wake,

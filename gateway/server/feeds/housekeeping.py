@@ -67,6 +67,11 @@ def chores(
     ]
 
 
+def certificates(refresh: Callable[[], object]) -> Chore:
+    """Looks for new certificates of the HTTP port."""
+    return Chore("certificates", CHECKPOINT_INTERVAL_S, refresh)
+
+
 def keep_house(chores: Sequence[Chore], on_fault: Callable[[], object], stop: Stop) -> None:
     """The housekeeping thread: until told to stop, each chore once an interval, from the start on."""
     since_s = [chore.interval_s for chore in chores]

@@ -22,23 +22,29 @@ from gateway.programs.documents import Known
 from gateway.programs.model import PolicySnapshot
 from gateway.programs.table import ReleaseTable, compile_table
 from gateway.records.errors import GatewayError
+from gateway.runtime.entropy import SystemEntropy
 from gateway.runtime.tasks import ThreadTasks
 from gateway.server import exit_codes
+from gateway.server.bootstrap.callers import authenticator_of
 from gateway.server.bootstrap.feeds import FeedsParts, build_feeds
+from gateway.server.certificates import Peers
 from gateway.server.feeds.engine import FeedsEngine
 from gateway.server.feeds.erasures import Eraser
-from gateway.server.feeds.housekeeping import chores, keep_house
+from gateway.server.feeds.housekeeping import certificates, chores, keep_house
 from gateway.server.feeds.lookup import LookupDesk, LookupFront, fallback_socket, has_native_front
 from gateway.server.feeds.metrics import FeedsMetrics
+from gateway.server.feeds.oauth_http import OAuthRoutes
 from gateway.server.feeds.service import SERVICE, FeedServicer
 from gateway.server.feeds.ssf_http import SsfApp
 from gateway.server.grpc_common import ServerThread
-from gateway.server.identity import Authenticator
+from gateway.server.identity import Authenticator, Principal
 from gateway.server.logs import configure_logs
-from gateway.server.operators import Operators
+from gateway.server.oauth.token_endpoint import TokenEndpoint
 from gateway.server.policy import NoPolicy, usable_policy
 from gateway.server.policy_follower import HEALTH_SERVICE, Following, PolicyBoard, PolicyFollower
-from gateway.server.settings import Settings
+from gateway.server.process import host_of
+from gateway.server.settings import Settings, open_tls
+from gateway.server.tls import Tls
 from issuernetwork.v1 import feed_pb2_grpc
 
 SWITCH_INTERVAL_S = 0.0005
@@ -83,11 +89,14 @@ def _policy_follower(
 class _Http:
     """The SSF application on the loop of the gRPC server: what leaves, leaves from one loop."""
 
-    def __init__(self, engine: FeedsEngine, app: SsfApp, address: str) -> None:
+    def __init__(
+        self, engine: FeedsEngine, app: web.Application, address: str, tls: Tls | None = None
+    ) -> None:
         self._engine = engine
         self._host, _, port = address.rpartition(":")
         self._asked_port = int(port)
-        self._runner = web.AppRunner(app.application(), access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._tls = None if tls is None else tls.http_context()
         self._watch: asyncio.Task[None] | None = None
         self.port = 0
 
@@ -95,9 +104,21 @@ class _Http:
         self._engine.attach(asyncio.get_running_loop())
         self._watch = asyncio.get_running_loop().create_task(self._engine.watch_switches())
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._asked_port, shutdown_timeout=DRAIN_S)
+        context = None if self._tls is None else self._tls.context
+        site = web.TCPSite(
+            self._runner, self._host, self._asked_port, shutdown_timeout=DRAIN_S, ssl_context=context
+        )
         await site.start()
         self.port = self._runner.addresses[0][1]
+
+    def refresh(self) -> None:
+        """Takes new certificates for new connections. Raises TlsInvalid."""
+        if self._tls is not None:
+            self._tls.refresh()
+
+    @property
+    def scheme(self) -> str:
+        return "http" if self._tls is None else "https"
 
     async def stop(self) -> None:
         self._engine.closing = True
@@ -136,7 +157,7 @@ def run(settings: Settings) -> int:
 
 def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
     state, metrics = settings.state, FeedsMetrics()
-    authenticator = Authenticator(state, Operators(state, settings.issuer_url, parts.clock))
+    authenticator = authenticator_of(state, settings.issuer_url, parts.clock, parts.keys)
     engine = FeedsEngine(parts, metrics)
     failed: list[str] = []
 
@@ -145,23 +166,12 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         _log.error("thread_failed", thread=name, fault=type(fault).__name__)
         stop.set()
 
-    def add(grpc_server: Any) -> None:
-        servicer = FeedServicer(engine)
-        feed_pb2_grpc.add_FeedServiceServicer_to_server(servicer, grpc_server)  # type: ignore[no-untyped-call]
-
-    # Whoever does without the library in the gateway does without it here.
-    native = settings.gateway.front != "grpcio" and has_native_front()
+    tls = open_tls(settings)
+    # Whoever does without the library in the gateway does without it here; and it speaks no TLS.
+    native = settings.gateway.front != "grpcio" and tls is None and has_native_front()
     fallback = fallback_socket(state.run) if native else ""
-    server = ServerThread(
-        f"unix:{fallback}" if fallback else settings.feeds.listen_grpc,
-        add,
-        services=(SERVICE,),
-        authenticate=authenticator.principal,
-        name="feeds-loop",
-        on_fault=lambda method: metrics.faults.inc(),
-    )
-    app = SsfApp(engine, authenticator, issuer_url=settings.issuer_url, jwks=parts.keys.public_jwks())
-    http = _Http(engine, app, settings.feeds.listen_http)
+    server = _grpc_server(settings, engine, authenticator, fallback, tls)
+    http = _Http(engine, _application(settings, engine, authenticator), settings.feeds.listen_http, tls)
     board = PolicyBoard(state, "feeds")
     policy = _policy_follower(parts, engine, board, server)
     metrics_host, _, metrics_port = settings.feeds.metrics.rpartition(":")
@@ -179,7 +189,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         tasks.start("feeds-consents", parts.consents.follow)
         tasks.start("feeds-ledger", partial(parts.ledger.run, metrics))
         eraser = Eraser(parts.erasures, engine.commit_beside, engine.fanned_out)
-        house = chores(engine, state, eraser, authenticator.refresh)
+        house = [*chores(engine, state, eraser, authenticator.refresh), certificates(http.refresh)]
         tasks.start("feeds-housekeeping", partial(keep_house, house, metrics.faults.inc))
         if fallback:
             front = LookupFront(settings.feeds.listen_grpc, fallback_path=fallback)
@@ -189,7 +199,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         gc.collect()
         gc.freeze()
         server.set_serving(True)
-        _write_ready(settings, grpc=port, http=http.port, metrics=exposition.server_port)
+        _write_ready(settings, grpc=port, http=http, metrics=exposition.server_port)
         _log.info("ready")
         stop.wait()
         server.set_serving(False)
@@ -207,6 +217,44 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
     return exit_codes.FAULT if failed else 0
 
 
+def _grpc_server(
+    settings: Settings, engine: FeedsEngine, authenticator: Authenticator, fallback: str, tls: Tls | None
+) -> ServerThread:
+    """Behind the native front on the socket `fallback`, or on the port itself."""
+
+    def add(grpc_server: Any) -> None:
+        servicer = FeedServicer(engine)
+        feed_pb2_grpc.add_FeedServiceServicer_to_server(servicer, grpc_server)  # type: ignore[no-untyped-call]
+
+    return ServerThread(
+        f"unix:{fallback}" if fallback else settings.feeds.listen_grpc,
+        add,
+        services=(SERVICE,),
+        authenticate=authenticator.principal,
+        tls=tls,
+        name="feeds-loop",
+        on_fault=lambda method: engine.metrics.faults.inc(),
+    )
+
+
+def _application(settings: Settings, engine: FeedsEngine, authenticator: Authenticator) -> web.Application:
+    parts, peers = engine.parts, Peers()
+    tokens = TokenEndpoint(
+        issuer=settings.issuer_url,
+        clients=authenticator.clients,
+        signer=parts.keys.signer,
+        clock=parts.clock,
+        entropy=SystemEntropy(),
+    )
+
+    def who(request: web.Request) -> Principal | None:
+        return authenticator.principal(request.headers.get("Authorization"), peers.of_request(request))
+
+    app = SsfApp(engine, who, issuer_url=settings.issuer_url, jwks=parts.keys.public_jwks()).application()
+    OAuthRoutes(tokens, peers).add_to(app)
+    return app
+
+
 def _lookup_desk(front: LookupFront, engine: FeedsEngine, authenticator: Authenticator) -> LookupDesk:
     parts = engine.parts
     # Ready means able to answer.
@@ -221,18 +269,15 @@ def _lookup_desk(front: LookupFront, engine: FeedsEngine, authenticator: Authent
     )
 
 
-def _write_ready(settings: Settings, *, grpc: int, http: int, metrics: int) -> None:
+def _write_ready(settings: Settings, *, grpc: int, http: _Http, metrics: int) -> None:
     """Ports as they are: those asked for may be 0."""
     feeds = settings.feeds
-    grpc_host, http_host, metrics_host = (
-        address.rpartition(":")[0] for address in (feeds.listen_grpc, feeds.listen_http, feeds.metrics)
-    )
     settings.state.write_ready(
         "feeds",
         {
-            "grpc": f"{grpc_host}:{grpc}",
-            "http": f"http://{http_host}:{http}",
-            "metrics": f"{metrics_host}:{metrics}",
+            "grpc": f"{host_of(feeds.listen_grpc)}:{grpc}",
+            "http": f"{http.scheme}://{host_of(feeds.listen_http)}:{http.port}",
+            "metrics": f"{host_of(feeds.metrics)}:{metrics}",
         },
     )
 

@@ -10,10 +10,11 @@ from aiohttp import web
 
 from gateway.feeds.delivery import MAX_ANSWERS, Polled, Reply
 from gateway.feeds.records import stream_of
+from gateway.records.access import HTTP_ACCESS, POLL_ROUTE
 from gateway.records.errors import GatewayError
 from gateway.server.feeds.engine import FeedsEngine
 from gateway.server.feeds.in_flight import drop
-from gateway.server.identity import Authenticator
+from gateway.server.identity import Principal
 
 LONG_POLL_S = 30.0
 """RFC 8936 2.4 leaves it to us; below the idle limit of usual proxies."""
@@ -35,6 +36,10 @@ _JSON = "application/json"
 _log = structlog.get_logger("ssf")
 
 
+Who = Callable[[web.Request], Principal | None]
+"""Who makes a request, by its header or its certificate; None for nobody known."""
+
+
 class BadPoll(Exception):
     """The request is not a poll; the text says what is wrong, without any value."""
 
@@ -45,14 +50,14 @@ class SsfApp:
     def __init__(
         self,
         engine: FeedsEngine,
-        authenticator: Authenticator,
+        who: Who,
         *,
         issuer_url: str,
         jwks: Mapping[str, Any],
         long_poll_s: float = LONG_POLL_S,
     ) -> None:
         self._engine = engine
-        self._authenticator = authenticator
+        self._who = who
         self._long_poll_s = long_poll_s
         self._jwks = dict(jwks)
         self._configuration = {
@@ -60,7 +65,7 @@ class SsfApp:
             "issuer": issuer_url,
             "jwks_uri": f"{issuer_url.rstrip('/')}/.well-known/jwks.json",
             "delivery_methods_supported": [POLL_DELIVERY],
-            "authorization_schemes": [{"spec_urn": "urn:ietf:rfc:6750"}],
+            "authorization_schemes": [{"spec_urn": "urn:ietf:rfc:6749"}, {"spec_urn": "urn:ietf:rfc:6750"}],
             "default_subjects": "ALL",
         }
         self._steps: dict[str, asyncio.Lock] = {}
@@ -69,7 +74,7 @@ class SsfApp:
     def application(self) -> web.Application:
         """Routes, for aiohttp."""
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._last_resort()])
-        app.router.add_post("/ssf/streams/{stream_id}/poll", self._poll)
+        app.router.add_post(POLL_ROUTE, self._poll)
         app.router.add_get("/.well-known/ssf-configuration", self._answer_configuration)
         app.router.add_get("/.well-known/jwks.json", self._answer_jwks)
         app.router.add_get("/healthz", self._answer_health)
@@ -113,11 +118,11 @@ class SsfApp:
 
     async def _poll(self, request: web.Request) -> web.StreamResponse:
         self._engine.metrics.calls.labels("poll").inc()
-        principal = self._authenticator.principal(request.headers.get("Authorization"))
+        principal = self._who(request)
         if principal is None:
             return _fault(401, "authentication_failed", "send `Authorization: Bearer <token>`")
         stream_id = request.match_info["stream_id"]
-        if principal.role != "issuer" or stream_id != stream_of(principal.principal_id):
+        if principal.role not in HTTP_ACCESS[POLL_ROUTE] or stream_id != stream_of(principal.principal_id):
             return _fault(404, "not_found", "no such stream of yours")
         try:
             event, return_immediately = _parse(stream_id, await request.read())

@@ -12,6 +12,7 @@ import grpc
 from gateway.server.fronts.native import oversize
 from gateway.server.gate import Authenticate, caller
 from gateway.server.grpc_common import ServerThread
+from gateway.server.tls import Tls
 from gateway.sharing.ports import MAX_REQUEST_BYTES, METHOD_PATHS, IncomingCall
 
 MAX_QUEUED_CALLS = 8192
@@ -34,6 +35,7 @@ class GrpcioFront:
         target: str,
         *,
         authenticate: Authenticate,
+        tls: Tls | None = None,
         add: Callable[[Any], None] = lambda server: None,
         services: Sequence[str] = (),
         on_fault: Callable[[str], None] = lambda method: None,
@@ -48,7 +50,7 @@ class GrpcioFront:
         self._ids = itertools.count(1)
         self._add = add
         self.host = ServerThread(
-            target, self._add_all, services=services, authenticate=authenticate, on_fault=on_fault
+            target, self._add_all, services=services, authenticate=authenticate, tls=tls, on_fault=on_fault
         )
 
     @property

@@ -51,7 +51,7 @@ from gateway.server.policy_follower import (
 )
 from gateway.server.process import fallback_socket, host_of, serve_metrics, stop_on_signals
 from gateway.server.retention import GATEWAY_JOURNAL, noted
-from gateway.server.settings import Settings, SettingsInvalid
+from gateway.server.settings import Settings, SettingsInvalid, open_tls
 from gateway.server.state import StateDir
 from gateway.server.verbs.consents import ConsentDesk
 from gateway.server.verbs.subjects import SubjectDesk
@@ -320,7 +320,13 @@ def _front(
         metrics.faults.inc()
 
     services = (ENRICHMENT_SERVICE, OUTCOME_SERVICE, PROGRAM_SERVICE, CONSENT_SERVICE, SUBJECT_SERVICE)
-    chosen = settings.gateway.front
+    chosen, tls = settings.gateway.front, open_tls(settings)
+    if tls is not None:
+        if chosen == "native":
+            raise SettingsInvalid(
+                "gateway.front: native speaks no TLS; set auto or grpcio, or leave tls out and end it before"
+            )
+        chosen = "grpcio"
     if chosen != "grpcio":
         try:
             from gateway.server.fronts.native import NativeFront
@@ -334,6 +340,7 @@ def _front(
         front = GrpcioFront(
             settings.gateway.listen,
             authenticate=authenticate,
+            tls=tls,
             add=beside.add,
             services=services,
             on_fault=on_fault,

@@ -25,7 +25,7 @@ from gateway.server.measure.service import MeasurementServicer
 from gateway.server.operators import Operators
 from gateway.server.process import host_of, serve_metrics, stop_on_signals
 from gateway.server.retention import LAKE, noted
-from gateway.server.settings import Settings
+from gateway.server.settings import Settings, open_tls
 from gateway.server.state import StateDir
 from issuernetwork.v1 import measurement_pb2, measurement_pb2_grpc
 
@@ -173,6 +173,7 @@ def _serve(settings: Settings, parts: MeasureParts, metrics: _Metrics, stop: thr
             ),
             services=(_SERVICE,),
             authenticate=authenticator.principal,
+            tls=open_tls(settings),
             name="measure-grpc",
             on_fault=lambda method: metrics.faults.inc(),
         )

@@ -48,8 +48,11 @@ def leaves(model: type[BaseModel], prefix: str = "") -> set[str]:
     """Dotted names of all settings; what stands for the file itself is none."""
     found = set()
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            found |= leaves(field.annotation, f"{prefix}{name}.")
+        # What may be left out whole is a model or None.
+        models = [one for one in (field.annotation, *get_args(field.annotation)) if isinstance(one, type)]
+        inner = next((one for one in models if issubclass(one, BaseModel)), None)
+        if inner is not None:
+            found |= leaves(inner, f"{prefix}{name}.")
         elif not field.exclude:
             found.add(prefix + name)
     return found

@@ -52,8 +52,9 @@ class Engine:
 
 async def _answered(engine: Engine) -> bytes:
     """All bytes of the answer, until the connection is closed or the answer is whole."""
-    authenticator = SimpleNamespace(principal=lambda header: Principal("bank", "issuer"))
-    app = SsfApp(cast(Any, engine), cast(Any, authenticator), issuer_url="https://us.test", jwks={})
+    app = SsfApp(
+        cast(Any, engine), lambda request: Principal("bank", "issuer"), issuer_url="https://us.test", jwks={}
+    )
     runner = web.AppRunner(app.application(), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
