@@ -13,6 +13,7 @@ from typing import Any, Final
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 
+from issuernetwork import issuer_enrol
 from issuernetwork._jose import SIGNATURES, BadKey, encode_base64url
 from issuernetwork.receiver import Inbox, Item, JwksCache, PollFault, PollReceiver, Receiver, Share
 
@@ -42,6 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     except CliFault as fault:
         print(f"ein-issuer: {fault}", file=sys.stderr)
         return fault.code
+    except issuer_enrol.CliFault as fault:
+        print(f"ein-issuer: {fault}", file=sys.stderr)
+        return EXIT_UNREACHABLE if fault.unreachable else EXIT_USAGE
     except KeyboardInterrupt:
         return EXIT_OK
 
@@ -52,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     keys = commands.add_parser("keys", help="make keys").add_subparsers(required=True, metavar="COMMAND")
     new = keys.add_parser("new", help="make a key pair: a private JWK (0600) and a public JWK Set")
     new.add_argument("--kid", required=True, help="id of the key, for example bank-2026-11")
+    new.add_argument("--use", choices=("enc", "sig"), default="enc", help="sig: to sign with; ES256")
     new.add_argument("--alg", choices=("ECDH-ES+A256KW", "RSA-OAEP-256"), default="ECDH-ES+A256KW")
     new.add_argument("--curve", choices=CURVES, help=f"of ECDH-ES+A256KW; default: {CURVES[0]}")
     new.add_argument(
@@ -75,13 +80,17 @@ def _parser() -> argparse.ArgumentParser:
     receive.add_argument("--once", action="store_true", help="end when nothing waits")
     receive.add_argument("--json", action="store_true", help="print one JSON object")
     receive.set_defaults(run=_receive)
+    issuer_enrol.add_commands(commands, _json_file)
     return parser
 
 
 def _keys_new(options: argparse.Namespace) -> int:
     if options.curve is not None and options.alg != "ECDH-ES+A256KW":
         raise CliFault("--curve is for ECDH-ES+A256KW: leave it out with RSA-OAEP-256")
-    private, public = new_key(options.kid, options.alg, options.curve or CURVES[0])
+    if options.use == "sig":
+        private, public = new_signing_key(options.kid)
+    else:
+        private, public = new_key(options.kid, options.alg, options.curve or CURVES[0])
     jwks: dict[str, Any] = {"keys": []}
     if options.public.exists():
         jwks = _json_file(options.public)
@@ -125,6 +134,14 @@ def new_key(
         "dp": numbers.dmp1, "dq": numbers.dmq1, "qi": numbers.iqmp,
     }  # fmt: skip
     return {**public, **{name: _octets(value) for name, value in secret.items()}}, public
+
+
+def new_signing_key(kid: str) -> tuple[dict[str, str], dict[str, str]]:
+    """A private JWK for ES256 and its public half: what an issuer proves itself by."""
+    key = ec.generate_private_key(ec.SECP256R1()).private_numbers()
+    point, common = key.public_numbers, {"kid": kid, "alg": "ES256", "use": "sig"}
+    public = {"kty": "EC", "crv": "P-256", "x": _octets(point.x, 32), "y": _octets(point.y, 32), **common}
+    return {**public, "d": _octets(key.private_value, 32)}, public
 
 
 def _octets(value: int, size: int | None = None) -> str:

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     REVIVE = "revive"
     ADD_OPERATOR = "add_operator"
     REMOVE_OPERATOR = "remove_operator"
+    ENROL_ISSUER = "enrol_issuer"
 
 
 class Verdict(StrEnum):

@@ -28,11 +28,17 @@ CONTRACTS: Final[tuple[Any, ...]] = (
 """Files of the contract that have services. A test holds the list to the folder."""
 
 POLL_ROUTE: Final = "/ssf/streams/{stream_id}/poll"
+ENROL_ROUTE: Final = "/enrol/submissions"
+SUBMISSION_ROUTE: Final = "/enrol/submissions/{submission_id}"
+PROOF_ROUTE: Final = "/enrol/submissions/{submission_id}/proof"
 
 HTTP_ACCESS: Final[Mapping[str, frozenset[str]]] = {
     POLL_ROUTE: frozenset(("issuer",)),
+    ENROL_ROUTE: frozenset(("issuer",)),
+    SUBMISSION_ROUTE: frozenset(("issuer",)),
+    PROOF_ROUTE: frozenset(("issuer",)),
 }
-"""Routes over HTTP that need a caller. What they are about has to be the caller's own."""
+"""Routes over HTTP that need a caller, or an invitation. What they are about has to be the caller's own."""
 
 OPEN_ROUTES: Final = frozenset(
     (

@@ -23,6 +23,7 @@ class ApprovalKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     APPROVAL_KIND_REVIVE: _ClassVar[ApprovalKind]
     APPROVAL_KIND_ADD_OPERATOR: _ClassVar[ApprovalKind]
     APPROVAL_KIND_REMOVE_OPERATOR: _ClassVar[ApprovalKind]
+    APPROVAL_KIND_ENROL_ISSUER: _ClassVar[ApprovalKind]
 
 class ApprovalVerdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -52,6 +53,7 @@ APPROVAL_KIND_UNSPECIFIED: ApprovalKind
 APPROVAL_KIND_REVIVE: ApprovalKind
 APPROVAL_KIND_ADD_OPERATOR: ApprovalKind
 APPROVAL_KIND_REMOVE_OPERATOR: ApprovalKind
+APPROVAL_KIND_ENROL_ISSUER: ApprovalKind
 APPROVAL_VERDICT_UNSPECIFIED: ApprovalVerdict
 APPROVAL_VERDICT_OPEN: ApprovalVerdict
 APPROVAL_VERDICT_APPROVED: ApprovalVerdict

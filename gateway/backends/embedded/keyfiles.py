@@ -3,7 +3,7 @@
 import json
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -231,7 +231,7 @@ def publish_recipient_keys(directory: str | Path, recipient_id: str, jwks: str) 
     """Puts a recipient's public JWK Set in place, atomically, after checking it. Raises BadKey."""
     if not jwk.recipient_keys(recipient_id, jwks):
         raise BadKey("the recipient's JWK Set holds no key with use enc")
-    path = _recipient_path(Path(directory), recipient_id)
+    path = recipient_path(Path(directory), recipient_id)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_suffix(".new")
     temporary.unlink(missing_ok=True)
@@ -246,11 +246,18 @@ class FileRecipientKeys:
     that was withdrawn is used no longer than RECIPIENTS_LOOK_EVERY_MS.
     """
 
-    __slots__ = ("_clock", "_directory", "_held")
+    __slots__ = ("_check", "_clock", "_directory", "_held")
 
-    def __init__(self, directory: str | Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        directory: str | Path,
+        clock: Clock,
+        check: Callable[[str, str], None] = lambda name, text: None,
+    ) -> None:
+        """`check` is given a recipient and its document; it raises BadKey where a key is not approved."""
         self._directory = Path(directory)
         self._clock = clock
+        self._check = check
         self._held: dict[str, _Held] = {}
 
     def current(self, recipient_id: str, *, now_ms: int) -> RecipientKey:
@@ -261,7 +268,7 @@ class FileRecipientKeys:
         return held.keys.current(recipient_id, now_ms=now_ms)
 
     def _look(self, recipient_id: str, held: "_Held | None", now_ns: int) -> "_Held":
-        path = _recipient_path(self._directory, recipient_id)
+        path = recipient_path(self._directory, recipient_id)
         again_ns = now_ns + RECIPIENTS_LOOK_EVERY_MS * MS
         try:
             status = path.stat()
@@ -271,7 +278,9 @@ class FileRecipientKeys:
                 return held
             if status.st_size > FILE_BYTES_MAX:
                 raise BadKey("the recipient's JWK Set is too large")
-            keys = jwk.recipient_keys(recipient_id, path.read_text())
+            text = path.read_text()
+            keys = jwk.recipient_keys(recipient_id, text)
+            self._check(recipient_id, text)
         except FileNotFoundError:
             mark, keys = None, ()
         except (OSError, ValueError, BadKey) as fault:
@@ -296,7 +305,8 @@ class _Held:
     look_again_ns: int
 
 
-def _recipient_path(base: Path, recipient_id: str) -> Path:
+def recipient_path(base: Path, recipient_id: str) -> Path:
+    """Where a recipient's JWK Set is. Raises KeyUnavailable for what is no id."""
     # The id becomes a file name: nothing that leaves the directory.
     plain = recipient_id.replace("-", "").replace("_", "")
     if not plain.isascii() or not plain.isalnum() or len(recipient_id) > 128:

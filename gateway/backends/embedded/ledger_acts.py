@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ SNAPSHOTS: Final = "snapshots"
 CONSENTS: Final = "consents"
 APPROVALS: Final = "approvals"
 RESTORES: Final = "restores"
+ENROLMENTS: Final = "enrolments"
 
 _VERBS: Final = {"killed": "kill", "paused": "pause", "resumed": "resume", "revived": "revive"}
 _SWITCH_EVENTS = """select epoch, program, issuer_id, verb, actor, reason, at_ms from switch_events
@@ -29,14 +30,17 @@ _SNAPSHOTS = """select s.version, s.files, s.actor, s.reason, s.at_ms, coalesce(
     where s.version > ? order by s.version limit ?"""
 _CONSENT_ACTS = """select act_id, epoch, kind, actor, reason, at_ms from acts
     where epoch > ? order by epoch limit ?"""
-# That a revival was carried out is an act of the switches.
+# That it was carried out is, of a revival, an act of the switches; of an enrolment, one of its own.
 _APPROVALS = """select e.event_id, e.verb, e.actor, e.at_ms, a.approval_id, a.kind, a.subject, a.reason,
     a.requested_by, a.requested_at_ms from approval_events e join approvals a using (approval_id)
-    where e.event_id > ? and not (e.verb = 'done' and a.kind = 'revive') order by e.event_id limit ?"""
+    where e.event_id > ? and not (e.verb = 'done' and a.kind in ('revive', 'enrol_issuer'))
+    order by e.event_id limit ?"""
 _RESTORES = """select restore_id, actor, at_ms, began_at_ms, files, bytes, first_free_seq from restores
     where restore_id > ? order by restore_id limit ?"""
+_ENROLMENTS = """select event_id, verb, recipient_id, subject_id, actor, reason, thumbprints, at_ms
+    from enrolment_events where event_id > ? order by event_id limit ?"""
 _KNOWN = "select 1 from sqlite_master where type = 'table' and name = ?"
-_TABLES = {APPROVALS: "approval_events", RESTORES: "restores"}
+_TABLES = {APPROVALS: "approval_events", RESTORES: "restores", ENROLMENTS: "enrolment_events"}
 """Of sources whose first act makes their table."""
 
 _APPROVAL_VERBS: Final = {"asked": "ask", "approved": "approve", "refused": "refuse", "alone": "alone"}
@@ -62,7 +66,7 @@ class StoredActs:
     def __init__(self, policy_db: Path, consents_db: Path) -> None:
         self._paths = {
             SWITCHES: policy_db, SNAPSHOTS: policy_db, CONSENTS: consents_db, APPROVALS: policy_db,
-            RESTORES: policy_db,
+            RESTORES: policy_db, ENROLMENTS: policy_db,
         }  # fmt: skip
         self._raw: dict[Path, sqlite3.Connection] = {}
 
@@ -83,7 +87,7 @@ class StoredActs:
                 return [_said(db, *row) for row in rows]
             if not db.execute(_KNOWN, (_TABLES[source],)).fetchone():
                 return []
-            statement, made = (_APPROVALS, _decided) if source == APPROVALS else (_RESTORES, _restored)
+            statement, made = _READ[source]
             return [made(*row) for row in db.execute(statement, (position, max_acts)).fetchall()]
         except sqlite3.Error:
             self.close()
@@ -197,3 +201,26 @@ def _restored(
             "files": files, "bytes": size_bytes, "first_free_seq": first_free_seq,
         },
     )  # fmt: skip
+
+
+def _enrolled(
+    event_id: int, verb: str, recipient_id: str, subject_id: int, actor: str, reason: str, thumbprints: str,
+    at_ms: int,
+) -> Act:  # fmt: skip
+    return Act(
+        source=ENROLMENTS, position=event_id, at_ms=at_ms, verb=verb if verb in _ENROLMENT_VERBS else "other",
+        row={
+            "event_id": event_id, "verb": verb, "recipient_id": recipient_id, "subject_id": subject_id,
+            "actor": actor, "reason": reason, "thumbprints": thumbprints, "at_ms": at_ms,
+        },
+    )  # fmt: skip
+
+
+_ENROLMENT_VERBS: Final = frozenset(
+    ("invite", "withdraw_invite", "submit_keys", "prove_keys", "enrol", "rotate_keys", "revoke_keys")
+)
+_READ: Final[dict[str, tuple[str, Callable[..., Act]]]] = {
+    APPROVALS: (_APPROVALS, _decided),
+    RESTORES: (_RESTORES, _restored),
+    ENROLMENTS: (_ENROLMENTS, _enrolled),
+}

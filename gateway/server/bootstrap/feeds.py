@@ -4,10 +4,12 @@ import os
 from dataclasses import dataclass
 from functools import partial
 
+from gateway.backends.embedded.approvals import SqliteApprovals
 from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.delivery import SqliteDeliveryStore
 from gateway.backends.embedded.delivery_reader import SqliteDeliveryReader
 from gateway.backends.embedded.delivery_states import StoredDeliveries
+from gateway.backends.embedded.enrolments import SqliteEnrolments
 from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
 from gateway.backends.embedded.keyfiles import FileRecipientKeys, OwnKeys, load_keys
 from gateway.backends.embedded.lake_followed import followed
@@ -31,7 +33,9 @@ from gateway.runtime.disk import Disk, RealDisk
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.server.bootstrap.pins import pin_check
 from gateway.server.consent_follower import ConsentFollower
+from gateway.server.enrolment.desk import EnrolmentDesk
 from gateway.server.feeds.case_names import CaseNames
 from gateway.server.feeds.erasures import ErasureParts
 from gateway.server.feeds.ledger import LedgerKeeper, LedgerParts
@@ -73,6 +77,9 @@ class FeedsParts:
     ledger: LedgerKeeper
     names: CaseNames
     erasures: ErasureParts
+    enrolments: SqliteEnrolments
+    approvals: SqliteApprovals
+    enrolment: EnrolmentDesk
 
     def close(self) -> None:
         """The lease last: it says that nothing is shared any more."""
@@ -91,6 +98,8 @@ class FeedsParts:
         self.lookup_switches.stop()
         self.switches.stop()
         self.policy.close()
+        self.enrolments.close()
+        self.approvals.close()
         self.registry.close()
         self.cases.close()
 
@@ -113,6 +122,8 @@ def build_feeds(settings: Settings) -> FeedsParts:
     cases = SqliteSubjects(str(state.consents_db), clock)
     consents = ConsentFollower(registry, cases, clock)
     names = CaseNames(cases, consents.subjects, clock, lambda: SqliteLedgerReader(state.ledger_db))
+    enrolments = SqliteEnrolments(str(state.policy_db), clock)
+    approvals = SqliteApprovals(str(state.policy_db), clock)
     ledger, pseudonyms = _ledger(settings, keys, clock, disk, names), Pseudonyms(keys.mac_keys)
     fan_out = FanOut(
         store=store, reader=fan_out_reader, signer_of=signers.of, iss=settings.issuer_url,
@@ -136,7 +147,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
         labels=LabelDesk(
             index=report_reader,
             pseudonyms=pseudonyms,
-            sealer=Sealer(entropy, clock, FileRecipientKeys(state.keys, clock)),
+            sealer=Sealer(entropy, clock, FileRecipientKeys(state.keys, clock, pin_check(state, clock))),
             signable=keys.signers,
         ),
         policy=policy,
@@ -152,6 +163,11 @@ def build_feeds(settings: Settings) -> FeedsParts:
         ledger=ledger,
         names=names,
         erasures=_erasures(state, disk, clock, cases, store, fan_out, ledger, pseudonyms),
+        enrolments=enrolments,
+        approvals=approvals,
+        enrolment=EnrolmentDesk(
+            enrolments, approvals, issuer=settings.issuer_url, clock=clock, entropy=entropy
+        ),
     )
 
 

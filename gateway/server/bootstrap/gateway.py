@@ -28,6 +28,7 @@ from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.server.bootstrap.callers import authenticator_of
+from gateway.server.bootstrap.pins import pin_check
 from gateway.server.consent_follower import ConsentFollower
 from gateway.server.identity import Authenticator
 from gateway.server.policy import usable_policy
@@ -128,7 +129,7 @@ def build_gateway(
     table = consents.use(compile_table(policy))
     consents.step()
     switches = SwitchRunner(store, board, clock, worker_id, reports_applied=True, consents=consents)
-    recipient_keys = FileRecipientKeys(state.keys, clock)
+    recipient_keys = FileRecipientKeys(state.keys, clock, pin_check(state, clock))
     gateway = Gateway(
         clock=clock,
         table=table,

@@ -23,6 +23,7 @@ COMMANDS = {
     "gateway": ("gateway.server.cli.processes", "gateway_command"),
     "history": ("gateway.server.cli.history", "history_command"),
     "init": ("gateway.server.cli.setup", "init_command"),
+    "issuer": ("gateway.server.cli.issuer", "issuer_command"),
     "keys": ("gateway.server.cli.keys", "keys_command"),
     "kill": ("gateway.server.cli.kill", "kill_command"),
     "measure": ("gateway.server.cli.processes", "measure_command"),

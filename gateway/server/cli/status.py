@@ -18,6 +18,7 @@ from gateway.runtime.clock import MS, SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.policy_follower import read_board
+from gateway.server.recipient_watch import read_watch
 from gateway.server.retention import figures_text, retention_figures
 from gateway.server.settings import load_settings
 from gateway.server.state import StateDir
@@ -66,6 +67,11 @@ def collect_status(state: StateDir) -> dict[str, Any]:
     status: dict[str, Any] = {
         "processes": processes, "journals": journals, "workers": workers, "policy": policy
     }  # fmt: skip
+    watched = read_watch(state)
+    if watched is not None and _alive(watched["pid"]):
+        status["recipient_keys"] = {
+            "all": {"checked": watched["checked"], "alerts": len(watched["alerts"])}, **watched["alerts"]
+        }  # fmt: skip
     if state.policy_db.exists():
         store = SqlitePolicyStore(str(state.policy_db), clock)
         try:

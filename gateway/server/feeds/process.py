@@ -29,6 +29,7 @@ from gateway.server.bootstrap.callers import authenticator_of
 from gateway.server.bootstrap.feeds import FeedsParts, build_feeds
 from gateway.server.certificates import Peers
 from gateway.server.feeds.engine import FeedsEngine
+from gateway.server.feeds.enrol_http import EnrolRoutes
 from gateway.server.feeds.erasures import Eraser
 from gateway.server.feeds.housekeeping import certificates, chores, keep_house
 from gateway.server.feeds.lookup import LookupDesk, LookupFront, fallback_socket, has_native_front
@@ -252,6 +253,7 @@ def _application(settings: Settings, engine: FeedsEngine, authenticator: Authent
 
     app = SsfApp(engine, who, issuer_url=settings.issuer_url, jwks=parts.keys.public_jwks()).application()
     OAuthRoutes(tokens, peers).add_to(app)
+    EnrolRoutes(parts.enrolment, who).add_to(app)
     return app
 
 

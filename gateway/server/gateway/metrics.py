@@ -46,6 +46,12 @@ class GatewayMetrics:
         )
         native = Gauge("ein_native_engines", "1 where the engines in Rust serve.", registry=registry)
         native.set(0 if engines is None else 1)
+        self.keys_lost = Gauge(
+            "ein_recipient_keys_unavailable", "Recipients that nothing can be sealed to.", registry=registry
+        )
+        self.keys_ending = Gauge(
+            "ein_recipient_keys_ending", "Recipients whose key ends soon.", registry=registry
+        )
         self.policy_stale = Gauge("ein_policy_stale", "1 where the lease has run out.", registry=registry)
 
     def batch(self, tally: Tally, calls: int, duration_ns: int) -> None:

@@ -29,6 +29,7 @@ from gateway.server.bootstrap.gateway import (
     GatewayParts,
     build_gateway,
 )
+from gateway.server.bootstrap.pins import pin_check
 from gateway.server.fronts.grpcio import GrpcioFront
 from gateway.server.gate import Authenticate
 from gateway.server.gateway.consent_service import SERVICE as CONSENT_SERVICE
@@ -50,6 +51,8 @@ from gateway.server.policy_follower import (
     PolicyFollower,
 )
 from gateway.server.process import fallback_socket, host_of, serve_metrics, stop_on_signals
+from gateway.server.recipient_watch import HEALTH_SERVICE as KEYS_HEALTH
+from gateway.server.recipient_watch import RecipientWatch
 from gateway.server.retention import GATEWAY_JOURNAL, noted
 from gateway.server.settings import Settings, SettingsInvalid, open_tls
 from gateway.server.state import StateDir
@@ -168,6 +171,27 @@ def _follow_policy(
     return follower.follow
 
 
+def _watch_keys(
+    parts: GatewayParts, state: StateDir, metrics: GatewayMetrics, host: ServerThread
+) -> Callable[[Stop], None]:
+    def tell(lost: int, ending: int) -> None:
+        metrics.keys_lost.set(lost)
+        metrics.keys_ending.set(ending)
+        host.set_health(KEYS_HEALTH, serving=not lost)
+
+    return RecipientWatch(
+        state,
+        parts.clock,
+        recipients=lambda: (
+            one.recipient_id
+            for one in parts.gateway.table.issuers.values()
+            if one.recipient_id and (one.programs or one.after)
+        ),
+        check=pin_check(state, parts.clock),
+        tell=tell,
+    ).follow
+
+
 def _follow_identities(parts: GatewayParts) -> Callable[[Stop], None]:
     def follow(stop: Stop) -> None:
         while not stop.wait(IDENTITIES_INTERVAL_S):
@@ -237,6 +261,7 @@ def _serve(
     beside.start("consents", parts.consents.follow)
     beside.start("policy", _follow_policy(parts, state, metrics, host, closing))
     beside.start("identities", _follow_identities(parts))
+    beside.start("recipient-keys", _watch_keys(parts, state, metrics, host))
     beside.start("snapshots", snapshots.run)
     beside.start("retention", _retention(parts, state))
     hot.start("hot-loop", loop.run)

@@ -23,6 +23,7 @@ _KINDS: Final[Mapping[Kind, v1.ApprovalKind]] = {
     Kind.REVIVE: v1.APPROVAL_KIND_REVIVE,
     Kind.ADD_OPERATOR: v1.APPROVAL_KIND_ADD_OPERATOR,
     Kind.REMOVE_OPERATOR: v1.APPROVAL_KIND_REMOVE_OPERATOR,
+    Kind.ENROL_ISSUER: v1.APPROVAL_KIND_ENROL_ISSUER,
 }
 _VERDICTS: Final[Mapping[Verdict, v1.ApprovalVerdict]] = {
     Verdict.OPEN: v1.APPROVAL_VERDICT_OPEN,
@@ -67,9 +68,9 @@ def approval_message(one: Approval) -> v1.Approval:
         kind=_KINDS[one.kind],
         program=subject.get("program", ""),
         issuer_id=subject.get("issuer_id", ""),
-        principal_id=subject.get("principal_id", ""),
+        principal_id=subject.get("principal_id", "") or subject.get("recipient_id", ""),
         role=subject.get("role", ""),
-        key_thumbprint=thumbprint(json.loads(key)) if key else "",
+        key_thumbprint=thumbprint(json.loads(key)) if key else subject.get("thumbprints", ""),
         reason=one.reason,
         requested_by=one.requested_by,
         requested_at_ms=one.requested_at_ms,

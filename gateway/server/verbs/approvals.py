@@ -13,6 +13,7 @@ from gateway.programs.switches import EVERY_ISSUER, SwitchRefused
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import Clock
 from gateway.sealing.operator_token import thumbprint
+from gateway.server.enrolment.desk import BY_ISSUER, carry_out, check_enrolment
 from gateway.server.operators import (
     Operator,
     OperatorRefused,
@@ -80,15 +81,20 @@ def approve(
     asked = approvals.get(approval_id)
     # What is decided for good says that, whatever became of who asked, or of the program.
     undone = asked.verdict in (Verdict.OPEN, Verdict.APPROVED) and not asked.done_at_ms
-    if undone and asked.requested_by not in {one.principal_id for one in known}:
+    by_issuer = asked.kind is Kind.ENROL_ISSUER and asked.requested_by.startswith(BY_ISSUER)
+    if undone and not by_issuer and asked.requested_by not in {one.principal_id for one in known}:
         raise ApprovalRefused("approval: who asked is no operator any more; let another ask anew")
     scope = asked.subject.get("program", ""), asked.subject.get("issuer_id", "")
     of_kill = int(asked.subject[OF_KILL]) if OF_KILL in asked.subject else None
     # The store looks again when it is done: here, so that nothing is approved that cannot be.
     if undone and of_kill is not None and policy.last_kill(*scope) != of_kill:
         raise SwitchRefused(KILLED_AGAIN)
+    if undone and asked.kind is Kind.ENROL_ISSUER:
+        check_enrolment(state, clock, asked)
     approval = approvals.decide(approval_id, by=by, approve=True)
-    if approval.kind is Kind.REVIVE:
+    if approval.kind is Kind.ENROL_ISSUER:
+        carry_out(state, clock, approval, by=by)
+    elif approval.kind is Kind.REVIVE:
         policy.revive(
             *scope, actor=approval.requested_by, approver=by, reason=approval.reason, of_kill=of_kill
         )

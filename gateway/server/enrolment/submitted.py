@@ -1,0 +1,173 @@
+"""What an issuer submits, checked: one key to seal to, keys that it signs with, its addresses. Pure."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway.programs.enrolling import EnrolmentRefused
+from gateway.runtime.clock import Clock
+from gateway.runtime.entropy import Entropy
+from gateway.sealing import base64url, jwk
+from gateway.sealing.jwe import Sealer
+from gateway.sealing.keys import BadKey, StaticRecipientKeys
+from gateway.server.clients import public_signing_keys
+from issuernetwork._jose import BadKey as BadSigningKey
+from issuernetwork._jose import RefusedToken, json_object, verify_jws, verify_keys
+
+PROOF_TYPE: Final = "ein-enrol+jwt"
+NONCE_BYTES: Final = 32
+SKEW_MS: Final = 300_000
+"""Of the issuer's clock: a proof is bound to its challenge, and the time only says that it is of now."""
+
+ENDPOINTS: Final = ("contact", "push")
+ENDPOINT_CHARACTERS_MAX: Final = 256
+SIGNING_KEYS_MAX: Final = 4
+PROOFS_MAX: Final = SIGNING_KEYS_MAX
+
+_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "EC": ("crv", "kty", "x", "y"),
+    "OKP": ("crv", "kty", "x"),
+    "RSA": ("e", "kty", "n"),
+}
+"""What a thumbprint is over: RFC 7638 3.2, RFC 8037 2."""
+
+
+def thumbprint(key: Mapping[str, Any]) -> str:
+    """RFC 7638 3. Raises BadKey."""
+    members = _MEMBERS.get(str(key.get("kty")))
+    if members is None or any(not isinstance(key.get(name), str) for name in members):
+        raise BadKey("a key of the set lacks the members of its kty")
+    canonical = json.dumps({name: key[name] for name in members}, separators=(",", ":"), sort_keys=True)
+    return base64url.encode(hashlib.sha256(canonical.encode()).digest()).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """Public members alone. `sealing` is the one key that data is sealed to from then on."""
+
+    recipient_id: str
+    sealing: Mapping[str, Any]
+    signing: tuple[Mapping[str, str], ...]
+    endpoints: Mapping[str, str]
+
+    @property
+    def thumbprints(self) -> tuple[str, ...]:
+        """The sealing key's first."""
+        return tuple(thumbprint(key) for key in (self.sealing, *self.signing))
+
+    @property
+    def document(self) -> str:
+        """As it is kept."""
+        return json.dumps(
+            {"sealing": self.sealing, "signing": list(self.signing), "endpoints": dict(self.endpoints)},
+            sort_keys=True,
+        )
+
+    @property
+    def jwks(self) -> str:
+        """For `keys/recipients`: the one key, so that there is none to fall back to."""
+        return json.dumps({"keys": [self.sealing]}, indent=1)
+
+
+def kept(recipient_id: str, document: str) -> Submitted:
+    """What `document` was made of."""
+    found = json.loads(document)
+    return Submitted(recipient_id, found["sealing"], tuple(found["signing"]), found["endpoints"])
+
+
+def submitted(recipient_id: str, given: object) -> Submitted:
+    """The checked submission. Raises EnrolmentRefused, which names the member at fault."""
+    if not isinstance(given, Mapping):
+        raise EnrolmentRefused("the body is a JSON object with jwks and endpoints")
+    jwks = given.get("jwks")
+    keys = jwks.get("keys") if isinstance(jwks, Mapping) else None
+    if not isinstance(keys, list) or not all(isinstance(key, Mapping) for key in keys):
+        raise EnrolmentRefused("jwks: a JWK Set")
+    sealing = [key for key in keys if key.get("use") == "enc"]
+    signing = [key for key in keys if key.get("use") == "sig"]
+    if len(sealing) != 1 or not 1 <= len(signing) <= SIGNING_KEYS_MAX or len(sealing + signing) != len(keys):
+        raise EnrolmentRefused(
+            f"jwks: one key with use enc, and 1 to {SIGNING_KEYS_MAX} with use sig; each says its use"
+        )
+    try:
+        found = Submitted(
+            recipient_id, _sealing_key(recipient_id, sealing[0]), public_signing_keys({"keys": signing}),
+            _endpoints(given.get("endpoints", {})),
+        )  # fmt: skip
+        if len(set(found.thumbprints)) != len(found.thumbprints):
+            raise BadKey("a key stands twice: one key is for one use")
+    except (BadKey, BadSigningKey) as fault:
+        raise EnrolmentRefused(f"jwks: {fault}") from None
+    return found
+
+
+def _sealing_key(recipient_id: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    jwk.recipient_keys(recipient_id, json.dumps({"keys": [given]}))
+    members = ("kty", "crv", "x", "y", "n", "e", "alg", "kid", "exp")
+    return {name: given[name] for name in members if name in given} | {"use": "enc"}
+
+
+def _endpoints(given: object) -> dict[str, str]:
+    if not isinstance(given, Mapping) or not set(given) <= set(ENDPOINTS):
+        raise EnrolmentRefused(f"endpoints: an object of {', '.join(ENDPOINTS)}")
+    for name, value in given.items():
+        if not isinstance(value, str) or not 1 <= len(value) <= ENDPOINT_CHARACTERS_MAX:
+            raise EnrolmentRefused(f"endpoints.{name}: a URI of up to {ENDPOINT_CHARACTERS_MAX} characters")
+        scheme = "mailto:" if name == "contact" else "https://"
+        if not value.startswith(scheme) or not value.isascii() or not value.isprintable():
+            raise EnrolmentRefused(f"endpoints.{name}: begins with {scheme}")
+    return dict(given)
+
+
+def challenge(
+    one: Submitted, submission_id: int, nonce: str, *, issuer: str, clock: Clock, entropy: Entropy
+) -> str:
+    """A JWE to the submitted key. It says what it is, so that nobody can have other things opened by it."""
+    (key,) = jwk.recipient_keys(one.recipient_id, one.jwks)
+    text = {
+        "typ": "ein-enrol-challenge", "iss": issuer, "recipient_id": one.recipient_id,
+        "submission_id": submission_id, "nonce": nonce,
+    }  # fmt: skip
+    sealer = Sealer(entropy, clock, StaticRecipientKeys((key,)))
+    return sealer.seal(one.recipient_id, json.dumps(text).encode(), fresh=True)[1].decode()
+
+
+def make_nonce(entropy: Entropy) -> tuple[str, str]:
+    """What goes into a challenge, and the hash to keep."""
+    nonce = base64url.encode(entropy.bytes(NONCE_BYTES)).decode()
+    return nonce, hashlib.sha256(nonce.encode()).hexdigest()
+
+
+def proves(
+    proofs: object, one: Submitted, submission_id: int, nonce_sha256: str, *, issuer: str, now_ms: int
+) -> bool:
+    """Whether each signing key signed the nonce that only the sealing key could open."""
+    if not isinstance(proofs, list) or not 1 <= len(proofs) <= PROOFS_MAX:
+        return False
+    keys = verify_keys({"keys": list(one.signing)})
+    signed = set()
+    for proof in proofs:
+        try:
+            header, payload = verify_jws(proof.encode("ascii"), keys)
+            claims = json_object(payload)
+        except (RefusedToken, AttributeError, ValueError, RecursionError):
+            return False
+        kid = str(header.get("kid"))
+        if header != {"alg": keys[kid].alg, "kid": kid, "typ": PROOF_TYPE}:
+            return False
+        nonce, issued_s = claims.pop("nonce", None), claims.pop("iat", None)
+        expected = {
+            "iss": one.recipient_id, "aud": issuer, "submission_id": submission_id,
+            "thumbprints": list(one.thumbprints),
+        }  # fmt: skip
+        if claims != expected or not isinstance(nonce, str) or type(issued_s) is not int:
+            return False
+        if abs(now_ms - issued_s * 1000) > SKEW_MS:
+            return False
+        if not hmac.compare_digest(hashlib.sha256(nonce.encode()).hexdigest(), nonce_sha256):
+            return False
+        signed.add(kid)
+    return signed == set(keys)
