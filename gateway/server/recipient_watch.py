@@ -39,6 +39,9 @@ class KeyState:
     state: str
     until_ms: int = 0
 
+    def shown(self) -> dict[str, Any]:
+        return {"state": self.state, **({"until_ms": self.until_ms} if self.until_ms else {})}
+
     @property
     def usable(self) -> bool:
         return self.state in ("ok", "ends_soon")
@@ -123,7 +126,7 @@ class RecipientWatch:
     def _write(self, told: dict[str, KeyState], *, checked: int) -> None:
         shown = {
             "pid": os.getpid(), "checked": checked,
-            "alerts": {name: {"state": one.state, "until_ms": one.until_ms} for name, one in told.items()},
+            "alerts": {name: one.shown() for name, one in told.items()},
         }  # fmt: skip
         temporary = self._board.with_suffix(".new")
         with suppress(OSError):

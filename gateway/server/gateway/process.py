@@ -179,7 +179,7 @@ def _watch_keys(
         metrics.keys_ending.set(ending)
         host.set_health(KEYS_HEALTH, serving=not lost)
 
-    return RecipientWatch(
+    watch = RecipientWatch(
         state,
         parts.clock,
         recipients=lambda: (
@@ -189,7 +189,10 @@ def _watch_keys(
         ),
         check=pin_check(state, parts.clock),
         tell=tell,
-    ).follow
+    )
+    # Once before the process is ready: whoever asks then is told.
+    watch.step()
+    return watch.follow
 
 
 def _follow_identities(parts: GatewayParts) -> Callable[[Stop], None]:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus, urlencode
@@ -23,7 +24,21 @@ from tests.kit.clients import Key, add_client, basic_form
 ISS = "https://issuernetwork.test"
 CERTIFICATE = PeerCertificate(("urn:ein:caller:shop",), "thumb-1")
 OTHERS = PeerCertificate(("urn:ein:issuer:bank",), "thumb-2")
-NOW_S = SystemClock().wall_ms() // 1000
+
+
+@dataclass(frozen=True)
+class In:
+    """So many seconds from the moment of the test."""
+
+    seconds: int
+
+
+def now_s() -> int:
+    return SystemClock().wall_ms() // 1000
+
+
+def at_now(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: now_s() + one.seconds if isinstance(one, In) else one for name, one in members.items()}
 
 
 class Rig:
@@ -137,7 +152,7 @@ def test_a_client_that_is_bound_gets_a_token_with_its_certificate_alone(rig: Rig
     mine = PeerCertificate(("urn:ein:b",), "thumb-b")
     token = rig.ask(rig.key.form("bound", ISS), certificate=mine)["access_token"]
     assert rig.who(token, mine) == Principal("shop-2", "caller")
-    unbound = make_access_token(rig.own.signer, issuer=ISS, client_id="bound", jti="j", now_ms=NOW_S * 1000)
+    unbound = make_access_token(rig.own.signer, issuer=ISS, client_id="bound", jti="j", now_ms=now_s() * 1000)
     assert rig.who(unbound, mine) is None
 
 
@@ -163,10 +178,10 @@ BAD_ASSERTIONS: dict[str, dict[str, Any]] = {
     "for the endpoint, which is not our name": {"aud": f"{ISS}/oauth/token"},
     "of another issuer": {"iss": "by-secret"},
     "without an end": {"exp": None},
-    "that lives too long": {"exp": NOW_S + 3600},
-    "that has run out": {"now_s": NOW_S - 3600},
-    "of tomorrow": {"now_s": NOW_S + 86400},
-    "of before our start": {"now_s": NOW_S - 30},
+    "that lives too long": {"exp": In(3600)},
+    "that has run out": {"now_s": In(-3600)},
+    "of tomorrow": {"now_s": In(86400)},
+    "of before our start": {"now_s": In(-30)},
     "with a time that is none": {"iat": "now"},
     "with a time that is a truth": {"iat": True},
     "without an id": {"jti": None},
@@ -178,7 +193,7 @@ BAD_ASSERTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("what", BAD_ASSERTIONS)
 def test_an_assertion_is_refused_and_nothing_says_why(rig: Rig, what: str) -> None:
-    refused = rig.refused(rig.key.form("by-key", ISS, **BAD_ASSERTIONS[what]))
+    refused = rig.refused(rig.key.form("by-key", ISS, **at_now(BAD_ASSERTIONS[what])))
     assert (refused.code, refused.status, refused.public) == ("invalid_client", 401, NOT_A_CLIENT)
 
 
@@ -230,9 +245,9 @@ def test_two_proofs_at_once_are_none(rig: Rig) -> None:
 BAD_TOKENS: dict[str, dict[str, Any]] = {
     "for another installation": {"iss": "https://other.test"},
     "for other ears": {"aud": "https://other.test"},
-    "that has run out": {"iat": NOW_S - 2000, "exp": NOW_S - 1400},
-    "that lives too long": {"exp": NOW_S + 7200},
-    "of tomorrow": {"iat": NOW_S + 86400, "exp": NOW_S + 86460},
+    "that has run out": {"iat": In(-2000), "exp": In(-1400)},
+    "that lives too long": {"exp": In(7200)},
+    "of tomorrow": {"iat": In(86400), "exp": In(86460)},
     "of a client that is not its subject": {"sub": "by-secret"},
     "with a binding of another kind": {"cnf": {"jkt": "x"}},
     "with a binding to nothing": {"cnf": {"x5t#S256": ""}},
@@ -248,27 +263,30 @@ def test_a_token_that_we_signed_and_that_is_not_good_says_nobody(rig: Rig, what:
         "aud": ISS,
         "sub": "by-key",
         "client_id": "by-key",
-        "exp": NOW_S + 60,
+        "exp": In(60),
         "jti": "j",
-        "iat": NOW_S,
+        "iat": In(0),
     }
-    good = rig.own.assertion("by-key", ISS, typ=TOKEN_TYPE, **claims)
+    good = rig.own.assertion("by-key", ISS, typ=TOKEN_TYPE, **at_now(claims))
     assert rig.who(good) == Principal("shop", "caller")
-    assert rig.who(rig.own.assertion("by-key", ISS, typ=TOKEN_TYPE, **{**claims, **BAD_TOKENS[what]})) is None
+    assert (
+        rig.who(rig.own.assertion("by-key", ISS, typ=TOKEN_TYPE, **at_now({**claims, **BAD_TOKENS[what]})))
+        is None
+    )
 
 
 def test_a_token_of_another_type_key_or_algorithm_says_nobody(rig: Rig) -> None:
-    claims = {"iss": ISS, "client_id": "by-key", "exp": NOW_S + 60}
-    assert rig.who(rig.own.assertion("by-key", ISS, typ="secevent+jwt", **claims)) is None
-    assert rig.who(rig.own.assertion("by-key", ISS, typ="JWT", **claims)) is None
-    assert rig.who(Key("sig-1").assertion("by-key", ISS, typ=TOKEN_TYPE, **claims)) is None
-    good = rig.own.assertion("by-key", ISS, typ=TOKEN_TYPE, **claims)
+    claims = {"iss": ISS, "client_id": "by-key", "exp": In(60)}
+    assert rig.who(rig.own.assertion("by-key", ISS, typ="secevent+jwt", **at_now(claims))) is None
+    assert rig.who(rig.own.assertion("by-key", ISS, typ="JWT", **at_now(claims))) is None
+    assert rig.who(Key("sig-1").assertion("by-key", ISS, typ=TOKEN_TYPE, **at_now(claims))) is None
+    good = rig.own.assertion("by-key", ISS, typ=TOKEN_TYPE, **at_now(claims))
     assert rig.who(good) is not None
     head, body, _ = good.split(".")
     assert rig.who(f"{head}.{body}.") is None
     assert rig.who(good + "A") is None
     rig.jwks = {"keys": []}
-    assert rig.who(rig.own.assertion("by-key", ISS, typ=TOKEN_TYPE, **claims)) is None
+    assert rig.who(rig.own.assertion("by-key", ISS, typ=TOKEN_TYPE, **at_now(claims))) is None
 
 
 def test_one_client_cannot_fill_the_memory_of_assertions_for_others() -> None:
