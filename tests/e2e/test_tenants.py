@@ -119,20 +119,23 @@ def test_ones_own_is_found_where_anothers_is_not(tenants: Tenants, sender_id: st
 
 @pytest.mark.parametrize("sender_id", SENDERS)
 @pytest.mark.parametrize("route", sorted(HTTP_ACCESS))
-def test_a_stream_of_another_answers_as_one_that_is_not_there(
+def test_over_http_what_is_anothers_answers_as_what_is_not_there(
     tenants: Tenants, sender_id: str, route: str
 ) -> None:
-    assert route == POLL_ROUTE
     own = tenants.names[sender_id]
-    streams = {kind: tenants.of_kind(sender_id, kind).stream_id for kind in KINDS}
-    answers = {kind: tenants.poll(own.recipient_id, stream_id) for kind, stream_id in streams.items()}
-    assert answers["own"][0] == 200
-    assert own.share_id.encode() in answers["own"][2]
-    assert answers["others"][0] == 404
+    answers = {
+        kind: tenants.http(own.recipient_id, route, tenants.of_kind(sender_id, kind)) for kind in KINDS
+    }
     assert answers["others"] == answers["deleted"] == answers["guessed"]
-    # A payment service has no stream, not even by its bank's name.
-    as_caller = [tenants.poll(sender_id, stream_id) for stream_id in streams.values()]
-    assert as_caller == [answers["guessed"]] * len(KINDS)
+    # A payment service has nothing here, not even by its bank's name.
+    as_caller = [tenants.http(sender_id, route, tenants.of_kind(sender_id, kind)) for kind in KINDS]
+    assert [status for status, _, _ in as_caller] == [404] * len(KINDS)
+    assert as_caller == [as_caller[0]] * len(KINDS)
+    if "{" in route:
+        assert answers["own"][0] != 404
+        assert answers["guessed"] == as_caller[0]
+    if route == POLL_ROUTE:
+        assert (answers["own"][0], own.share_id.encode() in answers["own"][2]) == (200, True)
 
 
 def test_nothing_that_was_said_about_anothers_payment_reaches_its_owner(tenants: Tenants) -> None:

@@ -15,7 +15,8 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 
-from gateway.records.access import CONTRACTS
+from gateway.backends.embedded.enrolments import SqliteEnrolments
+from gateway.records.access import CONTRACTS, ENROL_ROUTE, POLL_ROUTE, PROOF_ROUTE, SUBMISSION_ROUTE
 from gateway.runtime.clock import SystemClock
 from gateway.server.policy import read_policy
 from issuernetwork.v1 import common_pb2, enrichment_pb2_grpc, feed_pb2
@@ -71,6 +72,7 @@ class Names:
     payment_intent_id: str
     share_id: str
     number: int
+    submission_id: int = 0
     cursor: str = "r-1.l-1"
     """A place in the stream of everybody; it names nobody, and from each place one hears one's own alone."""
 
@@ -91,6 +93,7 @@ class Names:
 
 GUESSED: Final = Names(
     sender_id="shop-9", recipient_id="nobody-bank", iin=SUMMIT, request_id="guess-r", number=999_999,
+    submission_id=777_777,
     batch_request_id="guess-b",
     payment_intent_id="guess-i", share_id="a" * 26,
 )  # fmt: skip
@@ -130,7 +133,24 @@ class Tenants:
                 sender_id=sender_id, recipient_id=recipient_id, iin=iin, request_id=asked.request_id,
                 batch_request_id=second.request_id,
                 payment_intent_id=asked.payment_intent_id, share_id=shared[0].share_id, number=number,
+                submission_id=self._submitted(recipient_id),
             )  # fmt: skip
+
+    def _submitted(self, recipient_id: str) -> int:
+        """Number of a submission of keys."""
+        store = SqliteEnrolments(str(self.installation.state.policy_db), SystemClock())
+        try:
+            made = store.submit(
+                recipient_id,
+                invite_id=0,
+                by=recipient_id,
+                document="{}",
+                thumbprints=("t",),
+                nonce_sha256="0",
+            )
+        finally:
+            store.close()
+        return made.submission_id
 
     def of_kind(self, sender_id: str, kind: str) -> Names:
         """Whose ids a call carries: the tenant's own, another's, those of who has gone, or a guess."""
@@ -160,22 +180,35 @@ class Tenants:
                 trailing = sorted((key, value) for key, value in refused.trailing_metadata() or ())
                 return refused.code(), refused.details(), trailing
 
-    def poll(self, principal_id: str, stream_id: str) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers but for the time, and body."""
+    def http(self, principal_id: str, route: str, names: Names) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers but for the time, and body: what a route says of what `names` identifies."""
+        method, path, body = _ROUTES[route](names)
         token = self.installation.tokens[principal_id]
         address = self.installation.address("feeds", "http").removeprefix("http://")
         connection = http.client.HTTPConnection(address, timeout=TIMEOUT_S)
         try:
-            connection.request(
-                "POST", f"/ssf/streams/{stream_id}/poll", json.dumps({"returnImmediately": True}),
-                {"Authorization": f"Bearer {token}"},
-            )  # fmt: skip
+            connection.request(method, path, json.dumps(body), {"Authorization": f"Bearer {token}"})
             reply = connection.getresponse()
             body = reply.read()
             headers = {name: value for name, value in reply.getheaders() if name != "Date"}
             return reply.status, headers, body
         finally:
             connection.close()
+
+
+_ROUTES: Final[Mapping[str, Callable[[Names], tuple[str, str, object]]]] = {
+    POLL_ROUTE: lambda names: (
+        "POST", POLL_ROUTE.format(stream_id=names.stream_id), {"returnImmediately": True}
+    ),
+    # Names nothing: what is submitted is one's own.
+    ENROL_ROUTE: lambda names: ("POST", ENROL_ROUTE, {}),
+    SUBMISSION_ROUTE: lambda names: (
+        "GET", SUBMISSION_ROUTE.format(submission_id=names.submission_id), None
+    ),
+    PROOF_ROUTE: lambda names: (
+        "POST", PROOF_ROUTE.format(submission_id=names.submission_id), {"proofs": []}
+    ),
+}  # fmt: skip
 
 
 def _heard(stream: Any) -> list[Any]:

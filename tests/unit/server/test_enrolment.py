@@ -1,0 +1,381 @@
+"""Enrolment without HTTP: what may be submitted, what proves it, who may do what, and what is refused alike."""
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.backends.embedded.approvals import SqliteApprovals
+from gateway.backends.embedded.enrolments import SqliteEnrolments
+from gateway.backends.embedded.keyfiles import FileRecipientKeys
+from gateway.programs.approvals import ApprovalRefused
+from gateway.programs.enrolling import PROVE_MS, SUBMISSIONS_MAX, TRIES_MAX, EnrolmentRefused, Stage
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.entropy import SystemEntropy
+from gateway.sealing.keys import KeyUnavailable
+from gateway.server.bootstrap.pins import pin_check
+from gateway.server.clients import Client, read_clients
+from gateway.server.enrolment.desk import (
+    Asking,
+    EnrolmentDesk,
+    carry_out,
+    check_enrolment,
+    make_token,
+    revoke_keys,
+)
+from gateway.server.enrolment.submitted import PROOF_TYPE, thumbprint
+from gateway.server.identity import Principal
+from gateway.server.recipient_watch import SOON_MS, RecipientWatch
+from gateway.server.state import StateDir
+from issuernetwork._jose import JweOpener, json_object, open_key
+from issuernetwork.enrolment import SignKey, public_set, sign_key
+from issuernetwork.issuer_cli import new_key, new_signing_key
+from tests.kit.clients import add_client
+
+ISS, BANK, WEEK_MS = "https://issuernetwork.test", "northgate-bank", 7 * 24 * 3_600_000
+
+
+class Later:
+    """A clock that can be set on."""
+
+    def __init__(self) -> None:
+        self.added_ms = 0
+
+    def wall_ms(self) -> int:
+        return SystemClock().wall_ms() + self.added_ms
+
+    def monotonic_ns(self) -> int:
+        return time.monotonic_ns() + self.added_ms * 1_000_000
+
+
+class Keys:
+    """An issuer's keys: one to open with, one to sign with."""
+
+    def __init__(self, name: str, **members: Any) -> None:
+        self.sealing, _ = new_key(f"{name}-enc")
+        signing, _ = new_signing_key(f"{name}-sig")
+        self.sealing.update(members)
+        self.signing: SignKey = sign_key(signing)
+        self.jwks = public_set([self.sealing, signing])
+
+    def opened(self, challenge: str) -> dict[str, Any]:
+        key = open_key(self.sealing)
+        return json_object(JweOpener({key.kid: key}).open(challenge.encode()))
+
+    def claims(self, told: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "iss": BANK, "aud": ISS, "iat": int(time.time()), "submission_id": told["submission_id"],
+            "thumbprints": told["thumbprints"], "nonce": self.opened(told["challenge"])["nonce"],
+        }  # fmt: skip
+
+
+class Rig:
+    def __init__(self, folder: Path) -> None:
+        self.state, self.clock = StateDir(folder), Later()
+        self.state.make()
+        path = str(self.state.policy_db)
+        self.enrolments = SqliteEnrolments(path, self.clock)
+        self.approvals = SqliteApprovals(path, self.clock)
+        self.desk = EnrolmentDesk(
+            self.enrolments, self.approvals, issuer=ISS, clock=self.clock, entropy=SystemEntropy()
+        )
+
+    def close(self) -> None:
+        self.enrolments.close()
+        self.approvals.close()
+
+    def invite(self, recipient_id: str = BANK) -> str:
+        token, digest = make_token(SystemEntropy())
+        self.enrolments.invite(recipient_id, digest, by="ada", reason="contract", life_ms=WEEK_MS)
+        return token
+
+    def asking(self, token: str = "") -> Asking:
+        found = self.desk.asking(None, token or self.invite())
+        assert found is not None
+        return found
+
+    def prove(self, asking: Asking, keys: Keys, told: dict[str, Any], **changes: Any) -> Any:
+        proof = keys.signing.sign(PROOF_TYPE, {**keys.claims(told), **changes})
+        return self.desk.prove(asking, told["submission_id"], [proof])
+
+    def proven(self, keys: Keys, asking: Asking | None = None) -> dict[str, Any]:
+        who = asking or self.asking()
+        told = self.desk.submit(who, {"jwks": keys.jwks})
+        found: dict[str, Any] = self.prove(who, keys, told)
+        return found
+
+    def in_force(self, keys: Keys, asking: Asking | None = None) -> int:
+        number = int(self.proven(keys, asking)["submission_id"])
+        asked = self.approvals.all()[-1]
+        check_enrolment(self.state, self.clock, asked)
+        carry_out(self.state, self.clock, asked, by="bo")
+        return number
+
+    def usable(self) -> str:
+        """The kid that would be sealed to; empty for none."""
+        keys = FileRecipientKeys(self.state.keys, self.clock, pin_check(self.state, self.clock))
+        try:
+            return keys.current(BANK, now_ms=self.clock.wall_ms()).kid
+        except KeyUnavailable:
+            return ""
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_thumbprint_is_that_of_rfc_7638() -> None:
+    # RFC 7638 3.1.
+    n = (
+        "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMs"
+        "tn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbI"
+        "SD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"
+    )
+    assert thumbprint({"kty": "RSA", "n": n, "e": "AQAB", "alg": "RS256", "kid": "2011-04-29"}) == (
+        "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+    )
+
+
+def test_what_is_proven_and_approved_is_sealed_to_and_nothing_before(rig: Rig) -> None:
+    keys = Keys("a")
+    told = rig.proven(keys)
+    assert (told["stage"], rig.usable()) == ("proven", "")
+    asked = rig.approvals.all()[-1]
+    assert (asked.requested_by, asked.subject["thumbprints"].split()) == ("ada", told["thumbprints"])
+    carry_out(rig.state, rig.clock, asked, by="bo")
+    carry_out(rig.state, rig.clock, asked, by="bo")
+    assert rig.usable() == "a-enc"
+    (client,) = read_clients(rig.state.clients)
+    assert (client.client_id, client.role, [key["kid"] for key in client.keys]) == (BANK, "issuer", ["a-sig"])
+
+
+BAD_PROOFS: dict[str, dict[str, Any]] = {
+    "for another network": {"aud": "https://other.test"},
+    "of another recipient": {"iss": "harbor-federal"},
+    "of another submission": {"submission_id": 77},
+    "of another nonce": {"nonce": "x" * 43},
+    "of no nonce": {"nonce": None},
+    "about other keys": {"thumbprints": ["x"]},
+    "of last year": {"iat": 1_600_000_000},
+    "without a time": {"iat": None},
+    "with more than was asked": {"scope": "all"},
+}
+
+
+@pytest.mark.parametrize("what", BAD_PROOFS)
+def test_a_proof_is_refused(rig: Rig, what: str) -> None:
+    keys, asking = Keys("a"), rig.asking()
+    told = rig.desk.submit(asking, {"jwks": keys.jwks})
+    with pytest.raises(EnrolmentRefused, match="proofs"):
+        rig.prove(asking, keys, told, **BAD_PROOFS[what])
+    assert rig.prove(asking, keys, told)["stage"] == "proven", "the good one is taken after it"
+
+
+def test_a_proof_takes_both_keys_and_its_own_type(rig: Rig) -> None:
+    keys, thief, asking = Keys("a"), Keys("a"), rig.asking()
+    told = rig.desk.submit(asking, {"jwks": keys.jwks})
+    claims, number = keys.claims(told), told["submission_id"]
+    good = keys.signing.sign(PROOF_TYPE, claims)
+    for proofs in (
+        [], [good] * 9, "x", None, [1], [thief.signing.sign(PROOF_TYPE, claims)],
+        [keys.signing.sign("JWT", claims)], [good, thief.signing.sign(PROOF_TYPE, claims)],
+    ):  # fmt: skip
+        with pytest.raises(EnrolmentRefused):
+            rig.desk.prove(asking, number, proofs)
+        rig.enrolments._db.execute("update submissions set tries = 0")
+    assert rig.desk.prove(asking, number, [good]) is not None
+    # Whoever signs and cannot open has no nonce.
+    with pytest.raises(Exception, match="decryption"):
+        thief.opened(told["challenge"])
+
+
+def test_too_many_tries_and_too_late_are_over(rig: Rig) -> None:
+    keys, asking = Keys("a"), rig.asking()
+    told = rig.desk.submit(asking, {"jwks": keys.jwks})
+    for _ in range(TRIES_MAX):
+        with pytest.raises(EnrolmentRefused, match="proofs"):
+            rig.prove(asking, keys, told, nonce="guess")
+    with pytest.raises(EnrolmentRefused, match="anew"):
+        rig.prove(asking, keys, told)
+    told = rig.desk.submit(asking, {"jwks": keys.jwks})
+    rig.clock.added_ms = PROVE_MS
+    with pytest.raises(EnrolmentRefused, match="anew"):
+        rig.prove(asking, keys, told)
+
+
+def test_an_invitation_is_good_once_for_a_time_and_for_one_recipient(rig: Rig) -> None:
+    token = rig.invite()
+    asking = rig.asking(token)
+    assert (asking.recipient_id, rig.desk.asking(None, token + "x"), rig.desk.asking(None, "")) == (
+        BANK, None, None
+    )  # fmt: skip
+    first, second = Keys("a"), Keys("b")
+    told = [rig.desk.submit(asking, {"jwks": keys.jwks}) for keys in (first, second)]
+    rig.prove(asking, first, told[0])
+    with pytest.raises(EnrolmentRefused, match="invitation"):
+        rig.prove(asking, second, told[1])
+    with pytest.raises(EnrolmentRefused, match="invitation"):
+        rig.desk.submit(asking, {"jwks": second.jwks})
+    other = rig.invite("harbor-federal")
+    assert rig.desk.status(rig.asking(other), told[0]["submission_id"]) is None
+    assert rig.enrolments.withdraw("harbor-federal", by="ada", reason="no contract") == 1
+    assert rig.desk.asking(None, other) is None
+    late = rig.invite()
+    rig.clock.added_ms = WEEK_MS
+    assert rig.desk.asking(None, late) is None
+
+
+def test_who_has_no_keys_in_force_changes_none_and_no_payment_service_does(rig: Rig) -> None:
+    assert rig.desk.asking(Principal("shop", "caller"), "") is None
+    issuer = rig.desk.asking(Principal(BANK, "issuer"), "")
+    assert issuer is not None
+    with pytest.raises(EnrolmentRefused, match="invitation"):
+        rig.desk.submit(issuer, {"jwks": Keys("a").jwks})
+
+
+def test_keys_are_changed_under_keys_in_force_and_the_old_ones_are_none_any_more(rig: Rig) -> None:
+    rig.in_force(Keys("a"))
+    issuer = rig.desk.asking(Principal(BANK, "issuer"), "")
+    assert issuer is not None
+    rig.in_force(Keys("b"), issuer)
+    assert rig.approvals.all()[-1].requested_by == f"issuer:{BANK}"
+    assert rig.usable() == "b-enc"
+    (client,) = read_clients(rig.state.clients)
+    assert [key["kid"] for key in client.keys] == ["b-sig"]
+
+
+def test_an_older_submission_never_comes_back_over_a_later_one(rig: Rig) -> None:
+    rig.in_force(Keys("a"))
+    issuer = rig.desk.asking(Principal(BANK, "issuer"), "")
+    rig.proven(Keys("b"), issuer)
+    older = rig.approvals.all()[-1]
+    rig.in_force(Keys("c"), issuer)
+    for act in (lambda: check_enrolment(rig.state, rig.clock, older),
+                lambda: carry_out(rig.state, rig.clock, older, by="bo")):  # fmt: skip
+        with pytest.raises(EnrolmentRefused, match="later one"):
+            act()
+    assert rig.usable() == "c-enc"
+
+
+def test_an_approval_is_of_the_keys_that_were_seen(rig: Rig) -> None:
+    rig.proven(Keys("a"))
+    rig.enrolments._db.execute("update submissions set thumbprints = '[\"other\"]'")
+    with pytest.raises(ApprovalRefused, match="other keys"):
+        check_enrolment(rig.state, rig.clock, rig.approvals.all()[-1])
+
+
+def test_a_revoked_key_is_sealed_to_no_more_and_nothing_takes_its_place(rig: Rig) -> None:
+    rig.in_force(Keys("a"))
+    issuer = rig.desk.asking(Principal(BANK, "issuer"), "")
+    rig.in_force(Keys("b"), issuer)
+    revoke_keys(rig.state, rig.clock, BANK, by="ada", reason="lost")
+    assert rig.usable() == ""
+    assert read_clients(rig.state.clients) == []
+    with pytest.raises(EnrolmentRefused):
+        revoke_keys(rig.state, rig.clock, BANK, by="ada", reason="lost")
+    made = rig.enrolments.newest()[BANK]
+    assert made.stage is Stage.REVOKED
+    # It comes back as it came: invited.
+    rig.in_force(Keys("c"))
+    assert rig.usable() == "c-enc"
+
+
+def test_a_client_of_the_same_name_that_is_somebody_elses_gets_no_keys(rig: Rig) -> None:
+    add_client(rig.state, Client(client_id=BANK, principal_id="shop", role="caller", uri="urn:ein:shop"))
+    rig.proven(Keys("a"))
+    with pytest.raises(EnrolmentRefused, match="somebody else"):
+        carry_out(rig.state, rig.clock, rig.approvals.all()[-1], by="bo")
+    assert read_clients(rig.state.clients)[0].keys == ()
+
+
+def spoilt(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    """A submission with something changed. The first key is the one to seal to."""
+    given = {"jwks": json.loads(json.dumps(Keys("a").jwks)), "endpoints": {"contact": "mailto:a@b.test"}}
+    change(given)
+    return given
+
+
+BAD: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "no set": lambda given: given.pop("jwks"),
+    "an empty one": lambda given: given["jwks"]["keys"].clear(),
+    "no key to seal to": lambda given: given["jwks"]["keys"].pop(0),
+    "no key to sign with": lambda given: given["jwks"]["keys"].pop(1),
+    "two keys to seal to": lambda given: given["jwks"]["keys"].append(new_key("z")[1]),
+    "a key without a use": lambda given: given["jwks"]["keys"][0].pop("use"),
+    "a private key": lambda given: given["jwks"]["keys"][1].update(d="AA"),
+    "a private key to seal to": lambda given: given["jwks"]["keys"][0].update(d="AA"),
+    "a key off its curve": lambda given: given["jwks"]["keys"][0].update(x="AA"),
+    "a key without a name": lambda given: given["jwks"]["keys"][0].pop("kid"),
+    "one key for both uses": lambda given: given["jwks"]["keys"][1].update(
+        {name: given["jwks"]["keys"][0][name] for name in ("x", "y")}
+    ),
+    "no objects": lambda given: given["jwks"].update(keys=[1, 2]),
+    "an address that is none": lambda given: given["endpoints"].update(push="http://inside.test"),
+    "an address of another kind": lambda given: given["endpoints"].update(other="https://a.test"),
+    "an address without end": lambda given: given["endpoints"].update(push="https://a.test/" + "x" * 999),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_submission_is_refused_without_a_value_of_it(rig: Rig, what: str) -> None:
+    given = spoilt(BAD[what])
+    with pytest.raises(EnrolmentRefused) as told:
+        rig.desk.submit(rig.asking(), given)
+    assert told.value.public.split(":")[0].split(".")[0] in ("jwks", "endpoints")
+    assert "inside" not in told.value.public
+    assert rig.enrolments.newest() == {}
+
+
+@pytest.mark.parametrize("given", [None, [], "x", 1, {}])
+def test_what_is_no_submission_at_all_is_refused(rig: Rig, given: object) -> None:
+    with pytest.raises(EnrolmentRefused):
+        rig.desk.submit(rig.asking(), given)
+
+
+def test_one_recipient_fills_no_table(rig: Rig) -> None:
+    asking, keys = rig.asking(), Keys("a")
+    for _ in range(SUBMISSIONS_MAX):
+        rig.desk.submit(asking, {"jwks": keys.jwks})
+    with pytest.raises(EnrolmentRefused, match="an hour"):
+        rig.desk.submit(asking, {"jwks": keys.jwks})
+    rig.desk.submit(rig.asking(rig.invite("harbor-federal")), {"jwks": keys.jwks})
+
+
+def test_the_watch_tells_of_every_key_that_is_not_simply_good(rig: Rig) -> None:
+    told: list[tuple[int, int]] = []
+    watch = RecipientWatch(
+        rig.state, rig.clock, recipients=lambda: [BANK, "nobody", "a/b"],
+        check=pin_check(rig.state, rig.clock), tell=lambda lost, ending: told.append((lost, ending)),
+    )  # fmt: skip
+    ends_s = rig.clock.wall_ms() // 1000 + SOON_MS // 1000 + 3600
+    rig.in_force(Keys("a", exp=ends_s))
+    states = []
+    for added_ms in (0, 2 * 3_600_000, SOON_MS + 2 * 3_600_000):
+        rig.clock.added_ms = added_ms
+        states.append(watch.step().get(BANK))
+    assert [None if one is None else one.state for one in states] == [None, "ends_soon", "expired"]
+    assert told == [(2, 0), (2, 1), (3, 0)]
+    assert rig.usable() == "", "what has expired is sealed to no more"
+    rig.clock.added_ms = 0
+    revoke_keys(rig.state, rig.clock, BANK, by="ada", reason="lost")
+    assert {name: one.state for name, one in watch.step().items()} == {
+        BANK: "not_usable", "nobody": "missing", "a/b": "missing"
+    }  # fmt: skip
+
+
+def test_every_act_leaves_its_row(rig: Rig) -> None:
+    rig.in_force(Keys("a"))
+    revoke_keys(rig.state, rig.clock, BANK, by="ada", reason="lost")
+    rows = rig.enrolments._db.execute("select verb, actor from enrolment_events order by event_id").fetchall()
+    assert rows == [
+        ("invite", "ada"), ("submit_keys", f"issuer:{BANK}"), ("prove_keys", f"issuer:{BANK}"),
+        ("enrol", "bo"), ("revoke_keys", "ada"),
+    ]  # fmt: skip
+    assert len(list(itertools.chain(rows))) == 5
