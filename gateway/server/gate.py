@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import grpc
+import structlog
 
 from gateway.records.access import check_access, is_open
 from gateway.records.errors import GatewayError
@@ -17,6 +18,11 @@ STATUS_OF_REFUSAL: Final = {
     "unauthenticated": grpc.StatusCode.UNAUTHENTICATED,
     "permission_denied": grpc.StatusCode.PERMISSION_DENIED,
 }
+
+
+INTERNAL_TEXT: Final = "internal fault: the call was not completed; try again, and report it if it stays"
+
+_log = structlog.get_logger("grpc")
 
 
 class Authenticate(Protocol):
@@ -69,8 +75,11 @@ def authorization_of(metadata: Any) -> str | bytes | None:
 class Gate(grpc.aio.ServerInterceptor):
     """Outermost of the interceptors: what does not pass is neither parsed nor handled."""
 
-    def __init__(self, authenticate: Authenticate) -> None:
+    def __init__(
+        self, authenticate: Authenticate, on_fault: Callable[[str], None] = lambda method: None
+    ) -> None:
         self._authenticate = authenticate
+        self._on_fault = on_fault
         self._peers = Peers()
 
     async def intercept_service(
@@ -110,7 +119,7 @@ class Gate(grpc.aio.ServerInterceptor):
 
     async def _admit(self, method: str, context: Any) -> None:
         header = authorization_of(context.invocation_metadata())
-        certificate = self._peers.of(context)
+        certificate: PeerCertificate | None = None
 
         def check() -> Principal:
             principal = self._authenticate(header, certificate)
@@ -119,10 +128,17 @@ class Gate(grpc.aio.ServerInterceptor):
             return principal
 
         try:
+            certificate = self._peers.of(context)
             _admitted.set(Admitted(check(), check))
+            return
         except GatewayError as refused:
-            code = STATUS_OF_REFUSAL.get(refused.code, grpc.StatusCode.UNAVAILABLE)
-            await context.abort(code, refused.public)
+            code, public = STATUS_OF_REFUSAL.get(refused.code, grpc.StatusCode.UNAVAILABLE), refused.public
+        except Exception as fault:
+            # Nothing is outside of this: its text would reach the caller.
+            self._on_fault(method)
+            _log.error("handler_fault", method=method, fault=type(fault).__name__)
+            code, public = grpc.StatusCode.INTERNAL, INTERNAL_TEXT
+        await context.abort(code, public)
 
 
 async def _unsupported(payload: bytes, context: Any) -> None:

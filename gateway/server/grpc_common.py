@@ -12,6 +12,7 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from gateway.records.errors import GatewayError
+from gateway.server.gate import INTERNAL_TEXT as INTERNAL_TEXT
 from gateway.server.gate import Authenticate, Gate
 from gateway.server.tls import Tls
 
@@ -46,8 +47,6 @@ STATUS_OF_CODE: dict[str, grpc.StatusCode] = {
     "operator_conflict": grpc.StatusCode.FAILED_PRECONDITION,
     "approval_refused": grpc.StatusCode.FAILED_PRECONDITION,
 }
-
-INTERNAL_TEXT = "internal fault: the call was not completed; try again, and report it if it stays"
 
 _log = structlog.get_logger("grpc")
 
@@ -175,7 +174,7 @@ class ServerThread:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout_s)
 
     async def _start(self) -> None:
-        interceptors = [Gate(self._authenticate), LastResort(self._on_fault)]
+        interceptors = [Gate(self._authenticate, self._on_fault), LastResort(self._on_fault)]
         server = grpc.aio.server(interceptors=interceptors, options=SERVER_OPTIONS)
         self._health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

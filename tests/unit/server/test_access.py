@@ -12,7 +12,7 @@ import pytest
 from gateway.records import access
 from gateway.records.access import ACCESS, CONTRACTS, ROLES, check_access, denial, table_of
 from gateway.server.certificates import PeerCertificate
-from gateway.server.gate import caller, calling
+from gateway.server.gate import INTERNAL_TEXT, caller, calling
 from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Principal
 from gateway.sharing.ports import METHOD_PATHS
@@ -88,6 +88,8 @@ def test_no_caller_at_all_is_told_nothing_of_the_rule() -> None:
 
 
 def authenticate(header: str | bytes | None, certificate: PeerCertificate | None = None) -> Principal | None:
+    if header == "Bearer broken":
+        raise RuntimeError("pan 4111111111111111")
     role = str(header).removeprefix("Bearer ")
     return Principal(f"the {role}", role) if role in ROLES else None  # type: ignore[arg-type]
 
@@ -135,6 +137,10 @@ def test_the_gate_lets_through_whom_the_rule_names_and_says_to_the_handler_who_i
 @pytest.mark.parametrize("role", ["", "stranger"])
 def test_a_stranger_is_refused_alike_whatever_the_method(address: str, path: str, role: str) -> None:
     assert answer(address, path, role) == (grpc.StatusCode.UNAUTHENTICATED, access.UNKNOWN_CALLER)
+
+
+def test_a_fault_while_a_caller_is_looked_up_says_nothing_of_itself(address: str) -> None:
+    assert answer(address, LISTED, "broken") == (grpc.StatusCode.INTERNAL, INTERNAL_TEXT)
 
 
 def test_health_is_told_to_everybody(address: str) -> None:

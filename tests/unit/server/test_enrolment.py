@@ -1,4 +1,4 @@
-"""Enrolment without HTTP: what may be submitted, what proves it, who may do what, and what is refused alike."""
+"""Enrolment without HTTP: what may be submitted, what proves it, who may do what, and what is refused."""
 
 import itertools
 import json
