@@ -164,21 +164,23 @@ def _unary(channel: grpc.aio.Channel, path: str, request: type[_Message], respon
 class PaymentClient:
     """Enrich, report, watch: over several connections, with deadlines and retries set.
 
-    `token` is the caller's bearer token. Without `credentials` the connection is clear: loopback only.
+    `token` is the caller's bearer token, or what has it at hand (`TokenSource.current`): it is asked at each
+    call and must not wait. Empty where the certificate in `credentials` says who calls. Without `credentials`
+    the connection is clear: loopback only.
     `feeds_target` is where labels are reported. One client serves one event loop.
     """
 
     def __init__(
         self,
         target: str,
-        token: str,
+        token: str | Callable[[], str],
         *,
         feeds_target: str | None = None,
         preset: Preset = PRODUCTION,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         self._preset = preset
-        self._metadata = (("authorization", f"Bearer {token}"),)
+        self._token = token
         self._channels = [_open(target, credentials) for _ in range(max(1, preset.channels))]
         self._enrich = itertools.cycle(
             [
@@ -221,6 +223,11 @@ class PaymentClient:
             )
         self._in_flight = 0
         self._closed = False
+
+    @property
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        token = self._token if isinstance(self._token, str) else self._token()
+        return (("authorization", f"Bearer {token}"),) if token else ()
 
     async def __aenter__(self) -> Self:
         return self
@@ -327,15 +334,16 @@ class PaymentClient:
         """
         cursor = after_cursor
         while not self._closed:
-            stream = self._watch(
-                outcomes_pb2.WatchOutcomesRequest(after_cursor=cursor), metadata=self._metadata
-            )
+            asked_with = self._metadata
+            stream = self._watch(outcomes_pb2.WatchOutcomesRequest(after_cursor=cursor), metadata=asked_with)
             try:
                 async for event in stream:
                     yield event
                     cursor = event.cursor
             except grpc.aio.AioRpcError as refused:
-                if refused.code() not in _PASSING:
+                # A stream outlives its token: where there is another by now, it goes on with that.
+                renewed = refused.code() is grpc.StatusCode.UNAUTHENTICATED and self._metadata != asked_with
+                if refused.code() not in _PASSING and not renewed:
                     raise ReportFailed(refused.code().name.lower()) from refused
             except grpc.aio.UsageError:
                 return

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from issuernetwork import issuer_enrol
 from issuernetwork._jose import SIGNATURES, BadKey, encode_base64url
 from issuernetwork.receiver import Inbox, Item, JwksCache, PollFault, PollReceiver, Receiver, Share
+from issuernetwork.tokens import Token, TokenSource
 
 TOKEN_ENV: Final = "EIN_ISSUER_TOKEN"  # noqa: S105 - the name of the variable
 EXIT_OK: Final = 0
@@ -76,6 +77,10 @@ def _parser() -> argparse.ArgumentParser:
         "--algorithm", choices=SIGNATURES, action="append", help="signature to take; repeatable; default: all"
     )
     receive.add_argument("--token-file", type=Path, help=f"bearer token; default: environment {TOKEN_ENV}")
+    receive.add_argument(
+        "--signing", type=Path, help="private signing JWK: short-lived tokens by it, in place of a token"
+    )
+    issuer_enrol.add_tls(receive)
     receive.add_argument("--state", type=Path, help="file that keeps the place in the stream")
     receive.add_argument("--once", action="store_true", help="end when nothing waits")
     receive.add_argument("--json", action="store_true", help="print one JSON object")
@@ -150,8 +155,8 @@ def _octets(value: int, size: int | None = None) -> str:
 
 def _receive(options: argparse.Namespace) -> int:
     token = options.token_file.read_text().strip() if options.token_file else os.environ.get(TOKEN_ENV, "")
-    if not token:
-        raise CliFault(f"no bearer token: give --token-file or set {TOKEN_ENV}")
+    if not token and options.signing is None and options.certificate is None:
+        raise CliFault(f"no bearer token: give --token-file or set {TOKEN_ENV}, or --signing, or --certificate")
     programs: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     inbox = Inbox()
@@ -190,7 +195,7 @@ async def _poll(
     def save(state: dict[str, Any]) -> None:
         _replace(options.state, json.dumps(state), mode=0o600)
 
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(connector=issuer_enrol.connector(options)) as session:
         jwks = JwksCache(session, f"{base}/.well-known/jwks.json")
         try:
             receiver = Receiver(
@@ -205,7 +210,7 @@ async def _poll(
         poller = PollReceiver(
             session=session,
             poll_url=f"{base}/ssf/streams/{stream_id}/poll",
-            token=token,
+            token=_token(options, token, session),
             receiver=receiver,
             jwks=jwks,
             handler=count,
@@ -225,6 +230,17 @@ async def _poll(
         except PollFault as fault:
             raise CliFault(str(fault), EXIT_UNREACHABLE) from None
     return poller
+
+
+def _token(options: argparse.Namespace, token: str, session: aiohttp.ClientSession) -> Token:
+    if options.signing is None:
+        return token
+    base = options.transmitter.rstrip("/")
+    key = issuer_enrol.signing_key(_json_file(options.signing))
+    source = TokenSource(
+        session, base, client_id=options.recipient_id, iss=options.iss or base, key=key
+    )
+    return source.fresh
 
 
 def _json_file(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`ein-issuer enrol` and `rotate`: an issuer's keys, submitted and proven by itself."""
+"""`ein-issuer enrol` and `rotate`: an issuer's keys, submitted and proven by itself. And how it connects."""
 
 import argparse
 import asyncio
@@ -12,7 +12,8 @@ from typing import Any, Final
 import aiohttp
 
 from issuernetwork._jose import BadKey
-from issuernetwork.enrolment import EnrolFault, Enroller, Keys, SignKey, public_set, sign_key
+from issuernetwork.enrolment import Enroller, Keys, public_set
+from issuernetwork.tokens import AskFault, SignKey, TokenSource, sign_key
 
 INVITE_ENV: Final = "EIN_ISSUER_INVITE"
 
@@ -45,38 +46,62 @@ def add_commands(commands: Any, read: Callable[[Path], dict[str, Any]]) -> None:
             one.add_argument("--signed-by", required=True, type=Path, help="private signing JWK in force now")
         one.add_argument("--contact", help="for example mailto:keys@bank.example")
         one.add_argument("--push", help="https address for push delivery, where you have one")
-        one.add_argument("--ca", type=Path, help="PEM of the authority behind the network's certificate")
-        one.add_argument(
-            "--certificate", type=Path, help="PEM of your client certificate; needs --certificate-key"
-        )
-        one.add_argument("--certificate-key", type=Path, help="PEM of its key")
+        add_tls(one)
         one.set_defaults(run=lambda options: _run(options, read))
 
 
-def _run(options: argparse.Namespace, read: Callable[[Path], dict[str, Any]]) -> int:
+def add_tls(parser: argparse.ArgumentParser) -> None:
+    """How to connect: whom to believe, and what to show."""
+    parser.add_argument("--ca", type=Path, help="PEM of the authority behind the network's certificate")
+    parser.add_argument("--certificate", type=Path, help="PEM of your client certificate")
+    parser.add_argument("--certificate-key", type=Path, help="PEM of its key")
+
+
+def connector(options: argparse.Namespace) -> aiohttp.TCPConnector:
+    """For a session, inside its event loop. Raises CliFault."""
     try:
-        sealing, documents = read(options.private), [read(path) for path in options.signing]
-        keys = Keys(
-            public=public_set([sealing, *documents]), sealing=sealing,
-            signing=tuple(sign_key(one) for one in documents),
-        )  # fmt: skip
-        current = sign_key(read(options.signed_by)) if hasattr(options, "signed_by") else None
-        print(json.dumps(asyncio.run(_enrol(options, keys, current))))
+        context = ssl.create_default_context(cafile=options.ca)
+        if options.certificate is not None:
+            context.load_cert_chain(options.certificate, options.certificate_key)
+    except (OSError, ssl.SSLError):
+        raise CliFault("--ca, --certificate, --certificate-key: not usable PEM files") from None
+    return aiohttp.TCPConnector(ssl=context)
+
+
+def signing_key(document: dict[str, Any]) -> SignKey:
+    """Raises CliFault."""
+    try:
+        return sign_key(document)
     except BadKey as fault:
-        raise CliFault(f"a private key cannot be used: {fault}") from None
-    except EnrolFault as fault:
+        raise CliFault(f"a signing key cannot be used: {fault}") from None
+
+
+def _run(options: argparse.Namespace, read: Callable[[Path], dict[str, Any]]) -> int:
+    sealing, documents = read(options.private), [read(path) for path in options.signing]
+    keys = Keys(
+        public=public_set([sealing, *documents]), sealing=sealing,
+        signing=tuple(signing_key(one) for one in documents),
+    )  # fmt: skip
+    current = signing_key(read(options.signed_by)) if hasattr(options, "signed_by") else None
+    try:
+        print(json.dumps(asyncio.run(_enrol(options, keys, current))))
+    except AskFault as fault:
         raise CliFault(str(fault), unreachable=True) from None
     return 0
 
 
 async def _enrol(options: argparse.Namespace, keys: Keys, current: SignKey | None) -> dict[str, Any]:
     base = options.transmitter.rstrip("/")
-    connector = aiohttp.TCPConnector(ssl=_tls(options))
-    async with aiohttp.ClientSession(connector=connector) as session:
-        enroller = Enroller(session, base, recipient_id=options.recipient_id, iss=options.iss or base)
-        token = _invitation(options) if current is None else await enroller.access_token(current)
+    iss = options.iss or base
+    async with aiohttp.ClientSession(connector=connector(options)) as session:
+        if current is None:
+            token = _invitation(options)
+        else:
+            source = TokenSource(session, base, client_id=options.recipient_id, iss=iss, key=current)
+            token = await source.fresh()
+        enroller = Enroller(session, base, recipient_id=options.recipient_id, iss=iss)
         endpoints = {name: value for name in ("contact", "push") if (value := getattr(options, name))}
-        return await enroller.enrol(keys, token=token, endpoints=endpoints)
+        return await enroller.enrol(keys, token=token, endpoints=endpoints, under=current)
 
 
 def _invitation(options: argparse.Namespace) -> str:
@@ -84,16 +109,7 @@ def _invitation(options: argparse.Namespace) -> str:
         token = options.token_file.read_text() if options.token_file else os.environ.get(INVITE_ENV, "")
     except OSError as fault:
         raise CliFault(f"--token-file cannot be read: {fault.strerror}") from None
-    if not token.strip():
-        raise CliFault(f"no invitation: give --token-file or set {INVITE_ENV}")
+    # A certificate that is registered stands for an invitation.
+    if not token.strip() and options.certificate is None:
+        raise CliFault(f"no invitation: give --token-file, or set {INVITE_ENV}, or show a --certificate")
     return str(token).strip()
-
-
-def _tls(options: argparse.Namespace) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=options.ca)
-        if options.certificate is not None:
-            context.load_cert_chain(options.certificate, options.certificate_key)
-    except (OSError, ssl.SSLError):
-        raise CliFault("--ca, --certificate, --certificate-key: not usable PEM files") from None
-    return context

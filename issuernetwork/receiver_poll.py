@@ -14,6 +14,7 @@ import aiohttp
 from issuernetwork._jose import TOKEN_BYTES_MAX, RefusedToken
 from issuernetwork.receiver_inbox import Gap, Inbox, Offered
 from issuernetwork.receiver_open import Erasure, Item, Receiver, Share
+from issuernetwork.tokens import AskFault, Token
 
 Handler = Callable[[Item], Awaitable[None] | None]
 
@@ -108,7 +109,7 @@ class PollReceiver:
         *,
         session: aiohttp.ClientSession,
         poll_url: str,
-        token: str,
+        token: Token,
         receiver: Receiver,
         jwks: JwksCache,
         handler: Handler,
@@ -123,7 +124,7 @@ class PollReceiver:
         self.counts = PollCounts()
         self._session = session
         self._poll_url = poll_url
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._token = token
         self._receiver = receiver
         self._jwks = jwks
         self._handler = handler
@@ -229,7 +230,7 @@ class PollReceiver:
             async with self._session.post(
                 self._poll_url,
                 json=question,
-                headers=self._headers,
+                headers=await self._headers(),
                 timeout=aiohttp.ClientTimeout(total=POLL_TIMEOUT_S),
                 # A redirect would carry the credentials to somebody else.
                 allow_redirects=False,
@@ -237,11 +238,18 @@ class PollReceiver:
                 if reply.status != 200:
                     raise PollFault("polling", status=reply.status, retry_after_s=_retry_after_s(reply))
                 answer = json.loads(await _read(reply, (events_max + 1) * TOKEN_BYTES_MAX))
+        except AskFault as fault:
+            raise PollFault("asking for a token", status=fault.status) from fault
         except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as fault:
             raise PollFault("polling") from fault
         if not isinstance(answer, dict):
             raise PollFault("reading the reply")
         return answer
+
+    async def _headers(self) -> dict[str, str]:
+        """None where a certificate says who polls."""
+        token = self._token if isinstance(self._token, str) else await self._token()
+        return {"Authorization": f"Bearer {token}"} if token else {}
 
     async def _receive(self, jti: str, token: Any) -> None:
         try:

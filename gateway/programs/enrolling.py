@@ -64,7 +64,7 @@ class Submission:
     submission_id: int
     recipient_id: str
     invite_id: int
-    """0 where the recipient changes its keys by itself."""
+    """0 where the recipient changes its keys by itself, or came with a certificate."""
     by: str
     document: str
     thumbprints: tuple[str, ...]
@@ -72,10 +72,6 @@ class Submission:
     stage: Stage
     tries: int
     at_ms: int
-
-    @property
-    def rotates(self) -> bool:
-        return not self.invite_id
 
 
 def subject_of(one: Submission) -> dict[str, str]:

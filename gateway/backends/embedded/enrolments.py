@@ -161,13 +161,14 @@ class SqliteEnrolments(SharedDatabase):
             one = _get(db, submission_id)
             if one.stage is Stage.IN_FORCE:
                 return one
-            check_may_come(one, _current(db, one.recipient_id))
+            before = _current(db, one.recipient_id)
+            check_may_come(one, before)
             db.execute(
                 "update submissions set stage = ? where recipient_id = ? and stage = ?",
                 (str(Stage.REPLACED), one.recipient_id, str(Stage.IN_FORCE)),
             )
             _stage(db, submission_id, Stage.IN_FORCE)
-            verb = "rotate_keys" if one.rotates else "enrol"
+            verb = "enrol" if before is None else "rotate_keys"
             _event(db, verb, one.recipient_id, submission_id, by, "", one.thumbprints, now_ms)
             return _get(db, submission_id)
 

@@ -64,6 +64,8 @@ class Asking:
 
     recipient_id: str
     invitation: Invitation | None = None
+    vouched_by: str = ""
+    """Who registered the certificate that it shows: that stands for an invitation."""
 
     @property
     def by(self) -> str:
@@ -83,10 +85,11 @@ class EnrolmentDesk:
         self._clock = clock
         self._entropy = entropy
 
-    def asking(self, principal: Principal | None, token: str) -> Asking | None:
+    def asking(self, principal: Principal | None, token: str, vouched_by: str = "") -> Asking | None:
         """None for nobody who may: everything else is refused alike."""
         if principal is not None:
-            return Asking(principal.principal_id) if principal.role == "issuer" else None
+            known = principal.role == "issuer"
+            return Asking(principal.principal_id, None, vouched_by) if known else None
         found = self._enrolments.invitation(token_sha256(token)) if token else None
         if found is None or found.withdrawn_at_ms or self._clock.wall_ms() >= found.expires_at_ms:
             return None
@@ -95,7 +98,8 @@ class EnrolmentDesk:
     def submit(self, asking: Asking, given: object) -> dict[str, Any]:
         """The challenge. Raises EnrolmentRefused."""
         one = submitted(asking.recipient_id, given)
-        if asking.invitation is None and self._enrolments.current(asking.recipient_id) is None:
+        invited = asking.invitation is not None or asking.vouched_by
+        if not invited and self._enrolments.current(asking.recipient_id) is None:
             raise EnrolmentRefused(
                 "keys: you have none in force that could be changed: ask for an invitation"
             )
@@ -125,19 +129,25 @@ class EnrolmentDesk:
         if made.stage is Stage.SUBMITTED:
             if made.tries >= TRIES_MAX or now_ms >= made.at_ms + PROVE_MS:
                 raise EnrolmentRefused("submission: too late, or tried too often: submit anew")
-            one = kept(made.recipient_id, made.document)
-            good = proves(
-                proofs, one, made.submission_id, made.nonce_sha256, issuer=self._issuer, now_ms=now_ms
-            )
-            if not good:
+            if not self._proves(asking, made, proofs, now_ms):
                 self._enrolments.tried(submission_id)
                 raise EnrolmentRefused(
-                    "proofs: one signature by each signing key over the nonce of the challenge"
+                    "proofs: a signature by each signing key over the nonce of the challenge, and by one in"
+                    " force where keys are changed"
                 )
             made = self._enrolments.proven(submission_id)
         if made.stage is Stage.PROVEN:
             self._ask_approval(made, asking)
         return self._told(made)
+
+    def _proves(self, asking: Asking, made: Submission, proofs: object, now_ms: int) -> bool:
+        # Whoever found a bearer token changes no keys: that takes one in force, or an invitation.
+        before = None if asking.invitation is not None else self._enrolments.current(made.recipient_id)
+        under = () if before is None else kept(before.recipient_id, before.document).signing
+        return proves(
+            proofs, kept(made.recipient_id, made.document), made.submission_id, made.nonce_sha256,
+            issuer=self._issuer, now_ms=now_ms, under=under,
+        )  # fmt: skip
 
     def status(self, asking: Asking, submission_id: int) -> dict[str, Any] | None:
         made = self._own(asking, submission_id)
@@ -155,9 +165,11 @@ class EnrolmentDesk:
         asked = [one for one in self._approvals.all() if dict(one.subject) == subject]
         if any(one.verdict is not Verdict.REFUSED for one in asked):
             return
-        # Who invited asks, so that another has to approve; where an issuer changes its keys it asks itself.
-        by = asking.by if asking.invitation is None else asking.invitation.invited_by
-        reason = "new keys" if made.rotates else "enrolment"
+        # Who let it in asks, so that another has to approve; where an issuer changes its keys it asks itself.
+        changes = asking.invitation is None and self._enrolments.current(made.recipient_id) is not None
+        inviter = asking.vouched_by if asking.invitation is None else asking.invitation.invited_by
+        by = asking.by if changes else inviter
+        reason = "new keys" if changes else "enrolment"
         self._approvals.request(Kind.ENROL_ISSUER, subject, by=by, reason=reason)
 
     def _told(self, made: Submission) -> dict[str, Any]:

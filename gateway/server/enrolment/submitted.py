@@ -15,7 +15,7 @@ from gateway.sealing.jwe import Sealer
 from gateway.sealing.keys import BadKey, StaticRecipientKeys
 from gateway.server.clients import public_signing_keys
 from issuernetwork._jose import BadKey as BadSigningKey
-from issuernetwork._jose import RefusedToken, json_object, verify_jws, verify_keys
+from issuernetwork._jose import RefusedToken, VerifyKey, json_object, verify_jws, verify_keys
 
 PROOF_TYPE: Final = "ein-enrol+jwt"
 NONCE_BYTES: Final = 32
@@ -25,7 +25,8 @@ SKEW_MS: Final = 300_000
 ENDPOINTS: Final = ("contact", "push")
 ENDPOINT_CHARACTERS_MAX: Final = 256
 SIGNING_KEYS_MAX: Final = 4
-PROOFS_MAX: Final = SIGNING_KEYS_MAX
+PROOFS_MAX: Final = SIGNING_KEYS_MAX + 1
+"""By each new key, and by one in force."""
 
 _MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "EC": ("crv", "kty", "x", "y"),
@@ -142,32 +143,58 @@ def make_nonce(entropy: Entropy) -> tuple[str, str]:
 
 
 def proves(
-    proofs: object, one: Submitted, submission_id: int, nonce_sha256: str, *, issuer: str, now_ms: int
-) -> bool:
-    """Whether each signing key signed the nonce that only the sealing key could open."""
+    proofs: object, one: Submitted, submission_id: int, nonce_sha256: str, *, issuer: str, now_ms: int,
+    under: tuple[Mapping[str, str], ...] = (),
+) -> bool:  # fmt: skip
+    """Whether each signing key signed the nonce that only the sealing key could open.
+
+    Where keys are changed, one of those in force (`under`) has to have signed it too.
+    """
     if not isinstance(proofs, list) or not 1 <= len(proofs) <= PROOFS_MAX:
         return False
-    keys = verify_keys({"keys": list(one.signing)})
-    signed = set()
+    asked = _Asked(one, submission_id, nonce_sha256, issuer, now_ms)
+    new, before = verify_keys({"keys": list(one.signing)}), verify_keys({"keys": list(under)})
+    kept_on = {str(key["kid"]) for key in one.signing if thumbprint(key) in map(thumbprint, under)}
+    signed: set[str] = set()
+    under_one = not under
     for proof in proofs:
-        try:
-            header, payload = verify_jws(proof.encode("ascii"), keys)
-            claims = json_object(payload)
-        except (RefusedToken, AttributeError, ValueError, RecursionError):
+        kid = _signed_by(proof, new, asked)
+        if kid:
+            signed.add(kid)
+            under_one = under_one or kid in kept_on
+        elif _signed_by(proof, before, asked):
+            under_one = True
+        else:
             return False
-        kid = str(header.get("kid"))
-        if header != {"alg": keys[kid].alg, "kid": kid, "typ": PROOF_TYPE}:
-            return False
-        nonce, issued_s = claims.pop("nonce", None), claims.pop("iat", None)
-        expected = {
-            "iss": one.recipient_id, "aud": issuer, "submission_id": submission_id,
-            "thumbprints": list(one.thumbprints),
-        }  # fmt: skip
-        if claims != expected or not isinstance(nonce, str) or type(issued_s) is not int:
-            return False
-        if abs(now_ms - issued_s * 1000) > SKEW_MS:
-            return False
-        if not hmac.compare_digest(hashlib.sha256(nonce.encode()).hexdigest(), nonce_sha256):
-            return False
-        signed.add(kid)
-    return signed == set(keys)
+    return under_one and signed == set(new)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    one: Submitted
+    submission_id: int
+    nonce_sha256: str
+    issuer: str
+    now_ms: int
+
+
+def _signed_by(proof: object, keys: Mapping[str, VerifyKey], asked: _Asked) -> str:
+    """The kid of the key that signed what was asked for; empty for anything else."""
+    try:
+        header, payload = verify_jws(str(proof).encode("ascii"), keys)
+        claims = json_object(payload)
+    except (RefusedToken, ValueError, RecursionError):
+        return ""
+    kid = str(header.get("kid"))
+    if header != {"alg": keys[kid].alg, "kid": kid, "typ": PROOF_TYPE}:
+        return ""
+    nonce, issued_s = claims.pop("nonce", None), claims.pop("iat", None)
+    expected = {
+        "iss": asked.one.recipient_id, "aud": asked.issuer, "submission_id": asked.submission_id,
+        "thumbprints": list(asked.one.thumbprints),
+    }  # fmt: skip
+    if claims != expected or not isinstance(nonce, str) or type(issued_s) is not int:
+        return ""
+    of_now = abs(asked.now_ms - issued_s * 1000) <= SKEW_MS
+    digest = hashlib.sha256(nonce.encode()).hexdigest()
+    return kid if of_now and hmac.compare_digest(digest, asked.nonce_sha256) else ""

@@ -27,9 +27,16 @@ _NO_STORE = {"Cache-Control": "no-store"}
 class EnrolRoutes:
     """Puts the endpoints beside the other routes. `who` finds the principal of a request."""
 
-    def __init__(self, desk: EnrolmentDesk, who: Callable[[web.Request], Principal | None]) -> None:
+    def __init__(
+        self,
+        desk: EnrolmentDesk,
+        who: Callable[[web.Request], Principal | None],
+        voucher: Callable[[web.Request], str],
+    ) -> None:
+        """`voucher`: who registered the certificate that a request came with, where nothing else says it."""
         self._desk = desk
         self._who = who
+        self._voucher = voucher
         self._beside = Beside("enrolments", threads=THREADS, inside_max=INSIDE_MAX)
 
     def add_to(self, app: web.Application) -> None:
@@ -64,11 +71,12 @@ class EnrolRoutes:
         principal = self._who(request)
         if principal is not None and principal.role not in HTTP_ACCESS[route]:
             return _fault(404, "not_found", "no such submission of yours")
+        voucher = self._voucher(request)
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         token = token.strip() if scheme.lower() == "bearer" else ""
 
         def run() -> tuple[bool, dict[str, Any] | None]:
-            asking = self._desk.asking(principal, token)
+            asking = self._desk.asking(principal, token, voucher)
             return asking is not None, None if asking is None else work(asking)
 
         try:

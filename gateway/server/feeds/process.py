@@ -251,9 +251,14 @@ def _application(settings: Settings, engine: FeedsEngine, authenticator: Authent
     def who(request: web.Request) -> Principal | None:
         return authenticator.principal(request.headers.get("Authorization"), peers.of_request(request))
 
+    def voucher(request: web.Request) -> str:
+        certificate = None if "Authorization" in request.headers else peers.of_request(request)
+        client = None if certificate is None else authenticator.clients.of_certificate(certificate)
+        return "" if client is None else client.added_by
+
     app = SsfApp(engine, who, issuer_url=settings.issuer_url, jwks=parts.keys.public_jwks()).application()
     OAuthRoutes(tokens, peers).add_to(app)
-    EnrolRoutes(parts.enrolment, who).add_to(app)
+    EnrolRoutes(parts.enrolment, who, voucher).add_to(app)
     return app
 
 

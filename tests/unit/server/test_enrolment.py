@@ -1,6 +1,5 @@
 """Enrolment without HTTP: what may be submitted, what proves it, who may do what, and what is refused."""
 
-import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -32,8 +31,9 @@ from gateway.server.identity import Principal
 from gateway.server.recipient_watch import SOON_MS, RecipientWatch
 from gateway.server.state import StateDir
 from issuernetwork._jose import JweOpener, json_object, open_key
-from issuernetwork.enrolment import SignKey, public_set, sign_key
+from issuernetwork.enrolment import public_set
 from issuernetwork.issuer_cli import new_key, new_signing_key
+from issuernetwork.tokens import SignKey, sign_key
 from tests.kit.clients import add_client
 
 ISS, BANK, WEEK_MS = "https://issuernetwork.test", "northgate-bank", 7 * 24 * 3_600_000
@@ -98,18 +98,21 @@ class Rig:
         assert found is not None
         return found
 
-    def prove(self, asking: Asking, keys: Keys, told: dict[str, Any], **changes: Any) -> Any:
-        proof = keys.signing.sign(PROOF_TYPE, {**keys.claims(told), **changes})
-        return self.desk.prove(asking, told["submission_id"], [proof])
+    def prove(
+        self, asking: Asking, keys: Keys, told: dict[str, Any], *, under: Keys | None = None, **changes: Any
+    ) -> Any:
+        claims = {**keys.claims(told), **changes}
+        signing = [keys.signing, *([under.signing] if under else [])]
+        return self.desk.prove(asking, told["submission_id"], [key.sign(PROOF_TYPE, claims) for key in signing])
 
-    def proven(self, keys: Keys, asking: Asking | None = None) -> dict[str, Any]:
+    def proven(self, keys: Keys, asking: Asking | None = None, under: Keys | None = None) -> dict[str, Any]:
         who = asking or self.asking()
         told = self.desk.submit(who, {"jwks": keys.jwks})
-        found: dict[str, Any] = self.prove(who, keys, told)
+        found: dict[str, Any] = self.prove(who, keys, told, under=under)
         return found
 
-    def in_force(self, keys: Keys, asking: Asking | None = None) -> int:
-        number = int(self.proven(keys, asking)["submission_id"])
+    def in_force(self, keys: Keys, asking: Asking | None = None, under: Keys | None = None) -> int:
+        number = int(self.proven(keys, asking, under)["submission_id"])
         asked = self.approvals.all()[-1]
         check_enrolment(self.state, self.clock, asked)
         carry_out(self.state, self.clock, asked, by="bo")
@@ -241,22 +244,47 @@ def test_who_has_no_keys_in_force_changes_none_and_no_payment_service_does(rig: 
 
 
 def test_keys_are_changed_under_keys_in_force_and_the_old_ones_are_none_any_more(rig: Rig) -> None:
-    rig.in_force(Keys("a"))
+    first = Keys("a")
+    rig.in_force(first)
     issuer = rig.desk.asking(Principal(BANK, "issuer"), "")
     assert issuer is not None
-    rig.in_force(Keys("b"), issuer)
+    rig.in_force(Keys("b"), issuer, first)
     assert rig.approvals.all()[-1].requested_by == f"issuer:{BANK}"
     assert rig.usable() == "b-enc"
     (client,) = read_clients(rig.state.clients)
     assert [key["kid"] for key in client.keys] == ["b-sig"]
 
 
-def test_an_older_submission_never_comes_back_over_a_later_one(rig: Rig) -> None:
-    rig.in_force(Keys("a"))
+def test_who_found_a_bearer_token_changes_no_keys(rig: Rig) -> None:
+    first, thief = Keys("a"), Keys("a")
+    rig.in_force(first)
     issuer = rig.desk.asking(Principal(BANK, "issuer"), "")
-    rig.proven(Keys("b"), issuer)
+    assert issuer is not None
+    told = rig.desk.submit(issuer, {"jwks": thief.jwks})
+    for under in (None, thief, Keys("a")):
+        with pytest.raises(EnrolmentRefused, match="in force"):
+            rig.prove(issuer, thief, told, under=under)
+    # The owner may keep the key that it signs with, and change the other alone.
+    same = Keys("b")
+    same.signing, same.jwks = first.signing, {"keys": [same.jwks["keys"][0], first.jwks["keys"][1]]}
+    rig.in_force(same, issuer)
+    assert rig.usable() == "b-enc"
+
+
+def test_a_certificate_that_somebody_registered_stands_for_an_invitation(rig: Rig) -> None:
+    asking = rig.desk.asking(Principal(BANK, "issuer"), "", "ada")
+    rig.in_force(Keys("a"), asking)
+    assert rig.approvals.all()[-1].requested_by == "ada", "and it takes another person to approve"
+    assert rig.usable() == "a-enc"
+
+
+def test_an_older_submission_never_comes_back_over_a_later_one(rig: Rig) -> None:
+    first = Keys("a")
+    rig.in_force(first)
+    issuer = rig.desk.asking(Principal(BANK, "issuer"), "")
+    rig.proven(Keys("b"), issuer, first)
     older = rig.approvals.all()[-1]
-    rig.in_force(Keys("c"), issuer)
+    rig.in_force(Keys("c"), issuer, first)
     for act in (lambda: check_enrolment(rig.state, rig.clock, older),
                 lambda: carry_out(rig.state, rig.clock, older, by="bo")):  # fmt: skip
         with pytest.raises(EnrolmentRefused, match="later one"):
@@ -272,9 +300,10 @@ def test_an_approval_is_of_the_keys_that_were_seen(rig: Rig) -> None:
 
 
 def test_a_revoked_key_is_sealed_to_no_more_and_nothing_takes_its_place(rig: Rig) -> None:
-    rig.in_force(Keys("a"))
+    first = Keys("a")
+    rig.in_force(first)
     issuer = rig.desk.asking(Principal(BANK, "issuer"), "")
-    rig.in_force(Keys("b"), issuer)
+    rig.in_force(Keys("b"), issuer, first)
     revoke_keys(rig.state, rig.clock, BANK, by="ada", reason="lost")
     assert rig.usable() == ""
     assert read_clients(rig.state.clients) == []
@@ -378,4 +407,3 @@ def test_every_act_leaves_its_row(rig: Rig) -> None:
         ("invite", "ada"), ("submit_keys", f"issuer:{BANK}"), ("prove_keys", f"issuer:{BANK}"),
         ("enrol", "bo"), ("revoke_keys", "ada"),
     ]  # fmt: skip
-    assert len(list(itertools.chain(rows))) == 5
