@@ -156,7 +156,7 @@ def _octets(value: int, size: int | None = None) -> str:
 def _receive(options: argparse.Namespace) -> int:
     token = options.token_file.read_text().strip() if options.token_file else os.environ.get(TOKEN_ENV, "")
     if not token and options.signing is None and options.certificate is None:
-        raise CliFault(f"no bearer token: give --token-file or set {TOKEN_ENV}, or --signing, or --certificate")
+        raise CliFault(f"no bearer token: give --token-file or set {TOKEN_ENV}, or --signing, --certificate")
     programs: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     inbox = Inbox()

@@ -3,6 +3,8 @@
 import itertools
 import json
 import ssl
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -19,6 +21,7 @@ from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.clients import Client
 from gateway.server.dev_ca import DevCa, Issued
+from issuernetwork.issuer_cli import new_key, new_signing_key
 from issuernetwork.v1 import enrichment_pb2, enrichment_pb2_grpc, feed_pb2, feed_pb2_grpc
 from tests.kit.clients import Key, add_client
 from tests.kit.feeds_process import until
@@ -76,8 +79,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     key, state = Key("bank-1"), installation.state
     add_client(state, Client(client_id="shop", principal_id="payments", role="caller", uri=SHOP))
     bank = Client(
-        client_id="bank", principal_id="northgate-bank", role="issuer", keys=key.public, uri=BANK, bound=True
-    )
+        client_id="northgate-bank", principal_id="northgate-bank", role="issuer", keys=key.public, uri=BANK, bound=True, added_by="ada",
+    )  # fmt: skip
     add_client(state, bank)
     with installation:
         yield Running(
@@ -139,11 +142,11 @@ def test_what_is_public_needs_no_certificate(running: Running) -> None:
 
 
 def test_a_token_bound_to_a_certificate_is_of_no_use_with_another(running: Running) -> None:
-    form = running.key.form("bank", running.installation.settings.issuer_url)
+    form = running.key.form("northgate-bank", running.installation.settings.issuer_url)
     asked = {"data": urlencode(form).encode(), "method": "POST"}
     status, refused = running.http("/oauth/token", running.shop, **asked)
     assert (status, refused["error"]) == (401, "invalid_client")
-    form = running.key.form("bank", running.installation.settings.issuer_url)
+    form = running.key.form("northgate-bank", running.installation.settings.issuer_url)
     status, answer = running.http("/oauth/token", running.bank, data=urlencode(form).encode(), method="POST")
     assert status == 200, answer
     bearer = {"Authorization": f"Bearer {answer['access_token']}"}
@@ -152,6 +155,47 @@ def test_a_token_bound_to_a_certificate_is_of_no_use_with_another(running: Runni
     assert running.http(own, running.bank, **poll)[0] == 200
     assert running.http(own, running.stranger, **poll)[0] == 401
     assert running.http(own, None, **poll)[0] == 401
+
+
+def test_the_issuers_tool_gets_tokens_by_its_key_and_certificate_and_polls_with_them(
+    running: Running, tmp_path: Path
+) -> None:
+    for name, document in (
+        ("enc.jwk", running.installation.recipient_keys["northgate-bank"]), ("sig.jwk", running.key.private)
+    ):  # fmt: skip
+        (tmp_path / name).write_text(json.dumps(document))
+
+    def receive(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [
+                sys.executable, "-m", "issuernetwork.issuer_cli", "receive", "--once", "--json",
+                "--transmitter", running.installation.address("feeds", "http"),
+                "--recipient-id", "northgate-bank", "--iss", running.installation.settings.issuer_url,
+                "--private", str(tmp_path / "enc.jwk"), "--ca", str(running.ca.certificate), *arguments,
+            ],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+
+    shown = ("--certificate", str(running.bank.certificate), "--certificate-key", str(running.bank.key))
+    signed = ("--signing", str(tmp_path / "sig.jwk"))
+    for good in ((*signed, *shown), shown):
+        done = receive(*good)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["refused"] == {}
+    bad = receive(*signed)
+    assert (bad.returncode, "asking for a token" in bad.stderr) == (3, True)
+
+
+def test_a_registered_certificate_stands_for_an_invitation(running: Running) -> None:
+    public = [new_key("first")[1], new_signing_key("first-sig")[1]]
+    asked = {"data": json.dumps({"jwks": {"keys": public}}).encode(), "method": "POST"}
+    status, answer = running.http("/enrol/submissions", running.bank, **asked)
+    assert (status, answer["stage"]) == (201, "submitted")
+    refused = [
+        running.http("/enrol/submissions", client, **asked)[0]
+        for client in (running.shop, running.stranger, None)
+    ]
+    assert refused == [404, 401, 401]
 
 
 def test_a_new_certificate_of_ours_is_taken_without_a_restart(running: Running) -> None:

@@ -34,6 +34,11 @@ class Key:
         self.public = public_signing_keys(self.jwks)
         self.signer = LocalSigner(self._key)
 
+    @property
+    def private(self) -> dict[str, str]:
+        """The whole key, for a file."""
+        return {**jwk.private_ec_jwk(self._key), "use": "sig"}
+
     def assertion(
         self, client_id: str, audience: str, /, *, typ: str = "JWT", now_s: int | None = None, **claims: Any
     ) -> str:

@@ -103,7 +103,8 @@ class Rig:
     ) -> Any:
         claims = {**keys.claims(told), **changes}
         signing = [keys.signing, *([under.signing] if under else [])]
-        return self.desk.prove(asking, told["submission_id"], [key.sign(PROOF_TYPE, claims) for key in signing])
+        proofs = [key.sign(PROOF_TYPE, claims) for key in signing]
+        return self.desk.prove(asking, told["submission_id"], proofs)
 
     def proven(self, keys: Keys, asking: Asking | None = None, under: Keys | None = None) -> dict[str, Any]:
         who = asking or self.asking()
