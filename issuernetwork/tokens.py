@@ -122,9 +122,17 @@ class TokenSource:
     """Keeps an access token at hand. `iss` is the network's name: its metadata say it."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, base_url: str, *, client_id: str, iss: str, key: SignKey
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        *,
+        client_id: str,
+        iss: str,
+        key: SignKey,
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
+        self._now_s = monotonic_s
         self._url = base_url.rstrip("/") + "/oauth/token"
         self._client_id = client_id
         self._iss = iss
@@ -142,10 +150,10 @@ class TokenSource:
 
     async def fresh(self) -> str:
         """A token that is good for minutes. Raises AskFault where none can be had and none is left."""
-        if time.monotonic() < self._renew_at_s:
+        if self._now_s() < self._renew_at_s:
             return self._token
         async with self._asking:
-            now_s = time.monotonic()
+            now_s = self._now_s()
             if now_s < self._renew_at_s:
                 return self._token
             try:
@@ -162,7 +170,7 @@ class TokenSource:
         while not stop.is_set():
             try:
                 await self.fresh()
-                wait_s = max(self._renew_at_s - time.monotonic(), 0.1)
+                wait_s = max(self._renew_at_s - self._now_s(), 0.1)
             except AskFault:
                 wait_s = RETRY_S
             try:
@@ -171,7 +179,7 @@ class TokenSource:
                 continue
 
     async def _renew(self) -> None:
-        asked_at_s, now_s = time.monotonic(), int(time.time())
+        asked_at_s, now_s = self._now_s(), int(time.time())
         claims = {
             "iss": self._client_id, "sub": self._client_id, "aud": self._iss, "iat": now_s,
             "exp": now_s + ASSERTION_LIFE_S, "jti": secrets.token_hex(16),

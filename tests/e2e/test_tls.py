@@ -79,7 +79,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     key, state = Key("bank-1"), installation.state
     add_client(state, Client(client_id="shop", principal_id="payments", role="caller", uri=SHOP))
     bank = Client(
-        client_id="northgate-bank", principal_id="northgate-bank", role="issuer", keys=key.public, uri=BANK, bound=True, added_by="ada",
+        client_id="northgate-bank", principal_id="northgate-bank", role="issuer", keys=key.public, uri=BANK,
+        bound=True, added_by="ada",
     )  # fmt: skip
     add_client(state, bank)
     with installation:
