@@ -76,11 +76,16 @@ class Gate(grpc.aio.ServerInterceptor):
     """Outermost of the interceptors: what does not pass is neither parsed nor handled."""
 
     def __init__(
-        self, authenticate: Authenticate, on_fault: Callable[[str], None] = lambda method: None
+        self,
+        authenticate: Authenticate,
+        on_fault: Callable[[str], None] = lambda method: None,
+        *,
+        certificates: bool = False,
     ) -> None:
+        """`certificates`: connections may have one. Asking for it costs each call something."""
         self._authenticate = authenticate
         self._on_fault = on_fault
-        self._peers = Peers()
+        self._peers = Peers() if certificates else None
 
     async def intercept_service(
         self,
@@ -128,7 +133,7 @@ class Gate(grpc.aio.ServerInterceptor):
             return principal
 
         try:
-            certificate = self._peers.of(context)
+            certificate = None if self._peers is None else self._peers.of(context)
             _admitted.set(Admitted(check(), check))
             return
         except GatewayError as refused:

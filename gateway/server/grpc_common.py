@@ -46,6 +46,8 @@ STATUS_OF_CODE: dict[str, grpc.StatusCode] = {
     "switch_refused": grpc.StatusCode.FAILED_PRECONDITION,
     "operator_conflict": grpc.StatusCode.FAILED_PRECONDITION,
     "approval_refused": grpc.StatusCode.FAILED_PRECONDITION,
+    "enrolment_refused": grpc.StatusCode.FAILED_PRECONDITION,
+    "identity_invalid": grpc.StatusCode.UNAVAILABLE,
 }
 
 _log = structlog.get_logger("grpc")
@@ -174,7 +176,10 @@ class ServerThread:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout_s)
 
     async def _start(self) -> None:
-        interceptors = [Gate(self._authenticate, self._on_fault), LastResort(self._on_fault)]
+        interceptors = [
+            Gate(self._authenticate, self._on_fault, certificates=self._tls is not None),
+            LastResort(self._on_fault),
+        ]
         server = grpc.aio.server(interceptors=interceptors, options=SERVER_OPTIONS)
         self._health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

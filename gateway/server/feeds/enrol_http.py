@@ -92,7 +92,7 @@ class EnrolRoutes:
 
 async def _body(request: web.Request) -> object:
     """The JSON of a request; None, which no act takes, where there is none or too much."""
-    raw = await request.content.read(BODY_BYTES_MAX + 1)
+    raw = await request.read()
     try:
         return json.loads(raw) if len(raw) <= BODY_BYTES_MAX else None
     except (ValueError, RecursionError):

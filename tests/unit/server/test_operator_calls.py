@@ -205,6 +205,18 @@ def test_an_approver_sees_whose_key_is_to_be_added_and_adds_it(calls: Desk) -> N
     assert len(calls.call("ListApprovals", "audrey", include_decided=True).approvals) == 1
 
 
+def test_an_approver_sees_the_keys_of_an_issuer_and_approves_none_that_nobody_proved(calls: Desk) -> None:
+    subject = {"recipient_id": "northgate-bank", "submission_id": "7", "thumbprints": "t1 t2"}
+    asked = calls.stores.approvals.request(Kind.ENROL_ISSUER, subject, by="ops", reason="enrolment")
+    (waiting,) = calls.call("ListApprovals", "audrey").approvals
+    assert (waiting.kind, waiting.principal_id, waiting.key_thumbprint) == (
+        programs_pb2.APPROVAL_KIND_ENROL_ISSUER, "northgate-bank", "t1 t2"
+    )  # fmt: skip
+    code, text = calls.refused("Approve", "boss", approval_id=asked.approval_id)
+    assert (code, text.startswith("submission")) == (grpc.StatusCode.FAILED_PRECONDITION, True)
+    assert calls.stores.approvals.get(asked.approval_id).verdict is Verdict.OPEN
+
+
 @pytest.mark.parametrize("limit", [1, 2, 5])
 def test_pages_of_the_history_have_every_event_once_in_order(calls: Desk, limit: int) -> None:
     store = calls.stores.policy
