@@ -121,8 +121,12 @@ class EnrolmentStore(Protocol):
         """Approved: what was in force before is replaced. A second time it changes nothing."""
         ...
 
+    def revocable(self, recipient_id: str) -> Submission:
+        """What `revoke` is about. Raises EnrolmentRefused where nothing is in force, and nothing was revoked."""
+        ...
+
     def revoke(self, recipient_id: str, *, by: str, reason: str) -> Submission:
-        """Raises EnrolmentRefused where nothing is in force."""
+        """A second time it changes nothing. Raises EnrolmentRefused as `revocable` does."""
         ...
 
     def current(self, recipient_id: str) -> Submission | None:

@@ -74,8 +74,8 @@ class Clients:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stamp: tuple[int, ...] = ()
-        self._by_id: dict[str, Client] = {}
-        self._by_uri: dict[str, Client] = {}
+        # By id and by URI, assigned together: another thread reads them meanwhile.
+        self._known: tuple[dict[str, Client], dict[str, Client]] = ({}, {})
         self.refresh()
 
     def refresh(self) -> None:
@@ -83,22 +83,24 @@ class Clients:
         try:
             found = self._path.stat()
         except FileNotFoundError:
-            self._by_id, self._by_uri, self._stamp = {}, {}, ()
+            self._known, self._stamp = ({}, {}), ()
             return
         stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
         if stamp == self._stamp:
             return
         clients = read_clients(self._path)
-        self._by_uri = {one.uri: one for one in clients if one.uri}
-        self._by_id = {one.client_id: one for one in clients}
+        self._known = (
+            {one.client_id: one for one in clients}, {one.uri: one for one in clients if one.uri}
+        )  # fmt: skip
         self._stamp = stamp
 
     def get(self, client_id: str) -> Client | None:
-        return self._by_id.get(client_id)
+        return self._known[0].get(client_id)
 
     def of_certificate(self, certificate: PeerCertificate) -> Client | None:
         """Whose certificate it is; None where it names nobody, or more than one."""
-        found = {one.client_id: one for uri in certificate.uris if (one := self._by_uri.get(uri)) is not None}
+        by_uri = self._known[1]
+        found = {one.client_id: one for uri in certificate.uris if (one := by_uri.get(uri)) is not None}
         return next(iter(found.values())) if len(found) == 1 else None
 
 

@@ -102,7 +102,8 @@ class Authenticator:
             return None
         if b"." in raw:
             token = raw[7:].strip()
-            if type_of(token) == TOKEN_TYPE:
+            known = self._tokens is not None and self._tokens.knows(token)
+            if known or type_of(token) == TOKEN_TYPE:
                 return self._client(token, certificate)
             return self._operator(token)
         if len(raw) > MAX_HEADER_BYTES:

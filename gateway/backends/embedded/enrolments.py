@@ -172,12 +172,16 @@ class SqliteEnrolments(SharedDatabase):
             _event(db, verb, one.recipient_id, submission_id, by, "", one.thumbprints, now_ms)
             return _get(db, submission_id)
 
+    def revocable(self, recipient_id: str) -> Submission:
+        with self._lock, self._faults():
+            return _revocable(self._db, recipient_id)
+
     def revoke(self, recipient_id: str, *, by: str, reason: str) -> Submission:
         _check_reason(reason)
         with self._write() as db:
-            one = _current(db, recipient_id)
-            if one is None:
-                raise EnrolmentRefused("recipient_id: none of its keys is in force; `ein issuer list` shows")
+            one = _revocable(db, recipient_id)
+            if one.stage is Stage.REVOKED:
+                return one
             _stage(db, one.submission_id, Stage.REVOKED)
             now_ms = self._clock.wall_ms()
             _event(db, "revoke_keys", recipient_id, one.submission_id, by, reason, one.thumbprints, now_ms)
@@ -228,6 +232,15 @@ def _current(db: sqlite3.Connection, recipient_id: str) -> Submission | None:
         f"{_SUBMISSION} where recipient_id = ? and stage = ?", (recipient_id, str(Stage.IN_FORCE))
     ).fetchone()
     return None if row is None else _submission(row)
+
+
+def _revocable(db: sqlite3.Connection, recipient_id: str) -> Submission:
+    """What is in force; or what was revoked last, where nothing came after it."""
+    stages = f"{_SUBMISSION} where recipient_id = ? and stage in (?, ?) order by submission_id desc limit 1"
+    row = db.execute(stages, (recipient_id, str(Stage.IN_FORCE), str(Stage.REVOKED))).fetchone()
+    if row is None:
+        raise EnrolmentRefused("recipient_id: none of its keys is in force; `ein issuer list` shows")
+    return _submission(row)
 
 
 def _submission(row: tuple[Any, ...]) -> Submission:

@@ -161,9 +161,12 @@ class EnrolmentDesk:
         return made if invitation is None or invitation.invite_id == made.invite_id else None
 
     def _ask_approval(self, made: Submission, asking: Asking) -> None:
-        subject = subject_of(made)
+        subject, now_ms = subject_of(made), self._clock.wall_ms()
         asked = [one for one in self._approvals.all() if dict(one.subject) == subject]
-        if any(one.verdict is not Verdict.REFUSED for one in asked):
+        if any(one.verdict is Verdict.REFUSED for one in asked):
+            raise EnrolmentRefused("submission: it was refused: speak with the network, then submit anew")
+        # A request that nobody decided within its day is asked anew.
+        if any(one.verdict is not Verdict.OPEN or now_ms < one.expires_at_ms for one in asked):
             return
         # Who let it in asks, so that another has to approve; where an issuer changes its keys it asks itself.
         changes = asking.invitation is None and self._enrolments.current(made.recipient_id) is not None
@@ -187,7 +190,7 @@ def check_enrolment(state: StateDir, clock: Clock, asked: Approval) -> None:
 def carry_out(state: StateDir, clock: Clock, asked: Approval, *, by: str) -> None:
     """What an approval puts in place. A second time it changes nothing.
 
-    Pins first: between the steps the key file is not of a pinned key, and nothing is sealed to it.
+    Pins first: a key file that is read in between is not of a pinned key, and nothing is sealed to it.
     """
 
     def put(store: SqliteEnrolments) -> None:
@@ -210,15 +213,19 @@ def carry_out(state: StateDir, clock: Clock, asked: Approval, *, by: str) -> Non
 
 
 def revoke_keys(state: StateDir, clock: Clock, recipient_id: str, *, by: str, reason: str) -> Submission:
-    """From within half a second on nothing is sealed to it, and its signing keys prove nothing.
+    """From half a second on nothing is sealed to it, and its signing keys prove nothing.
 
-    Raises EnrolmentRefused.
+    A second time it only does what was left undone. Raises EnrolmentRefused.
     """
 
     def gone(store: SqliteEnrolments) -> Submission:
+        made = store.revocable(recipient_id)
+        # The file first, with an end that has passed: whatever fails from here on, nothing is sealed. It stays,
+        # since who ever had keys is known by it, and is written again to be held to its pins, of which it has none.
+        ended = kept(recipient_id, made.document).ended_jwks
+        publish_recipient_keys(state.keys, recipient_id, ended)
         made = store.revoke(recipient_id, by=by, reason=reason)
-        # The file stays and holds what is pinned no more; writing it anew has it looked at.
-        publish_recipient_keys(state.keys, recipient_id, kept(recipient_id, made.document).jwks)
+        publish_recipient_keys(state.keys, recipient_id, ended)
         with changing_clients(state.clients):
             known = read_clients(state.clients)
             left = [_without_keys(one) if one.client_id == recipient_id else one for one in known]

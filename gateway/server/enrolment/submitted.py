@@ -25,6 +25,8 @@ SKEW_MS: Final = 300_000
 ENDPOINTS: Final = ("contact", "push")
 ENDPOINT_CHARACTERS_MAX: Final = 256
 SIGNING_KEYS_MAX: Final = 4
+ENDED_S: Final = 1
+"""An end that has passed on every clock: the first second of 1970."""
 PROOFS_MAX: Final = SIGNING_KEYS_MAX + 1
 """By each new key, and by one in force."""
 
@@ -71,6 +73,11 @@ class Submitted:
     def jwks(self) -> str:
         """For `keys/recipients`: the one key, so that there is none to fall back to."""
         return json.dumps({"keys": [self.sealing]}, indent=1)
+
+    @property
+    def ended_jwks(self) -> str:
+        """The same with an end in the past."""
+        return json.dumps({"keys": [{**self.sealing, "exp": ENDED_S}]}, indent=1)
 
 
 def kept(recipient_id: str, document: str) -> Submitted:

@@ -87,6 +87,10 @@ class AccessTokens:
         self._keys: tuple[Mapping[str, Any] | None, dict[str, VerifyKey]] = (None, {})
         self._known: OrderedDict[bytes, Access] = OrderedDict()
 
+    def knows(self, token: bytes) -> bool:
+        """Whether it was verified before: then there is no need to look what it is."""
+        return token in self._known
+
     def verified(self, token: bytes) -> Access:
         """What the token says. Raises AccessTokenRefused."""
         now_s = self._clock.wall_ms() // 1000

@@ -103,7 +103,7 @@ class TokenEndpoint:
         certificate = asked.certificate
         thumbprint = ""
         if client.bound or proof.method == "tls_client_auth":
-            if certificate is None or self._clients.of_certificate(certificate) is not client:
+            if certificate is None or not self._shows(certificate, client):
                 raise TokenRefused("invalid_client", NOT_A_CLIENT)
             thumbprint = certificate.thumbprint
         token = make_access_token(
@@ -122,11 +122,15 @@ class TokenEndpoint:
             raise TokenRefused("invalid_client", NOT_A_CLIENT)
         return client
 
+    def _shows(self, certificate: PeerCertificate, client: Client) -> bool:
+        found = self._clients.of_certificate(certificate)
+        return found is not None and found.client_id == client.client_id
+
     def _holds(self, client: Client, proof: _Proof, asked: Asked) -> bool:
         if proof.method == "client_secret":
             return has_secret(client, proof.shown)
         if proof.method == "tls_client_auth":
-            return asked.certificate is not None and self._clients.of_certificate(asked.certificate) is client
+            return asked.certificate is not None and self._shows(asked.certificate, client)
         if not client.keys:
             return False
         try:

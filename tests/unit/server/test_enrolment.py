@@ -11,7 +11,7 @@ import pytest
 from gateway.backends.embedded.approvals import SqliteApprovals
 from gateway.backends.embedded.enrolments import SqliteEnrolments
 from gateway.backends.embedded.keyfiles import FileRecipientKeys
-from gateway.programs.approvals import ApprovalRefused
+from gateway.programs.approvals import LIFE_MS, ApprovalRefused
 from gateway.programs.enrolling import PROVE_MS, SUBMISSIONS_MAX, TRIES_MAX, EnrolmentRefused, Stage
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
@@ -308,13 +308,41 @@ def test_a_revoked_key_is_sealed_to_no_more_and_nothing_takes_its_place(rig: Rig
     revoke_keys(rig.state, rig.clock, BANK, by="ada", reason="lost")
     assert rig.usable() == ""
     assert read_clients(rig.state.clients) == []
-    with pytest.raises(EnrolmentRefused):
-        revoke_keys(rig.state, rig.clock, BANK, by="ada", reason="lost")
+    revoke_keys(rig.state, rig.clock, BANK, by="ada", reason="lost")
+    with pytest.raises(EnrolmentRefused, match="none of its keys"):
+        revoke_keys(rig.state, rig.clock, "harbor-federal", by="ada", reason="lost")
     made = rig.enrolments.newest()[BANK]
     assert made.stage is Stage.REVOKED
     # It comes back as it came: invited.
     rig.in_force(Keys("c"))
     assert rig.usable() == "c-enc"
+
+
+def test_a_revocation_that_ends_half_way_has_stopped_what_is_sealed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.in_force(Keys("a"))
+    with monkeypatch.context() as broken, pytest.raises(RuntimeError):
+        broken.setattr(SqliteEnrolments, "revoke", lambda *_, **__: (_ for _ in ()).throw(RuntimeError()))
+        revoke_keys(rig.state, rig.clock, BANK, by="ada", reason="lost")
+    assert rig.usable() == ""
+    assert len(read_clients(rig.state.clients)) == 1
+    revoke_keys(rig.state, rig.clock, BANK, by="ada", reason="lost")
+    assert read_clients(rig.state.clients) == []
+
+
+def test_a_request_that_nobody_decided_is_asked_anew_and_a_refused_one_is_not(rig: Rig) -> None:
+    keys, asking = Keys("a"), rig.asking()
+    told = rig.desk.submit(asking, {"jwks": keys.jwks})
+    for _ in range(2):
+        rig.prove(asking, keys, told)
+    assert len(rig.approvals.all()) == 1
+    rig.clock.added_ms = LIFE_MS
+    rig.desk.prove(asking, told["submission_id"], None)
+    assert len(rig.approvals.all()) == 2
+    rig.approvals.decide(rig.approvals.all()[-1].approval_id, by="bo", approve=False)
+    with pytest.raises(EnrolmentRefused, match="refused"):
+        rig.desk.prove(asking, told["submission_id"], None)
 
 
 def test_a_client_of_the_same_name_that_is_somebody_elses_gets_no_keys(rig: Rig) -> None:

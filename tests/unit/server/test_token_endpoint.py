@@ -12,7 +12,7 @@ import pytest
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.certificates import PeerCertificate
-from gateway.server.clients import Client, Clients, make_secret, without_client, write_clients
+from gateway.server.clients import Client, Clients, make_secret, read_clients, without_client, write_clients
 from gateway.server.identity import Authenticator, Principal
 from gateway.server.oauth.access_tokens import LIFE_S, TOKEN_TYPE, AccessTokens, make_access_token
 from gateway.server.oauth.assertions import SEEN_A_CLIENT_MAX, AssertionRefused, Replays
@@ -159,7 +159,7 @@ def test_a_client_that_is_bound_gets_a_token_with_its_certificate_alone(rig: Rig
 def test_a_client_that_is_removed_is_nobody_whatever_its_token_says(rig: Rig) -> None:
     token = rig.ask(rig.key.form("by-key", ISS))["access_token"]
     assert rig.who(token) is not None
-    write_clients(rig.state.clients, without_client(list(rig.clients._by_id.values()), "by-key"))
+    write_clients(rig.state.clients, without_client(read_clients(rig.state.clients), "by-key"))
     rig.known.refresh()
     rig.clients.refresh()
     assert rig.who(token) is None
