@@ -122,7 +122,7 @@ class EnrolmentStore(Protocol):
         ...
 
     def revocable(self, recipient_id: str) -> Submission:
-        """What `revoke` is about. Raises EnrolmentRefused where nothing is in force, and nothing was revoked."""
+        """What `revoke` is about. Raises EnrolmentRefused where nothing is in force or was revoked."""
         ...
 
     def revoke(self, recipient_id: str, *, by: str, reason: str) -> Submission:

@@ -220,8 +220,8 @@ def revoke_keys(state: StateDir, clock: Clock, recipient_id: str, *, by: str, re
 
     def gone(store: SqliteEnrolments) -> Submission:
         made = store.revocable(recipient_id)
-        # The file first, with an end that has passed: whatever fails from here on, nothing is sealed. It stays,
-        # since who ever had keys is known by it, and is written again to be held to its pins, of which it has none.
+        # The file first, with an end that has passed: whatever fails from here on, nothing is sealed. It
+        # stays, since who ever had keys is known by it; written again it is held to its pins, which are none.
         ended = kept(recipient_id, made.document).ended_jwks
         publish_recipient_keys(state.keys, recipient_id, ended)
         made = store.revoke(recipient_id, by=by, reason=reason)

@@ -1,131 +1,21 @@
 """Enrolment without HTTP: what may be submitted, what proves it, who may do what, and what is refused."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.backends.embedded.approvals import SqliteApprovals
-from gateway.backends.embedded.enrolments import SqliteEnrolments
-from gateway.backends.embedded.keyfiles import FileRecipientKeys
 from gateway.programs.approvals import LIFE_MS, ApprovalRefused
-from gateway.programs.enrolling import PROVE_MS, SUBMISSIONS_MAX, TRIES_MAX, EnrolmentRefused, Stage
-from gateway.runtime.clock import SystemClock
-from gateway.runtime.entropy import SystemEntropy
-from gateway.sealing.keys import KeyUnavailable
-from gateway.server.bootstrap.pins import pin_check
+from gateway.programs.enrolling import PROVE_MS, SUBMISSIONS_MAX, TRIES_MAX, EnrolmentRefused
 from gateway.server.clients import Client, read_clients
-from gateway.server.enrolment.desk import (
-    Asking,
-    EnrolmentDesk,
-    carry_out,
-    check_enrolment,
-    make_token,
-    revoke_keys,
-)
+from gateway.server.enrolment.desk import carry_out, check_enrolment, revoke_keys
 from gateway.server.enrolment.submitted import PROOF_TYPE, thumbprint
 from gateway.server.identity import Principal
-from gateway.server.recipient_watch import SOON_MS, RecipientWatch
-from gateway.server.state import StateDir
-from issuernetwork._jose import JweOpener, json_object, open_key
-from issuernetwork.enrolment import public_set
-from issuernetwork.issuer_cli import new_key, new_signing_key
-from issuernetwork.tokens import SignKey, sign_key
+from issuernetwork.issuer_cli import new_key
 from tests.kit.clients import add_client
-
-ISS, BANK, WEEK_MS = "https://issuernetwork.test", "northgate-bank", 7 * 24 * 3_600_000
-
-
-class Later:
-    """A clock that can be set on."""
-
-    def __init__(self) -> None:
-        self.added_ms = 0
-
-    def wall_ms(self) -> int:
-        return SystemClock().wall_ms() + self.added_ms
-
-    def monotonic_ns(self) -> int:
-        return time.monotonic_ns() + self.added_ms * 1_000_000
-
-
-class Keys:
-    """An issuer's keys: one to open with, one to sign with."""
-
-    def __init__(self, name: str, **members: Any) -> None:
-        self.sealing, _ = new_key(f"{name}-enc")
-        signing, _ = new_signing_key(f"{name}-sig")
-        self.sealing.update(members)
-        self.signing: SignKey = sign_key(signing)
-        self.jwks = public_set([self.sealing, signing])
-
-    def opened(self, challenge: str) -> dict[str, Any]:
-        key = open_key(self.sealing)
-        return json_object(JweOpener({key.kid: key}).open(challenge.encode()))
-
-    def claims(self, told: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "iss": BANK, "aud": ISS, "iat": int(time.time()), "submission_id": told["submission_id"],
-            "thumbprints": told["thumbprints"], "nonce": self.opened(told["challenge"])["nonce"],
-        }  # fmt: skip
-
-
-class Rig:
-    def __init__(self, folder: Path) -> None:
-        self.state, self.clock = StateDir(folder), Later()
-        self.state.make()
-        path = str(self.state.policy_db)
-        self.enrolments = SqliteEnrolments(path, self.clock)
-        self.approvals = SqliteApprovals(path, self.clock)
-        self.desk = EnrolmentDesk(
-            self.enrolments, self.approvals, issuer=ISS, clock=self.clock, entropy=SystemEntropy()
-        )
-
-    def close(self) -> None:
-        self.enrolments.close()
-        self.approvals.close()
-
-    def invite(self, recipient_id: str = BANK) -> str:
-        token, digest = make_token(SystemEntropy())
-        self.enrolments.invite(recipient_id, digest, by="ada", reason="contract", life_ms=WEEK_MS)
-        return token
-
-    def asking(self, token: str = "") -> Asking:
-        found = self.desk.asking(None, token or self.invite())
-        assert found is not None
-        return found
-
-    def prove(
-        self, asking: Asking, keys: Keys, told: dict[str, Any], *, under: Keys | None = None, **changes: Any
-    ) -> Any:
-        claims = {**keys.claims(told), **changes}
-        signing = [keys.signing, *([under.signing] if under else [])]
-        proofs = [key.sign(PROOF_TYPE, claims) for key in signing]
-        return self.desk.prove(asking, told["submission_id"], proofs)
-
-    def proven(self, keys: Keys, asking: Asking | None = None, under: Keys | None = None) -> dict[str, Any]:
-        who = asking or self.asking()
-        told = self.desk.submit(who, {"jwks": keys.jwks})
-        found: dict[str, Any] = self.prove(who, keys, told, under=under)
-        return found
-
-    def in_force(self, keys: Keys, asking: Asking | None = None, under: Keys | None = None) -> int:
-        number = int(self.proven(keys, asking, under)["submission_id"])
-        asked = self.approvals.all()[-1]
-        check_enrolment(self.state, self.clock, asked)
-        carry_out(self.state, self.clock, asked, by="bo")
-        return number
-
-    def usable(self) -> str:
-        """The kid that would be sealed to; empty for none."""
-        keys = FileRecipientKeys(self.state.keys, self.clock, pin_check(self.state, self.clock))
-        try:
-            return keys.current(BANK, now_ms=self.clock.wall_ms()).kid
-        except KeyUnavailable:
-            return ""
+from tests.kit.enrolling import BANK, WEEK_MS, Keys, Rig
 
 
 @pytest.fixture
@@ -244,34 +134,6 @@ def test_who_has_no_keys_in_force_changes_none_and_no_payment_service_does(rig: 
         rig.desk.submit(issuer, {"jwks": Keys("a").jwks})
 
 
-def test_keys_are_changed_under_keys_in_force_and_the_old_ones_are_none_any_more(rig: Rig) -> None:
-    first = Keys("a")
-    rig.in_force(first)
-    issuer = rig.desk.asking(Principal(BANK, "issuer"), "")
-    assert issuer is not None
-    rig.in_force(Keys("b"), issuer, first)
-    assert rig.approvals.all()[-1].requested_by == f"issuer:{BANK}"
-    assert rig.usable() == "b-enc"
-    (client,) = read_clients(rig.state.clients)
-    assert [key["kid"] for key in client.keys] == ["b-sig"]
-
-
-def test_who_found_a_bearer_token_changes_no_keys(rig: Rig) -> None:
-    first, thief = Keys("a"), Keys("a")
-    rig.in_force(first)
-    issuer = rig.desk.asking(Principal(BANK, "issuer"), "")
-    assert issuer is not None
-    told = rig.desk.submit(issuer, {"jwks": thief.jwks})
-    for under in (None, thief, Keys("a")):
-        with pytest.raises(EnrolmentRefused, match="in force"):
-            rig.prove(issuer, thief, told, under=under)
-    # The owner may keep the key that it signs with, and change the other alone.
-    same = Keys("b")
-    same.signing, same.jwks = first.signing, {"keys": [same.jwks["keys"][0], first.jwks["keys"][1]]}
-    rig.in_force(same, issuer)
-    assert rig.usable() == "b-enc"
-
-
 def test_a_certificate_that_somebody_registered_stands_for_an_invitation(rig: Rig) -> None:
     asking = rig.desk.asking(Principal(BANK, "issuer"), "", "ada")
     rig.in_force(Keys("a"), asking)
@@ -279,56 +141,11 @@ def test_a_certificate_that_somebody_registered_stands_for_an_invitation(rig: Ri
     assert rig.usable() == "a-enc"
 
 
-def test_an_older_submission_never_comes_back_over_a_later_one(rig: Rig) -> None:
-    first = Keys("a")
-    rig.in_force(first)
-    issuer = rig.desk.asking(Principal(BANK, "issuer"), "")
-    rig.proven(Keys("b"), issuer, first)
-    older = rig.approvals.all()[-1]
-    rig.in_force(Keys("c"), issuer, first)
-    for act in (lambda: check_enrolment(rig.state, rig.clock, older),
-                lambda: carry_out(rig.state, rig.clock, older, by="bo")):  # fmt: skip
-        with pytest.raises(EnrolmentRefused, match="later one"):
-            act()
-    assert rig.usable() == "c-enc"
-
-
 def test_an_approval_is_of_the_keys_that_were_seen(rig: Rig) -> None:
     rig.proven(Keys("a"))
     rig.enrolments._db.execute("update submissions set thumbprints = '[\"other\"]'")
     with pytest.raises(ApprovalRefused, match="other keys"):
         check_enrolment(rig.state, rig.clock, rig.approvals.all()[-1])
-
-
-def test_a_revoked_key_is_sealed_to_no_more_and_nothing_takes_its_place(rig: Rig) -> None:
-    first = Keys("a")
-    rig.in_force(first)
-    issuer = rig.desk.asking(Principal(BANK, "issuer"), "")
-    rig.in_force(Keys("b"), issuer, first)
-    revoke_keys(rig.state, rig.clock, BANK, by="ada", reason="lost")
-    assert rig.usable() == ""
-    assert read_clients(rig.state.clients) == []
-    revoke_keys(rig.state, rig.clock, BANK, by="ada", reason="lost")
-    with pytest.raises(EnrolmentRefused, match="none of its keys"):
-        revoke_keys(rig.state, rig.clock, "harbor-federal", by="ada", reason="lost")
-    made = rig.enrolments.newest()[BANK]
-    assert made.stage is Stage.REVOKED
-    # It comes back as it came: invited.
-    rig.in_force(Keys("c"))
-    assert rig.usable() == "c-enc"
-
-
-def test_a_revocation_that_ends_half_way_has_stopped_what_is_sealed(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rig.in_force(Keys("a"))
-    with monkeypatch.context() as broken, pytest.raises(RuntimeError):
-        broken.setattr(SqliteEnrolments, "revoke", lambda *_, **__: (_ for _ in ()).throw(RuntimeError()))
-        revoke_keys(rig.state, rig.clock, BANK, by="ada", reason="lost")
-    assert rig.usable() == ""
-    assert len(read_clients(rig.state.clients)) == 1
-    revoke_keys(rig.state, rig.clock, BANK, by="ada", reason="lost")
-    assert read_clients(rig.state.clients) == []
 
 
 def test_a_request_that_nobody_decided_is_asked_anew_and_a_refused_one_is_not(rig: Rig) -> None:
@@ -404,28 +221,6 @@ def test_one_recipient_fills_no_table(rig: Rig) -> None:
     with pytest.raises(EnrolmentRefused, match="an hour"):
         rig.desk.submit(asking, {"jwks": keys.jwks})
     rig.desk.submit(rig.asking(rig.invite("harbor-federal")), {"jwks": keys.jwks})
-
-
-def test_the_watch_tells_of_every_key_that_is_not_simply_good(rig: Rig) -> None:
-    told: list[tuple[int, int]] = []
-    watch = RecipientWatch(
-        rig.state, rig.clock, recipients=lambda: [BANK, "nobody", "a/b"],
-        check=pin_check(rig.state, rig.clock), tell=lambda lost, ending: told.append((lost, ending)),
-    )  # fmt: skip
-    ends_s = rig.clock.wall_ms() // 1000 + SOON_MS // 1000 + 3600
-    rig.in_force(Keys("a", exp=ends_s))
-    states = []
-    for added_ms in (0, 2 * 3_600_000, SOON_MS + 2 * 3_600_000):
-        rig.clock.added_ms = added_ms
-        states.append(watch.step().get(BANK))
-    assert [None if one is None else one.state for one in states] == [None, "ends_soon", "expired"]
-    assert told == [(2, 0), (2, 1), (3, 0)]
-    assert rig.usable() == "", "what has expired is sealed to no more"
-    rig.clock.added_ms = 0
-    revoke_keys(rig.state, rig.clock, BANK, by="ada", reason="lost")
-    assert {name: one.state for name, one in watch.step().items()} == {
-        BANK: "not_usable", "nobody": "missing", "a/b": "missing"
-    }  # fmt: skip
 
 
 def test_every_act_leaves_its_row(rig: Rig) -> None:
