@@ -37,7 +37,8 @@ class Network:
     """Answers a submission with what a test says, and keeps the proofs."""
 
     def __init__(self, challenge: str, **changes: Any) -> None:
-        self.told = {"submission_id": NUMBER, "thumbprints": ["t-1", "t-2"], "challenge": challenge, **changes}
+        told = {"submission_id": NUMBER, "thumbprints": ["t-1", "t-2"], "challenge": challenge}
+        self.told = {**told, **changes}
         self.proofs: list[str] = []
         self.tokens: set[str] = set()
 

@@ -1,4 +1,4 @@
-"""After an enrolment: keys are changed, revoked, and run out; nothing takes their place, and people hear of it."""
+"""After an enrolment: keys are changed, revoked, run out; nothing takes their place, and people hear of it."""
 
 from collections.abc import Iterator
 from pathlib import Path
