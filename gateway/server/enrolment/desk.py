@@ -185,6 +185,15 @@ class EnrolmentDesk:
 def check_enrolment(state: StateDir, clock: Clock, asked: Approval) -> None:
     """Raises EnrolmentRefused where an approval could not be carried out: then none is to be given."""
     with_store(state, clock, lambda store: _checked(store, asked))
+    _check_client(state, asked)
+
+
+def _check_client(state: StateDir, asked: Approval) -> None:
+    """Raises EnrolmentRefused: the signing keys must not come to speak for somebody else."""
+    recipient_id = asked.subject["recipient_id"]
+    for client in read_clients(state.clients):
+        if client.client_id == recipient_id and (client.principal_id, client.role) != (recipient_id, "issuer"):
+            raise EnrolmentRefused("recipient_id: a client of this name speaks for somebody else")
 
 
 def carry_out(state: StateDir, clock: Clock, asked: Approval, *, by: str) -> None:
@@ -192,6 +201,8 @@ def carry_out(state: StateDir, clock: Clock, asked: Approval, *, by: str) -> Non
 
     Pins first: a key file that is read in between is not of a pinned key, and nothing is sealed to it.
     """
+
+    _check_client(state, asked)
 
     def put(store: SqliteEnrolments) -> None:
         made = store.in_force(int(asked.subject["submission_id"]), by=by)
@@ -204,8 +215,6 @@ def carry_out(state: StateDir, clock: Clock, asked: Approval, *, by: str) -> Non
                 client_id=made.recipient_id, principal_id=made.recipient_id, role="issuer", keys=one.signing,
                 added_by=by, added_at_ms=clock.wall_ms(),
             )  # fmt: skip
-            if (now.principal_id, now.role) != (made.recipient_id, "issuer"):
-                raise EnrolmentRefused("recipient_id: a client of this name speaks for somebody else")
             others = [client for client in known if client is not before]
             write_clients(state.clients, [*others, replace(now, keys=one.signing)])
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.programs.approvals import ApprovalRefused
 from gateway.programs.enrolling import EnrolmentRefused
 from gateway.records.access import ENROL_ROUTE, HTTP_ACCESS, PROOF_ROUTE, SUBMISSION_ROUTE, UNKNOWN_CALLER
 from gateway.server.enrolment.desk import Asking, EnrolmentDesk
@@ -81,7 +82,7 @@ class EnrolRoutes:
 
         try:
             known, answer = await self._beside.run(run)
-        except EnrolmentRefused as refused:
+        except (EnrolmentRefused, ApprovalRefused) as refused:
             return _fault(400, refused.code, refused.public)
         if not known:
             return _fault(401, "authentication_failed", UNKNOWN_CALLER)
