@@ -192,7 +192,8 @@ def _check_client(state: StateDir, asked: Approval) -> None:
     """Raises EnrolmentRefused: the signing keys must not come to speak for somebody else."""
     recipient_id = asked.subject["recipient_id"]
     for client in read_clients(state.clients):
-        if client.client_id == recipient_id and (client.principal_id, client.role) != (recipient_id, "issuer"):
+        own = (client.principal_id, client.role) == (recipient_id, "issuer")
+        if client.client_id == recipient_id and not own:
             raise EnrolmentRefused("recipient_id: a client of this name speaks for somebody else")
 
 
