@@ -25,9 +25,7 @@ class Keys:
 class Enroller:
     """Talks to a network's enrolment endpoints. `iss` is the network's name in tokens and challenges."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, base_url: str, *, recipient_id: str, iss: str
-    ) -> None:
+    def __init__(self, session: aiohttp.ClientSession, base_url: str, *, recipient_id: str, iss: str) -> None:
         self._session = session
         self._url = base_url.rstrip("/") + "/enrol/submissions"
         self._recipient_id = recipient_id
@@ -48,16 +46,12 @@ class Enroller:
         `token` is an invitation, or an access token by a key in force; empty where a certificate says it.
         """
         given = {"jwks": keys.public, "endpoints": dict(endpoints or {})}
-        made = await ask(
-            self._session, "submitting the keys", "POST", self._url, token=token, json=given
-        )
+        made = await ask(self._session, "submitting the keys", "POST", self._url, token=token, json=given)
         claims = self._claims(made, keys)
         signing = keys.signing if under is None else (*keys.signing, under)
         proofs = [key.sign(PROOF_TYPE, claims) for key in signing]
         url = f"{self._url}/{claims['submission_id']}/proof"
-        return await ask(
-            self._session, "proving the keys", "POST", url, token=token, json={"proofs": proofs}
-        )
+        return await ask(self._session, "proving the keys", "POST", url, token=token, json={"proofs": proofs})
 
     async def status(self, submission_id: int, *, token: str) -> dict[str, Any]:
         """How far a submission is. Raises AskFault."""

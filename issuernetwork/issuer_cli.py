@@ -237,9 +237,7 @@ def _token(options: argparse.Namespace, token: str, session: aiohttp.ClientSessi
         return token
     base = options.transmitter.rstrip("/")
     key = issuer_enrol.signing_key(_json_file(options.signing))
-    source = TokenSource(
-        session, base, client_id=options.recipient_id, iss=options.iss or base, key=key
-    )
+    source = TokenSource(session, base, client_id=options.recipient_id, iss=options.iss or base, key=key)
     return source.fresh
 
 

@@ -26,10 +26,13 @@ class Network:
         self.asked: list[dict[str, str]] = []
         self.status = 200
         self.body: Any = None
+        self.second = asyncio.Event()
 
     async def token(self, request: web.Request) -> web.Response:
         form = {name: values[0] for name, values in parse_qs(await request.text()).items()}
         self.asked.append(form)
+        if len(self.asked) > 1:
+            self.second.set()
         told = {"access_token": f"t-{len(self.asked)}", "token_type": "Bearer", "expires_in": self.life_s}
         return web.json_response(told if self.body is None else self.body, status=self.status)
 
@@ -122,8 +125,7 @@ def test_a_source_that_runs_has_a_token_at_hand_until_it_is_stopped() -> None:
         stop = asyncio.Event()
         running = asyncio.ensure_future(source.run(stop))
         async with asyncio.timeout(20):
-            while len(network.asked) < 2:
-                await asyncio.sleep(0.01)
+            await network.second.wait()
             stop.set()
             await running
         assert source.current()
