@@ -37,7 +37,7 @@ class Key:
     @property
     def private(self) -> dict[str, str]:
         """The whole key, for a file."""
-        return {**jwk.private_ec_jwk(self._key), "use": "sig"}
+        return {**jwk.private_jwk(self._key), "use": "sig"}
 
     def assertion(
         self, client_id: str, audience: str, /, *, typ: str = "JWT", now_s: int | None = None, **claims: Any
