@@ -6,6 +6,7 @@ from json import JSONEncoder
 from json.encoder import encode_basestring
 
 from gateway.sealing import base64url
+from gateway.sealing.body import ROUTINGS_CACHED
 from gateway.sealing.keys import Signer
 
 SHARE_EVENT = "urn:x-issuernetwork:event:share:v1"
@@ -58,19 +59,31 @@ def share_set(
 
     With `clear` (profile A) `sealed` is not sealed: the members that `body.clear_members` wrote.
     """
-    event = CLEAR_SHARE_EVENT if clear else SHARE_EVENT
+    head, subject, event, issuer = _routed(
+        iss, recipient_id, program, issuer_id, CLEAR_SHARE_EVENT if clear else SHARE_EVENT
+    )
     body = sealed.decode() if clear else f'"encryptedData":"{sealed.decode("ascii")}"'
     place = "" if stream_seq is None else f'"stream_seq":{stream_seq:d},'
     share = _quoted(share_id)
     # Compact JWE is base64url and dots: nothing in it needs escaping.
     payload = (
-        f'{{"iss":{_quoted(iss)},"aud":{_quoted(recipient_id)},"iat":{issued_at_ms // 1000:d},'
-        f'"jti":{_quoted(jti)},"txn":{_quoted(evaluation_id)},'
-        f'"sub_id":{{"format":"opaque","id":{share}}},"events":{{"{event}":{{'
-        f'"program":{_quoted(program)},"share_id":{share},"issuer_id":{_quoted(issuer_id)},'
-        f"{place}{body}}}}}}}"
+        f'{head}{issued_at_ms // 1000:d},"jti":{_quoted(jti)},"txn":{_quoted(evaluation_id)}'
+        f"{subject}{share}{event}{share}{issuer}{place}{body}}}}}}}"
     )
     return _signed(signer, payload)
+
+
+@lru_cache(maxsize=ROUTINGS_CACHED)
+def _routed(
+    iss: str, recipient_id: str, program: str, issuer_id: str, event_uri: str
+) -> tuple[str, str, str, str]:
+    """What stands around the changing members of a share, the same for all of a program at an issuer."""
+    return (
+        f'{{"iss":{_quoted(iss)},"aud":{_quoted(recipient_id)},"iat":',
+        ',"sub_id":{"format":"opaque","id":',
+        f'}},"events":{{"{event_uri}":{{"program":{_quoted(program)},"share_id":',
+        f',"issuer_id":{_quoted(issuer_id)},',
+    )
 
 
 def withdrawn_set(

@@ -83,6 +83,10 @@ COMPILER = [
     Mutant("compiler", "if enrolment.ramp_ppm is None", "if enrolment.holdout_ppm is not None"),
     Mutant("compiler", "for one in program.transports if one in granted", "for one in program.transports"),
     Mutant("compiler", "variant=enrolment.variant", 'variant="default"'),
+    Mutant("compiler", " & profile_mask(enrolment.profile)", ""),
+    Mutant("compiler", "profile=enrolment.profile,", 'profile="B",'),
+    Mutant("compiler", "=recipient.signing_algorithm", '="ES256"'),
+    Mutant("compiler", 'recipient.content_key == "fresh"', "False"),
     Mutant("compiler", "shadow=state is State.SHADOW", "shadow=enrolment.state is State.SHADOW"),
     Mutant(
         "compiler", "Consents(consents_of(snapshot.merchants)", "Consents(consents_of(snapshot.platforms)"

@@ -110,6 +110,10 @@ def purpose_fields(purpose: str) -> set[str]:
     return {field.name for field in FIELDS if field.sensitivity not in ("I", "P")}
 
 
+# What may leave unsealed: it says who sells, and nothing of a card, a person or a payment.
+NO_SUBJECT = {"mcc", "merchant_name", "acceptor_id", "merchant_country"}
+
+
 def region_fields(documents: Documents, region: str) -> set[str]:
     one = documents["regions.yaml"]["regions"].get(region, {})
     groups = one.get("groups", [])
@@ -148,6 +152,8 @@ def decide(documents: Documents, issuer_id: str, program_name: str, query: Mappi
     asked = set(program["fields"])
     allowed = asked & may
     granted = allowed & set(enrolment["fields"])
+    if enrolment.get("profile") == "A":
+        granted &= NO_SUBJECT
     in_region = granted & region_fields(documents, query["region"])
     if query["region"] not in enrolment["regions"] or not in_region:
         return "region_not_covered"
@@ -181,18 +187,23 @@ def facts(documents: Documents, issuer_id: str, program_name: str) -> dict[str, 
     enrolment = documents.get(f"enrolments/{issuer_id}-{program_name}.yaml", {"state": "active"})
     state = max(program["state"], enrolment["state"], key=STATES.index)
     percents = {**program, **enrolment}
+    recipient_id = documents[f"issuers/{issuer_id}.yaml"]["recipient_id"]
+    recipient = documents[f"recipients/{recipient_id}.yaml"]
     return {
         "ahead": program["kind"] == "ahead",
         "purpose": program["purpose"],
         "enrolment_id": enrolment.get("enrolment_id", ""),
         "contract_id": enrolment.get("contract_id", ""),
-        "recipient_id": documents[f"issuers/{issuer_id}.yaml"]["recipient_id"],
+        "recipient_id": recipient_id,
         "transports": enrolment.get("transports", []),
         "elements": enrolment.get("message_elements", {}) if enrolment.get("protection") == "network" else {},
         "ramp_ppm": round(percents["ramp_percent"] * 10_000),
         "holdout_ppm": round(percents["holdout_percent"] * 10_000),
         "experiment_id": f"{program_name}@{program['salt_version']}",
         "variant": enrolment.get("variant", "default"),
+        "profile": enrolment.get("profile", "B"),
+        "signing_algorithm": recipient.get("signing_algorithm", "ES256"),
+        "fresh_content_key": recipient.get("content_key", "cached") == "fresh",
         "shadow": state == "shadow",
         "state": state,
     }
