@@ -134,12 +134,14 @@ def import_command(file: TextIO, reason: str, config_path: Path) -> None:
             count = stage(
                 store, import_id, file, Pace(time.thread_time_ns, time.monotonic_ns, time.sleep).rest
             )
+            since_ns = SystemClock().monotonic_ns()
+            imported, timeout_ms = store.finish_import(import_id), KILL_TIMEOUT_MS + count // TAKEN_IN_A_MS
         except BaseException:
             store.abandon_import(import_id)
             raise
-        since_ns = SystemClock().monotonic_ns()
-        epoch, timeout_ms = store.finish_import(import_id), KILL_TIMEOUT_MS + count // TAKEN_IN_A_MS
-        effect = _desk(settings, store).in_effect(epoch, since_ns, timeout_ms=timeout_ms)
+        if imported.parties_kept:
+            click.echo(f"{imported.parties_kept} parties said something stricter meanwhile, and it stays")
+        effect = _desk(settings, store).in_effect(imported.epoch, since_ns, timeout_ms=timeout_ms)
     tell_effect(f"{count} settings", effect, as_json=False)
 
 

@@ -173,6 +173,20 @@ def test_a_row_of_an_import_that_was_edited_is_named_by_its_act(ledger: Ledger, 
     assert ledger.found() == [("edited", "acts/consents", 1, 1)]
 
 
+def test_what_an_import_restates_of_those_who_said_something_meanwhile_is_of_its_act(ledger: Ledger) -> None:
+    import_id = ledger.consents.start_import(actor="ops", reason="list")
+    ledger.consents.stage(import_id, [Setting(Party.MERCHANT, "m-1", Tier.ENHANCED, "2026", "form", 0)])
+    ledger.consents.put([Setting(Party.MERCHANT, "m-1", Tier.NONE, "2026", "x", 0)], actor="ops", reason="r")
+    ledger.step()
+    ledger.consents.finish_import(import_id)
+    ledger.step()
+    assert [one["act"] for one in acts(ledger)] == ["consent", "import_consents"]
+    assert ledger.verify().intact
+    with closing(sqlite3.connect(ledger.state.consents_db, isolation_level=None)) as other:
+        other.execute("delete from packs where last_row = 2")
+    assert ledger.found() == [("edited", "acts/consents", 2, 2)]
+
+
 @pytest.mark.parametrize("epoch", [1, 40, PAGE_ACTS + 6])
 def test_a_row_that_was_deleted_is_named(told: Ledger, epoch: int) -> None:
     policy_sql(told, "delete from switch_events where epoch = ?", epoch)
