@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.backends.embedded.consents import SqliteConsents
+from gateway.backends.embedded.consents import ConsentStoreUnavailable, SqliteConsents
+from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.programs.consent_rows import ROW, Consent, TwinRegistered
 from gateway.programs.consents import (
     SAID_A_PAGE_MAX,
@@ -21,6 +22,8 @@ from gateway.programs.consents import (
 )
 from gateway.programs.model import FOREVER_MS, Tier
 from gateway.runtime.clock import SimClock
+from gateway.runtime.disk import RealDisk
+from gateway.server.verbs.consents import REVOKED_TERMS, ConsentDesk
 
 
 def setting(party_id: str = "m-1", tier: Tier = Tier.BASIC, **changed: Any) -> Setting:
@@ -241,6 +244,23 @@ def test_what_a_party_said_by_import_is_answered_in_its_order_whatever_the_order
     assert len(store.said(Party.PLATFORM, "m-7")) == 4
     assert store.said(Party.MERCHANT, "m-70")[0].setting.party_id == "m-70"
     assert store.said(Party.MERCHANT, "m-") == []
+
+
+def test_a_party_is_revoked_also_where_the_pack_of_what_it_said_is_damaged(
+    store: SqliteConsents, tmp_path: Path
+) -> None:
+    import_id = store.start_import(actor="alice", reason="migration")
+    store.stage(import_id, [setting("m-1", Tier.ENHANCED)])
+    store.finish_import(import_id)
+    store._db.execute("update packs set rows = 'CANARY m-1'")
+    with pytest.raises(ConsentStoreUnavailable, match="damaged") as refused:
+        store.said(Party.MERCHANT, "m-1")
+    assert "CANARY" not in refused.value.public
+    board = FileLeaseBoard(RealDisk(), str(tmp_path))
+    desk = ConsentDesk(store, board, SimClock(), lambda _: None)
+    assert desk.revoke(Party.MERCHANT, "m-1", actor="bob", reason="asked to").epoch == 2
+    row = store._db.execute("select party_id, tier, terms_version from settings").fetchall()
+    assert row == [("m-1", "NONE", REVOKED_TERMS)]
 
 
 OF_BEFORE = """

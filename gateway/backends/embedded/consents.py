@@ -188,7 +188,10 @@ class SqliteConsents(SharedDatabase):
             for row_id, columns in enumerate(columns_of(text), rows_before + 1)
             if columns[:2] == (party, party_id) and (act[0], row_id) < before
         )
-        newest = nlargest(most, chain(rows, found), key=lambda row: (row[_EPOCH], row[-1]))
+        try:
+            newest = nlargest(most, chain(rows, found), key=lambda row: (row[_EPOCH], row[-1]))
+        except ValueError as fault:
+            raise self._damaged() from fault
         return [_said(row) for row in newest]
 
     def changes(self, after: Place, most: int, before: int | None = None) -> str:

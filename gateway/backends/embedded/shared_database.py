@@ -12,7 +12,7 @@ BUSY_TIMEOUT_MS: Final = 400
 """Longest wait for another writer: leaves a kill the better part of its second."""
 
 SCHEMA_TIMEOUT_MS: Final = 60_000
-"""Longest wait for another process that makes the tables: an index of ten million rows takes half of it."""
+"""Longest wait for another process that makes the tables: the indexes of a million rows take some 4 s."""
 
 
 class SharedDatabase:
