@@ -159,7 +159,16 @@ def test_a_setting_that_was_edited_is_named_by_its_act(told: Ledger, column: str
 
 @pytest.mark.parametrize(
     "change",
-    ["replace(rows, 'm-3', 'm-4')", "replace(rows, 'BASIC', 'ENHANCED')", "replace(rows, 'form', '')", "'x'"],
+    [
+        "rows = replace(rows, 'm-3', 'm-4')",
+        "rows = replace(rows, 'BASIC', 'ENHANCED')",
+        "rows = replace(rows, 'form', '')",
+        "rows = 'x'",
+        "low = low + 1",
+        "high = high - 1",
+        "row_count = row_count - 1",
+        "last_row = last_row - 1",
+    ],
 )
 def test_a_row_of_an_import_that_was_edited_is_named_by_its_act(ledger: Ledger, change: str) -> None:
     import_id = ledger.consents.start_import(actor="ops", reason="list")
@@ -169,7 +178,7 @@ def test_a_row_of_an_import_that_was_edited_is_named_by_its_act(ledger: Ledger, 
     ledger.step()
     assert ledger.verify().intact
     with closing(sqlite3.connect(ledger.state.consents_db, isolation_level=None)) as other:
-        other.execute(f"update packs set rows = {change}")
+        other.execute(f"update packs set {change}")
     assert ledger.found() == [("edited", "acts/consents", 1, 1)]
 
 
