@@ -256,7 +256,9 @@ def test_a_party_is_revoked_also_where_the_pack_of_what_it_said_is_damaged(
     with pytest.raises(ConsentStoreUnavailable, match="damaged") as refused:
         store.said(Party.MERCHANT, "m-1")
     assert "CANARY" not in refused.value.public
-    board = FileLeaseBoard(RealDisk(), str(tmp_path))
+    leases = tmp_path / "leases"
+    leases.mkdir()
+    board = FileLeaseBoard(RealDisk(), str(leases))
     desk = ConsentDesk(store, board, SimClock(), lambda _: None)
     assert desk.revoke(Party.MERCHANT, "m-1", actor="bob", reason="asked to").epoch == 2
     row = store._db.execute("select party_id, tier, terms_version from settings").fetchall()
