@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.backends.embedded.consents import ConsentStoreUnavailable, SqliteConsents
+from gateway.backends.embedded.consents import IMPORT_OPEN_MAX_MS, ConsentStoreUnavailable, SqliteConsents
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.programs.consent_rows import ROW, Consent, TwinRegistered
 from gateway.programs.consents import (
@@ -177,6 +177,37 @@ def test_an_abandoned_import_never_was(store: SqliteConsents) -> None:
         store.finish_import(import_id)
     with pytest.raises(ConsentRefused):
         store.finish_import(99)
+
+
+def test_an_import_that_begins_gives_up_those_that_were_ended_by_force(path: str) -> None:
+    clock = SimClock()
+    store = SqliteConsents(path, clock)
+    ended = store.start_import(actor="alice", reason="ended by force")
+    for _ in range(20):
+        store.stage(ended, [setting("m-1", Tier.ENHANCED)])
+    half_deleted = store.start_import(actor="alice", reason="ended while it was given up")
+    store.stage(half_deleted, [setting("m-2", Tier.ENHANCED)])
+    store._db.execute("update acts set abandoned = 1 where act_id = ?", (half_deleted,))
+    whole = store.start_import(actor="alice", reason="list")
+    store.stage(whole, [setting("m-3")])
+    store.finish_import(whole)
+    packs = "select act_id, count(*) from packs group by act_id"
+    assert store._db.execute(packs).fetchall() == [(ended, 20), (whole, 1)]
+    clock.advance_ms(IMPORT_OPEN_MAX_MS - 1)
+    young = store.start_import(actor="alice", reason="runs beside it")
+    store.stage(young, [setting("m-4")])
+    assert store._db.execute(packs).fetchall() == [(ended, 20), (whole, 1), (young, 1)]
+    clock.advance_ms(1)
+    store.start_import(actor="alice", reason="next")
+    assert store._db.execute(packs).fetchall() == [(whole, 1), (young, 1)]
+    # Not half of it: what was deleted cannot come into force.
+    with pytest.raises(ConsentRefused):
+        store.stage(ended, [setting("m-1")])
+    with pytest.raises(ConsentRefused):
+        store.finish_import(ended)
+    store.finish_import(young)
+    assert sorted(known(store)) == ["m-3", "m-4"]
+    store.close()
 
 
 def test_a_page_ends_before_an_epoch_and_acts_without_rows_hide_nothing(store: SqliteConsents) -> None:

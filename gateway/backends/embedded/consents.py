@@ -44,7 +44,7 @@ PACKS_DELETED: Final = 8
 """At a time, of an import that is given up: some 20 pages of the file."""
 
 IMPORT_OPEN_MAX_MS: Final = 3_600_000
-"""An hour: one that was begun earlier was ended by force. Should it end well, its rows are taken in then."""
+"""An hour: one that was begun earlier was ended by force. The next one gives it up."""
 
 ACTS: Final = """
 create table if not exists acts (
@@ -120,6 +120,10 @@ _PACKS: Final = """select last_row, row_count, rows from packs where act_id = ? 
     order by last_row"""
 _PACKS_OF_HASH: Final = """select p.last_row - p.row_count, p.rows, a.epoch, a.actor, a.reason, a.at_ms
     from packs p join acts a using (act_id) where p.high >= ?1 and p.low <= ?1 and a.epoch is not null"""
+_GIVE_UP: Final = """update acts set abandoned = 1
+    where kind = 'import' and epoch is null and not abandoned and at_ms <= ?"""
+_DEAD_WITH_PACKS: Final = """select act_id from acts where kind = 'import' and epoch is null and abandoned
+    and exists (select 1 from packs p where p.act_id = acts.act_id)"""
 _STAGE: Final = """insert into packs (act_id, last_row, row_count, low, high, rows)
     select act_id, ?2 + (select coalesce(max(last_row), 0) from packs where act_id = ?1), ?2, ?3, ?4, ?5
     from acts where act_id = ?1 and kind = 'import' and epoch is null and not abandoned"""
@@ -235,6 +239,7 @@ class SqliteConsents(SharedDatabase):
 
     def start_import(self, *, actor: str, reason: str) -> int:
         check_words(actor, reason)
+        self._give_up_dead()
         with self._write() as db:
             row = ("import", actor, reason, self._clock.wall_ms())
             act_id = db.execute(
@@ -276,6 +281,17 @@ class SqliteConsents(SharedDatabase):
         with self._write() as db:
             _check_open(db, import_id)
             db.execute("update acts set abandoned = 1 where act_id = ?", (import_id,))
+        self._delete_packs(import_id)
+
+    def _give_up_dead(self) -> None:
+        """Imports that were ended by force, and what is left of those that were given up."""
+        with self._write() as db:
+            db.execute(_GIVE_UP, (self._clock.wall_ms() - IMPORT_OPEN_MAX_MS,))
+            dead = db.execute(_DEAD_WITH_PACKS).fetchall()
+        for (import_id,) in dead:
+            self._delete_packs(import_id)
+
+    def _delete_packs(self, import_id: int) -> None:
         gone = PACKS_DELETED
         while gone == PACKS_DELETED:
             with self._write(synced=False) as db:

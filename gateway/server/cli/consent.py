@@ -19,6 +19,7 @@ from gateway.programs.consents import (
 )
 from gateway.programs.model import FOREVER_MS
 from gateway.programs.switches import KILL_TIMEOUT_MS
+from gateway.records.errors import GatewayError
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import SystemEntropy
@@ -137,7 +138,11 @@ def import_command(file: TextIO, reason: str, config_path: Path) -> None:
             since_ns = SystemClock().monotonic_ns()
             imported, timeout_ms = store.finish_import(import_id), KILL_TIMEOUT_MS + count // TAKEN_IN_A_MS
         except BaseException:
-            store.abandon_import(import_id)
+            try:
+                store.abandon_import(import_id)
+            except GatewayError as fault:
+                # Behind what is raised, which says why nothing was imported.
+                click.echo(f"what was staged is left to the next import: {fault.public}", err=True)
             raise
         if imported.parties_kept:
             click.echo(f"{imported.parties_kept} parties said something stricter meanwhile, and it stays")
