@@ -179,6 +179,13 @@ def test_an_abandoned_import_never_was(store: SqliteConsents) -> None:
         store.finish_import(99)
 
 
+@pytest.mark.parametrize("count", [0, SETTINGS_A_CALL_MAX + 1])
+def test_nothing_and_too_much_to_stage_are_refused(store: SqliteConsents, count: int) -> None:
+    import_id = store.start_import(actor="alice", reason="migration")
+    with pytest.raises(ConsentRefused, match="stage 1 to"):
+        store.stage(import_id, [setting()] * count)
+
+
 def test_an_import_that_begins_gives_up_those_that_were_ended_by_force(path: str) -> None:
     clock = SimClock()
     store = SqliteConsents(path, clock)

@@ -250,11 +250,13 @@ class SqliteConsents(SharedDatabase):
 
     def stage(self, import_id: int, settings: Sequence[Setting]) -> None:
         checked = [check_setting(one) for one in settings]
+        if not checked:
+            raise _no_pack()
         self.stage_pack(import_id, pack_of(checked))
 
     def stage_pack(self, import_id: int, pack: Pack) -> None:
         if not 1 <= pack.rows <= SETTINGS_A_CALL_MAX:
-            raise ConsentRefused(f"settings: stage 1 to {SETTINGS_A_CALL_MAX} at a time")
+            raise _no_pack()
         # Thousands of syncs would keep the disk from payments; finish_import syncs all of them.
         with self._write(synced=False) as db:
             if not _stage(db, import_id, pack):
@@ -363,6 +365,10 @@ def _check_open(db: sqlite3.Connection, import_id: int) -> None:
 def _stage(db: sqlite3.Connection, import_id: int, pack: Pack) -> bool:
     """False where there is no such import that is open."""
     return db.execute(_STAGE, (import_id, pack.rows, pack.low, pack.high, pack.text)).rowcount > 0
+
+
+def _no_pack() -> ConsentRefused:
+    return ConsentRefused(f"settings: stage 1 to {SETTINGS_A_CALL_MAX} at a time")
 
 
 def _no_open_import() -> ConsentRefused:
