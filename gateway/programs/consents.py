@@ -76,6 +76,14 @@ class Said:
         return self.epoch, self.row_number
 
 
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A finished import: from which epoch on it holds, and how many parties kept what they said meanwhile."""
+
+    epoch: int
+    parties_kept: int
+
+
 def check_text(name: str, text: str, longest: int) -> None:
     """Raises ConsentRefused, which names the member."""
     if not text.strip() or len(text) > longest or not text.isprintable():
@@ -149,6 +157,10 @@ class ConsentStore(Protocol):
         """Of a finished one."""
         ...
 
+    def import_after(self, epoch: int, before: int) -> tuple[int, int] | None:
+        """The next one with packs that came into force between two epochs: its number and its epoch."""
+        ...
+
     def staged(self, import_id: int, after: int, most: int) -> str:
         """A page for `Registered.stage`: what is staged of an import behind a row, as of epoch 0."""
         ...
@@ -165,8 +177,12 @@ class ConsentStore(Protocol):
         """Adds checked rows to an import that is open. Looked through are packs of parties of like hashes."""
         ...
 
-    def finish_import(self, import_id: int) -> int:
-        """Everything staged is in force at once; its epoch."""
+    def finish_import(self, import_id: int) -> Imported:
+        """Everything staged is in force at once.
+
+        What a party put since `start_import` stays where it is stricter: it is the last row of the import of
+        it. ConsentRefused, and nothing holds, where nobody can tell which is stricter.
+        """
         ...
 
     def abandon_import(self, import_id: int) -> None:

@@ -109,14 +109,10 @@ class ConsentFollower:
                 self._more_ahead = self._ahead.look()
                 self._end()
                 return False
-            finished = self._ahead.finished()
-            if finished is not None and finished <= newest:
-                self._take(before=finished)
-                while self._ahead.read():
-                    self._looked_ns = self._clock.monotonic_ns()
-                self._ahead.enforce()
-                self._place = finished, LAST_ROW
-            # An import that is read ahead may have come into force since the look: that is for the next step.
+            # Who does not know the registry whole yet shares nothing, and needs no memory for it twice.
+            if self._whole:
+                self._take_imports(before=newest + 1)
+            # An import may have come into force since the look: that is for the next step.
             self._take(before=newest + 1)
         except (ValueError, MemoryError) as fault:
             # What is not known here may take back what is: nothing is shared by the rest.
@@ -163,6 +159,19 @@ class ConsentFollower:
         if reason is None:
             self._next_end.note(until_ms)
         return reason
+
+    def _take_imports(self, *, before: int) -> None:
+        """And all acts up to the last of them. An import holds whole at once: the row that takes back what
+        one of its rows says may be pages behind it.
+        """
+        while (found := self._store.import_after(self._place[0], before)) is not None:
+            import_id, epoch = found
+            self._take(before=epoch)
+            self._ahead.follow(import_id)
+            while self._ahead.read():
+                self._looked_ns = self._clock.monotonic_ns()
+            self._ahead.enforce()
+            self._place = epoch, LAST_ROW
 
     def _take(self, *, before: int) -> None:
         """All acts of epochs before this one."""

@@ -36,21 +36,18 @@ class ReadAhead:
             return False
         if self.read():
             return True
-        # All that there is: it may have been abandoned.
-        if self._store.open_import() != self._import_id and self._store.import_epoch(self._import_id) is None:
+        # All that there is. Abandoned, or finished without a row to read ahead: it is of no use any more.
+        if self._store.open_import() != self._import_id and (
+            not self._row or self._store.import_epoch(self._import_id) is None
+        ):
             self.forget()
         return False
 
-    def finished(self) -> int | None:
-        """Epoch of the import that is read ahead, when it is in force."""
-        if self._import_id is None:
-            return None
-        epoch = self._store.import_epoch(self._import_id)
-        if epoch is not None and not self._row:
-            # Nothing of it was there to be read ahead: it is taken in as other acts are.
+    def follow(self, import_id: int) -> None:
+        """This import from now on, from its beginning where it is another one than so far."""
+        if self._import_id != import_id:
             self.forget()
-            return None
-        return epoch
+            self._import_id = import_id
 
     def read(self) -> bool:
         """A page of what is staged. False where there is no more now."""

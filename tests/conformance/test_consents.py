@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.backends.embedded.consents import SqliteConsents
+from gateway.backends.embedded.consents import IMPORT_OPEN_MAX_MS, ConsentStoreUnavailable, SqliteConsents
+from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.programs.consent_rows import ROW, Consent, TwinRegistered
 from gateway.programs.consents import (
     SAID_A_PAGE_MAX,
@@ -21,6 +22,8 @@ from gateway.programs.consents import (
 )
 from gateway.programs.model import FOREVER_MS, Tier
 from gateway.runtime.clock import SimClock
+from gateway.runtime.disk import RealDisk
+from gateway.server.verbs.consents import REVOKED_TERMS, ConsentDesk
 
 
 def setting(party_id: str = "m-1", tier: Tier = Tier.BASIC, **changed: Any) -> Setting:
@@ -94,7 +97,8 @@ def test_what_a_party_said_is_read_a_page_at_a_time_the_newest_first(store: Sqli
     import_id = store.start_import(actor="alice", reason="list")
     words = [setting(evidence=f"line {number}") for number in range(SAID_A_PAGE_MAX + 3)]
     store.stage(import_id, words)
-    store.put([setting(evidence="before the list")], actor="bob", reason="form")
+    wider = setting(tier=Tier.ENHANCED, evidence="before the list")
+    store.put([wider], actor="bob", reason="form")
     store.finish_import(import_id)
     store.put([setting(evidence="after the list")], actor="bob", reason="form")
     told = store.said(Party.MERCHANT, "m-1")
@@ -150,13 +154,11 @@ def test_an_import_is_in_force_whole_or_not_at_all(store: SqliteConsents, path: 
     other = SqliteConsents(path, SimClock())
     assert known(other) == {"m-1": (int(Tier.ENHANCED), 0, FOREVER_MS, "merchant/m-1/2026-1/enhanced")}
     assert other.said(Party.MERCHANT, "m-7") == []
-    # What is said meanwhile is older than the import, which comes into force when it is finished.
-    other.put([setting("m-2", Tier.NONE)], actor="bob", reason="revoked")
-    epoch = store.finish_import(import_id)
-    assert epoch == other.epoch() == 3
+    epoch = store.finish_import(import_id).epoch
+    assert epoch == other.epoch() == 2
     rows = known(other)
     assert len(rows) == 3_000
-    assert rows["m-2"][0] == int(Tier.BASIC)
+    assert rows["m-1"][0] == int(Tier.BASIC)
     with pytest.raises(ConsentRefused):
         store.stage(import_id, [setting()])
     with pytest.raises(ConsentRefused):
@@ -175,6 +177,44 @@ def test_an_abandoned_import_never_was(store: SqliteConsents) -> None:
         store.finish_import(import_id)
     with pytest.raises(ConsentRefused):
         store.finish_import(99)
+
+
+@pytest.mark.parametrize("count", [0, SETTINGS_A_CALL_MAX + 1])
+def test_nothing_and_too_much_to_stage_are_refused(store: SqliteConsents, count: int) -> None:
+    import_id = store.start_import(actor="alice", reason="migration")
+    with pytest.raises(ConsentRefused, match="stage 1 to"):
+        store.stage(import_id, [setting()] * count)
+
+
+def test_an_import_that_begins_gives_up_those_that_were_ended_by_force(path: str) -> None:
+    clock = SimClock()
+    store = SqliteConsents(path, clock)
+    ended = store.start_import(actor="alice", reason="ended by force")
+    for _ in range(20):
+        store.stage(ended, [setting("m-1", Tier.ENHANCED)])
+    half_deleted = store.start_import(actor="alice", reason="ended while it was given up")
+    store.stage(half_deleted, [setting("m-2", Tier.ENHANCED)])
+    store._db.execute("update acts set abandoned = 1 where act_id = ?", (half_deleted,))
+    whole = store.start_import(actor="alice", reason="list")
+    store.stage(whole, [setting("m-3")])
+    store.finish_import(whole)
+    packs = "select act_id, count(*) from packs group by act_id"
+    assert store._db.execute(packs).fetchall() == [(ended, 20), (whole, 1)]
+    clock.advance_ms(IMPORT_OPEN_MAX_MS - 1)
+    young = store.start_import(actor="alice", reason="runs beside it")
+    store.stage(young, [setting("m-4")])
+    assert store._db.execute(packs).fetchall() == [(ended, 20), (whole, 1), (young, 1)]
+    clock.advance_ms(1)
+    store.start_import(actor="alice", reason="next")
+    assert store._db.execute(packs).fetchall() == [(whole, 1), (young, 1)]
+    # Not half of it: what was deleted cannot come into force.
+    with pytest.raises(ConsentRefused):
+        store.stage(ended, [setting("m-1")])
+    with pytest.raises(ConsentRefused):
+        store.finish_import(ended)
+    store.finish_import(young)
+    assert sorted(known(store)) == ["m-3", "m-4"]
+    store.close()
 
 
 def test_a_page_ends_before_an_epoch_and_acts_without_rows_hide_nothing(store: SqliteConsents) -> None:
@@ -203,7 +243,7 @@ def test_what_an_import_stages_can_be_read_before_it_is_in_force(store: SqliteCo
     rows.enforce()
     assert rows.settle(5)
     assert len(rows) == 5
-    assert store.finish_import(import_id) == other.import_epoch(import_id) == 2
+    assert store.finish_import(import_id).epoch == other.import_epoch(import_id) == 2
     assert other.open_import() is None
     clock = SimClock()
     later = SqliteConsents(path, clock)
@@ -235,12 +275,32 @@ def test_what_a_party_said_by_import_is_answered_in_its_order_whatever_the_order
         (1, Tier.ENHANCED, "contract 7"),
         (2, Tier.OPTED_OUT, "contract 7"),
         *((3, Tier.BASIC, f"page {length}") for length in (3, 3, 1)),
+        (3, Tier.OPTED_OUT, "contract 7"),
     ]
-    assert told[-1].setting == setting("m-7", evidence="page 1")
+    assert told[-2].setting == setting("m-7", evidence="page 1")
     assert (told[-1].actor, told[-1].reason) == ("alice", "migration")
     assert len(store.said(Party.PLATFORM, "m-7")) == 4
     assert store.said(Party.MERCHANT, "m-70")[0].setting.party_id == "m-70"
     assert store.said(Party.MERCHANT, "m-") == []
+
+
+def test_a_party_is_revoked_also_where_the_pack_of_what_it_said_is_damaged(
+    store: SqliteConsents, tmp_path: Path
+) -> None:
+    import_id = store.start_import(actor="alice", reason="migration")
+    store.stage(import_id, [setting("m-1", Tier.ENHANCED)])
+    store.finish_import(import_id)
+    store._db.execute("update packs set rows = 'CANARY m-1'")
+    with pytest.raises(ConsentStoreUnavailable, match="damaged") as refused:
+        store.said(Party.MERCHANT, "m-1")
+    assert "CANARY" not in refused.value.public
+    leases = tmp_path / "leases"
+    leases.mkdir()
+    board = FileLeaseBoard(RealDisk(), str(leases))
+    desk = ConsentDesk(store, board, SimClock(), lambda _: None)
+    assert desk.revoke(Party.MERCHANT, "m-1", actor="bob", reason="asked to").epoch == 2
+    row = store._db.execute("select party_id, tier, terms_version from settings").fetchall()
+    assert row == [("m-1", "NONE", REVOKED_TERMS)]
 
 
 OF_BEFORE = """

@@ -11,8 +11,17 @@ from heapq import nlargest
 from itertools import chain
 from typing import Any, Final
 
+from gateway.backends.embedded.consents_meanwhile import (
+    LOOKED_UP_INSIDE,
+    Words,
+    kept,
+    pack_of,
+    packs_of,
+    said_since,
+    word_of,
+)
 from gateway.backends.embedded.shared_database import SharedDatabase
-from gateway.programs.consent_packs import Pack, columns_of, cut, hash_of, joined, page_of, says
+from gateway.programs.consent_packs import Pack, columns_of, cut, hash_of, page_of
 from gateway.programs.consent_rows import ROW, Place
 from gateway.programs.consents import (
     NEWEST_PLACE,
@@ -20,6 +29,7 @@ from gateway.programs.consents import (
     SETTINGS_A_CALL_MAX,
     TEXT_CHARACTERS_MAX,
     ConsentRefused,
+    Imported,
     Party,
     Said,
     Setting,
@@ -34,7 +44,7 @@ PACKS_DELETED: Final = 8
 """At a time, of an import that is given up: some 20 pages of the file."""
 
 IMPORT_OPEN_MAX_MS: Final = 3_600_000
-"""An hour: one that was begun earlier was ended by force. Should it end well, its rows are taken in then."""
+"""An hour: one that was begun earlier was ended by force. The next one gives it up."""
 
 ACTS: Final = """
 create table if not exists acts (
@@ -104,12 +114,16 @@ select group_concat(packed, char(30)) from (
     cross join settings s indexed by settings_by_act on s.act_id = a.act_id limit ?)
 """  # noqa: S608 - no value
 
-_NEXT_OF_PACKS: Final = """select epoch from acts where kind = 'import' and epoch > ? and epoch < ?
+_NEXT_OF_PACKS: Final = """select act_id, epoch from acts where kind = 'import' and epoch > ? and epoch < ?
     and exists (select 1 from packs p where p.act_id = acts.act_id) order by epoch limit 1"""
 _PACKS: Final = """select last_row, row_count, rows from packs where act_id = ? and last_row > ?
     order by last_row"""
 _PACKS_OF_HASH: Final = """select p.last_row - p.row_count, p.rows, a.epoch, a.actor, a.reason, a.at_ms
     from packs p join acts a using (act_id) where p.high >= ?1 and p.low <= ?1 and a.epoch is not null"""
+_GIVE_UP: Final = """update acts set abandoned = 1
+    where kind = 'import' and epoch is null and not abandoned and at_ms <= ?"""
+_DEAD_WITH_PACKS: Final = """select act_id from acts where kind = 'import' and epoch is null and abandoned
+    and exists (select 1 from packs p where p.act_id = acts.act_id)"""
 _STAGE: Final = """insert into packs (act_id, last_row, row_count, low, high, rows)
     select act_id, ?2 + (select coalesce(max(last_row), 0) from packs where act_id = ?1), ?2, ?3, ?4, ?5
     from acts where act_id = ?1 and kind = 'import' and epoch is null and not abandoned"""
@@ -178,7 +192,10 @@ class SqliteConsents(SharedDatabase):
             for row_id, columns in enumerate(columns_of(text), rows_before + 1)
             if columns[:2] == (party, party_id) and (act[0], row_id) < before
         )
-        newest = nlargest(most, chain(rows, found), key=lambda row: (row[_EPOCH], row[-1]))
+        try:
+            newest = nlargest(most, chain(rows, found), key=lambda row: (row[_EPOCH], row[-1]))
+        except ValueError as fault:
+            raise self._damaged() from fault
         return [_said(row) for row in newest]
 
     def changes(self, after: Place, most: int, before: int | None = None) -> str:
@@ -187,7 +204,7 @@ class SqliteConsents(SharedDatabase):
         with self._lock, self._faults():
             if page := self._packs_in_force(epoch, row_id, most):
                 return page
-            (of_packs,) = self._db.execute(_NEXT_OF_PACKS, (epoch, until)).fetchone() or (None,)
+            _, of_packs = self._db.execute(_NEXT_OF_PACKS, (epoch, until)).fetchone() or (None, None)
             rest, count = self._db.execute(_REST_OF_ACT, (row_id, epoch, most)).fetchone()
             if count == most:
                 return str(rest)
@@ -211,12 +228,18 @@ class SqliteConsents(SharedDatabase):
             row = self._db.execute("select epoch from acts where act_id = ?", (import_id,)).fetchone()
         return None if row is None or row[0] is None else int(row[0])
 
+    def import_after(self, epoch: int, before: int) -> tuple[int, int] | None:
+        with self._lock, self._faults():
+            found = self._db.execute(_NEXT_OF_PACKS, (epoch, before)).fetchone()
+        return None if found is None else (int(found[0]), int(found[1]))
+
     def staged(self, import_id: int, after: int, most: int) -> str:
         with self._lock, self._faults():
             return self._packs(import_id, after, most, epoch=0)
 
     def start_import(self, *, actor: str, reason: str) -> int:
         check_words(actor, reason)
+        self._give_up_dead()
         with self._write() as db:
             row = ("import", actor, reason, self._clock.wall_ms())
             act_id = db.execute(
@@ -227,37 +250,50 @@ class SqliteConsents(SharedDatabase):
 
     def stage(self, import_id: int, settings: Sequence[Setting]) -> None:
         checked = [check_setting(one) for one in settings]
-        said = [
-            says(one.party.value, one.tier, one.terms_version, one.valid_from_ms, one.valid_until_ms)
-            for one in checked
-        ]
-        text = joined(said, [one.party_id for one in checked], [one.evidence for one in checked])
-        hashes = [hash_of(one.party_id) for one in checked]
-        self.stage_pack(import_id, Pack(text, len(checked), min(hashes), max(hashes)))
+        if not checked:
+            raise _no_pack()
+        self.stage_pack(import_id, pack_of(checked))
 
     def stage_pack(self, import_id: int, pack: Pack) -> None:
         if not 1 <= pack.rows <= SETTINGS_A_CALL_MAX:
-            raise ConsentRefused(f"settings: stage 1 to {SETTINGS_A_CALL_MAX} at a time")
+            raise _no_pack()
         # Thousands of syncs would keep the disk from payments; finish_import syncs all of them.
         with self._write(synced=False) as db:
-            row = (import_id, pack.rows, pack.low, pack.high, pack.text)
-            if db.execute(_STAGE, row).rowcount == 0:
+            if not _stage(db, import_id, pack):
                 raise _no_open_import()
 
-    def finish_import(self, import_id: int) -> int:
+    def finish_import(self, import_id: int) -> Imported:
+        words: Words = {}
+        while self._look_up(import_id, words) > LOOKED_UP_INSIDE:
+            pass  # those who said something meanwhile: each round adds to a number that has a limit
         with self._write() as db:
             _check_open(db, import_id)
+            said, now_ms = said_since(db, import_id), self._clock.wall_ms()
+            for one in said:
+                self._look_up_one(db, import_id, one, words)
+            stays = kept(said, words, now_ms)
+            # Behind all its rows, in its own act: there is no moment at which the file's word holds.
+            for pack in packs_of(stays):
+                _stage(db, import_id, pack)
             epoch = next_epoch(db)
-            db.execute(
-                "update acts set epoch = ?, at_ms = ? where act_id = ?",
-                (epoch, self._clock.wall_ms(), import_id),
-            )
-        return epoch
+            db.execute("update acts set epoch = ?, at_ms = ? where act_id = ?", (epoch, now_ms, import_id))
+        return Imported(epoch, len(stays))
 
     def abandon_import(self, import_id: int) -> None:
         with self._write() as db:
             _check_open(db, import_id)
             db.execute("update acts set abandoned = 1 where act_id = ?", (import_id,))
+        self._delete_packs(import_id)
+
+    def _give_up_dead(self) -> None:
+        """Imports that were ended by force, and what is left of those that were given up."""
+        with self._write() as db:
+            db.execute(_GIVE_UP, (self._clock.wall_ms() - IMPORT_OPEN_MAX_MS,))
+            dead = db.execute(_DEAD_WITH_PACKS).fetchall()
+        for (import_id,) in dead:
+            self._delete_packs(import_id)
+
+    def _delete_packs(self, import_id: int) -> None:
         gone = PACKS_DELETED
         while gone == PACKS_DELETED:
             with self._write(synced=False) as db:
@@ -265,6 +301,31 @@ class SqliteConsents(SharedDatabase):
                     "delete from packs where pack_id in (select pack_id from packs where act_id = ? limit ?)",
                     (import_id, PACKS_DELETED),
                 ).rowcount
+
+    def _look_up(self, import_id: int, words: Words) -> int:
+        """What an import says of those who said something since it began: of how many it was not known yet.
+
+        Before its end, and a party at a time: no other writer waits meanwhile.
+        """
+        known = len(words)
+        with self._lock, self._faults():
+            said = said_since(self._db, import_id)
+        for one in said:
+            with self._lock, self._faults():
+                self._look_up_one(self._db, import_id, one, words)
+        return len(words) - known
+
+    def _look_up_one(self, db: sqlite3.Connection, import_id: int, one: Setting, words: Words) -> None:
+        party = (one.party, one.party_id)
+        if party in words:
+            return
+        try:
+            words[party] = word_of(db, import_id, *party)
+        except ValueError as fault:
+            raise self._damaged() from fault
+
+    def _damaged(self) -> ConsentStoreUnavailable:
+        return ConsentStoreUnavailable(f"{self.NAME} has a damaged pack; restore its file from a backup")
 
     def _packs_in_force(self, epoch: int, after: int, most: int) -> str:
         found = self._db.execute("select act_id from acts where epoch = ?", (epoch,)).fetchone()
@@ -299,6 +360,15 @@ def _check_open(db: sqlite3.Connection, import_id: int) -> None:
     ).fetchone()
     if row is None:
         raise _no_open_import()
+
+
+def _stage(db: sqlite3.Connection, import_id: int, pack: Pack) -> bool:
+    """False where there is no such import that is open."""
+    return db.execute(_STAGE, (import_id, pack.rows, pack.low, pack.high, pack.text)).rowcount > 0
+
+
+def _no_pack() -> ConsentRefused:
+    return ConsentRefused(f"settings: stage 1 to {SETTINGS_A_CALL_MAX} at a time")
 
 
 def _no_open_import() -> ConsentRefused:

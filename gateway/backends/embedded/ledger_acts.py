@@ -10,7 +10,7 @@ from typing import Final
 from gateway.ledger.entry import Act
 from gateway.ledger.ports import LedgerUnavailable
 from gateway.programs.approvals import Kind
-from gateway.programs.consent_packs import columns_of
+from gateway.programs.consent_packs import HASH_BITS, columns_of, hash_of
 
 BUSY_TIMEOUT_S: Final = 1.0
 """Readers of a WAL wait for nobody but a recovery."""
@@ -54,7 +54,7 @@ _CASES_OF_ACT = """select e.case_id, e.kind, e.state, hex(k.unit_key) from case_
 _TOLD_OF_ACT = "select case_id, recipient_id, evidence from case_told where act_id = ?"
 _SETTINGS_OF_ACT = """select party, party_id, tier, terms_version, evidence, valid_from_ms, valid_until_ms
     from settings where act_id = ? order by row_id"""
-_PACKS_OF_ACT = "select rows from packs where act_id = ? order by last_row"
+_PACKS_OF_ACT = "select last_row, row_count, low, high, rows from packs where act_id = ? order by last_row"
 
 
 class StoredActs:
@@ -152,11 +152,22 @@ def _settings_of(db: sqlite3.Connection, act_id: int) -> Iterator[object]:
     """Of an import those of its packs, or, where it is from before there were packs, rows of their own."""
     yield from db.execute(_SETTINGS_OF_ACT, (act_id,))
     if db.execute(_KNOWN, ("packs",)).fetchone():
-        for (text,) in db.execute(_PACKS_OF_ACT, (act_id,)):
+        count = 0
+        for *found_by, text in db.execute(_PACKS_OF_ACT, (act_id,)):
+            rows = 0
+            low, high = 1 << HASH_BITS, -1
             try:
-                yield from columns_of(text)
+                for columns in columns_of(text):
+                    rows += 1
+                    of_party = hash_of(columns[1])
+                    low, high = min(low, of_party), max(high, of_party)
+                    yield columns
             except ValueError:
                 yield text  # edited into what is no pack
+            count += rows
+            # What follows from the rows is in the digest where it does not: workers pass over such rows.
+            if found_by != [count, rows, low, high]:
+                yield found_by
 
 
 def _digest(rows: Iterable[object]) -> tuple[int, str]:

@@ -11,6 +11,9 @@ from gateway.records.errors import GatewayError
 BUSY_TIMEOUT_MS: Final = 400
 """Longest wait for another writer: leaves a kill the better part of its second."""
 
+SCHEMA_TIMEOUT_MS: Final = 60_000
+"""Longest wait for another process that makes the tables: the indexes of a million rows take some 4 s."""
+
 
 class SharedDatabase:
     """Base of the stores in such files. WAL: a reader never waits for a writer.
@@ -31,7 +34,7 @@ class SharedDatabase:
         self._seen_data_version = -1
         with self._faults():
             self._db = sqlite3.connect(
-                path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
+                path, timeout=SCHEMA_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
             )
             self._db.execute("pragma journal_mode = wal")
             # What was told to be in effect has to outlive a power cut.
@@ -39,6 +42,7 @@ class SharedDatabase:
             known = "select 1 from sqlite_master where name = ?"
             if not self._db.execute(known, (self.NEWEST_TABLE,)).fetchone():
                 self._db.executescript(f"begin immediate; {self.SCHEMA} commit;")
+            self._db.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS}")
 
     def close(self) -> None:
         with self._lock:

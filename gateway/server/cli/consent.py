@@ -19,6 +19,7 @@ from gateway.programs.consents import (
 )
 from gateway.programs.model import FOREVER_MS
 from gateway.programs.switches import KILL_TIMEOUT_MS
+from gateway.records.errors import GatewayError
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import SystemEntropy
@@ -134,12 +135,18 @@ def import_command(file: TextIO, reason: str, config_path: Path) -> None:
             count = stage(
                 store, import_id, file, Pace(time.thread_time_ns, time.monotonic_ns, time.sleep).rest
             )
+            since_ns = SystemClock().monotonic_ns()
+            imported, timeout_ms = store.finish_import(import_id), KILL_TIMEOUT_MS + count // TAKEN_IN_A_MS
         except BaseException:
-            store.abandon_import(import_id)
+            try:
+                store.abandon_import(import_id)
+            except GatewayError as fault:
+                # Behind what is raised, which says why nothing was imported.
+                click.echo(f"what was staged is left to the next import: {fault.public}", err=True)
             raise
-        since_ns = SystemClock().monotonic_ns()
-        epoch, timeout_ms = store.finish_import(import_id), KILL_TIMEOUT_MS + count // TAKEN_IN_A_MS
-        effect = _desk(settings, store).in_effect(epoch, since_ns, timeout_ms=timeout_ms)
+        if imported.parties_kept:
+            click.echo(f"{imported.parties_kept} parties said something stricter meanwhile, and it stays")
+        effect = _desk(settings, store).in_effect(imported.epoch, since_ns, timeout_ms=timeout_ms)
     tell_effect(f"{count} settings", effect, as_json=False)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from io import StringIO
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, Final, NamedTuple, TextIO
 
 import click
@@ -88,7 +88,7 @@ def stage(store: ConsentStore, import_id: int, file: TextIO, rest: Callable[[int
     What was staged before a mistake stays: who calls gives the import up.
     """
     lines = _lines(file, rest)
-    if tuple(next(csv.reader([file.readline()]), ())) != COLUMNS:
+    if _columns(file.readline()) != COLUMNS:
         raise ConsentRefused(f"the first line has to be {','.join(COLUMNS)}")
     mistakes: list[str] = []
     waiting = buckets(_says)
@@ -122,14 +122,44 @@ def _read(file: TextIO, waiting: Buckets, mistakes: list[str]) -> Iterator[tuple
             continue
         # What is quoted may go on behind the block: all the rest is then the csv module's.
         reader = csv.reader(chain(StringIO(block), file if '"' in block else ()))
-        while rows := list(islice(reader, ROWS_A_LOOK)):
-            checked = zip(*_checked(rows, line, mistakes), strict=True)
+        for numbers, rows in _some(reader, line, mistakes):
+            checked = zip(*_checked(rows, numbers, mistakes), strict=True)
             if len(mistakes) >= ERRORS_TOLD:
                 break
-            line += len(rows)
             yield len(rows), [pack for row in checked if (pack := waiting.put(*row)) is not None]
+        line += reader.line_num
     if mistakes:
         raise ConsentRefused("nothing was imported:\n  " + "\n  ".join(mistakes[:ERRORS_TOLD]))
+
+
+def _columns(line: str) -> tuple[str, ...]:
+    try:
+        return tuple(next(csv.reader([line]), ()))
+    except csv.Error:
+        return ()
+
+
+def _some(reader: Any, line: int, mistakes: list[str]) -> Iterator[tuple[list[int], list[list[str]]]]:
+    """Rows, some at a time, each with the line that it begins at; up to one that cannot be read."""
+    readable = True
+    while readable:
+        numbers: list[int] = []
+        rows: list[list[str]] = []
+        try:
+            while len(rows) < ROWS_A_LOOK and readable:
+                number = line + reader.line_num
+                row = next(reader, None)
+                readable = row is not None
+                if row is not None:
+                    numbers.append(number)
+                    rows.append(row)
+        except csv.Error:
+            readable = False
+            yield numbers, rows
+            mistakes.append(f"line {number}: it cannot be read; look for a quote that is not closed")
+            return
+        if rows:
+            yield numbers, rows
 
 
 def _lines(file: TextIO, rest: Callable[[int], None]) -> int | None:
@@ -152,8 +182,8 @@ class _Checked(NamedTuple):
     evidence: Sequence[str] = ()
 
 
-def _checked(rows: list[list[str]], line: int, mistakes: list[str]) -> _Checked:
-    """All of them, or none and what is wrong. `line` is that of the first."""
+def _checked(rows: list[list[str]], numbers: Sequence[int], mistakes: list[str]) -> _Checked:
+    """All of them, or none and what is wrong. `numbers` are those of their lines."""
     if set(map(len, rows)) == {len(COLUMNS)}:
         parties, party_ids, tiers, terms, evidence, starts, ends = zip(*rows, strict=True)
         try:
@@ -164,7 +194,7 @@ def _checked(rows: list[list[str]], line: int, mistakes: list[str]) -> _Checked:
             return _Checked(said, party_ids, evidence)
     # Row by row, where something is wrong or a line is empty.
     good: list[list[str]] = []
-    for number, row in enumerate(rows, line):
+    for number, row in zip(numbers, rows, strict=True):
         try:
             if row:
                 good.append(_checked_row(row))

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from gateway.programs.consents import ConsentStore, Party, Setting
 from gateway.programs.model import Tier
 from gateway.programs.switches import KILL_TIMEOUT_MS, LeaseBoard, Stopped, await_epoch
+from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock, MonotonicNs
 
 REVOKED_TERMS = "revoked"
-"""In place of a version of terms, where a party is revoked that never agreed to any."""
+"""In place of a version of terms, where a party is revoked that never agreed to any, or where nobody can
+read to which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,10 @@ class ConsentDesk:
 
     def revoke(self, party: Party, party_id: str, *, actor: str, reason: str) -> Stopped:
         """Takes back what a party said, and returns when no worker shares under it any more."""
-        said = self.store.said(party, party_id, most=1)
+        try:
+            said = self.store.said(party, party_id, most=1)
+        except GatewayError:
+            said = []  # what was said before cannot be read: it is taken back all the same
         terms_version = said[0].setting.terms_version if said else REVOKED_TERMS
         now_ms = self.clock.wall_ms()
         setting = Setting(party, party_id, Tier.NONE, terms_version, "revocation", now_ms)

@@ -159,7 +159,16 @@ def test_a_setting_that_was_edited_is_named_by_its_act(told: Ledger, column: str
 
 @pytest.mark.parametrize(
     "change",
-    ["replace(rows, 'm-3', 'm-4')", "replace(rows, 'BASIC', 'ENHANCED')", "replace(rows, 'form', '')", "'x'"],
+    [
+        "rows = replace(rows, 'm-3', 'm-4')",
+        "rows = replace(rows, 'BASIC', 'ENHANCED')",
+        "rows = replace(rows, 'form', '')",
+        "rows = 'x'",
+        "low = low + 1",
+        "high = high - 1",
+        "row_count = row_count - 1",
+        "last_row = last_row - 1",
+    ],
 )
 def test_a_row_of_an_import_that_was_edited_is_named_by_its_act(ledger: Ledger, change: str) -> None:
     import_id = ledger.consents.start_import(actor="ops", reason="list")
@@ -169,8 +178,22 @@ def test_a_row_of_an_import_that_was_edited_is_named_by_its_act(ledger: Ledger, 
     ledger.step()
     assert ledger.verify().intact
     with closing(sqlite3.connect(ledger.state.consents_db, isolation_level=None)) as other:
-        other.execute(f"update packs set rows = {change}")
+        other.execute(f"update packs set {change}")
     assert ledger.found() == [("edited", "acts/consents", 1, 1)]
+
+
+def test_what_an_import_restates_of_those_who_said_something_meanwhile_is_of_its_act(ledger: Ledger) -> None:
+    import_id = ledger.consents.start_import(actor="ops", reason="list")
+    ledger.consents.stage(import_id, [Setting(Party.MERCHANT, "m-1", Tier.ENHANCED, "2026", "form", 0)])
+    ledger.consents.put([Setting(Party.MERCHANT, "m-1", Tier.NONE, "2026", "x", 0)], actor="ops", reason="r")
+    ledger.step()
+    ledger.consents.finish_import(import_id)
+    ledger.step()
+    assert [one["act"] for one in acts(ledger)] == ["consent", "import_consents"]
+    assert ledger.verify().intact
+    with closing(sqlite3.connect(ledger.state.consents_db, isolation_level=None)) as other:
+        other.execute("delete from packs where last_row = 2")
+    assert ledger.found() == [("edited", "acts/consents", 2, 2)]
 
 
 @pytest.mark.parametrize("epoch", [1, 40, PAGE_ACTS + 6])

@@ -153,7 +153,33 @@ def test_lines_of_other_lengths_are_mistakes_empty_ones_are_none_and_the_first_m
     assert imported(store, []) == 0
 
 
-@pytest.mark.parametrize("first", ["", "party,party_id", ",".join(reversed(COLUMNS))])
+@pytest.mark.parametrize("place", [0, ROWS_A_LOOK - 1, ROWS_A_LOOK, 3 * PACK_ROWS])
+def test_a_line_that_cannot_be_read_is_a_mistake_by_its_number(store: SqliteConsents, place: int) -> None:
+    rows = [[*GOOD[:1], f"m-{n}", *GOOD[2:]] for n in range(3 * PACK_ROWS + 1)]
+    lines = [",".join(row) for row in rows]
+    lines[place] = lines[place].replace("contract 1", '"CANARY')
+    # Longer than the csv module takes: all of the rest is in the quotes.
+    lines += [lines[-1].replace('"', "")] * 4_000
+    import_id = store.start_import(actor="a", reason="r")
+    with pytest.raises(ConsentRefused) as refused:
+        stage(store, import_id, io.StringIO("\n".join([",".join(COLUMNS), *lines])), no_rest)
+    told = refused.value.public
+    assert f"line {place + 2}: it cannot be read" in told
+    assert told.count("line ") == 1
+    assert "CANARY" not in told
+
+
+def test_a_mistake_below_a_line_break_in_quotes_has_the_number_of_its_line(store: SqliteConsents) -> None:
+    broken = [*GOOD[:4], "form\n1", *GOOD[5:]]
+    wrong = [*GOOD[:2], "gold", *GOOD[3:]]
+    import_id = store.start_import(actor="a", reason="r")
+    with pytest.raises(ConsentRefused) as refused:
+        stage(store, import_id, file_of([GOOD, broken, GOOD, wrong, broken, wrong]), no_rest)
+    numbers = [row.split(":")[0] for row in refused.value.public.splitlines()[1:]]
+    assert numbers == ["  line 3", "  line 6", "  line 7", "  line 9"]
+
+
+@pytest.mark.parametrize("first", ["", "x" * 200_000, "party,party_id", ",".join(reversed(COLUMNS))])
 def test_a_file_without_its_first_line_is_refused(store: SqliteConsents, first: str) -> None:
     import_id = store.start_import(actor="a", reason="r")
     with pytest.raises(ConsentRefused, match="first line"):
@@ -179,8 +205,8 @@ def test_rows_that_are_looked_at_together_come_to_the_same_as_each_alone(
     rows = [row for part in parts for row in part]
     together: list[str] = []
     alone: list[str] = []
-    found = consent_file._checked(rows, 2, together)
-    each = [consent_file._checked([row], number, alone) for number, row in enumerate(rows, 2)]
+    found = consent_file._checked(rows, range(2, len(rows) + 2), together)
+    each = [consent_file._checked([row], [number], alone) for number, row in enumerate(rows, 2)]
     assert together == alone
     assert list(zip(*found, strict=True)) == [one for some in each for one in zip(*some, strict=True)]
 

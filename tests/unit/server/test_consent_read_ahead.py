@@ -9,6 +9,7 @@ from gateway.backends.embedded.consents import ConsentStoreUnavailable, SqliteCo
 from gateway.programs.model import Tier
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import SimClock
+from gateway.server import consent_follower, consent_read_ahead
 from gateway.server.consent_follower import (
     AHEAD_INTERVAL_S,
     FOLLOW_INTERVAL_S,
@@ -131,6 +132,42 @@ def test_an_import_that_is_over_between_two_looks_is_taken_in_its_order(
     assert follower.epoch() == 3
 
 
+@pytest.mark.parametrize("read_ahead", [True, False])
+def test_there_is_no_moment_at_which_an_import_gives_back_what_was_revoked_meanwhile(
+    store: SqliteConsents, clock: SimClock, monkeypatch: pytest.MonkeyPatch, read_ahead: bool
+) -> None:
+    monkeypatch.setattr(consent_follower, "PAGE_ROWS", 2)
+    monkeypatch.setattr(consent_read_ahead, "PAGE_ROWS", 2)
+    follower = following(store, clock)
+    store.put([setting("m-1", Tier.ENHANCED)], actor="a", reason="r")
+    follower.step()
+    import_id = staged(store, 9, Tier.ENHANCED)
+    for _ in range(6 if read_ahead else 0):
+        follower.step()
+    store.put([setting("m-1", Tier.NONE)], actor="b", reason="revoked")
+    follower.step()
+    seen: list[int | None] = []
+
+    def watched(pages: Callable[..., str]) -> Callable[..., str]:
+        def page(*arguments: Any) -> str:
+            seen.append((follower._registered.merchant("m-1") or (None,))[0])
+            return pages(*arguments)
+
+        return page
+
+    monkeypatch.setattr(store, "staged", watched(store.staged))
+    monkeypatch.setattr(store, "changes", watched(store.changes))
+    if not read_ahead:
+        # Of two at once a worker reads the newer one ahead.
+        store.start_import(actor="a", reason="another")
+    store.finish_import(import_id)
+    follower.step()
+    assert set(seen) == {int(Tier.NONE)}
+    assert tiers(follower, 1) == {int(Tier.ENHANCED)}
+    assert follower.lapsed("m-1", "", "x") is Reason.MERCHANT_CONSENT_MISSING
+    assert follower.epoch() == 3
+
+
 def test_an_import_whose_rows_were_never_there_to_be_read_ahead_is_taken_in_whole(
     store: SqliteConsents, clock: SimClock
 ) -> None:
@@ -149,5 +186,6 @@ def test_an_import_whose_rows_were_never_there_to_be_read_ahead_is_taken_in_whol
     assert follower._registered.merchant("m-1") is not None
     assert follower.epoch() == 2
     staged(store, 3, Tier.BASIC)
+    follower.step()
     follower.step()
     assert follower._ahead._row == 3, "the next one is read ahead"
