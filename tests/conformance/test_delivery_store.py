@@ -334,7 +334,7 @@ def test_what_outlived_its_payment_goes_with_the_last_that_is_open_of_it(opened:
 
 def rows_left(store: Any) -> dict[str, int]:
     tables = ("shares", "outbox", "sets")
-    return {name: store._connection.rows(f"select count(*) from {name}")[0][0] for name in tables}  # noqa: S608
+    return {name: store._connection.rows(f"select count(*) from {name}")[0][0] for name in tables}
 
 
 def test_what_is_taken_back_is_found_by_indexes_however_much_is_queued(tmp_path: Path) -> None:
@@ -347,6 +347,19 @@ def test_what_is_taken_back_is_found_by_indexes_however_much_is_queued(tmp_path:
         plan = [str(row[3]) for row in store._connection.rows(f"explain query plan {query}", parameters)]
         assert {index for index in indexes if index in str(plan)} == indexes
         assert not [step for step in plan if step.startswith(("SCAN s", "SCAN o ")) and "INDEX" not in step]
+    store.close()
+
+
+def test_a_database_that_says_of_no_share_who_agreed_is_taken_over_with_what_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.sqlite3"
+    store = SqliteDeliveryStore(path)
+    store.commit_fan_out(replace(fan_out(0), shares=[of_party(0, "m", "c1")]))
+    for name in ("merchant_id", "platform_id"):
+        store._connection.rows(f"alter table shares drop column {name}")
+    store.close()
+    store = SqliteDeliveryStore(path)
+    store.forget(BASE_MS + 9, 100)
+    assert store.open_consents() == [("m", "p", "c1")]
     store.close()
 
 

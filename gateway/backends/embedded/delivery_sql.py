@@ -247,12 +247,8 @@ NOTICES = """select case_id, recipient_id, share_id, shares, told_at_ms, answere
 INSERT_ERASURE = "insert or ignore into erasures values (?,?,?)"
 ERASED_UP_TO = "select coalesce(max(case_id), 0) from erasures"
 ERASURE = "select evaluations, forgotten_at_ms from erasures where case_id = ?"
-# What is queued about a card that may be shared again is found by these rows when it may not.
-OF_CARDS = """select evaluation_key from evaluations e
-    where evaluation_key > ? and evaluation_key <= ? and (unit_key in ({marks}) or card_key in ({marks}))
-    and not exists
-    (select 1 from shares s join outbox o using (share_id)
-    where s.evaluation_key = e.evaluation_key and o.open = 1 and o.withdrawn = 0)"""
+OF_CARDS = """select evaluation_key from evaluations
+    where evaluation_key > ? and evaluation_key <= ? and (unit_key in ({marks}) or card_key in ({marks}))"""
 MATCH_KEYS_OF = "select evaluation_key, match_keys from evaluations where evaluation_key = ?"
 FORGET_EVALUATION = "delete from evaluations where evaluation_key = ?"
 
