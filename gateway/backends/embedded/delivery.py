@@ -4,8 +4,7 @@ import fcntl
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,8 +124,7 @@ class SqliteDeliveryStore:
     def apply(self, change: DeliveryChange) -> None:
         # One item once, however many asked for it in the same gather.
         sent = list({(item.share_id, item.transport): item for item in change.sent}.values())
-        overwriting = self._overwriting() if change.withdrawn else nullcontext()
-        with overwriting, self._connection.transaction() as raw:
+        with self._connection.transaction() as raw:
             for answer in change.answers:
                 _answer(raw, answer, change.at_ms)
             for item in change.withdrawn:
@@ -197,7 +195,7 @@ class SqliteDeliveryStore:
         return len(rows)
 
     def forget_evaluations(self, evaluation_keys: Sequence[int]) -> None:
-        with self._overwriting(), self._connection.transaction() as raw:
+        with self._connection.transaction() as raw:
             for key in evaluation_keys:
                 _forget(raw, raw.execute(sql.MATCH_KEYS_OF, (key,)).fetchall())
 
@@ -207,15 +205,6 @@ class SqliteDeliveryStore:
 
     def erased_up_to(self) -> int:
         return int(self._connection.rows(sql.ERASED_UP_TO)[0][0])
-
-    @contextmanager
-    def _overwriting(self) -> Iterator[None]:
-        """What is deleted meanwhile is overwritten with zeroes, and not only let go of."""
-        self._connection.rows("pragma secure_delete = on")
-        try:
-            yield
-        finally:
-            self._connection.rows("pragma secure_delete = off")
 
     def checkpoint(self) -> None:
         """Moves the log into the database beside the commits."""
