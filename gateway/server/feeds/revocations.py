@@ -54,7 +54,10 @@ class Revocations:
         self._delivery = delivery
         self._carry_out = carry_out
         self._in_flight = in_flight
-        self._due = False
+        self._rounds = threading.Lock()
+        """One round at a time: consents, policies and housekeeping have a thread each."""
+        self._policies = self._policies_done = 0
+        """How many policies asked for a round, and up to which of them one has come to its end since."""
         self._withdrew = False
         """Something was withdrawn, and what waits in transports has not been cut off since."""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -79,22 +82,28 @@ class Revocations:
 
     def policy_changed(self) -> None:
         """Documents may say less of a party than those before did. What fails is tried again by `mend`."""
-        self._due = True
+        self._policies += 1
         self.mend()
 
     def mend(self) -> None:
         """The round that a new policy asked for, where it is still due."""
         # Before the registry is known the documents alone would speak, and tombstones are not taken back.
-        if not self._due or not self._consents.whole():
+        if self._policies == self._policies_done or not self._consents.whole():
             return
         try:
             self._round()
-            self._due = False
         except GatewayError as fault:
             _log.error("revocation_put_off", code=fault.code)
 
     def _round(self) -> None:
-        """On the thread that follows the registry, after the rows have changed. Raises where it fails."""
+        """After rows, or what documents say, have changed. Raises where it fails."""
+        with self._rounds:
+            # One that comes meanwhile may say what this one does not see.
+            policies = self._policies
+            self._take_back()
+            self._policies_done = policies
+
+    def _take_back(self) -> None:
         # Before the wait: who objects only now may be in what fan-out is planning, and has a round to come.
         objecting = dict(self._consents.subjects.objecting)
         erased = dict(self._consents.subjects.erased_until_ms)
