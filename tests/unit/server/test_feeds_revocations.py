@@ -8,8 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from gateway.feeds.ports import LAST_MS, StoreUnavailable
+from gateway.programs.model import State
+from gateway.programs.release import ProgramEntry
 from gateway.programs.subjects import EFFECT_MS, CaseEvent, CaseKind, CaseState
 from gateway.programs.subjects import Subjects as Objecting
+from gateway.records.reasons import Reason
 from gateway.runtime.clock import SimClock
 from gateway.server.feeds.in_flight import InFlight
 from gateway.server.feeds.revocations import Revocations
@@ -29,6 +32,9 @@ class Core:
         self.erased: list[tuple[bytes, int]] = []
 
     def lapsed_consents(self, lapsed: Any) -> list[Any]:
+        return []
+
+    def sweep(self, switches: Any, now_ms: int) -> list[Any]:
         return []
 
     def object(self, cards: list[bytes], now_ms: int, queued_before_ms: int = LAST_MS) -> list[Any]:
@@ -258,3 +264,57 @@ def test_before_the_registry_is_known_a_policy_takes_nothing_back() -> None:
         assert asked == ["lapsed"]
         revocations.mend()
         assert asked == ["lapsed"], "once a policy"
+
+
+def entry(issuer_id: str, until_ms: int) -> ProgramEntry:
+    return ProgramEntry(
+        program="risk-score", issuer_id=issuer_id, ahead=True, purpose=1, enrolment_id=issuer_id,
+        state=State.ACTIVE, valid_until_ms=until_ms, attestation_expires_ms=until_ms,
+    )  # fmt: skip
+
+
+def policy_of(*entries: ProgramEntry) -> Any:
+    issuers = {one.issuer_id: SimpleNamespace(issuer_id=one.issuer_id, programs=(one,), after=())
+               for one in entries}  # fmt: skip
+    return SimpleNamespace(issuers=issuers)
+
+
+def test_what_is_queued_is_taken_back_when_its_enrolment_is_gone_and_when_its_last_day_has_passed() -> None:
+    queued = {"lakeside", "northgate"}
+    taken_back: list[tuple[str, Reason]] = []
+
+    class Queued(Core):
+        def sweep(self, switches: Any, now_ms: int) -> list[Any]:
+            for issuer_id in sorted(queued):
+                if (reason := switches.stopped("risk-score", issuer_id)) is not None:
+                    queued.discard(issuer_id)
+                    taken_back.append((issuer_id, reason))
+                    return [issuer_id]
+            return []
+
+    clock = SimClock()
+    end_ms = clock.wall_ms() + 5_000
+    consents: Any = SimpleNamespace(subjects=Objecting(), lapsed=lambda *who: None, whole=lambda: True)
+    with ThreadPoolExecutor(1) as delivery:
+        revocations = Revocations(
+            Queued(),  # type: ignore[arg-type]
+            consents,
+            clock,
+            delivery,
+            lambda actions: None,
+            InFlight(),
+        )
+        revocations._round()
+        assert taken_back == [], "no policy is known"
+        revocations.use(policy_of(entry("lakeside", end_ms), entry("northgate", end_ms)))
+        revocations.policy_changed()
+        assert taken_back == []
+        revocations.use(policy_of(entry("lakeside", end_ms)))
+        revocations.policy_changed()
+        assert taken_back == [("northgate", Reason.NOT_ENROLLED)]
+        clock.advance_ms(4_999)
+        revocations.look()
+        assert queued == {"lakeside"}
+        clock.advance_ms(1)
+        revocations.look()
+    assert taken_back[1:] == [("lakeside", Reason.OUTSIDE_VALIDITY)]
