@@ -160,10 +160,7 @@ class DeliveryReader(PaymentIndex, Protocol):
         ...
 
     def evaluations_of_cards(self, card_keys: Sequence[bytes], after_key: int, up_to_key: int) -> list[int]:
-        """Keys of a card's evaluations in a span of keys, those left out of which something is queued.
-
-        There is no index by card.
-        """
+        """Keys of a card's evaluations in a span of keys. There is no index by card."""
         ...
 
     def notices(self, case_id: int) -> list[Notice]: ...
@@ -267,7 +264,8 @@ class DeliveryStore(Protocol):
     def forget(self, recorded_before_ms: int, max_rows: int) -> int:
         """Removes evaluations recorded before that time, with their keys, shares and items; how many.
 
-        Open items stay until they are answered: without them the stream would have a gap.
+        Open items stay until they are answered: without them the stream would have a gap. So do shares of
+        items not withdrawn: by them they are taken back.
         """
         ...
 

@@ -108,12 +108,14 @@ def lapsed(
     """Why what was shared under a consent may not leave any more, or None and until when it may.
 
     Under another consent than the one that covered it, only the widest tier surely covers it too. Outside its
-    dates a word covers nothing, as in a release. Where nothing is known of either party what was shared
-    leaves as it was decided.
+    dates a word covers nothing, as in a release. Who is known to neither registry nor documents agrees to
+    nothing; where there are no documents (`Registered`), it may be they that know it: it leaves as decided.
     """
     merchant, platform = known.merchant(merchant_id), known.platform(platform_id)
     said = [row for row in (merchant, platform) if row is not None]
     if not said:
+        if isinstance(known, Consents):
+            return Reason.MERCHANT_CONSENT_MISSING, now_ms
         return None, FOREVER_MS
     # The merchant's where both say the same, as a release has it.
     tier, _, _, current_id = min(said, key=lambda row: row[0])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,6 @@ def test_evaluations_of_a_card_are_found_in_spans_of_keys_and_forgotten_with_wha
 ) -> None:
     store = filled(opened)
     reader = store.reader()
-    assert reader.evaluations_of_cards([MINE], -1, 3) == [], "all of them have something queued"
-    queued = store.open_of_cards([MINE], 100)
-    gone = [replace(one, withdrawn=True, jti=tombstone_jti(one.share_id)) for one in queued]
-    store.apply(DeliveryChange(withdrawn=gone))
     assert reader.evaluations_of_cards([MINE], -1, 3) == [1, 3]
     assert reader.evaluations_of_cards([MINE], 1, 3) == [3]
     assert reader.evaluations_of_cards([MINE], -1, 2) == [1]
@@ -89,6 +86,11 @@ def test_evaluations_of_a_card_are_found_in_spans_of_keys_and_forgotten_with_wha
     ] == [2]
     # What is still open stays until it is answered, so that the stream has no gap.
     assert [one.stream_seq for one in store.pending(STREAM, 10)] == [2, 3, 4]
+    queued = store.open_of_cards([MINE], 100)
+    assert {one.share_id for one in queued} == {"s1", "s3"}, "what is queued is found without its payment"
+    gone = [replace(one, withdrawn=True, jti=tombstone_jti(one.share_id)) for one in queued]
+    store.apply(DeliveryChange(withdrawn=gone))
+    assert store.open_of_cards([MINE], 100) == []
     assert store.known_shares(["s1", "s2", "s9"]) == {"s1", "s2"}, "its tombstone has the place"
     reader.close()
 
@@ -113,6 +115,32 @@ def test_an_order_takes_a_place_in_the_stream_and_its_answer_is_kept_when_the_it
     store.forgotten(7, 2, at_ms=BASE_MS)
     assert (store.erased_up_to(), reader.erasure(7), reader.erasure(6)) == (7, (2, BASE_MS), None)
     reader.close()
+
+
+def test_whose_card_it_was_stands_nowhere_in_the_file_once_all_that_was_queued_is_over(
+    opened: Callable[[], Any], tmp_path: Path
+) -> None:
+    """Also where its row was moved, as rows are moved when others come between."""
+    store = opened()
+    numbers = [n * 37 % 101 for n in range(101)]
+    keys = {n: sha256(b"%d" % n).digest() for n in numbers}
+    # What was withdrawn before must not change how the rest is deleted.
+    store.commit_fan_out(fan_out(200))
+    gone = [replace(one, withdrawn=True) for one in store.open_of_shares(STREAM, ["s200"])]
+    store.apply(DeliveryChange(withdrawn=gone))
+    for at in range(0, len(numbers), 10):
+        some = numbers[at : at + 10]
+        shares = [
+            replace(share(n, SSF), merchant_id="m", unit_key=keys[n][:16], card_key=keys[n][16:])
+            for n in some
+        ]
+        change = replace(fan_out(*some), shares=shares, items=[item(n) for n in some])
+        store.commit_fan_out(change)
+    store.apply(DeliveryChange(answers=[Acknowledgement(item=item(n)) for n in numbers]))
+    opened()
+    everything = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    left = [n for n, key in keys.items() if key[:16] in everything or key[16:] in everything]
+    assert left == []
 
 
 def test_what_was_forgotten_or_withdrawn_stands_nowhere_in_the_file(

@@ -221,9 +221,10 @@ def test_what_is_too_old_to_be_matched_is_forgotten_whole_and_what_is_younger_st
     opened: Callable[[], Any],
 ) -> None:
     store = opened()
-    for number in range(3):
-        store.commit_fan_out(fan_out(number))
+    for number, expires_at_ms in enumerate((BASE_MS, BASE_MS, ALWAYS_MS)):
+        store.commit_fan_out(fan_out(number, expires_at_ms=expires_at_ms))
     store.apply(DeliveryChange(answers=[Acknowledgement(item=item(number)) for number in (0, 1)]))
+    assert store.expire(BASE_MS + 1, 100) == 2
     assert store.forget(BASE_MS + 2, 100) == 2
     assert store.forget(BASE_MS + 2, 100) == 0
     assert store.known_shares(["s0", "s1", "s2"]) == {"s2"}
@@ -293,6 +294,49 @@ def test_what_is_open_is_known_by_its_consent_until_it_is_withdrawn(opened: Call
     assert sorted(store.open_consents()) == [("m1", "p", "c2"), ("m2", "p", "")]
 
 
+def test_what_is_queued_is_taken_back_also_where_its_payment_is_forgotten(
+    opened: Callable[[], Any],
+) -> None:
+    """A label about a payment of 400 days ago may be on its way when the payment's rows go."""
+    store = opened()
+    change = fan_out(0, 1)
+    store.commit_fan_out(replace(change, shares=[of_party(0, "m", "c1"), of_party(1, "m", "c1")]))
+    store.apply(DeliveryChange(answers=[Acknowledgement(item=item(1))]))
+    assert store.forget(BASE_MS + 9, 100) == 2
+    assert store.open_consents() == [("m", "p", "c1")]
+    queued = store.open_of_consent("m", "p", "c1", 10)
+    assert sorted((one.share_id, one.transport) for one in queued) == [
+        ("s0", LOOKUP), ("s0", SSF), ("s1", LOOKUP),
+    ]  # fmt: skip
+    assert len(store.open_of_cards([b"u" * 16], 10)) == 3
+    gone = [replace(one, withdrawn=True, jti=tombstone_jti(one.share_id)) for one in queued]
+    store.apply(DeliveryChange(withdrawn=gone))
+    assert (store.open_consents(), store.open_of_cards([b"u" * 16], 10)) == ([], [])
+    [tombstone] = store.pending(STREAM, 10)
+    assert (tombstone.share_id, tombstone.withdrawn) == ("s0", True)
+    store.apply(DeliveryChange(answers=[Acknowledgement(item=tombstone)]))
+    assert rows_left(store) == {"shares": 0, "outbox": 0, "sets": 0}
+
+
+def test_what_outlived_its_payment_goes_with_the_last_that_is_open_of_it(opened: Callable[[], Any]) -> None:
+    store = opened()
+    store.commit_fan_out(
+        replace(fan_out(0, expires_at_ms=BASE_MS + 10), shares=[
+            replace(of_party(0, "m", "c1"), expires_at_ms=BASE_MS + 10)
+        ])
+    )  # fmt: skip
+    store.forget(BASE_MS + 9, 100)
+    store.apply(DeliveryChange(answers=[Acknowledgement(item=item(0))]))
+    assert store.open_consents() == [("m", "p", "c1")], "a look-up of it is open"
+    assert store.expire(BASE_MS + 11, 10) == 1
+    assert rows_left(store) == {"shares": 0, "outbox": 0, "sets": 0}
+
+
+def rows_left(store: Any) -> dict[str, int]:
+    tables = ("shares", "outbox", "sets")
+    return {name: store._connection.rows(f"select count(*) from {name}")[0][0] for name in tables}
+
+
 def test_what_is_taken_back_is_found_by_indexes_however_much_is_queued(tmp_path: Path) -> None:
     store = SqliteDeliveryStore(tmp_path / "feeds.sqlite3")
     for query, parameters, indexes in (
@@ -306,6 +350,19 @@ def test_what_is_taken_back_is_found_by_indexes_however_much_is_queued(tmp_path:
     store.close()
 
 
+def test_a_database_that_says_of_no_share_who_agreed_is_taken_over_with_what_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.sqlite3"
+    store = SqliteDeliveryStore(path)
+    store.commit_fan_out(replace(fan_out(0), shares=[of_party(0, "m", "c1")]))
+    for name in ("merchant_id", "platform_id"):
+        store._connection.rows(f"alter table shares drop column {name}")
+    store.close()
+    store = SqliteDeliveryStore(path)
+    store.forget(BASE_MS + 9, 100)
+    assert store.open_consents() == [("m", "p", "c1")]
+    store.close()
+
+
 def test_a_database_without_keys_of_cards_is_taken_over_with_what_is_open(tmp_path: Path) -> None:
     path = tmp_path / "feeds.sqlite3"
     store = SqliteDeliveryStore(path)
@@ -314,7 +371,7 @@ def test_a_database_without_keys_of_cards_is_taken_over_with_what_is_open(tmp_pa
         *(f"drop index shares_{name}" for name in ("agreement", "unit", "card")),
         *(
             f"alter table shares drop column {name}"
-            for name in ("queued", "agreement", "unit_key", "card_key")
+            for name in ("queued", "agreement", "unit_key", "card_key", "merchant_id", "platform_id")
         ),
         "alter table evaluations drop column card_key",
     ):

@@ -1,10 +1,9 @@
 """A consent that is revoked takes back what waits for its recipient, wherever it waits."""
 
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -16,17 +15,19 @@ from gateway.programs.model import Tier
 from gateway.runtime.clock import SystemClock
 from issuernetwork.v1 import feed_pb2 as v1
 from tests.kit.feeds_process import Feeds, until
-from tests.kit.installation import SAMPLE_POLICY, Installation
+from tests.kit.installation import Installation, policy_with
 from tests.unit.feeds.records import references
 
 QUEUED, LATE, DOWN, NARROWED = "northgate-bank", "harbor-federal", "meridian-cards", "atlas-processing"
-ENDED = "ended-bank"
+ENDED, LEFT = "ended-bank", "left-bank"
+POLICY = policy_with(LATE, NARROWED, ENDED, LEFT)
 
 
 @pytest.fixture(scope="module")
 def feeds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feeds]:
-    installation = Installation(tmp_path_factory.mktemp("consents"), processes=("feeds",))
+    installation = Installation(tmp_path_factory.mktemp("consents"), processes=("feeds",), policy=POLICY)
     installation.token(ENDED, "issuer")
+    installation.token(LEFT, "issuer")
     with installation:
         running = Feeds(installation)
         yield running
@@ -41,6 +42,22 @@ def ein(feeds: Feeds, *arguments: str) -> str:
         ],
         capture_output=True, text=True, check=True, timeout=60,
     ).stdout  # fmt: skip
+
+
+def write(policy: Mapping[str, str], folder: Path) -> None:
+    for name, text in policy.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def apply(feeds: Feeds, folder: Path) -> None:
+    subprocess.run(
+        [
+            sys.executable, "-m", "gateway.server.cli.main", "apply", str(folder), "--reason", "letter",
+            "--config", str(feeds.installation.config),
+        ],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
 
 
 def sets(feeds: Feeds, recipient_id: str, count: int) -> dict[str, str]:
@@ -119,19 +136,26 @@ def test_a_policy_whose_documents_say_less_of_a_merchant_takes_back_what_is_queu
     before = sets(feeds, NARROWED, 2)
     assert {f"share-{number}" for number in gone} <= set(before)
     folder = tmp_path / "policy"
-    shutil.copytree(SAMPLE_POLICY, folder)
+    write(POLICY, folder)
     with (folder / "merchants.yaml").open("a") as documents:
         documents.write(
             "  - ids: [m-3000]\n    opted_out: true\n    terms_version: '2026'\n    actor: m-3000\n"
             "    evidence: letter\n    valid_from: 2025-01-01\n"
         )
-    subprocess.run(
-        [
-            sys.executable, "-m", "gateway.server.cli.main", "apply", str(folder), "--reason", "letter",
-            "--config", str(feeds.installation.config),
-        ],
-        check=True, capture_output=True, timeout=60,
-    )  # fmt: skip
+    apply(feeds, folder)
     until(
         lambda: not {f"share-{number}" for number in gone} & set(feeds.poll(NARROWED, maxEvents=1000)["sets"])
     )
+
+
+def test_a_policy_without_an_enrolment_takes_back_what_is_queued_under_it_and_what_comes_after(
+    feeds: Feeds, tmp_path: Path
+) -> None:
+    gone = {f"share-{number}" for number in feeds.pay(2, LEFT)}
+    assert gone == set(sets(feeds, LEFT, 2))
+    folder = tmp_path / "policy"
+    write({name: text for name, text in POLICY.items() if LEFT not in name}, folder)
+    apply(feeds, folder)
+    until(lambda: not gone & set(feeds.poll(LEFT, maxEvents=1000)["sets"]))
+    late = {f"share-{number}" for number in feeds.pay(1, LEFT)}
+    assert not (gone | late) & set(sets(feeds, LEFT, 3))

@@ -27,20 +27,23 @@ from gateway.runtime.disk import RealDisk
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1 import feed_pb2 as v1
 from tests.kit.feeds_process import DEADLINE_S, Feeds, until
-from tests.kit.installation import Installation
+from tests.kit.installation import Installation, policy_with
 from tests.kit.operators import register, token_of
 from tests.unit.feeds.records import LOOKUP, SSF, references
 
 BANK = "northgate-bank"
 SHARED, WAITING, KILLED, CRASHED = "bank-shared", "bank-waiting", "bank-killed", "bank-crashed"
 ACKING, ASKED, SLOW, COUNTED = "bank-acking", "bank-asked", "bank-slow", "bank-counted"
+ISSUERS = (SHARED, WAITING, KILLED, CRASHED, ACKING, ASKED, SLOW, COUNTED)
 """A recipient, and so a stream, for each test: they share one process."""
 
 
 @pytest.fixture(scope="module")
 def feeds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feeds]:
-    installation = Installation(tmp_path_factory.mktemp("feeds"), processes=("feeds",))
-    for recipient_id in (SHARED, WAITING, KILLED, CRASHED, ACKING, ASKED, SLOW, COUNTED):
+    installation = Installation(
+        tmp_path_factory.mktemp("feeds"), processes=("feeds",), policy=policy_with(*ISSUERS)
+    )
+    for recipient_id in ISSUERS:
         installation.token(recipient_id, "issuer")
     register(installation.settings, "ops")
     installation.tokens["ops"] = token_of(installation.settings, "ops")

@@ -20,6 +20,18 @@ SAMPLE_POLICY = ROOT / "deploy" / "sample" / "policy"
 RECIPIENTS = ("northgate-bank", "harbor-federal", "meridian-cards", "atlas-processing")
 
 
+def policy_with(*issuer_ids: str) -> dict[str, str]:
+    """The sample policy, and in it these issuers too, enrolled in risk-score as summit-credit-union is."""
+    policy = read_policy(SAMPLE_POLICY)
+    like = "summit-credit-union"
+    for number, issuer_id in enumerate(issuer_ids):
+        issuer = policy[f"issuers/{like}.yaml"].replace(like, issuer_id)
+        policy.setdefault(f"issuers/{issuer_id}.yaml", issuer.replace("90400404", f"909000{number:02}"))
+        enrolment = policy[f"enrolments/{like}-risk-score.yaml"].replace(like, issuer_id)
+        policy[f"enrolments/{issuer_id}-risk-score.yaml"] = enrolment
+    return policy
+
+
 class Installation:
     """`with Installation(folder) as i:` runs the processes named, on ports of their own.
 

@@ -4,8 +4,7 @@ import fcntl
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,12 +124,13 @@ class SqliteDeliveryStore:
     def apply(self, change: DeliveryChange) -> None:
         # One item once, however many asked for it in the same gather.
         sent = list({(item.share_id, item.transport): item for item in change.sent}.values())
-        overwriting = self._overwriting() if change.withdrawn else nullcontext()
-        with overwriting, self._connection.transaction() as raw:
+        with self._connection.transaction() as raw:
             for answer in change.answers:
                 _answer(raw, answer, change.at_ms)
             for item in change.withdrawn:
                 _withdraw(raw, item)
+            closed = [answer.item for answer in change.answers if answer.final] + list(change.withdrawn)
+            _let_go(raw, [item.share_id for item in closed])
             _note_sent(raw, sent)
 
     def note_sent(self, items: Sequence[OutboxItem]) -> None:
@@ -184,8 +184,8 @@ class SqliteDeliveryStore:
             over = raw.execute(sql.EXPIRED_LOOKUPS, (TRANSPORT_LOOKUP, now_ms, max_rows)).fetchall()
             raw.executemany(sql.CLOSE_ITEM, over)
             closed = [(share_id,) for share_id, _ in over]
-            raw.executemany(sql.NOT_QUEUED, closed)
             raw.executemany(sql.DROP_CLOSED_SETS, closed)
+            _let_go(raw, [share_id for share_id, _ in over])
         return len(over)
 
     def forget(self, recorded_before_ms: int, max_rows: int) -> int:
@@ -195,7 +195,7 @@ class SqliteDeliveryStore:
         return len(rows)
 
     def forget_evaluations(self, evaluation_keys: Sequence[int]) -> None:
-        with self._overwriting(), self._connection.transaction() as raw:
+        with self._connection.transaction() as raw:
             for key in evaluation_keys:
                 _forget(raw, raw.execute(sql.MATCH_KEYS_OF, (key,)).fetchall())
 
@@ -205,15 +205,6 @@ class SqliteDeliveryStore:
 
     def erased_up_to(self) -> int:
         return int(self._connection.rows(sql.ERASED_UP_TO)[0][0])
-
-    @contextmanager
-    def _overwriting(self) -> Iterator[None]:
-        """What is deleted meanwhile is overwritten with zeroes, and not only let go of."""
-        self._connection.rows("pragma secure_delete = on")
-        try:
-            yield
-        finally:
-            self._connection.rows("pragma secure_delete = off")
 
     def checkpoint(self) -> None:
         """Moves the log into the database beside the commits."""
@@ -241,9 +232,7 @@ def _answer(raw: sqlite3.Connection, answer: Acknowledgement, at_ms: int) -> Non
         return
     state = REFUSED if answer.error_code else ACKNOWLEDGED
     raw.execute(sql.MARK_ANSWERED, (state, item.share_id, item.transport, item.jti))
-    raw.execute(sql.NOT_QUEUED, (item.share_id,))
     raw.execute(sql.DROP_SET, (item.jti, item.share_id))
-    raw.execute(sql.FORGET_ANSWERED, (item.share_id,))
     if item.share_id.startswith(ERASURE_PREFIX):
         # Who passed it over has not answered, and will not be asked again.
         answered_at_ms = 0 if answer.error_code == UNANSWERED_CODE else at_ms
@@ -256,8 +245,14 @@ def _withdraw(raw: sqlite3.Connection, item: OutboxItem) -> None:
         raw.execute(sql.WITHDRAW_STREAM, (item.jti, item.share_id, item.transport))
     else:
         raw.execute(sql.WITHDRAW_LOOKUP, (item.share_id, item.transport))
-    raw.execute(sql.NOT_QUEUED, (item.share_id,))
     raw.execute(sql.DROP_CLOSED_SETS, (item.share_id,))
+
+
+def _let_go(raw: sqlite3.Connection, share_ids: Sequence[str]) -> None:
+    """Of what was there for the sake of items that are answered, withdrawn or over now."""
+    closed = [(share_id,) for share_id in share_ids]
+    for statement in (sql.NOT_QUEUED, sql.FORGET_OUTLIVING, sql.FORGET_ANSWERED):
+        raw.executemany(statement, closed)
 
 
 def _note_sent(raw: sqlite3.Connection, sent: Sequence[OutboxItem]) -> None:
@@ -289,7 +284,11 @@ def _evaluation_values(row: EvaluationRow, at_ms: int) -> tuple[object, ...]:
 def _share_values(row: ShareRow, queued: bool) -> tuple[object, ...]:
     # Of an unknown merchant there is no consent that could lapse; whoever objects is found all the same.
     agreement = sql.agreement_of(row.merchant_id, row.platform_id, row.consent_id) if row.merchant_id else 0
-    taken_back_by = (True, agreement, row.unit_key, row.card_key) if queued else (False, 0, b"", b"")
+    taken_back_by = (
+        (True, agreement, row.unit_key, row.card_key, row.merchant_id, row.platform_id)
+        if queued
+        else (False, 0, b"", b"", "", "")
+    )
     # What goes by message left with the answer.
     return (
         row.share_id, row.evaluation_key, row.program, row.issuer_id, row.recipient_id, row.expires_at_ms,

@@ -22,12 +22,14 @@ SCHEMA = (
         primary key (key, evaluation_key)) strict, without rowid""",
     # queued: something of it is open and not withdrawn, and it is found by what it is taken back by: the
     # agreement (merchant, platform and consent in one number) and the keys of its card, which go with that.
+    # Until then it stays also where its evaluation is gone, and says itself who agreed.
     """create table if not exists shares(
         share_id text primary key, evaluation_key integer not null, program text not null,
         issuer_id text not null, recipient_id text not null, expires_at_ms integer not null,
         has_left integer not null, consent_id text not null default '',
         queued integer not null default 0, agreement integer not null default 0,
-        unit_key blob not null default x'', card_key blob not null default x'')
+        unit_key blob not null default x'', card_key blob not null default x'',
+        merchant_id text not null default '', platform_id text not null default '')
         strict, without rowid""",
     "create index if not exists shares_agreement on shares(agreement, queued) where queued = 1",
     "create index if not exists shares_unit on shares(unit_key) where queued = 1",
@@ -100,6 +102,14 @@ ADD_QUEUED = (
         (select share_id from outbox where open = 1 and withdrawn = 0)""",
 )
 
+HAS_PARTIES = "select 1 from pragma_table_info('shares') where name = 'merchant_id'"
+ADD_PARTIES = (
+    "alter table shares add column merchant_id text not null default ''",
+    "alter table shares add column platform_id text not null default ''",
+    """update shares set merchant_id = e.merchant_id, platform_id = e.platform_id from evaluations e
+        where e.evaluation_key = shares.evaluation_key and queued = 1 and agreement <> 0""",
+)
+
 HAS_CONSENT_ID = "select 1 from pragma_table_info('shares') where name = 'consent_id'"
 ADD_CONSENT_ID = ("alter table shares add column consent_id text not null default ''",)
 
@@ -127,7 +137,7 @@ UNCONFIRMED = "select record from unconfirmed order by record_no"
 
 INSERT_EVALUATION = "insert or ignore into evaluations values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 INSERT_KEY = "insert or ignore into match_keys values (?,?)"
-INSERT_SHARE = "insert into shares values (?,?,?,?,?,?,?,?,?,?,?,?)"
+INSERT_SHARE = "insert into shares values (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 INSERT_SET = "insert or ignore into sets values (?,?)"
 INSERT_ITEM = """insert into outbox(share_id, transport, recipient_id, program, issuer_id, evaluation_id,
     stream_id, stream_seq, jti, withdrawn, state, open, expires_at_ms, queued_at_ms)
@@ -167,10 +177,10 @@ OPEN_ITEMS = f"""select {_ITEM}, null from outbox o
 _OPEN_OF = """from shares s cross join outbox o on o.share_id = s.share_id
     where s.queued = 1 and o.open = 1 and o.withdrawn = 0"""
 # Of the index alone, in its order; then one share of each agreement says whose it is.
-OPEN_CONSENTS = """select e.merchant_id, e.platform_id, s.consent_id from
+OPEN_CONSENTS = """select s.merchant_id, s.platform_id, s.consent_id from
     (select min(share_id) as share_id from shares indexed by shares_agreement
         where queued = 1 and agreement <> 0 group by agreement) one
-    join shares s on s.share_id = one.share_id join evaluations e on e.evaluation_key = s.evaluation_key"""
+    join shares s on s.share_id = one.share_id"""
 OPEN_OF_CONSENT = f"select {_ITEM}, null {_OPEN_OF} and s.agreement = ? limit ?"
 OPEN_OF_CARDS = f"""select {_ITEM}, null {_OPEN_OF} and o.queued_at_ms < ? and s.unit_key in ({{marks}})
     union select {_ITEM}, null {_OPEN_OF} and o.queued_at_ms < ?
@@ -196,9 +206,13 @@ WITHDRAW_STREAM = """update outbox set withdrawn = 1, state = 0, sent_count = 0,
     where share_id = ? and transport = ? and open = 1"""
 WITHDRAW_LOOKUP = "update outbox set withdrawn = 1, open = 0 where share_id = ? and transport = ?"
 # Nothing more can be taken back of it: it need not say about whom it is.
-NOT_QUEUED = """update shares set queued = 0, agreement = 0, unit_key = x'', card_key = x''
-    where share_id = ?1 and queued = 1 and not exists
+NOT_QUEUED = """update shares set queued = 0, agreement = 0, unit_key = x'', card_key = x'',
+    merchant_id = '', platform_id = '' where share_id = ?1 and queued = 1 and not exists
     (select 1 from outbox o where o.share_id = ?1 and o.open = 1 and o.withdrawn = 0)"""
+
+# It outlived its evaluation for what was queued of it alone.
+FORGET_OUTLIVING = """delete from shares where share_id = ?1 and queued = 0 and evaluation_key >= 0
+    and not exists (select 1 from evaluations e where e.evaluation_key = shares.evaluation_key)"""
 
 EXPIRED_LOOKUPS = """select share_id, transport from outbox
     where transport = ? and open = 1 and stream_seq = 0 and expires_at_ms < ? limit ?"""
@@ -212,7 +226,8 @@ OLDEST = """select evaluation_key, match_keys from
     (select evaluation_key, match_keys, recorded_at_ms from evaluations order by evaluation_key limit ?2)
     where recorded_at_ms < ?1"""
 FORGET_KEY = "delete from match_keys where key = ? and evaluation_key = ?"
-# What is open stays, or the stream had a gap: by then a tombstone, which goes once it is answered.
+# What is open stays, or the stream had a gap: a tombstone, or what was queued since, of a label. It goes
+# once it is answered, and its share, by which it can be taken back, with what is queued of it.
 FORGET_SETS = """delete from sets where jti in (select o.jti from outbox o join shares s using (share_id)
     where s.evaluation_key = ?1 and o.open = 0) and jti not in (select o.jti from outbox o
     join shares s using (share_id) where s.evaluation_key = ?1 and o.open = 1)"""
@@ -220,7 +235,7 @@ FORGET_ITEMS = """delete from outbox where open = 0
     and share_id in (select share_id from shares where evaluation_key = ?)"""
 FORGET_ANSWERED = """delete from outbox where share_id = ?1 and open = 0
     and not exists (select 1 from shares where share_id = ?1)"""
-FORGET_SHARES = "delete from shares where evaluation_key = ?"
+FORGET_SHARES = "delete from shares where evaluation_key = ? and queued = 0"
 FORGET_REPORTS = """delete from report_ids where recorded_at_ms < ?1 and report_no in
     (select report_no from report_ids order by report_no limit ?2)"""
 INSERT_NOTICE = """insert or ignore into notices(share_id, case_id, recipient_id, shares, told_at_ms)
@@ -232,12 +247,8 @@ NOTICES = """select case_id, recipient_id, share_id, shares, told_at_ms, answere
 INSERT_ERASURE = "insert or ignore into erasures values (?,?,?)"
 ERASED_UP_TO = "select coalesce(max(case_id), 0) from erasures"
 ERASURE = "select evaluations, forgotten_at_ms from erasures where case_id = ?"
-# What is queued about a card that may be shared again is found by these rows when it may not.
-OF_CARDS = """select evaluation_key from evaluations e
-    where evaluation_key > ? and evaluation_key <= ? and (unit_key in ({marks}) or card_key in ({marks}))
-    and not exists
-    (select 1 from shares s join outbox o using (share_id)
-    where s.evaluation_key = e.evaluation_key and o.open = 1 and o.withdrawn = 0)"""
+OF_CARDS = """select evaluation_key from evaluations
+    where evaluation_key > ? and evaluation_key <= ? and (unit_key in ({marks}) or card_key in ({marks}))"""
 MATCH_KEYS_OF = "select evaluation_key, match_keys from evaluations where evaluation_key = ?"
 FORGET_EVALUATION = "delete from evaluations where evaluation_key = ?"
 
@@ -246,6 +257,7 @@ _ADDED = (
     (HAS_QUEUED_AT, ADD_QUEUED_AT),
     (HAS_CARD_KEY, ADD_CARD_KEY),
     (HAS_QUEUED, ADD_QUEUED),
+    (HAS_PARTIES, ADD_PARTIES),
 )
 """What tells that a database has a column, and how one of before gets it."""
 

@@ -26,6 +26,7 @@ from gateway.feeds.delivery import (
 )
 from gateway.feeds.fanout import BATCH_MAX_ENTRIES, FanOutBatch
 from gateway.feeds.ports import OutboxItem
+from gateway.programs.ended import Standing
 from gateway.programs.switches import POLL_MS, SwitchView
 from gateway.programs.table import ReleaseTable
 from gateway.records.errors import GatewayError
@@ -107,6 +108,9 @@ class FeedsEngine:
             raise PolicyStale("the switches have not been read yet: try again")
         return view
 
+    def _standing(self) -> Standing:
+        return self.revocations.standing(self.view())
+
     def may_leave(self, items: Sequence[OutboxItem], chosen: int | None = None) -> bool:
         """Asked on the loop, immediately before the bytes are handed to the transport.
 
@@ -181,7 +185,9 @@ class FeedsEngine:
         if not entries:
             return 0
         with self.metrics.fan_out_seconds.time(), self.revocations.planning:
-            batch = self.parts.fan_out.plan(topic, entries, self.view(), now_ms=self.parts.clock.wall_ms())
+            batch = self.parts.fan_out.plan(
+                topic, entries, self._standing(), now_ms=self.parts.clock.wall_ms()
+            )
             self.parts.store.commit_fan_out(batch.change)
             self._unrecorded = batch.change.records
             # From the commit on it can be found, and leave by a record of its own: nobody waits for the rest.
@@ -276,7 +282,7 @@ class FeedsEngine:
         return await self._on(self._delivery, lambda: self._step(event))
 
     def _step(self, event: Polled) -> Reply:
-        actions = self.parts.core.on(event, self.view(), self.parts.clock.wall_ms())
+        actions = self.parts.core.on(event, self._standing(), self.parts.clock.wall_ms())
         return self._carry_out(actions)
 
     def _carry_out(self, actions: Sequence[Action]) -> Reply:
@@ -292,7 +298,7 @@ class FeedsEngine:
 
     def _sweep(self) -> None:
         """Withdraws all that is open in stopped scopes."""
-        self._withdraw_all(lambda now_ms: self.parts.core.sweep(self.view(), now_ms))
+        self._withdraw_all(lambda now_ms: self.parts.core.sweep(self._standing(), now_ms))
 
     def expire_sealed(self, done: Callable[[int], None]) -> None:
         """Withdraws all that nobody fetched in time, between steps of delivery; `done` hears how many."""

@@ -56,7 +56,7 @@ def chores(
         Chore("identities", INTERVAL_S, refresh_identities),
         Chore("expiry", INTERVAL_S, lambda: parts.store.expire(parts.clock.wall_ms(), EXPIRE_MAX_ROWS)),
         Chore("sweep", INTERVAL_S, engine.withdraw_stopped),
-        Chore("revocations", INTERVAL_S, engine.revocations.mend),
+        Chore("revocations", INTERVAL_S, engine.revocations.look),
         Chore("names", INTERVAL_S, lambda: parts.names.step(parts.ledger.lag_s())),
         Chore("erasures", INTERVAL_S, eraser.step),
         Chore("measure", INTERVAL_S, engine.measure_behind),

@@ -71,6 +71,7 @@ def _policy_follower(
     def take(policy: PolicySnapshot, table: ReleaseTable) -> None:
         parts.signers.use(policy.recipients)
         engine.table = parts.consents.use(table)
+        engine.revocations.use(table)
         engine.revocations.policy_changed()
 
     def on_change(following: Following) -> None:

@@ -1,4 +1,4 @@
-"""Takes back what is queued under consents that lapsed, and about cardholders who object.
+"""Takes back what is queued under consents that lapsed, about cardholders who object, and of what ended.
 
 It is over before anybody is told that they have.
 """
@@ -13,8 +13,13 @@ import structlog
 
 from gateway.feeds.delivery import Action, DeliveryCore
 from gateway.feeds.ports import LAST_MS
+from gateway.programs.ended import Entries, Standing
+from gateway.programs.plan_warnings import enrolled
+from gateway.programs.switches import SwitchView
+from gateway.programs.table import ReleaseTable
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
+from gateway.server.consent_ends import NextEnd
 from gateway.server.consent_follower import ConsentFollower
 from gateway.server.feeds.in_flight import InFlight, drop
 
@@ -23,6 +28,8 @@ CARDS_A_QUERY: Final = 500
 
 LOOP_WAIT_S: Final = 5.0
 """The loop answers within milliseconds; after this long a revocation is tried again."""
+
+_NO_STOPS: Final = SwitchView(epoch=0)
 
 _log = structlog.get_logger("feeds")
 
@@ -54,7 +61,13 @@ class Revocations:
         self._delivery = delivery
         self._carry_out = carry_out
         self._in_flight = in_flight
-        self._due = False
+        self._rounds = threading.Lock()
+        """One round at a time: consents, policies and housekeeping have a thread each."""
+        self._asking = threading.Lock()
+        self._asked = self._asked_done = 0
+        """How often a policy or a date asked for a round, and up to which of them one has ended since."""
+        self._entries: Entries | None = None
+        self._next_end = NextEnd(clock)
         self._withdrew = False
         """Something was withdrawn, and what waits in transports has not been cut off since."""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -79,22 +92,46 @@ class Revocations:
 
     def policy_changed(self) -> None:
         """Documents may say less of a party than those before did. What fails is tried again by `mend`."""
-        self._due = True
+        self._ask()
         self.mend()
 
+    def use(self, table: ReleaseTable) -> None:
+        """What a new policy says of programs at issuers; `policy_changed` takes back what ended with it."""
+        self._entries = enrolled(table)
+
+    def standing(self, view: SwitchView) -> Standing:
+        """What may leave by the switches and by the policy in force."""
+        return Standing(view, self._entries, self._clock.wall_ms(), self._next_end.note)
+
+    def look(self) -> None:
+        """The chore: what a date or a policy asked for."""
+        if self._next_end.reached():
+            self._ask()
+        self.mend()
+
+    def _ask(self) -> None:
+        with self._asking:
+            self._asked += 1
+
     def mend(self) -> None:
-        """The round that a new policy asked for, where it is still due."""
+        """The round that was asked for, where it is still due."""
         # Before the registry is known the documents alone would speak, and tombstones are not taken back.
-        if not self._due or not self._consents.whole():
+        if self._asked == self._asked_done or not self._consents.whole():
             return
         try:
             self._round()
-            self._due = False
         except GatewayError as fault:
             _log.error("revocation_put_off", code=fault.code)
 
     def _round(self) -> None:
-        """On the thread that follows the registry, after the rows have changed. Raises where it fails."""
+        """After rows, or what documents say, have changed. Raises where it fails."""
+        with self._rounds:
+            # One that comes meanwhile may say what this one does not see.
+            asked = self._asked
+            self._take_back()
+            self._asked_done = asked
+
+    def _take_back(self) -> None:
         # Before the wait: who objects only now may be in what fan-out is planning, and has a round to come.
         objecting = dict(self._consents.subjects.objecting)
         erased = dict(self._consents.subjects.erased_until_ms)
@@ -117,6 +154,10 @@ class Revocations:
             while actions := self._core.revoke(consent, self._clock.wall_ms()):
                 self._withdrew = True
                 self._carry_out(actions)
+        # Switches have a sweep of their own.
+        while actions := self._core.sweep(self.standing(_NO_STOPS), self._clock.wall_ms()):
+            self._withdrew = True
+            self._carry_out(actions)
         # Kept until it is done: a round that fails is made again.
         unseen = [key for key, cases in objecting.items() if self._withdrawn_cards.get(key) != cases]
         for at in range(0, len(unseen), CARDS_A_QUERY):

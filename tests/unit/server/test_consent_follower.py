@@ -1,6 +1,7 @@
 """A worker knows the registry whole before it says so, and relies on what it knows no longer than a lease."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,7 @@ ROWS = {
 @pytest.mark.parametrize(
     ("merchant", "platform", "consent_id", "reason"),
     [
-        ("", "", "x", None),
+        ("", "", "x", Reason.MERCHANT_CONSENT_MISSING),
         ("wide", "", "wide/1", None),
         ("wide", "", "wide/0", None),
         ("narrow", "", "narrow/1", None),
@@ -172,7 +173,20 @@ def test_what_was_shared_under_a_consent_leaves_while_the_stricter_word_still_co
         Consents(ROWS, ROWS), merchant_id=merchant, platform_id=platform, consent_id=consent_id, now_ms=8
     )
     assert found is reason
-    assert until_ms == (8 if reason else 9 if merchant or platform else FOREVER_MS)
+    assert until_ms == (8 if reason else 9)
+
+
+def test_who_stands_in_no_document_any_more_agrees_to_nothing_and_without_documents_nobody_can_say(
+    store: SqliteConsents, clock: SimClock
+) -> None:
+    follower = following(store, clock)
+    follower.step()
+    assert follower.lapsed("m-0001", "", "x") is None, "there may be documents that know it"
+    said = replace(next(iter(POLICY.merchants.values())), tier=Tier.BASIC, valid_from_ms=0)
+    follower.use(compile_table(replace(POLICY, merchants={"m-0001": said})))
+    assert follower.lapsed("m-0001", "", said.consent_id) is None
+    follower.use(compile_table(replace(POLICY, merchants={"m-0002": said})))
+    assert follower.lapsed("m-0001", "", said.consent_id) is Reason.MERCHANT_CONSENT_MISSING
 
 
 @pytest.mark.parametrize(
