@@ -41,7 +41,7 @@ node_modules/.done: package.json package-lock.json
 demo: $(VENV)/.server $(VENV)/.native  ## the main job on this machine: 20,000 payments, five issuers, a proof (SEED=1 PAYMENTS=20000)
 	@$(BIN)/ein demo --seed $(SEED) --payments $(PAYMENTS)
 
-test: $(VENV)/.dev $(VENV)/.native  ## the tests that need no server, under 5 minutes
+test: $(VENV)/.dev $(VENV)/.native  ## the tests without processes of their own, under 5 minutes
 	@$(BIN)/python -m pytest -m "not prove" -q -n auto --dist loadfile
 
 lint: $(VENV)/.dev .venv-proto/.done node_modules/.done  ## style, types, imports, contracts
@@ -56,7 +56,8 @@ proto: .venv-proto/.done  ## generate the stubs from proto/
 lock:  ## resolve the hashed requirements again (needs uv)
 	@./scripts/lock
 
-prove: $(VENV)/.dev $(VENV)/.native  ## what must be shown, reduced counts, real servers
+prove: $(VENV)/.dev $(VENV)/.native  ## the tests with processes of their own, and what must be shown, reduced counts
+	@$(BIN)/python -m pytest -m prove -q -n auto --dist loadfile
 	@$(BIN)/python -m tests.prove --reduced
 
 prove-full: $(VENV)/.dev $(VENV)/.native  ## what must be shown, full counts; writes docs/evidence/
