@@ -1,7 +1,9 @@
 """JSON Web Keys (RFC 7517, 7518 6, 8037) to and from key objects. Every fault is a BadKey without a value."""
 
+import hashlib
 import json
 from collections.abc import Mapping
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -212,3 +214,20 @@ def public_jwks(keys: tuple[SigningKey, ...]) -> dict[str, list[dict[str, str]]]
     if len({modulus for modulus, _ in moduli}) != len(moduli):
         raise BadKey("an RSA signing key is for exactly one of RS256 and PS256: make another for the second")
     return {"keys": published}
+
+
+THUMBPRINT_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "EC": ("crv", "kty", "x", "y"),
+    "OKP": ("crv", "kty", "x"),
+    "RSA": ("e", "kty", "n"),
+}
+"""What a thumbprint is over: RFC 7638 3.2, RFC 8037 2."""
+
+
+def thumbprint(key: Mapping[str, object]) -> str:
+    """RFC 7638 3, of a public key or of the public half of a private one. Raises BadKey."""
+    members = THUMBPRINT_MEMBERS.get(str(key.get("kty")))
+    if members is None or any(not isinstance(key.get(name), str) for name in members):
+        raise BadKey("a key of the set lacks the members of its kty")
+    canonical = json.dumps({name: key[name] for name in members}, separators=(",", ":"), sort_keys=True)
+    return base64url.encode(hashlib.sha256(canonical.encode()).digest()).decode()

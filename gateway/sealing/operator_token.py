@@ -3,13 +3,11 @@
 The public half and its thumbprint (RFC 7638) are registered; the private half never leaves its owner.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.records.errors import GatewayError
-from gateway.sealing import base64url
+from gateway.sealing import base64url, jwk
 from gateway.sealing.jwk import public_ec_numbers
 from gateway.sealing.keys import BadKey, SignatureAlgorithm, Signer
 from gateway.sealing.signed_json import signed_json
@@ -25,7 +23,7 @@ SKEW_S_MAX: Final = 60
 TOKEN_BYTES_MAX: Final = 2048
 """A header and five claims have under 600 bytes."""
 
-_MEMBERS = ("crv", "kty", "x", "y")
+_MEMBERS = jwk.THUMBPRINT_MEMBERS["EC"]
 
 
 class OperatorTokenRefused(GatewayError):
@@ -37,8 +35,7 @@ class OperatorTokenRefused(GatewayError):
 def thumbprint(public: Mapping[str, object]) -> str:
     """RFC 7638 3 of a P-256 key. Raises BadKey."""
     public_ec_numbers(public)
-    canonical = json.dumps({name: public[name] for name in _MEMBERS}, separators=(",", ":"), sort_keys=True)
-    return base64url.encode(hashlib.sha256(canonical.encode()).digest()).decode()
+    return jwk.thumbprint(public)
 
 
 def operator_public_jwk(given: object) -> dict[str, str]:

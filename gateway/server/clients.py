@@ -4,8 +4,6 @@ A client proves who it is by a key of its own (private_key_jwt), by a secret tha
 or by a certificate. With any of them it gets short-lived tokens; with a certificate it may call without one.
 """
 
-import base64
-import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,9 +14,9 @@ from typing import Any, Final, Literal, get_args
 
 from gateway.programs.issues import near
 from gateway.records.errors import GatewayError
-from gateway.runtime.entropy import Entropy
 from gateway.server.certificates import PeerCertificate
 from gateway.server.private_rows import alone, write_rows
+from gateway.server.secret_words import secret_sha256
 from issuernetwork._jose import BadKey, VerifyKey, verify_keys
 
 MachineRole = Literal["caller", "issuer"]
@@ -26,9 +24,6 @@ MachineRole = Literal["caller", "issuer"]
 
 CLIENTS_MAX: Final = 10_000
 """Payment services and issuers of one network, some with a few."""
-
-SECRET_BYTES: Final = 32
-"""256 bits: beyond guessing, so that a fast hash suffices to keep it."""
 
 NAME_CHARACTERS_MAX: Final = 128
 KEYS_MAX: Final = 8
@@ -156,19 +151,10 @@ def without_client(clients: Sequence[Client], client_id: str) -> list[Client]:
     return left
 
 
-def make_secret(entropy: Entropy) -> tuple[str, str]:
-    """A secret to hand over once, and the hash to keep."""
-    secret = base64.urlsafe_b64encode(entropy.bytes(SECRET_BYTES)).rstrip(b"=").decode()
-    return secret, secret_sha256(secret)
-
-
-def secret_sha256(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
 def has_secret(client: Client, secret: str) -> bool:
     """Compares in a time that says nothing of the hash."""
-    return bool(client.secret_sha256) and hmac.compare_digest(secret_sha256(secret), client.secret_sha256)
+    shown = secret_sha256(secret.encode())
+    return bool(client.secret_sha256) and hmac.compare_digest(shown, client.secret_sha256)
 
 
 def public_signing_keys(jwks: object) -> tuple[dict[str, str], ...]:

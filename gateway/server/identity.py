@@ -3,8 +3,6 @@
 Identity comes from credentials, never from a field.
 """
 
-import base64
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -23,11 +21,9 @@ from gateway.server.clients import MachineRole as MachineRole
 from gateway.server.oauth.access_tokens import TOKEN_TYPE, AccessTokenRefused, AccessTokens, type_of
 from gateway.server.operators import Operators
 from gateway.server.private_rows import alone, write_rows
+from gateway.server.secret_words import make_secret, secret_sha256
 from gateway.server.state import StateDir
 from gateway.sharing.ports import Credential
-
-TOKEN_BYTES = 32
-"""256 bits: beyond guessing, so that a fast hash suffices to keep it."""
 
 MAX_HEADER_BYTES = 512
 CACHE_MAX_ENTRIES = 4096
@@ -46,10 +42,6 @@ class Principal:
 
     principal_id: str
     role: Role
-
-
-def _digest(token: bytes) -> str:
-    return hashlib.sha256(token).hexdigest()
 
 
 class Authenticator:
@@ -108,7 +100,7 @@ class Authenticator:
             return self._operator(token)
         if len(raw) > MAX_HEADER_BYTES:
             return None
-        found = by_digest.get(_digest(raw[7:].strip()))
+        found = by_digest.get(secret_sha256(raw[7:].strip()))
         if found is not None and len(cache) < CACHE_MAX_ENTRIES:
             cache[raw] = found
         return found
@@ -180,9 +172,9 @@ def issue_token(state: StateDir, *, principal_id: str, role: MachineRole, entrop
 
     Raises IdentityInvalid where the file that is there cannot be used.
     """
-    token = base64.urlsafe_b64encode(entropy.bytes(TOKEN_BYTES)).rstrip(b"=").decode()
+    token, digest = make_secret(entropy)
     with _changing(state) as rows:
-        rows.append({"principal_id": principal_id, "role": role, "token_sha256": _digest(token.encode())})
+        rows.append({"principal_id": principal_id, "role": role, "token_sha256": digest})
     return token
 
 

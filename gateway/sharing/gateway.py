@@ -270,7 +270,7 @@ class Gateway:
                         payment.cardholder_region, payment.merchant_id, payment.platform_id, payment.channel,
                         payment.mcc, payment.amount_minor, payment.merchant_country, seen.mask,
                         seen.below_quality, now_ms,
-                        work.unit_key in objecting or work.card_key in objecting,
+                        bool(objecting) and (work.unit_key in objecting or work.card_key in objecting),
                     )
                 )  # fmt: skip
                 work.decided = decide(

@@ -350,19 +350,6 @@ def test_what_is_taken_back_is_found_by_indexes_however_much_is_queued(tmp_path:
     store.close()
 
 
-def test_a_database_that_says_of_no_share_who_agreed_is_taken_over_with_what_is_open(tmp_path: Path) -> None:
-    path = tmp_path / "feeds.sqlite3"
-    store = SqliteDeliveryStore(path)
-    store.commit_fan_out(replace(fan_out(0), shares=[of_party(0, "m", "c1")]))
-    for name in ("merchant_id", "platform_id"):
-        store._connection.rows(f"alter table shares drop column {name}")
-    store.close()
-    store = SqliteDeliveryStore(path)
-    store.forget(BASE_MS + 9, 100)
-    assert store.open_consents() == [("m", "p", "c1")]
-    store.close()
-
-
 def test_a_database_without_keys_of_cards_is_taken_over_with_what_is_open(tmp_path: Path) -> None:
     path = tmp_path / "feeds.sqlite3"
     store = SqliteDeliveryStore(path)

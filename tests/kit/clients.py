@@ -13,13 +13,13 @@ from gateway.sealing.signer import LocalSigner
 from gateway.server.clients import (
     Client,
     changing_clients,
-    make_secret,
     public_signing_keys,
     read_clients,
     with_client,
     write_clients,
 )
 from gateway.server.oauth.token_endpoint import ASSERTION_TYPE
+from gateway.server.secret_words import make_secret
 from gateway.server.state import StateDir
 
 

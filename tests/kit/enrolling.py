@@ -11,8 +11,9 @@ from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.keys import KeyUnavailable
 from gateway.server.bootstrap.pins import pin_check
-from gateway.server.enrolment.desk import Asking, EnrolmentDesk, carry_out, check_enrolment, make_token
+from gateway.server.enrolment.desk import Asking, EnrolmentDesk, carry_out, check_enrolment
 from gateway.server.enrolment.submitted import PROOF_TYPE
+from gateway.server.secret_words import make_secret
 from gateway.server.state import StateDir
 from issuernetwork._jose import JweOpener, json_object, open_key
 from issuernetwork.enrolment import public_set
@@ -72,7 +73,7 @@ class Rig:
         self.approvals.close()
 
     def invite(self, recipient_id: str = BANK) -> str:
-        token, digest = make_token(SystemEntropy())
+        token, digest = make_secret(SystemEntropy())
         self.enrolments.invite(recipient_id, digest, by="ada", reason="contract", life_ms=WEEK_MS)
         return token
 

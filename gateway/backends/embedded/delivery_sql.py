@@ -96,18 +96,12 @@ ADD_QUEUED = (
     "alter table shares add column agreement integer not null default 0",
     "alter table shares add column unit_key blob not null default x''",
     "alter table shares add column card_key blob not null default x''",
-    """update shares set queued = 1, agreement = agreement_of(e.merchant_id, e.platform_id, consent_id),
-        unit_key = e.unit_key from evaluations e
-        where e.evaluation_key = shares.evaluation_key and share_id in
-        (select share_id from outbox where open = 1 and withdrawn = 0)""",
-)
-
-HAS_PARTIES = "select 1 from pragma_table_info('shares') where name = 'merchant_id'"
-ADD_PARTIES = (
     "alter table shares add column merchant_id text not null default ''",
     "alter table shares add column platform_id text not null default ''",
-    """update shares set merchant_id = e.merchant_id, platform_id = e.platform_id from evaluations e
-        where e.evaluation_key = shares.evaluation_key and queued = 1 and agreement <> 0""",
+    """update shares set queued = 1, agreement = agreement_of(e.merchant_id, e.platform_id, consent_id),
+        unit_key = e.unit_key, merchant_id = e.merchant_id, platform_id = e.platform_id from evaluations e
+        where e.evaluation_key = shares.evaluation_key and share_id in
+        (select share_id from outbox where open = 1 and withdrawn = 0)""",
 )
 
 HAS_CONSENT_ID = "select 1 from pragma_table_info('shares') where name = 'consent_id'"
@@ -257,7 +251,6 @@ _ADDED = (
     (HAS_QUEUED_AT, ADD_QUEUED_AT),
     (HAS_CARD_KEY, ADD_CARD_KEY),
     (HAS_QUEUED, ADD_QUEUED),
-    (HAS_PARTIES, ADD_PARTIES),
 )
 """What tells that a database has a column, and how one of before gets it."""
 

@@ -14,7 +14,6 @@ from gateway.server.clients import (
     ClientConflict,
     MachineRole,
     changing_clients,
-    make_secret,
     public_signing_keys,
     read_clients,
     with_client,
@@ -22,6 +21,7 @@ from gateway.server.clients import (
     write_clients,
 )
 from gateway.server.operators import acting
+from gateway.server.secret_words import make_secret
 from gateway.server.settings import load_settings
 from issuernetwork._jose import BadKey
 

@@ -12,8 +12,9 @@ from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.cli.telling import at_text
-from gateway.server.enrolment.desk import check_recipient_id, make_token, revoke_keys, with_store
+from gateway.server.enrolment.desk import check_recipient_id, revoke_keys, with_store
 from gateway.server.operators import acting, read_operators
+from gateway.server.secret_words import make_secret
 from gateway.server.settings import Settings, load_settings
 from gateway.server.verbs.approvals import check_registered
 
@@ -40,7 +41,7 @@ def invite_command(recipient_id: str, days: int, reason: str, config_path: Path)
     by = _acting(settings)
     # Somebody else has to approve: who invites has to be a person by a key.
     check_registered(read_operators(settings.state.operators), by)
-    token, digest = make_token(entropy)
+    token, digest = make_secret(entropy)
 
     def invite(store: SqliteEnrolments) -> None:
         store.invite(check_recipient_id(recipient_id), digest, by=by, reason=reason, life_ms=days * DAY_MS)

@@ -1,7 +1,5 @@
 """The acts of an enrolment, over its store, the requests for approval, the key files and the clients."""
 
-import base64
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,16 +20,15 @@ from gateway.programs.enrolling import (
 )
 from gateway.runtime.clock import Clock
 from gateway.runtime.entropy import Entropy
+from gateway.sealing.jwk import thumbprint
 from gateway.sealing.keys import BadKey
 from gateway.server.clients import Client, changing_clients, read_clients, write_clients
-from gateway.server.enrolment.submitted import challenge, kept, make_nonce, proves, submitted, thumbprint
+from gateway.server.enrolment.submitted import challenge, kept, proves, submitted
 from gateway.server.identity import Principal
+from gateway.server.secret_words import make_secret, secret_sha256
 from gateway.server.state import StateDir
 
 T = TypeVar("T")
-
-TOKEN_BYTES: Final = 32
-"""256 bits: beyond guessing, so that a fast hash suffices to keep it."""
 
 BY_ISSUER: Final = "issuer:"
 """Before the name of who asks, where it is no operator: operators' names have no colon."""
@@ -46,16 +43,6 @@ def check_recipient_id(recipient_id: str) -> str:
     if not plain.isascii() or not plain.isalnum() or len(recipient_id) > RECIPIENT_CHARACTERS_MAX:
         raise EnrolmentRefused(f"recipient_id: up to {RECIPIENT_CHARACTERS_MAX} letters, digits, - and _")
     return recipient_id
-
-
-def make_token(entropy: Entropy) -> tuple[str, str]:
-    """An invitation's token, shown once, and the hash to keep."""
-    token = base64.urlsafe_b64encode(entropy.bytes(TOKEN_BYTES)).rstrip(b"=").decode()
-    return token, token_sha256(token)
-
-
-def token_sha256(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +77,7 @@ class EnrolmentDesk:
         if principal is not None:
             known = principal.role == "issuer"
             return Asking(principal.principal_id, None, vouched_by) if known else None
-        found = self._enrolments.invitation(token_sha256(token)) if token else None
+        found = self._enrolments.invitation(secret_sha256(token.encode())) if token else None
         if found is None or found.withdrawn_at_ms or self._clock.wall_ms() >= found.expires_at_ms:
             return None
         return Asking(found.recipient_id, found)
@@ -103,7 +90,7 @@ class EnrolmentDesk:
             raise EnrolmentRefused(
                 "keys: you have none in force that could be changed: ask for an invitation"
             )
-        nonce, digest = make_nonce(self._entropy)
+        nonce, digest = make_secret(self._entropy)
         made = self._enrolments.submit(
             asking.recipient_id,
             invite_id=0 if asking.invitation is None else asking.invitation.invite_id,

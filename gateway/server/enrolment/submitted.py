@@ -1,6 +1,5 @@
 """What an issuer submits, checked: one key to seal to, keys that it signs with, its addresses. Pure."""
 
-import hashlib
 import hmac
 import json
 from collections.abc import Mapping
@@ -10,15 +9,16 @@ from typing import Any, Final
 from gateway.programs.enrolling import EnrolmentRefused
 from gateway.runtime.clock import Clock
 from gateway.runtime.entropy import Entropy
-from gateway.sealing import base64url, jwk
+from gateway.sealing import jwk
 from gateway.sealing.jwe import Sealer
+from gateway.sealing.jwk import thumbprint
 from gateway.sealing.keys import BadKey, StaticRecipientKeys
 from gateway.server.clients import public_signing_keys
+from gateway.server.secret_words import secret_sha256
 from issuernetwork._jose import BadKey as BadSigningKey
 from issuernetwork._jose import RefusedToken, VerifyKey, json_object, verify_jws, verify_keys
 
 PROOF_TYPE: Final = "ein-enrol+jwt"
-NONCE_BYTES: Final = 32
 SKEW_MS: Final = 300_000
 """Of the issuer's clock: a proof is bound to its challenge, and the time only says that it is of now."""
 
@@ -29,22 +29,6 @@ ENDED_S: Final = 1
 """An end that has passed on every clock: the first second of 1970."""
 PROOFS_MAX: Final = SIGNING_KEYS_MAX + 1
 """By each new key, and by one in force."""
-
-_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "EC": ("crv", "kty", "x", "y"),
-    "OKP": ("crv", "kty", "x"),
-    "RSA": ("e", "kty", "n"),
-}
-"""What a thumbprint is over: RFC 7638 3.2, RFC 8037 2."""
-
-
-def thumbprint(key: Mapping[str, Any]) -> str:
-    """RFC 7638 3. Raises BadKey."""
-    members = _MEMBERS.get(str(key.get("kty")))
-    if members is None or any(not isinstance(key.get(name), str) for name in members):
-        raise BadKey("a key of the set lacks the members of its kty")
-    canonical = json.dumps({name: key[name] for name in members}, separators=(",", ":"), sort_keys=True)
-    return base64url.encode(hashlib.sha256(canonical.encode()).digest()).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +127,6 @@ def challenge(
     return sealer.seal(one.recipient_id, json.dumps(text).encode(), fresh=True)[1].decode()
 
 
-def make_nonce(entropy: Entropy) -> tuple[str, str]:
-    """What goes into a challenge, and the hash to keep."""
-    nonce = base64url.encode(entropy.bytes(NONCE_BYTES)).decode()
-    return nonce, hashlib.sha256(nonce.encode()).hexdigest()
-
-
 def proves(
     proofs: object, one: Submitted, submission_id: int, nonce_sha256: str, *, issuer: str, now_ms: int,
     under: tuple[Mapping[str, str], ...] = (),
@@ -203,5 +181,5 @@ def _signed_by(proof: object, keys: Mapping[str, VerifyKey], asked: _Asked) -> s
     if claims != expected or not isinstance(nonce, str) or type(issued_s) is not int:
         return ""
     of_now = abs(asked.now_ms - issued_s * 1000) <= SKEW_MS
-    digest = hashlib.sha256(nonce.encode()).hexdigest()
+    digest = secret_sha256(nonce.encode())
     return kid if of_now and hmac.compare_digest(digest, asked.nonce_sha256) else ""

@@ -9,9 +9,10 @@ import pytest
 
 from gateway.programs.approvals import LIFE_MS, ApprovalRefused
 from gateway.programs.enrolling import PROVE_MS, SUBMISSIONS_MAX, TRIES_MAX, EnrolmentRefused
+from gateway.sealing.jwk import thumbprint
 from gateway.server.clients import Client, read_clients
 from gateway.server.enrolment.desk import carry_out, check_enrolment, revoke_keys
-from gateway.server.enrolment.submitted import PROOF_TYPE, thumbprint
+from gateway.server.enrolment.submitted import PROOF_TYPE
 from gateway.server.identity import Principal
 from issuernetwork.issuer_cli import new_key
 from tests.kit.clients import add_client

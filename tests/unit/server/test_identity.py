@@ -31,14 +31,14 @@ def test_a_principal_revoked_while_it_is_looked_up_is_unknown_from_then_on(
 ) -> None:
     state, header = _installed(tmp_path)
     known = Authenticator(state)
-    digest = identity._digest
+    digest = identity.secret_sha256
 
     def revoked_meanwhile(token: bytes) -> str:
         state.identities.write_text("[]")
         known.refresh()
         return digest(token)
 
-    monkeypatch.setattr(identity, "_digest", revoked_meanwhile)
+    monkeypatch.setattr(identity, "secret_sha256", revoked_meanwhile)
     known.principal(header)
     monkeypatch.undo()
     assert known.principal(header) is None

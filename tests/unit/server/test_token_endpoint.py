@@ -12,11 +12,12 @@ import pytest
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.certificates import PeerCertificate
-from gateway.server.clients import Client, Clients, make_secret, read_clients, without_client, write_clients
+from gateway.server.clients import Client, Clients, read_clients, without_client, write_clients
 from gateway.server.identity import Authenticator, Principal
 from gateway.server.oauth.access_tokens import LIFE_S, TOKEN_TYPE, AccessTokens, make_access_token
 from gateway.server.oauth.assertions import SEEN_A_CLIENT_MAX, AssertionRefused, Replays
 from gateway.server.oauth.token_endpoint import NOT_A_CLIENT, Asked, TokenEndpoint, TokenRefused
+from gateway.server.secret_words import make_secret
 from gateway.server.state import StateDir
 from issuernetwork._jose import decode_base64url
 from tests.kit.clients import Key, add_client, basic_form
