@@ -36,6 +36,11 @@ BANK = "northgate-bank"
 EIN = [sys.executable, "-m", "gateway.server.cli.main"]
 DEADLINE_S = 30.0
 SENDERS = 3
+OPTED_OUT = "m-1234"
+CONSENTS = "party,party_id,tier,terms_version,evidence,valid_from,valid_until\n" + "".join(
+    f"merchant,m-{n},opted-out,2026,list,2025-01-01,\n" for n in range(1_000, 1_600)
+)
+"""More than one pack of them."""
 
 
 def ein(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -215,6 +220,12 @@ def run_drill(folder: Path) -> Drill:
         store = SqlitePolicyStore(str(lost.state.policy_db), SystemClock())
         store.kill("enhanced-data", actor="tests", reason="drill")
         store.close()
+        (folder / "consents.csv").write_text(CONSENTS)
+        done = ein(
+            "consent", "import", str(folder / "consents.csv"), "--reason", "drill",
+            "--config", str(lost.config),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
         sender.send(lost.supervisor, *(payment(n, prefix="first") for n in range(60)))
         until(lambda: bank.poll(lost.supervisor) and bank.shares, "a first share")
         threads = sender.load(lost.supervisor, "load", stop)
@@ -264,6 +275,7 @@ def drill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
         drill.repeated = list(zip(before, again, strict=True))
         new = [payment(n, prefix="after") for n in range(80)]
         new += [payment(n, prefix="after-harbor", iin=HARBOR) for n in range(20)]
+        new += [payment(n, prefix="after-opted-out", merchant_id=OPTED_OUT) for n in range(20)]
         drill.after = drill.sender.send(supervisor, *new)
         wanted = {share for answer in drill.after for share in answer.shared}
         until(lambda: drill.bank.poll(supervisor) or wanted <= set(drill.bank.shares), "new shares")
@@ -304,6 +316,15 @@ def test_a_kill_from_before_holds_and_the_epoch_is_kept(drill: Drill) -> None:
     reasons = {one.withhold_reason for one in decisions if one.program == "enhanced-data"}
     assert Reason.KILLED in reasons
     assert not any(answer.shared for answer in harbor)
+
+
+def test_what_was_imported_before_the_backup_holds_behind_the_restore(drill: Drill) -> None:
+    recorded = drill.evaluations()
+    reasons = {one.withhold_reason for one in recorded["after-opted-out-r-7"].decisions}
+    assert Reason.MERCHANT_OPTED_OUT in reasons
+    opted_out = [a for a in drill.after if a.request.merchant_id == OPTED_OUT]
+    assert len(opted_out) == 20
+    assert not any(answer.shared for answer in opted_out)
 
 
 def test_keys_open_and_are_those_of_before(drill: Drill) -> None:
