@@ -45,6 +45,12 @@ class KeyStoreFault(GatewayError):
     code = "key_store"
 
 
+class KeyRefused(GatewayError):
+    """What was asked for cannot be done to our keys as they are. `public` says why, and what can be."""
+
+    code = "key_refused"
+
+
 class BadKey(GatewayError):
     """A key document that cannot be used. `public` names the member, never its value."""
 
