@@ -71,7 +71,9 @@ class TokenEpochs:
         """With one change more. Raises KeyRefused: there is a change under way already."""
         before = self.changes.get(recipient_id, ())
         if before and now_ms < before[-1].both_until_ms:
-            raise KeyRefused("token epoch: the recipient is changing to one already; wait until both have ended")
+            raise KeyRefused(
+                "token epoch: the recipient is changing to one already; wait until both have ended"
+            )
         if from_ms < now_ms or both_until_ms < from_ms:
             raise KeyRefused("token epoch: it begins now or later, and both end after that")
         if len(before) >= EPOCHS_MAX - 1:
@@ -94,7 +96,7 @@ _NEVER_CHANGED: Final = TokenEpoch(FIRST_EPOCH, 0, ALWAYS_MS)
 
 
 def parse_epochs(document: Mapping[str, list[dict[str, int]]]) -> TokenEpochs:
-    """Of `TokenEpochs.as_json`. Raises ValueError, KeyError, TypeError or AttributeError for anything else."""
+    """Of `TokenEpochs.as_json`. Raises ValueError, KeyError, TypeError, AttributeError for anything else."""
     found: dict[str, tuple[EpochChange, ...]] = {}
     for recipient_id, rows in document.items():
         changes = tuple(
@@ -102,7 +104,8 @@ def parse_epochs(document: Mapping[str, list[dict[str, int]]]) -> TokenEpochs:
         )
         first = EpochChange(FIRST_EPOCH, -ALWAYS_MS, -ALWAYS_MS)
         for before, after in pairwise((first, *changes)):
-            if after.epoch <= before.epoch or not before.both_until_ms <= after.from_ms <= after.both_until_ms:
+            in_order = before.both_until_ms <= after.from_ms <= after.both_until_ms
+            if after.epoch <= before.epoch or not in_order:
                 raise ValueError("the epochs of a recipient do not follow one another")
         if changes:
             found[recipient_id] = changes

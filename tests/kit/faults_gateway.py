@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from gateway.backends.embedded.consents import ConsentStoreUnavailable, SqliteConsents
 from gateway.backends.embedded.journal import FileJournalWriter
-from gateway.backends.embedded.keyfiles import FileRecipientKeys
+from gateway.backends.embedded.recipient_files import FileRecipientKeys
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import PolicyStoreUnavailable, SqlitePolicyStore
 from gateway.programs.release import ProgramEntry, When

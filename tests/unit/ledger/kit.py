@@ -73,7 +73,7 @@ class Ledger:
                 own_journal=FileJournalReader(self.disk, str(self.state.feeds_journal)),
                 acts=StoredActs(self.state.policy_db, self.state.consents_db),
                 heads=self.heads,
-                signer=LocalSigner(KEY),
+                signer=lambda: LocalSigner(KEY),
                 iss=ISS,
                 clock=self.clock,
             )

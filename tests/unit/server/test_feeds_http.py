@@ -53,8 +53,9 @@ class Engine:
 async def _answered(engine: Engine) -> bytes:
     """All bytes of the answer, until the connection is closed or the answer is whole."""
     app = SsfApp(
-        cast(Any, engine), lambda request: Principal("bank", "issuer"), issuer_url="https://us.test", jwks={}
-    )
+        cast(Any, engine), lambda request: Principal("bank", "issuer"), issuer_url="https://us.test",
+        jwks=lambda: {"keys": []},
+    )  # fmt: skip
     runner = web.AppRunner(app.application(), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
