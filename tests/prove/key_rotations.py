@@ -2,10 +2,11 @@
 
 A real gateway and feeds, four recipients each with an algorithm of its own, receivers of the SDK with the
 cooldown that it comes with. Each new key has signed what a receiver verified before the next one is made. At
-the end all old keys are retired by themselves, and the ledger's heads are good, by whichever key.
+the end all old keys are retired by themselves (look-ups are over in seconds here), and the ledger's heads are
+good, by whichever key.
 
-`EIN_PLANTED=1` plants what must make it fail: keys that are used before they are published, and receivers that
-do not ask again.
+`EIN_PLANTED=1` plants what must make it fail: keys that are used before they are published, and receivers
+that do not ask again.
 """
 
 import json
@@ -33,6 +34,7 @@ from gateway.server.verbs.keys import KeyDesk
 from issuernetwork.jwks_cache import JWKS_COOLDOWN_S
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1.common_pb2 import TRANSPORT_SSF
+from tests.kit.brief_lookups import make_lookups_brief
 from tests.kit.installation import Installation
 from tests.kit.operators import key_of, register
 from tests.kit.stream_policy import policy
@@ -199,9 +201,14 @@ def _lost(installation: Installation, ends: Ends) -> int:
     return sum(len(ids - ends.received[recipient_id]) for recipient_id, ids in shared.items())
 
 
-def _rotated(installation: Installation, ends: Ends, rotations: int, changes: int, planted: bool) -> dict[str, Any]:
+def _rotated(
+    installation: Installation, ends: Ends, rotations: int, changes: int, planted: bool
+) -> dict[str, Any]:
     began_s = time.monotonic()
-    rotating, changing = Rotations(installation, ends, planted=planted), KeyChanges(installation, ends, changes)
+    rotating, changing = (
+        Rotations(installation, ends, planted=planted),
+        KeyChanges(installation, ends, changes),
+    )
     try:
         changing.start()
         for number in range(rotations):
@@ -230,6 +237,7 @@ def run(full: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="ein-") as folder:
         installation = Installation(Path(folder), processes=("gateway", "feeds"), policy=policy())
         _settings(installation)
+        make_lookups_brief(installation.supervisor)
         with installation:
             cooldown_s = LONGER_THAN_THE_RUN_S if planted else JWKS_COOLDOWN_S
             ends = Ends(installation, cooldown_s=cooldown_s, follows_rules=not planted)

@@ -1,4 +1,4 @@
-"""Payments, and receivers of the SDK that follow the rules, while keys change: what was verified by which key."""
+"""Payments, and receivers of the SDK that follow the rules, while keys change: what each key verified."""
 
 import asyncio
 import base64
@@ -118,8 +118,7 @@ class Ends(threading.Thread):
             await asyncio.gather(*runs, self._pay(jwks[LOOKED_UP]), self._wait(stop))
 
     async def _wait(self, stop: asyncio.Event) -> None:
-        while not self._stop.is_set():
-            await asyncio.sleep(0.05)
+        await asyncio.to_thread(self._stop.wait)
         stop.set()
 
     def _poller(
@@ -198,7 +197,7 @@ class Ends(threading.Thread):
                 await self._verify(share.signed_set, jwks)
 
     async def _verify(self, token: str, jwks: JwksCache) -> None:
-        """As a receiver does: with a set that is not too old, and once more after a look for an unknown key."""
+        """As a receiver does: by a set that is not too old, and once more after a look for an unknown key."""
         await jwks.keep_fresh()
         for again in (True, False):
             try:

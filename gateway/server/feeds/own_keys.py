@@ -87,6 +87,11 @@ class KeyKeeper:
         self._retirement = retirement
         self._metrics = metrics
 
+    def begin(self) -> None:
+        """Before anything leaves: one look, and a note of what is open by keys that sign no more."""
+        self._watch.step()
+        self._carefully(self._retirement.note)
+
     def run(self, stop: Stop) -> None:
         """The thread, until told to stop."""
         while not stop.wait(LOOK_EVERY_S):
@@ -94,14 +99,20 @@ class KeyKeeper:
         self._watch.close()
 
     def step(self) -> None:
-        """Never raises: keys that stay published longer are no harm."""
+        """One look, and a retirement where one is due."""
         self._watch.step()
+        if self._carefully(self._retirement.step):
+            self._watch.step()
+
+    def _carefully(self, work: Callable[[], object]) -> object:
+        """Keys that stay published longer are no harm: what fails is tried again."""
         try:
-            if self._retirement.step():
-                self._watch.step()
-        except GatewayError as fault:
+            return work()
+        except (GatewayError, OSError) as fault:
             self._metrics.faults.inc()
-            _log.error("retirement_put_off", code=fault.code, public=fault.public)
+            code = fault.code if isinstance(fault, GatewayError) else "internal"
+            _log.error("retirement_put_off", code=code, fault=type(fault).__name__)
+            return None
 
 
 def tell(

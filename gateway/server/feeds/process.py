@@ -230,12 +230,12 @@ def _keeper(settings: Settings, parts: FeedsParts, metrics: FeedsMetrics, server
 
     keys, clock = parts.keys, parts.clock
     watch = KeyWatch(keys, settings.state, "feeds", tell(metrics, keys, clock, health))
-    watch.step()
     retirement = Retirement(
         keys, parts.key_desk, lambda kids, at_ms: parts.store.note_key_uses(kids, at_ms=at_ms), clock
     )
-    retirement.note()
-    return KeyKeeper(watch, retirement, metrics)
+    keeper = KeyKeeper(watch, retirement, metrics)
+    keeper.begin()
+    return keeper
 
 
 def _grpc_server(

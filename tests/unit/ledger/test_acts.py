@@ -273,7 +273,9 @@ def test_what_cardholders_asked_for_are_acts_of_their_own_and_their_cases_are_he
         assert ("edited", "acts/consents", (2, 1, 4)[number]) in named
 
 
-def test_what_was_done_to_our_keys_is_an_act_before_and_after_without_a_name_or_a_reason(ledger: Ledger) -> None:
+def test_what_was_done_to_our_keys_is_an_act_before_and_after_without_a_name_or_a_reason(
+    ledger: Ledger,
+) -> None:
     with closing(SqliteKeyActs(str(ledger.state.policy_db), ledger.clock)) as store:
         act = KeyAct(
             verb=KeyVerb.ROTATE, kid="sig-1", alg=SignatureAlgorithm.ES256, by="CANARY-ops", reason="CANARY"

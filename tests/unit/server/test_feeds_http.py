@@ -53,7 +53,9 @@ class Engine:
 
 
 async def _jwks(known: str, held: Callable[[], dict[str, Any]]) -> tuple[int, Any, str, str]:
-    app = SsfApp(cast(Any, None), lambda request: None, issuer_url="https://us.test", jwks=held, jwks_max_age_s=7)
+    app = SsfApp(
+        cast(Any, None), lambda request: None, issuer_url="https://us.test", jwks=held, jwks_max_age_s=7
+    )
     runner = web.AppRunner(app.application(), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

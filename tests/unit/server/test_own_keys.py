@@ -132,7 +132,9 @@ def test_a_file_that_cannot_be_taken_leaves_the_last_keys_in_use_and_is_told(
     assert "code" not in (read_told(rig.state, "feeds") or {})
 
 
-def test_a_file_that_did_not_open_is_not_tried_again_and_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_did_not_open_is_not_tried_again_and_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     corrupt(rig)
     tries, load = [], rig.live.files.load
     monkeypatch.setattr(rig.live.files, "load", lambda: tries.append(1) or load())
