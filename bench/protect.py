@@ -19,7 +19,8 @@ from joserfc import jwe, jws
 from joserfc.jwk import ECKey
 
 from bench.result import Run, Scale, alternate
-from gateway.backends.embedded.keyfiles import HkdfMacKeys, new_signing_key
+from gateway.backends.embedded.in_file import new_signing_key
+from gateway.backends.embedded.keyfiles import HkdfMacKeys
 from gateway.runtime.clock import SystemClock, WallTimeMs
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing import jwk

@@ -7,6 +7,7 @@
 """
 
 from issuernetwork._jose import BadKey, RefusedToken
+from issuernetwork.jwks_cache import JwksCache, PollFault
 from issuernetwork.receiver_inbox import Gap, Inbox, Offered
 from issuernetwork.receiver_open import (
     CLEAR_SHARE_EVENT,
@@ -19,7 +20,7 @@ from issuernetwork.receiver_open import (
     Share,
     Withdrawn,
 )
-from issuernetwork.receiver_poll import Handler, JwksCache, PollCounts, PollFault, PollReceiver
+from issuernetwork.receiver_poll import Handler, PollCounts, PollReceiver
 
 __all__ = [
     "CLEAR_SHARE_EVENT",

@@ -5,13 +5,14 @@ import inspect
 import json
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
 
 from issuernetwork._jose import TOKEN_BYTES_MAX, RefusedToken
+from issuernetwork.jwks_cache import JwksCache, PollFault, read_bounded
 from issuernetwork.receiver_inbox import Gap, Inbox, Offered
 from issuernetwork.receiver_open import Erasure, Item, Receiver, Share
 from issuernetwork.tokens import AskFault, Token
@@ -24,60 +25,12 @@ POLL_TIMEOUT_S: Final = 90.0
 BACKOFF_FIRST_S: Final = 0.1
 IDLE_POLL_S: Final = 0.05
 BACKOFF_MAX_S: Final = 30.0
-# A token with an unknown kid makes us ask for the JWK Set; a stranger's must not make us ask without end.
-JWKS_COOLDOWN_S: Final = 30.0
-JWKS_BYTES_MAX: Final = 256 * 1024
 # What a transmitter may ask us to wait by Retry-After.
 RETRY_AFTER_MAX_S: Final = 120.0
 # Refusals that wait to be told to the transmitter.
 REFUSED_MAX: Final = 10_000
 
 _log = logging.getLogger("issuernetwork.receiver")
-
-
-class PollFault(Exception):
-    """A poll that did not go through. The text names the step and the status, never content."""
-
-    def __init__(self, step: str, *, status: int = 0, retry_after_s: float = 0.0) -> None:
-        super().__init__(f"{step} failed" + (f" with status {status}" if status else ""))
-        self.status = status
-        self.retry_after_s = retry_after_s
-
-
-class JwksCache:
-    """The transmitter's JWK Set, fetched when asked to, at most once a cooldown."""
-
-    def __init__(
-        self, session: aiohttp.ClientSession, url: str, *, cooldown_s: float = JWKS_COOLDOWN_S
-    ) -> None:
-        self._session = session
-        self._url = url
-        self._cooldown_s = cooldown_s
-        self._jwks: Mapping[str, Any] = {"keys": []}
-        self._fetched_at: float | None = None
-
-    def current(self) -> Mapping[str, Any]:
-        """The set fetched last; the provider that `Receiver` takes."""
-        return self._jwks
-
-    async def refresh(self) -> bool:
-        """Fetches the set; False where the last fetch is younger than the cooldown. Raises PollFault."""
-        now = asyncio.get_running_loop().time()
-        if self._fetched_at is not None and now - self._fetched_at < self._cooldown_s:
-            return False
-        timeout = aiohttp.ClientTimeout(total=10)
-        try:
-            async with self._session.get(self._url, timeout=timeout, allow_redirects=False) as reply:
-                if reply.status != 200:
-                    raise PollFault("reading the JWK Set", status=reply.status)
-                jwks = json.loads(await _read(reply, JWKS_BYTES_MAX))
-        except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as fault:
-            raise PollFault("reading the JWK Set") from fault
-        if not isinstance(jwks, dict):
-            raise PollFault("reading the JWK Set")
-        self._jwks = jwks
-        self._fetched_at = now
-        return True
 
 
 @dataclass(slots=True)
@@ -210,6 +163,8 @@ class PollReceiver:
         self.more_available = reply.get("moreAvailable") is True
         self.counts.polls += 1
         self.counts.received += len(sets)
+        if sets:
+            await self._keep_keys_fresh()
         for jti, token in sets.items():
             await self._receive(jti, token)
         clean = await self._hand_out()
@@ -237,7 +192,7 @@ class PollReceiver:
             ) as reply:
                 if reply.status != 200:
                     raise PollFault("polling", status=reply.status, retry_after_s=_retry_after_s(reply))
-                answer = json.loads(await _read(reply, (events_max + 1) * TOKEN_BYTES_MAX))
+                answer = json.loads(await read_bounded(reply, (events_max + 1) * TOKEN_BYTES_MAX))
         except AskFault as fault:
             raise PollFault("asking for a token", status=fault.status) from fault
         except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as fault:
@@ -250,6 +205,13 @@ class PollReceiver:
         """None where a certificate says who polls."""
         token = self._token if isinstance(self._token, str) else await self._token()
         return {"Authorization": f"Bearer {token}"} if token else {}
+
+    async def _keep_keys_fresh(self) -> None:
+        try:
+            await self._jwks.keep_fresh()
+        except PollFault as fault:
+            # The keys that we have are used until others can be had.
+            _log.warning("%s", fault)
 
     async def _receive(self, jti: str, token: Any) -> None:
         try:
@@ -354,12 +316,3 @@ async def _cancelled(*tasks: "asyncio.Future[Any]") -> None:
 def _retry_after_s(reply: aiohttp.ClientResponse) -> float:
     text = reply.headers.get("Retry-After", "")
     return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0.0
-
-
-async def _read(reply: aiohttp.ClientResponse, bytes_max: int) -> bytes:
-    body = bytearray()
-    async for chunk in reply.content.iter_chunked(64 * 1024):
-        body += chunk
-        if len(body) > bytes_max:
-            raise PollFault("reading the reply")
-    return bytes(body)

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,12 +190,10 @@ class IssuerProcess:
 
     async def _first_keys(self, jwks: JwksCache) -> None:
         while not self._stop.is_set():
-            try:
-                await jwks.refresh()
-            except PollFault:
-                await asyncio.sleep(FAULT_PAUSE_S)
-            else:
-                return
+            with suppress(PollFault):
+                if await jwks.refresh():
+                    return
+            await asyncio.sleep(FAULT_PAUSE_S)
 
     def _open_channel(self) -> None:
         self._channel = grpc.aio.insecure_channel(self.config.feeds_grpc, options=channel_options())

@@ -1,6 +1,6 @@
-"""Who signs a recipient's stream: the algorithm is the one that its document names."""
+"""Who signs a recipient's stream: with the algorithm that its document names, by the key in use now."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gateway.programs.model import Recipient
 from gateway.sealing.keys import SignatureAlgorithm, Signer
@@ -9,33 +9,40 @@ from gateway.sealing.keys import SignatureAlgorithm, Signer
 class StreamSigners:
     """A signer for each recipient. `use` comes from the thread that follows the policy, `of` from any.
 
-    A recipient that the policy no longer names keeps its signer: what takes back what it has, tombstones and
-    orders to erase, must be of the algorithm that it reads.
+    A recipient that the policy no longer names keeps its algorithm: what takes back what it has, tombstones
+    and orders to erase, must be of the one that it reads.
     """
 
-    __slots__ = ("_by_algorithm", "_by_recipient", "_default")
+    __slots__ = ("_by_recipient", "_default", "_in_use")
 
-    def __init__(self, by_algorithm: Mapping[SignatureAlgorithm, Signer], default: Signer) -> None:
-        self._by_algorithm = by_algorithm
+    def __init__(
+        self, in_use: Callable[[SignatureAlgorithm], Signer | None], default: Callable[[], Signer]
+    ) -> None:
+        """`in_use`: who signs with an algorithm now, None where there is no key for it."""
+        self._in_use = in_use
         self._default = default
-        self._by_recipient: Mapping[str, Signer] = {}
+        self._by_recipient: Mapping[str, tuple[SignatureAlgorithm, ...]] = {}
 
     def __repr__(self) -> str:
-        return f"StreamSigners(algorithms={sorted(map(str, self._by_algorithm))})"
+        return f"StreamSigners(recipients={len(self._by_recipient)})"
 
     def use(self, recipients: Mapping[str, Recipient]) -> None:
-        """Takes a policy's recipients. One whose algorithm has no key keeps the signer that it had.
+        """Takes a policy's recipients. One whose algorithm has no key keeps the one that it had until then.
 
         Nothing is shared with it meanwhile (`key_unavailable`); what was, can still be taken back.
         """
         known = dict(self._by_recipient)
         for recipient_id, recipient in recipients.items():
-            found = self._by_algorithm.get(SignatureAlgorithm(recipient.signing_algorithm))
-            if found is not None:
-                known[recipient_id] = found
+            wanted = SignatureAlgorithm(recipient.signing_algorithm)
+            had = [alg for alg in known.get(recipient_id, ()) if alg is not wanted and self._in_use(alg)]
+            known[recipient_id] = (wanted, *had[:1])
         # As a whole, so that no reader sees half of it.
         self._by_recipient = known
 
     def of(self, recipient_id: str) -> Signer:
-        """The signer of the recipient's stream."""
-        return self._by_recipient.get(recipient_id, self._default)
+        """The signer of the recipient's stream now. Ask for each token."""
+        for alg in self._by_recipient.get(recipient_id, ()):
+            found = self._in_use(alg)
+            if found is not None:
+                return found
+        return self._default()

@@ -26,8 +26,9 @@ from gateway.ledger.runs import EDITED, MAX_FINDINGS, UNREADABLE, Finding, Namer
 HEADS = "heads"
 """Place of a finding about the heads; others name a chain."""
 
-CheckSignature = Callable[[bytes], Mapping[str, Any]]
-"""Claims of a compact JWS of ours whose signature holds. Raises HeadInvalid."""
+CheckSignature = Callable[[bytes, int], Mapping[str, Any]]
+"""Claims of a compact JWS of ours whose signature holds, by a key that was not retired before wall time
+given in ms: what the heads before it tell of the time, whatever it says itself. Raises HeadInvalid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +194,10 @@ def _by_chain(heads: Iterable[Head]) -> dict[str, list[Signed]]:
     }
 
 
-def _verified(line: bytes, check: CheckSignature) -> Head:
-    """The head on a line. Raises HeadInvalid unless it is what we signed."""
+def _verified(line: bytes, check: CheckSignature, after_ms: int = 0) -> Head:
+    """The head on a line. Raises HeadInvalid unless it is what we signed, after wall time `after_ms`."""
     claims, jws = parse_line(line)
-    if check(jws) != claims:
+    if check(jws, after_ms) != claims:
         raise HeadInvalid("a head says something else than what was signed")
     return parse_claims(claims)
 
@@ -215,7 +216,7 @@ def _verify_heads(
         for line in lines:
             own = line_hash(line)
             try:
-                head = _verified(line, check)
+                head = _verified(line, check, heads[-1].at_ms if heads else 0)
             except HeadInvalid:
                 yield Row(UNREADABLE, b"", own, None)
                 continue

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     ADD_OPERATOR = "add_operator"
     REMOVE_OPERATOR = "remove_operator"
     ENROL_ISSUER = "enrol_issuer"
+    DESTROY_KEY = "destroy_key"
 
 
 class Verdict(StrEnum):

@@ -59,7 +59,7 @@ def recipients_without_signature(
             f"recipients/{recipient_id}.yaml",
             "signing_algorithm",
             f"there is no key to sign with {algorithm}, so that all of it is withheld",
-            f"Make one with `ein keys add {algorithm}`, and start the gateway and the feeds anew",
+            f"Make one with `ein keys add {algorithm}`",
         )
         for recipient_id in named
         if (algorithm := snapshot.recipients[recipient_id].signing_algorithm) not in algorithms

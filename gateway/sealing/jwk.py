@@ -208,8 +208,12 @@ def private_jwk(key: SigningKey) -> dict[str, str]:
 
 
 def public_jwks(keys: tuple[SigningKey, ...]) -> dict[str, list[dict[str, str]]]:
+    """The JWK Set of private keys, as `jwk_set`."""
+    return jwk_set([public_jwk(key) for key in keys])
+
+
+def jwk_set(published: list[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
     """Our JWK Set (RFC 7517 5). Raises BadKey where one RSA key is meant for two algorithms (RFC 8017 6)."""
-    published = [public_jwk(key) for key in keys]
     moduli = {(found["n"], found["alg"]) for found in published if found["kty"] == "RSA"}
     if len({modulus for modulus, _ in moduli}) != len(moduli):
         raise BadKey("an RSA signing key is for exactly one of RS256 and PS256: make another for the second")

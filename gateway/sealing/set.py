@@ -26,7 +26,8 @@ _encode = JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=
 
 
 @lru_cache(maxsize=HEADERS_CACHED)
-def _header_segment(alg: str, kid: str) -> bytes:
+def header_segment(alg: str, kid: str) -> bytes:
+    """What every token by that key begins with, up to its first dot."""
     return base64url.encode(_encode({"alg": alg, "kid": kid, "typ": SET_TYPE}).encode())
 
 
@@ -36,7 +37,7 @@ def sign_set(signer: Signer, claims: dict[str, object]) -> bytes:
 
 
 def _signed(signer: Signer, payload: str) -> bytes:
-    signing_input = _header_segment(str(signer.alg), signer.kid) + b"." + base64url.encode(payload.encode())
+    signing_input = header_segment(str(signer.alg), signer.kid) + b"." + base64url.encode(payload.encode())
     return signing_input + b"." + base64url.encode(signer.sign(signing_input))
 
 

@@ -47,6 +47,7 @@ STATUS_OF_CODE: dict[str, grpc.StatusCode] = {
     "operator_conflict": grpc.StatusCode.FAILED_PRECONDITION,
     "approval_refused": grpc.StatusCode.FAILED_PRECONDITION,
     "enrolment_refused": grpc.StatusCode.FAILED_PRECONDITION,
+    "key_refused": grpc.StatusCode.FAILED_PRECONDITION,
     "identity_invalid": grpc.StatusCode.UNAVAILABLE,
 }
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import yaml
 
-from gateway.backends.embedded.keyfiles import add_signing_keys, create_keys, publish_recipient_keys
+from gateway.backends.embedded.keyfiles import KeyFiles, add_signing_keys, create_keys
+from gateway.backends.embedded.passphrase import SCRYPT_LOG2_N
+from gateway.backends.embedded.recipient_files import publish_recipient_keys
 from gateway.programs.model import DEFAULT_SIGNING_ALGORITHM
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
@@ -35,14 +37,19 @@ def write_settings(folder: Path, *, front: str = "auto") -> Path:
 
 
 def install(
-    folder: Path, *, policy: Mapping[str, str], recipient_jwks: Mapping[str, str], front: str = "auto"
+    folder: Path,
+    *,
+    policy: Mapping[str, str],
+    recipient_jwks: Mapping[str, str],
+    front: str = "auto",
+    scrypt_log2_n: int = SCRYPT_LOG2_N,
 ) -> Settings:
     """Makes all that the processes need in `folder`. Raises PolicyInvalid, KeyFileError, BadKey."""
     settings = load_settings(write_settings(folder, front=front))
     state = settings.state
     state.make()
     entropy = SystemEntropy()
-    create_keys(state.keys, entropy, make_passphrase=True)
+    create_keys(state.keys, entropy, make_passphrase=True, scrypt_log2_n=scrypt_log2_n)
     for recipient_id, jwks in recipient_jwks.items():
         publish_recipient_keys(state.keys, recipient_id, jwks)
     applied = apply_policy(
@@ -50,5 +57,5 @@ def install(
     )
     named = {one.signing_algorithm for one in applied.recipients.values()} - {DEFAULT_SIGNING_ALGORITHM}
     if named:
-        add_signing_keys(state.keys, map(SignatureAlgorithm, sorted(named)), entropy)
+        add_signing_keys(KeyFiles(state.keys), map(SignatureAlgorithm, sorted(named)))
     return settings

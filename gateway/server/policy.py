@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from gateway.backends.embedded.keyfiles import FileRecipientKeys, KeyFileError, load_keys
+from gateway.backends.embedded.keyfiles import load_keys
 from gateway.backends.embedded.policy import NoSuchSnapshot, SqlitePolicyStore
+from gateway.backends.embedded.recipient_files import FileRecipientKeys
 from gateway.programs.documents import Known, load_policy
 from gateway.programs.issues import PolicyInvalid, PolicyIssue
 from gateway.programs.model import PolicySnapshot, State
@@ -18,7 +19,7 @@ from gateway.programs.table import compile_table
 from gateway.programs.transitions import state_of, transition_issues
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
-from gateway.sealing.keys import KeyUnavailable
+from gateway.sealing.keys import KeyStoreFault, KeyUnavailable
 
 MAX_FILES: Final = 10_000
 """Documents of one policy: 2,000 issuers with a few enrolments each."""
@@ -125,7 +126,7 @@ def keys_missing(keys: Path, snapshot: PolicySnapshot, clock: Clock) -> tuple[Po
 
     issues = recipients_without_key(snapshot, now_ms, has_key)
     # Where the passphrase is not at hand nobody can tell what is in the file; the processes can.
-    with suppress(KeyFileError):
+    with suppress(KeyStoreFault):
         issues += recipients_without_signature(snapshot, now_ms, load_keys(keys).signers)
     return issues
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import structlog
 
-from gateway.backends.embedded.keyfiles import recipient_path
+from gateway.backends.embedded.recipient_files import recipient_path
 from gateway.runtime.clock import Clock
 from gateway.runtime.tasks import Stop
 from gateway.sealing import jwk

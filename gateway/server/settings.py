@@ -48,6 +48,16 @@ class MeasureSettings(_Strict):
     metrics: str = HostPort
 
 
+class KeysSettings(_Strict):
+    """Our own keys."""
+
+    jwks_max_age_s: int = Field(default=60, ge=1, le=86_400)
+    """How long receivers may act on the JWK Set that they have: a key is published for so long before use."""
+
+    retire_margin_s: int = Field(default=86_400, ge=0, le=31_536_000)
+    """A day: a receiver that verifies what it has written down does so by then."""
+
+
 class TlsSettings(_Strict):
     """TLS of every port but metrics. Paths are relative to the file."""
 
@@ -65,6 +75,7 @@ class Settings(_Strict):
     feeds: FeedsSettings
     measure: MeasureSettings
     tls: TlsSettings | None = None
+    keys: KeysSettings = KeysSettings()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     source: Path = Field(default=Path("ein.yaml"), exclude=True)
 

@@ -24,6 +24,7 @@ class ApprovalKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     APPROVAL_KIND_ADD_OPERATOR: _ClassVar[ApprovalKind]
     APPROVAL_KIND_REMOVE_OPERATOR: _ClassVar[ApprovalKind]
     APPROVAL_KIND_ENROL_ISSUER: _ClassVar[ApprovalKind]
+    APPROVAL_KIND_DESTROY_KEY: _ClassVar[ApprovalKind]
 
 class ApprovalVerdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -54,6 +55,7 @@ APPROVAL_KIND_REVIVE: ApprovalKind
 APPROVAL_KIND_ADD_OPERATOR: ApprovalKind
 APPROVAL_KIND_REMOVE_OPERATOR: ApprovalKind
 APPROVAL_KIND_ENROL_ISSUER: ApprovalKind
+APPROVAL_KIND_DESTROY_KEY: ApprovalKind
 APPROVAL_VERDICT_UNSPECIFIED: ApprovalVerdict
 APPROVAL_VERDICT_OPEN: ApprovalVerdict
 APPROVAL_VERDICT_APPROVED: ApprovalVerdict

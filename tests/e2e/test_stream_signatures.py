@@ -165,4 +165,4 @@ def test_an_algorithm_without_a_key_withholds_and_the_operator_is_told_to_make_o
     listed = ein("keys", "list").stdout
     assert sorted(line.split()[0] for line in listed.splitlines()) == sorted(SIGNED_WITH.values())
     published = json.loads(ein("keys", "show-jwks").stdout)["keys"]
-    assert [key["kid"] for key in published] == [line.split()[1] for line in listed.splitlines()]
+    assert {key["kid"] for key in published} == {line.split()[1] for line in listed.splitlines()}

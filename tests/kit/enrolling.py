@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.backends.embedded.approvals import SqliteApprovals
 from gateway.backends.embedded.enrolments import SqliteEnrolments
-from gateway.backends.embedded.keyfiles import FileRecipientKeys
+from gateway.backends.embedded.recipient_files import FileRecipientKeys
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.keys import KeyUnavailable

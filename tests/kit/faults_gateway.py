@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from gateway.backends.embedded.consents import ConsentStoreUnavailable, SqliteConsents
 from gateway.backends.embedded.journal import FileJournalWriter
-from gateway.backends.embedded.keyfiles import FileRecipientKeys
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import PolicyStoreUnavailable, SqlitePolicyStore
+from gateway.backends.embedded.recipient_files import FileRecipientKeys
 from gateway.programs.release import ProgramEntry, When
 from gateway.programs.subjects import Subjects
 from gateway.programs.table import ReleaseTable

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,9 @@ from tests.kit.operators import token_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE_POLICY = ROOT / "deploy" / "sample" / "policy"
+quick_install = partial(install, scrypt_log2_n=4)
+"""`install` without half a second for stretching a passphrase, again in each process."""
+
 RECIPIENTS = ("northgate-bank", "harbor-federal", "meridian-cards", "atlas-processing")
 
 
@@ -48,7 +52,7 @@ class Installation:
     ) -> None:
         keys = {recipient_id: ec_pair(f"{recipient_id}-1") for recipient_id in RECIPIENTS}
         self.recipient_keys = {recipient_id: private for recipient_id, (_, private) in keys.items()}
-        self.settings = install(
+        self.settings = quick_install(
             folder,
             policy=read_policy(SAMPLE_POLICY) if policy is None else policy,
             recipient_jwks={name: json.dumps({"keys": [public]}) for name, (public, _) in keys.items()},

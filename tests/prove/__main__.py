@@ -35,6 +35,7 @@ CHECKS = (
     "consents",
     "kill_under_load",
     "revocation_races",
+    "key_rotations",
     "fail_closed",
     "sigkill",
     "canaries",

@@ -206,6 +206,11 @@ class SqliteDeliveryStore:
     def erased_up_to(self) -> int:
         return int(self._connection.rows(sql.ERASED_UP_TO)[0][0])
 
+    def note_key_uses(self, kids: Sequence[str], *, at_ms: int) -> None:
+        """Open tokens by these signing keys were seen at `at_ms`."""
+        with self._connection.transaction() as raw:
+            raw.executemany(sql.UPSERT_KEY_USE, [(kid, at_ms) for kid in kids])
+
     def checkpoint(self) -> None:
         """Moves the log into the database beside the commits."""
         checkpoint(self._path, self._connection, self._database)

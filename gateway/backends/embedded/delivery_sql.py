@@ -77,6 +77,9 @@ SCHEMA = (
     """create table if not exists erasures(
         case_id integer primary key, evaluations integer not null, forgotten_at_ms integer not null)
         strict""",
+    # When an open token by a key that signs no more was last seen: a margin counts from then.
+    """create table if not exists key_uses(kid text primary key, seen_at_ms integer not null)
+        strict, without rowid""",
     "create table if not exists unconfirmed(record_no integer primary key, record blob not null) strict",
 )
 
@@ -239,6 +242,8 @@ ANSWER_NOTICE = """update notices set answered_at_ms = ?, error_code = ?
 NOTICES = """select case_id, recipient_id, share_id, shares, told_at_ms, answered_at_ms, error_code
     from notices where case_id = ? order by recipient_id, share_id"""
 INSERT_ERASURE = "insert or ignore into erasures values (?,?,?)"
+UPSERT_KEY_USE = """insert into key_uses values (?,?)
+    on conflict (kid) do update set seen_at_ms = excluded.seen_at_ms"""
 ERASED_UP_TO = "select coalesce(max(case_id), 0) from erasures"
 ERASURE = "select evaluations, forgotten_at_ms from erasures where case_id = ?"
 OF_CARDS = """select evaluation_key from evaluations

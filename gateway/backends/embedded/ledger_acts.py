@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from gateway.backends.embedded import key_acts
 from gateway.ledger.entry import Act
 from gateway.ledger.ports import LedgerUnavailable
 from gateway.programs.approvals import Kind
@@ -30,17 +31,22 @@ _SNAPSHOTS = """select s.version, s.files, s.actor, s.reason, s.at_ms, coalesce(
     where s.version > ? order by s.version limit ?"""
 _CONSENT_ACTS = """select act_id, epoch, kind, actor, reason, at_ms from acts
     where epoch > ? order by epoch limit ?"""
-# That it was carried out is, of a revival, an act of the switches; of an enrolment, one of its own.
+# That it was carried out is, of a revival, an act of the switches; of an enrolment or a key, one of its own.
 _APPROVALS = """select e.event_id, e.verb, e.actor, e.at_ms, a.approval_id, a.kind, a.subject, a.reason,
     a.requested_by, a.requested_at_ms from approval_events e join approvals a using (approval_id)
-    where e.event_id > ? and not (e.verb = 'done' and a.kind in ('revive', 'enrol_issuer'))
+    where e.event_id > ? and not (e.verb = 'done' and a.kind in ('revive', 'enrol_issuer', 'destroy_key'))
     order by e.event_id limit ?"""
 _RESTORES = """select restore_id, actor, at_ms, began_at_ms, files, bytes, first_free_seq from restores
     where restore_id > ? order by restore_id limit ?"""
 _ENROLMENTS = """select event_id, verb, recipient_id, subject_id, actor, reason, thumbprints, at_ms
     from enrolment_events where event_id > ? order by event_id limit ?"""
 _KNOWN = "select 1 from sqlite_master where type = 'table' and name = ?"
-_TABLES = {APPROVALS: "approval_events", RESTORES: "restores", ENROLMENTS: "enrolment_events"}
+_TABLES = {
+    APPROVALS: "approval_events",
+    RESTORES: "restores",
+    ENROLMENTS: "enrolment_events",
+    key_acts.KEYS: key_acts.TABLE,
+}
 """Of sources whose first act makes their table."""
 
 _APPROVAL_VERBS: Final = {"asked": "ask", "approved": "approve", "refused": "refuse", "alone": "alone"}
@@ -66,7 +72,7 @@ class StoredActs:
     def __init__(self, policy_db: Path, consents_db: Path) -> None:
         self._paths = {
             SWITCHES: policy_db, SNAPSHOTS: policy_db, CONSENTS: consents_db, APPROVALS: policy_db,
-            RESTORES: policy_db, ENROLMENTS: policy_db,
+            RESTORES: policy_db, ENROLMENTS: policy_db, key_acts.KEYS: policy_db,
         }  # fmt: skip
         self._raw: dict[Path, sqlite3.Connection] = {}
 
@@ -234,4 +240,5 @@ _READ: Final[dict[str, tuple[str, Callable[..., Act]]]] = {
     APPROVALS: (_APPROVALS, _decided),
     RESTORES: (_RESTORES, _restored),
     ENROLMENTS: (_ENROLMENTS, _enrolled),
+    key_acts.KEYS: (key_acts.EVENTS, key_acts.act_of),
 }

@@ -22,7 +22,9 @@ from gateway.backends.embedded.journal_format import (
     pack_commit,
     unpack_entries,
 )
-from gateway.backends.embedded.keyfiles import OWN_KEYS_FILE, PASSPHRASE_FILE, RECIPIENTS_DIR
+from gateway.backends.embedded.own_file import OWN_KEYS_FILE
+from gateway.backends.embedded.passphrase import PASSPHRASE_FILE
+from gateway.backends.embedded.recipient_files import RECIPIENTS_DIR
 from gateway.records.journal import FEEDS_TOPICS, GATEWAY_TOPICS
 from gateway.runtime.disk import Disk
 from gateway.server.backup.layout import LAKE_PATH, PARTS, BackupRefused, Kind

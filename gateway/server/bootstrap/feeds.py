@@ -11,13 +11,13 @@ from gateway.backends.embedded.delivery_reader import SqliteDeliveryReader
 from gateway.backends.embedded.delivery_states import StoredDeliveries
 from gateway.backends.embedded.enrolments import SqliteEnrolments
 from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
-from gateway.backends.embedded.keyfiles import FileRecipientKeys, OwnKeys, load_keys
 from gateway.backends.embedded.lake_followed import followed
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.ledger import SqliteLedgerReader, SqliteLedgerStore
 from gateway.backends.embedded.ledger_acts import StoredActs
 from gateway.backends.embedded.ledger_heads import AppendedHeads
 from gateway.backends.embedded.policy import SqlitePolicyStore
+from gateway.backends.embedded.recipient_files import FileRecipientKeys
 from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.backends.embedded.wake import WakeListener, WakeSender
 from gateway.feeds.delivery import DeliveryCore
@@ -39,9 +39,11 @@ from gateway.server.enrolment.desk import EnrolmentDesk
 from gateway.server.feeds.case_names import CaseNames
 from gateway.server.feeds.erasures import ErasureParts
 from gateway.server.feeds.ledger import LedgerKeeper, LedgerParts
+from gateway.server.own_keys import LiveKeys, key_files
 from gateway.server.retention import bodies_since_ms
 from gateway.server.settings import Settings
 from gateway.server.state import StateDir
+from gateway.server.verbs.keys import KeyDesk
 
 FAN_OUT_CHUNK_BYTES = 64 * 1024
 """Some 25 records. Below the 128 KiB from which glibc maps and unmaps each buffer (mallopt(3))."""
@@ -72,7 +74,8 @@ class FeedsParts:
     cases: SqliteSubjects
     consents: ConsentFollower
     switches: SwitchRunner
-    keys: OwnKeys
+    keys: LiveKeys
+    key_desk: KeyDesk
     signers: StreamSigners
     ledger: LedgerKeeper
     names: CaseNames
@@ -100,6 +103,7 @@ class FeedsParts:
         self.policy.close()
         self.enrolments.close()
         self.approvals.close()
+        self.key_desk.close()
         self.registry.close()
         self.cases.close()
 
@@ -107,7 +111,7 @@ class FeedsParts:
 def build_feeds(settings: Settings) -> FeedsParts:
     """Opens everything. Raises GatewayError where another process owns the store, or a file is unusable."""
     state, clock, disk, entropy = settings.state, SystemClock(), RealDisk(), SystemEntropy()
-    keys = load_keys(state.keys)
+    keys = LiveKeys(key_files(settings, clock), clock)
     store = SqliteDeliveryStore(state.feeds_db)
     try:
         journal = FileJournalWriter(disk, clock, state.feeds_journal, FEEDS_TOPICS)
@@ -115,7 +119,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
         store.close()
         raise
 
-    signers = StreamSigners(keys.signers, keys.signer)
+    signers = StreamSigners(keys.signer, keys.default)
     report_reader, fan_out_reader = store.reader(), store.reader()
     policy, board = SqlitePolicyStore(str(state.policy_db), clock), FileLeaseBoard(disk, str(state.leases))
     registry = SqliteConsents(str(state.consents_db), clock)
@@ -124,7 +128,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
     names = CaseNames(cases, consents.subjects, clock, lambda: SqliteLedgerReader(state.ledger_db))
     enrolments = SqliteEnrolments(str(state.policy_db), clock)
     approvals = SqliteApprovals(str(state.policy_db), clock)
-    ledger, pseudonyms = _ledger(settings, keys, clock, disk, names), Pseudonyms(keys.mac_keys)
+    ledger, pseudonyms = _ledger(settings, keys, clock, disk, names), Pseudonyms(keys.current.mac_keys)
     fan_out = FanOut(
         store=store, reader=fan_out_reader, signer_of=signers.of, iss=settings.issuer_url,
         lapsed=consents.lapsed, stops_card=consents.subjects.stops,
@@ -148,7 +152,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
             index=report_reader,
             pseudonyms=pseudonyms,
             sealer=Sealer(entropy, clock, FileRecipientKeys(state.keys, clock, pin_check(state, clock))),
-            signable=keys.signers,
+            signable=keys,
         ),
         policy=policy,
         # The loop says itself when nothing of an older epoch waits in a transport.
@@ -159,6 +163,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
         cases=cases,
         consents=consents,
         keys=keys,
+        key_desk=KeyDesk.of(settings, keys.files, clock),
         signers=signers,
         ledger=ledger,
         names=names,
@@ -203,7 +208,7 @@ def _order_name(pseudonyms: Pseudonyms, case: CaseEvent, recipient_id: str, part
     return pseudonyms.evaluation_id(recipient_id, f"erasure-{case.case_id}", part, str(case.at_ms))
 
 
-def _ledger(settings: Settings, keys: OwnKeys, clock: Clock, disk: Disk, names: CaseNames) -> LedgerKeeper:
+def _ledger(settings: Settings, keys: LiveKeys, clock: Clock, disk: Disk, names: CaseNames) -> LedgerKeeper:
     state = settings.state
     return LedgerKeeper(
         LedgerParts(
@@ -214,7 +219,7 @@ def _ledger(settings: Settings, keys: OwnKeys, clock: Clock, disk: Disk, names: 
             own_journal=FileJournalReader(disk, str(state.feeds_journal), chunk_bytes=FAN_OUT_CHUNK_BYTES),
             acts=StoredActs(state.policy_db, state.consents_db),
             heads=AppendedHeads(disk, state.ledger_heads),
-            signer=keys.signer,
+            signer=keys.default,
             iss=settings.issuer_url,
             clock=clock,
             on_names=names.see,

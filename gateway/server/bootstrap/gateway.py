@@ -9,9 +9,9 @@ import structlog
 from gateway.backends.embedded.approvals import SqliteApprovals
 from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
-from gateway.backends.embedded.keyfiles import FileRecipientKeys, OwnKeys, load_keys
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import SqlitePolicyStore
+from gateway.backends.embedded.recipient_files import FileRecipientKeys
 from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.backends.embedded.velocity_snapshot import VelocitySnapshotCorrupt
 from gateway.backends.embedded.velocity_store import LocalVelocity, make_velocity
@@ -31,7 +31,9 @@ from gateway.server.bootstrap.callers import authenticator_of
 from gateway.server.bootstrap.pins import pin_check
 from gateway.server.consent_follower import ConsentFollower
 from gateway.server.identity import Authenticator
+from gateway.server.own_keys import LiveKeys, key_files
 from gateway.server.policy import usable_policy
+from gateway.server.settings import Settings
 from gateway.server.state import StateDir
 from gateway.sharing.gateway import Gateway
 from gateway.sharing.remembered import WINDOW_MS, Positions, Remembered, tail_start
@@ -85,7 +87,7 @@ class GatewayParts:
     gateway: Gateway
     authenticator: Authenticator
     outcomes: OutcomeRecorder
-    keys: OwnKeys
+    keys: LiveKeys
     wake: WakeSender
     registry: SqliteConsents
     cases: SqliteSubjects
@@ -105,11 +107,11 @@ class GatewayParts:
 
 
 def build_gateway(
-    state: StateDir, worker_id: str, audience: str, *, on_fault: Callable[[str, BaseException], None]
+    settings: Settings, worker_id: str, *, on_fault: Callable[[str, BaseException], None]
 ) -> GatewayParts:
     """Opens everything and catches up. Raises GatewayError: no policy, bad keys, a held journal."""
-    clock, disk, entropy = SystemClock(), RealDisk(), SystemEntropy()
-    keys = load_keys(state.keys)
+    state, clock, disk, entropy = settings.state, SystemClock(), RealDisk(), SystemEntropy()
+    keys = LiveKeys(key_files(settings, clock), clock)
     store = SqlitePolicyStore(str(state.policy_db), clock)
     documents: Known = {}
     policy = usable_policy(store, documents)
@@ -134,7 +136,7 @@ def build_gateway(
         clock=clock,
         table=table,
         switches=switches,
-        pseudonyms=Pseudonyms(keys.mac_keys),
+        pseudonyms=Pseudonyms(keys.current.mac_keys),
         sealer=Sealer(entropy, clock, recipient_keys),
         recipient_keys=recipient_keys,
         velocity=velocity,
@@ -143,7 +145,7 @@ def build_gateway(
         remembered=remembered,
         subjects=consents.subjects,
         on_fault=on_fault,
-        signable=keys.signers,
+        signable=keys,
     )
     return GatewayParts(
         clock,
@@ -155,7 +157,7 @@ def build_gateway(
         switches,
         velocity,
         gateway,
-        authenticator_of(state, audience, clock, keys),
+        authenticator_of(state, settings.issuer_url, clock, keys),
         outcomes,
         keys,
         wake,

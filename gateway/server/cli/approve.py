@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,9 +18,11 @@ from gateway.server.cli.kill import check_names
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.cli.telling import at_text
 from gateway.server.operators import acting
+from gateway.server.own_keys import key_files
 from gateway.server.settings import Settings, load_settings
 from gateway.server.state import StateDir
 from gateway.server.verbs.approvals import OF_KILL, approve, ask_revival, refuse
+from gateway.server.verbs.keys import KeyDesk
 
 _reason = click.option("--reason", required=True, help="Why, for the audit; at most 256 characters.")
 _number = click.argument("approval_id", type=int)
@@ -74,8 +76,12 @@ def approve_command(approval_id: int, config_path: Path) -> None:
     """Approve request APPROVAL_ID of another operator, and carry it out."""
     settings, clock = load_settings(config_path), SystemClock()
     by = _acting(settings, clock)
-    with _policy(settings.state, clock) as policy, _store(settings.state, clock) as store:
-        approval = approve(settings.state, policy, store, clock, approval_id=approval_id, by=by)
+    with (
+        _policy(settings.state, clock) as policy,
+        _store(settings.state, clock) as store,
+        closing(KeyDesk.of(settings, key_files(settings, clock), clock)) as keys,
+    ):
+        approval = approve(settings.state, policy, store, clock, approval_id=approval_id, by=by, keys=keys)
     click.echo(f"{approval.kind} {_subject(approval)}: approved and done")
 
 

@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,17 +17,21 @@ from gateway.ledger.heads import HEAD_TYPE, HeadInvalid, parse_claims, parse_lin
 from gateway.ledger.merkle import Tree, leaf_hash, verify_inclusion
 from gateway.ledger.verify import CheckSignature, Report, verify_ledger
 from gateway.records.errors import GatewayError
+from gateway.runtime.clock import SystemClock
 from gateway.sealing import base64url
 from gateway.server import exit_codes
 from gateway.server.cli.options import config_option, json_option
-from gateway.server.settings import load_settings
+from gateway.server.settings import Settings, load_settings
 from gateway.server.state import StateDir
+
+if TYPE_CHECKING:
+    from gateway.backends.embedded.keyfiles import OwnKeys
 
 jwks_option = click.option(
     "--jwks",
     "jwks_path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Our JWK Set as published; without it, our own key files.",
+    help="Our JWK Set as published, or with retired keys; without it, our own key files.",
 )
 
 
@@ -37,32 +42,44 @@ class NotProven(GatewayError):
 
 
 def signature_check(jwks: Mapping[str, Any]) -> CheckSignature:
-    """Checks heads with a JWK Set of ours."""
+    """Checks heads with a JWK Set of ours, in which retired keys say when they were (`retired_at_ms`)."""
     from issuernetwork._jose import RefusedToken, json_object, verify_jws, verify_keys
 
-    keys = verify_keys(jwks)
+    # One at a time: retired keys are kept for good, and a receiver takes no set of so many.
+    keys = {kid: key for one in jwks["keys"] for kid, key in verify_keys({"keys": [one]}).items()}
+    ended_ms = {one["kid"]: one["retired_at_ms"] for one in jwks["keys"] if "retired_at_ms" in one}
 
-    def check(jws: bytes) -> Mapping[str, Any]:
+    def check(jws: bytes, after_ms: int = 0) -> Mapping[str, Any]:
         try:
             header, payload = verify_jws(jws, keys)
             if header.get("typ") != HEAD_TYPE:
                 raise HeadInvalid("a token of another type stands for a head")
-            return json_object(payload)
-        except (RefusedToken, ValueError):
+            claims = json_object(payload)
+            if max(int(claims["at_ms"]), after_ms) > ended_ms.get(str(header["kid"]), inf):
+                raise HeadInvalid("a head is signed by a key that was retired before")
+            return claims
+        except (RefusedToken, ValueError, KeyError, TypeError):
             raise HeadInvalid("the signature of a head does not hold") from None
 
     return check
 
 
-def _check(state: StateDir, jwks_path: Path | None) -> CheckSignature:
+def own_jwks(own: "OwnKeys") -> dict[str, Any]:
+    """All our public keys, with when they were retired: what a head of any time is verified by."""
+    # RFC 7517 4: members that are not understood are ignored.
+    gone = [{**one.public, "retired_at_ms": one.retired_at_ms} for one in own.ring.retired]
+    return {"keys": [*own.public_jwks()["keys"], *gone]}
+
+
+def _check(settings: Settings, jwks_path: Path | None) -> CheckSignature:
     if jwks_path is not None:
         try:
             return signature_check(json.loads(jwks_path.read_text()))
-        except ValueError:
-            raise HeadInvalid("the JWK Set is not JSON: fetch it again") from None
-    from gateway.backends.embedded.keyfiles import load_keys
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise HeadInvalid("the JWK Set is none: fetch it again") from None
+    from gateway.server.own_keys import key_files
 
-    return signature_check(load_keys(state.keys).public_jwks())
+    return signature_check(own_jwks(key_files(settings, SystemClock()).load()))
 
 
 def read_lines(path: Path) -> list[bytes]:
@@ -131,9 +148,10 @@ def verify_command(
     anchor_paths: tuple[Path, ...], jwks_path: Path | None, config_path: Path, as_json: bool
 ) -> None:
     """Compare all entries with their chains and signed heads. Exit code 1 when anything was done to them."""
-    state = load_settings(config_path).state
+    settings = load_settings(config_path)
+    state = settings.state
     anchors = [line for path in anchor_paths for line in path.read_bytes().splitlines() if line]
-    report = verify_state(state, _check(state, jwks_path), anchors=anchors)
+    report = verify_state(state, _check(settings, jwks_path), anchors=anchors)
     click.echo(json.dumps(report.as_json()) if as_json else render_report(report))
     raise click.exceptions.Exit(exit_codes.DONE if report.intact else exit_codes.CHECK_FAILED)
 

@@ -1,47 +1,179 @@
-"""`ein keys`: our own signing keys, one for each algorithm that a recipient's document names."""
+"""`ein keys`: our own signing keys, made, rotated, retired and destroyed while the processes run."""
 
 import json
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
-from gateway.backends.embedded.keyfiles import add_signing_keys, load_keys
+from gateway.backends.embedded.approvals import SqliteApprovals
+from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
-from gateway.sealing.keys import SignatureAlgorithm
-from gateway.server.cli.options import config_option
-from gateway.server.settings import load_settings
+from gateway.sealing.keys import KeyRefused, SignatureAlgorithm
+from gateway.server.cli.audit import own_jwks
+from gateway.server.cli.options import config_option, json_option
+from gateway.server.cli.telling import at_text
+from gateway.server.operators import acting
+from gateway.server.own_keys import key_files
+from gateway.server.settings import Settings, load_settings
+from gateway.server.verbs.keys import KeyDesk, Listed, hold_text
+
+AHEAD_DEFAULT: Final = "1h"
+"""Sixty times what receivers keep a JWK Set, so that one that was away for a while has it too."""
+
+REGULAR: Final = "regular rotation"
+RETIRE: Final = "retired by hand"
+ADD: Final = "first key of its algorithm"
+
+_UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION: Final = re.compile(r"([0-9]{1,6})([smhd])")
+
+_algorithm = click.argument("algorithm", type=click.Choice([str(alg) for alg in SignatureAlgorithm]))
 
 
 @click.group("keys")
 def keys_command() -> None:
-    """Make and show the keys that streams are signed with."""
+    """Make, rotate, retire and show the keys that we sign with."""
 
 
 @keys_command.command("add")
-@click.argument("algorithm", type=click.Choice([str(alg) for alg in SignatureAlgorithm]))
+@_algorithm
+@click.option("--reason", default=ADD, show_default=True, help="Why, for the audit.")
 @config_option
-def add_command(algorithm: str, config_path: Path) -> None:
+def add_command(algorithm: str, reason: str, config_path: Path) -> None:
     """Make a signing key for ALGORITHM where there is none. No key that is there changes."""
-    keys = load_settings(config_path).state.keys
-    had = {key.kid for key in load_keys(keys).signing_keys}
-    own = add_signing_keys(keys, [SignatureAlgorithm(algorithm)], SystemEntropy())
-    made = [key.kid for key in own.signing_keys if key.kid not in had]
-    if not made:
-        click.echo(f"{algorithm}: there is a key already, nothing is changed")
+    with _desk(config_path) as (desk, settings):
+        made = desk.add(SignatureAlgorithm(algorithm), by=_acting(settings), reason=reason)
+    if made is None:
+        click.echo(
+            f"{algorithm}: there is a key already, nothing is changed; `ein keys rotate` makes another"
+        )
         return
-    click.echo(f"{algorithm}: made {made[0]}; start the gateway and the feeds anew, then receivers find it")
+    click.echo(f"{algorithm}: made {made.kid}; what runs signs with it from {at_text(made.use_from_ms)}Z")
+
+
+@keys_command.command("rotate")
+@_algorithm
+@click.option(
+    "--ahead",
+    default=AHEAD_DEFAULT,
+    show_default=True,
+    help="Publish it for so long before it is used: 90s, 10m.",
+)
+@click.option(
+    "--now", "at_once", is_flag=True, help="Use it at once: the key in use was stolen. Needs --reason."
+)
+@click.option("--reason", default="", help=f"Why, for the audit. [default: {REGULAR}]")
+@config_option
+def rotate_command(algorithm: str, ahead: str, at_once: bool, reason: str, config_path: Path) -> None:
+    """Make another key for ALGORITHM, published now, that takes over from the one in use later."""
+    if at_once and not reason.strip():
+        raise click.UsageError("--now needs --reason: receivers may refuse what it signs for a minute")
+    with _desk(config_path) as (desk, settings):
+        made = desk.rotate(
+            SignatureAlgorithm(algorithm), ahead_ms=duration_ms(ahead), at_once=at_once,
+            by=_acting(settings), reason=reason or REGULAR,
+        )  # fmt: skip
+    click.echo(f"{algorithm}: made {made.kid}; it takes over at {at_text(made.use_from_ms)}Z")
+
+
+@keys_command.command("retire")
+@click.argument("kid")
+@click.option("--reason", default=RETIRE, show_default=True, help="Why, for the audit.")
+@config_option
+def retire_command(kid: str, reason: str, config_path: Path) -> None:
+    """Take KID out of the JWK Set and end its private half. The feeds do it by themselves when it is due."""
+    with _desk(config_path) as (desk, settings):
+        desk.retire(kid, by=_acting(settings), reason=reason)
+    click.echo(f"{kid}: retired; its public half is kept for the ledger")
+
+
+@keys_command.command("destroy")
+@click.argument("kid")
+@click.option("--reason", required=True, help="Why, for the audit; at most 256 characters.")
+@config_option
+def destroy_command(kid: str, reason: str, config_path: Path) -> None:
+    """Ask to end KID whatever is still signed by it, as after a theft. An approver approves."""
+    with _desk(config_path) as (desk, settings):
+        state = settings.state
+        with closing(SqliteApprovals(str(state.policy_db), SystemClock())) as approvals:
+            asked = desk.ask_destroy(state, approvals, kid, by=_acting(settings), reason=reason)
+    click.echo(f"{kid}: waits for another approver: ein approve {asked.approval_id}")
 
 
 @keys_command.command("list")
+@click.option("--all", "everything", is_flag=True, help="Retired ones too.")
 @config_option
-def list_command(config_path: Path) -> None:
-    """Show algorithm and id of each signing key."""
-    for key in load_keys(load_settings(config_path).state.keys).signing_keys:
-        click.echo(f"{key.alg}  {key.kid}")
+@json_option
+def list_command(everything: bool, config_path: Path, as_json: bool) -> None:
+    """Show each signing key: its state, since or from when, and what holds up its retirement."""
+    with _desk(config_path) as (desk, _):
+        listed = desk.listed()
+        retired = desk.files.load().ring.retired if everything else ()
+    if as_json:
+        rows = [_row(one) for one in listed]
+        gone = [
+            {"kid": one.kid, "alg": one.public["alg"], "state": "retired", "retired_at_ms": one.retired_at_ms}
+            for one in retired
+        ]
+        click.echo(json.dumps({"keys": [*rows, *gone]}))
+        return
+    for one in listed:
+        click.echo(f"{one.key.alg:<6} {one.key.kid:<24} {one.state:<11} {_told(one)}")
+    for old in retired:
+        click.echo(f"{old.public['alg']:<6} {old.kid:<24} retired     at {at_text(old.retired_at_ms)}Z")
 
 
 @keys_command.command("show-jwks")
+@click.option(
+    "--retired", is_flag=True, help="Retired keys too, for old heads of the ledger and certificates."
+)
 @config_option
-def show_jwks_command(config_path: Path) -> None:
+def show_jwks_command(retired: bool, config_path: Path) -> None:
     """Print the public halves as the JWK Set that the feeds publish."""
-    click.echo(json.dumps(load_keys(load_settings(config_path).state.keys).public_jwks(), indent=1))
+    settings = load_settings(config_path)
+    own = key_files(settings, SystemClock()).load()
+    click.echo(json.dumps(own_jwks(own) if retired else own.public_jwks(), indent=1))
+
+
+def duration_ms(text: str) -> int:
+    """Of a whole number and one of s, m, h, d. Raises KeyRefused."""
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise KeyRefused("ahead: a whole number and one of s, m, h, d: 90s, 10m, 1h")
+    return int(found[1]) * _UNITS_MS[found[2]]
+
+
+def _row(one: Listed) -> dict[str, Any]:
+    return {
+        "kid": one.key.kid, "alg": str(one.key.alg), "state": str(one.state),
+        "made_at_ms": one.key.made_at_ms, "use_from_ms": one.key.use_from_ms,
+        "superseded_at_ms": one.superseded_at_ms, "store": one.key.store,
+        "holds": [
+            {"wait": str(hold.wait), "count": hold.count, "until_ms": hold.until_ms} for hold in one.holds
+        ],
+    }  # fmt: skip
+
+
+def _told(one: Listed) -> str:
+    held = ", ".join(map(hold_text, one.holds)) or "due to be retired"
+    if one.superseded_at_ms and one.state == "superseded":
+        return f"since {at_text(one.superseded_at_ms)}Z; {held}"
+    return held
+
+
+@contextmanager
+def _desk(config_path: Path) -> Iterator[tuple[KeyDesk, Settings]]:
+    settings, clock = load_settings(config_path), SystemClock()
+    desk = KeyDesk.of(settings, key_files(settings, clock), clock)
+    try:
+        yield desk, settings
+    finally:
+        desk.close()
+
+
+def _acting(settings: Settings) -> str:
+    return acting(settings.state, settings.issuer_url, SystemClock(), SystemEntropy())

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from gateway.runtime.entropy import SystemEntropy
 from gateway.server.cli.options import config_option
 from gateway.server.settings import load_settings
 
@@ -13,13 +12,16 @@ from gateway.server.settings import load_settings
 @config_option
 def init_command(config_path: Path) -> None:
     """Make the state directory and its keys. Existing keys are kept."""
-    from gateway.backends.embedded.keyfiles import OWN_KEYS_FILE, create_keys, load_keys
+    from gateway.backends.embedded.own_file import OWN_KEYS_FILE
+    from gateway.runtime.clock import SystemClock
+    from gateway.server.own_keys import key_files
 
-    state = load_settings(config_path).state
+    settings = load_settings(config_path)
+    state, files = settings.state, key_files(settings, SystemClock())
     state.make()
     if (state.keys / OWN_KEYS_FILE).exists():
-        load_keys(state.keys)
+        files.load()
         click.echo(f"{state.root}: ready, keys kept")
         return
-    create_keys(state.keys, SystemEntropy())
+    files.create()
     click.echo(f"{state.root}: ready")

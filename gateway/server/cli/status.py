@@ -17,6 +17,7 @@ from gateway.records.journal import FEEDS_TOPICS, GATEWAY_TOPICS
 from gateway.runtime.clock import MS, SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.server.cli.options import config_option, json_option
+from gateway.server.own_keys import read_told
 from gateway.server.policy_follower import read_board
 from gateway.server.recipient_watch import read_watch
 from gateway.server.retention import figures_text, retention_figures
@@ -72,6 +73,13 @@ def collect_status(state: StateDir) -> dict[str, Any]:
         status["recipient_keys"] = {
             "all": {"checked": watched["checked"], "alerts": len(watched["alerts"])}, **watched["alerts"]
         }  # fmt: skip
+    own = {
+        name: said
+        for name in PROCESSES
+        if (said := read_told(state, name)) is not None and _alive(said["pid"])
+    }
+    if own:
+        status["own_keys"] = own
     if state.policy_db.exists():
         store = SqlitePolicyStore(str(state.policy_db), clock)
         try:
@@ -117,7 +125,7 @@ def _text(value: Any) -> str:
 def status_command(config_path: Path, as_json: bool) -> None:
     """Show processes, policy, switches, leases and journals.
 
-    Exit code 1 when a process is not ready, or cannot take the policy in force.
+    Exit code 1 when a process is not ready, or cannot take the policy in force or the key file.
     """
     status = collect_status(load_settings(config_path).state)
     if as_json:
@@ -132,5 +140,6 @@ def status_command(config_path: Path, as_json: bool) -> None:
                 said = figures_text(row) if section == "retention" else _text(row)
                 click.echo(f"  {name:<16} {said}")
     ready = all(process["ready"] for process in status["processes"].values())
-    followed = all("code" not in said for said in status["policy"].values())
+    boards = (*status["policy"].values(), *status.get("own_keys", {}).values())
+    followed = all("code" not in said for said in boards)
     raise click.exceptions.Exit(0 if ready and followed else 1)

@@ -17,6 +17,7 @@ from gateway.server import exit_codes
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.cli.telling import tell_effect
 from gateway.server.operators import acting
+from gateway.server.own_keys import key_files
 from gateway.server.settings import Settings, load_settings
 from gateway.server.verbs.subjects import CardNamed, Opened, SubjectDesk
 
@@ -58,7 +59,7 @@ def show_command(
     settings = load_settings(config_path)
     acting(settings.state, settings.issuer_url, SystemClock(), SystemEntropy(), reads=True)
     card = _card(card_token, pan_stdin, par_stdin, card_ref_stdin, sender)
-    found, steps = SubjectDesk(settings.state, SystemClock()).show(card)
+    found, steps = _desk(settings).show(card)
     click.echo(json.dumps(shown(found, steps)) if as_json else shown_text(found, steps))
 
 
@@ -75,7 +76,7 @@ def object_command(
     settings = load_settings(config_path)
     actor = acting(settings.state, settings.issuer_url, SystemClock(), SystemEntropy(), stops=True)
     card = _card(card_token, pan_stdin, par_stdin, card_ref_stdin, sender)
-    desk = SubjectDesk(settings.state, SystemClock())
+    desk = _desk(settings)
     _tell(desk.open([CaseKind.OBJECTION], card, actor=actor, reason=reason), as_json=as_json)
 
 
@@ -89,7 +90,7 @@ def decide_command(case_id: int, state: str, reason: str, config_path: Path, as_
     """Uphold or refuse an objection. Where it is refused, the card may be shared again."""
     settings = load_settings(config_path)
     actor = _acting(settings)
-    desk = SubjectDesk(settings.state, SystemClock())
+    desk = _desk(settings)
     _tell(desk.decide(case_id, CaseState(state), actor=actor, reason=reason), as_json=as_json)
 
 
@@ -110,7 +111,7 @@ def erase_command(
     settings = load_settings(config_path)
     actor = _acting(settings)
     card = _card(card_token, pan_stdin, par_stdin, card_ref_stdin, sender)
-    desk = SubjectDesk(settings.state, SystemClock())
+    desk = _desk(settings)
     both = [CaseKind.OBJECTION, CaseKind.ERASURE]
     _tell(desk.open(both, card, actor=actor, reason=reason), as_json=as_json)
 
@@ -132,7 +133,7 @@ def told_command(
     """
     settings = load_settings(config_path)
     actor = _acting(settings)
-    desk = SubjectDesk(settings.state, SystemClock())
+    desk = _desk(settings)
     _tell(desk.told(case_id, recipient_id, evidence=evidence, actor=actor, reason=reason), as_json=as_json)
 
 
@@ -143,11 +144,16 @@ def certificate_command(case_id: int, config_path: Path) -> None:
     """Print how far an erasure has come, signed, as one JSON object. Exit code 1 until it is certified."""
     settings = load_settings(config_path)
     acting(settings.state, settings.issuer_url, SystemClock(), SystemEntropy(), reads=True)
-    desk = SubjectDesk(settings.state, SystemClock())
+    desk = _desk(settings)
     found, signed = desk.certificate(case_id, iss=settings.issuer_url)
     click.echo(json.dumps({**found, "jws": signed}))
     done = exit_codes.DONE if found["certified_at_ms"] else exit_codes.CHECK_FAILED
     raise click.exceptions.Exit(done)
+
+
+def _desk(settings: Settings) -> SubjectDesk:
+    clock = SystemClock()
+    return SubjectDesk(settings.state, clock, own_keys=key_files(settings, clock).load)
 
 
 def _acting(settings: Settings) -> str:

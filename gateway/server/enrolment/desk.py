@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from gateway.backends.embedded.approvals import SqliteApprovals
 from gateway.backends.embedded.enrolments import SqliteEnrolments, check_may_come
-from gateway.backends.embedded.keyfiles import publish_recipient_keys
+from gateway.backends.embedded.recipient_files import publish_recipient_keys
 from gateway.programs.approvals import Approval, ApprovalRefused, Kind, Verdict
 from gateway.programs.enrolling import (
     PROVE_MS,

@@ -64,7 +64,8 @@ class LedgerParts:
     own_journal: JournalReader
     acts: ActSource
     heads: HeadsFile
-    signer: Signer
+    signer: Callable[[], Signer]
+    """Who signs now: told after the head has its time, so that none is dated later than its key was used."""
     iss: str
     clock: Clock
     on_names: Callable[[bytes, bytes], None] = lambda key, other: None
@@ -188,7 +189,7 @@ class LedgerKeeper:
         if self._signed_size < 0 and kept is not None and _is_of(kept, head.size):
             self._signed_size = size
             return False
-        line = signed_line(head, parts.signer, iss=parts.iss)
+        line = signed_line(head, parts.signer(), iss=parts.iss)
         # First the store: a head that is in the file has to be known after a crash.
         self._ready = False
         parts.store.keep_head(KeptHead(number=head.number, line=line))

@@ -37,6 +37,14 @@ class FeedsMetrics:
         self.stale = Gauge(
             "ein_feeds_policy_stale", "1 while the switches are stale.", registry=self.registry
         )
+        self.own_keys_stale = Gauge(
+            "ein_feeds_own_keys_stale",
+            "1 while the key file has what cannot be taken.",
+            registry=self.registry,
+        )
+        self.signing_keys = Gauge(
+            "ein_feeds_signing_keys", "Keys of the JWK Set.", ["state"], registry=self.registry
+        )
         self.ledger_entries = Counter(
             "ein_feeds_ledger_entries", "Entries added to the ledger.", registry=self.registry
         )

@@ -35,12 +35,15 @@ from gateway.server.feeds.housekeeping import certificates, chores, keep_house
 from gateway.server.feeds.lookup import LookupDesk, LookupFront, fallback_socket, has_native_front
 from gateway.server.feeds.metrics import FeedsMetrics
 from gateway.server.feeds.oauth_http import OAuthRoutes
+from gateway.server.feeds.own_keys import KeyKeeper, Retirement, tell
 from gateway.server.feeds.service import SERVICE, FeedServicer
 from gateway.server.feeds.ssf_http import SsfApp
 from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Authenticator, Principal
 from gateway.server.logs import configure_logs
 from gateway.server.oauth.token_endpoint import TokenEndpoint
+from gateway.server.own_keys import HEALTH_SERVICE as OWN_KEYS_HEALTH
+from gateway.server.own_keys import KeyWatch
 from gateway.server.policy import NoPolicy, usable_policy
 from gateway.server.policy_follower import HEALTH_SERVICE, Following, PolicyBoard, PolicyFollower
 from gateway.server.process import host_of
@@ -180,6 +183,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
     exposition, exposition_thread = start_http_server(int(metrics_port), metrics_host, metrics.registry)
     tasks = ThreadTasks(on_failure)
     port = server.port
+    keeper = _keeper(settings, parts, metrics, server)
     try:
         engine.revocations.follow()
         server.call(http.start(), STEP_TIMEOUT_S)
@@ -192,6 +196,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         tasks.start("feeds-ledger", partial(parts.ledger.run, metrics))
         eraser = Eraser(parts.erasures, engine.commit_beside, engine.fanned_out)
         house = [*chores(engine, state, eraser, authenticator.refresh), certificates(http.refresh)]
+        tasks.start("feeds-keys", keeper.run)
         tasks.start("feeds-housekeeping", partial(keep_house, house, metrics.faults.inc))
         if fallback:
             front = LookupFront(settings.feeds.listen_grpc, fallback_path=fallback)
@@ -219,6 +224,20 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
     return exit_codes.FAULT if failed else 0
 
 
+def _keeper(settings: Settings, parts: FeedsParts, metrics: FeedsMetrics, server: ServerThread) -> KeyKeeper:
+    def health(serving: bool) -> None:
+        server.set_health(OWN_KEYS_HEALTH, serving=serving)
+
+    keys, clock = parts.keys, parts.clock
+    watch = KeyWatch(keys, settings.state, "feeds", tell(metrics, keys, clock, health))
+    retirement = Retirement(
+        keys, parts.key_desk, lambda kids, at_ms: parts.store.note_key_uses(kids, at_ms=at_ms), clock
+    )
+    keeper = KeyKeeper(watch, retirement, metrics)
+    keeper.begin()
+    return keeper
+
+
 def _grpc_server(
     settings: Settings, engine: FeedsEngine, authenticator: Authenticator, fallback: str, tls: Tls | None
 ) -> ServerThread:
@@ -244,7 +263,7 @@ def _application(settings: Settings, engine: FeedsEngine, authenticator: Authent
     tokens = TokenEndpoint(
         issuer=settings.issuer_url,
         clients=authenticator.clients,
-        signer=parts.keys.signer,
+        signer=parts.keys.default,
         clock=parts.clock,
         entropy=SystemEntropy(),
     )
@@ -257,7 +276,10 @@ def _application(settings: Settings, engine: FeedsEngine, authenticator: Authent
         client = None if certificate is None else authenticator.clients.of_certificate(certificate)
         return "" if client is None else client.added_by
 
-    app = SsfApp(engine, who, issuer_url=settings.issuer_url, jwks=parts.keys.public_jwks()).application()
+    app = SsfApp(
+        engine, who, issuer_url=settings.issuer_url, jwks=parts.keys.jwks,
+        jwks_max_age_s=settings.keys.jwks_max_age_s,
+    ).application()  # fmt: skip
     OAuthRoutes(tokens, peers).add_to(app)
     EnrolRoutes(parts.enrolment, who, voucher).add_to(app)
     return app

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha256
 from typing import Any
 
 import structlog
@@ -27,6 +28,9 @@ MAX_WAITING_PER_STREAM = 4
 
 RECHECK_S = 1.0
 """A waiting poll looks again by itself: a wake-up lost between two looks costs no more than this."""
+
+ETAG_CHARACTERS = 32
+"""128 bits of a hash: no two of our sets have the same."""
 
 WRITE_CHUNK_BYTES = 64 * 1024
 """Handed to the transport at once; from this size on aiohttp waits until the transport has room again."""
@@ -53,13 +57,16 @@ class SsfApp:
         who: Who,
         *,
         issuer_url: str,
-        jwks: Mapping[str, Any],
+        jwks: Callable[[], Mapping[str, Any]],
+        jwks_max_age_s: int = 60,
         long_poll_s: float = LONG_POLL_S,
     ) -> None:
         self._engine = engine
         self._who = who
         self._long_poll_s = long_poll_s
-        self._jwks = dict(jwks)
+        self._jwks = jwks
+        self._jwks_cache_control = f"max-age={jwks_max_age_s}"
+        self._written: tuple[Mapping[str, Any] | None, bytes, str] = (None, b"", "")
         self._configuration = {
             "spec_version": "1_0",
             "issuer": issuer_url,
@@ -110,7 +117,17 @@ class SsfApp:
         return web.json_response(self._configuration)
 
     async def _answer_jwks(self, request: web.Request) -> web.Response:
-        return web.json_response(self._jwks, headers={"Cache-Control": "max-age=60"})
+        """RFC 9110 8.8.3, 13.1.2: who has this very set already is told just so."""
+        jwks = self._jwks()
+        if jwks is not self._written[0]:
+            body = json.dumps(jwks).encode()
+            self._written = (jwks, body, sha256(body).hexdigest()[:ETAG_CHARACTERS])
+        _, body, tag = self._written
+        headers = {"Cache-Control": self._jwks_cache_control, "ETag": f'"{tag}"'}
+        known = {one.value for one in request.if_none_match or ()}
+        if tag in known or "*" in known:
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=body, content_type=_JSON, headers=headers)
 
     async def _answer_health(self, request: web.Request) -> web.Response:
         ready = self._engine.parts.switches.fresh() and not self._engine.closing

@@ -52,6 +52,9 @@ class GatewayMetrics:
         self.keys_ending = Gauge(
             "ein_recipient_keys_ending", "Recipients whose key ends soon.", registry=registry
         )
+        self.own_keys_stale = Gauge(
+            "ein_own_keys_stale", "1 while the key file has what cannot be taken.", registry=registry
+        )
         self.policy_stale = Gauge("ein_policy_stale", "1 where the lease has run out.", registry=registry)
 
     def batch(self, tally: Tally, calls: int, duration_ns: int) -> None:

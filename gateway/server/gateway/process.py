@@ -37,6 +37,7 @@ from gateway.server.gateway.consent_service import ConsentService
 from gateway.server.gateway.metrics import GatewayMetrics
 from gateway.server.gateway.outcome_service import SERVICE as OUTCOME_SERVICE
 from gateway.server.gateway.outcome_service import OutcomeServicer
+from gateway.server.gateway.own_keys import follow_own_keys
 from gateway.server.gateway.program_service import SERVICE as PROGRAM_SERVICE
 from gateway.server.gateway.program_service import ProgramParts, ProgramService
 from gateway.server.gateway.subject_service import SERVICE as SUBJECT_SERVICE
@@ -57,6 +58,7 @@ from gateway.server.retention import GATEWAY_JOURNAL, noted
 from gateway.server.settings import Settings, SettingsInvalid, open_tls
 from gateway.server.state import StateDir
 from gateway.server.verbs.consents import ConsentDesk
+from gateway.server.verbs.keys import KeyDesk
 from gateway.server.verbs.subjects import SubjectDesk
 from gateway.sharing.loop import HotLoop
 from gateway.sharing.ports import METHOD_PATHS
@@ -217,7 +219,7 @@ def run(settings: Settings) -> int:
         _log.error("fault", stage=stage, code=code, fault=type(fault).__name__)
 
     try:
-        parts = build_gateway(state, f"gateway-{os.getpid()}", settings.issuer_url, on_fault=on_fault)
+        parts = build_gateway(settings, f"gateway-{os.getpid()}", on_fault=on_fault)
     except GatewayError as refused:
         _log.error(refused.code, public=refused.public)
         return exit_codes.of(refused)
@@ -242,7 +244,9 @@ def _serve(
         on_fault(name, fault)
         stop.set()
 
-    services = _services(parts, state, metrics, settings.issuer_url)
+    desk = KeyDesk.of(settings, parts.keys.files, parts.clock)
+    closing.callback(desk.close)
+    services = _services(parts, state, metrics, settings.issuer_url, desk)
     for service in services:
         closing.callback(service.close)
     front, host = _front(settings, services, parts.authenticator.principal, metrics)
@@ -265,6 +269,7 @@ def _serve(
     beside.start("policy", _follow_policy(parts, state, metrics, host, closing))
     beside.start("identities", _follow_identities(parts))
     beside.start("recipient-keys", _watch_keys(parts, state, metrics, host))
+    beside.start("own-keys", follow_own_keys(parts.keys, state, metrics, host))
     beside.start("snapshots", snapshots.run)
     beside.start("retention", _retention(parts, state))
     hot.start("hot-loop", loop.run)
@@ -304,7 +309,9 @@ class _Services(NamedTuple):
         subjects_pb2_grpc.add_SubjectServiceServicer_to_server(self.subjects, server)  # type: ignore[no-untyped-call]
 
 
-def _services(parts: GatewayParts, state: StateDir, metrics: GatewayMetrics, issuer_url: str) -> _Services:
+def _services(
+    parts: GatewayParts, state: StateDir, metrics: GatewayMetrics, issuer_url: str, keys: KeyDesk
+) -> _Services:
     programs = ProgramParts(
         state=state,
         policy=lambda: parts.policy,
@@ -315,6 +322,7 @@ def _services(parts: GatewayParts, state: StateDir, metrics: GatewayMetrics, iss
         shares_already_left=lambda program, issuer_id: (
             shares_already_left(state.feeds_db, program, issuer_id or None).shares
         ),
+        keys=keys,
     )
     outcomes = OutcomeServicer(
         recorder=parts.outcomes,
@@ -323,7 +331,7 @@ def _services(parts: GatewayParts, state: StateDir, metrics: GatewayMetrics, iss
         restored_at_ms=state.restored_at_ms(),
     )
     desk = ConsentDesk(parts.operator_stores.consents, parts.board, parts.clock, time.sleep)
-    subjects = SubjectDesk(state, parts.clock, own_keys=lambda: parts.keys)
+    subjects = SubjectDesk(state, parts.clock, own_keys=lambda: parts.keys.current)
     return _Services(
         outcomes,
         ProgramService(programs),

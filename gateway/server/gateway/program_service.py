@@ -17,6 +17,7 @@ from gateway.server.gateway.program_messages import approval_message, history_me
 from gateway.server.grpc_common import InvalidArgument
 from gateway.server.state import StateDir
 from gateway.server.verbs import approvals as verbs
+from gateway.server.verbs.keys import KeyDesk
 from issuernetwork.v1 import programs_pb2 as v1
 from issuernetwork.v1 import programs_pb2_grpc as rpc
 
@@ -46,6 +47,7 @@ class ProgramParts:
     board: LeaseBoard
     clock: Clock
     shares_already_left: Callable[[str, str], int]
+    keys: KeyDesk | None = None
 
 
 class ProgramService(rpc.ProgramServiceServicer):
@@ -128,7 +130,7 @@ class ProgramService(rpc.ProgramServiceServicer):
         done = await self._acts.run(
             lambda: verbs.approve(
                 parts.state, parts.store, parts.approvals, parts.clock,
-                approval_id=request.approval_id, by=by,
+                approval_id=request.approval_id, by=by, keys=parts.keys,
             )
         )  # fmt: skip
         return v1.ApproveResponse(approval=approval_message(done))

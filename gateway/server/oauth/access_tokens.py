@@ -94,6 +94,9 @@ class AccessTokens:
     def verified(self, token: bytes) -> Access:
         """What the token says. Raises AccessTokenRefused."""
         now_s = self._clock.wall_ms() // 1000
+        if self._jwks() is not self._keys[0]:
+            # By a key that is not ours any more nobody gets in, known before or not.
+            self._known.clear()
         found = self._known.get(token)
         if found is None:
             found = self._verify(token, now_s)

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_plus
@@ -67,8 +67,9 @@ class TokenEndpoint:
     """Issues tokens to registered clients. For one thread."""
 
     def __init__(
-        self, *, issuer: str, clients: Clients, signer: Signer, clock: Clock, entropy: Entropy
+        self, *, issuer: str, clients: Clients, signer: Callable[[], Signer], clock: Clock, entropy: Entropy
     ) -> None:
+        """`signer`: who signs now."""
         self._issuer = issuer
         self._clients = clients
         self._signer = signer
@@ -107,7 +108,7 @@ class TokenEndpoint:
                 raise TokenRefused("invalid_client", NOT_A_CLIENT)
             thumbprint = certificate.thumbprint
         token = make_access_token(
-            self._signer,
+            self._signer(),
             issuer=self._issuer,
             client_id=client.client_id,
             jti=self._entropy.bytes(16).hex(),

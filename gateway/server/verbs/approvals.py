@@ -5,7 +5,7 @@ Who acts was told by a key. Here the registry is read anew, so that nobody acts 
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from gateway.backends.embedded.policy import KILLED_AGAIN, SqlitePolicyStore
 from gateway.programs.approvals import Approval, ApprovalRefused, ApprovalStore, Kind, Verdict
@@ -26,6 +26,9 @@ from gateway.server.operators import (
 )
 from gateway.server.policy import killed_in_documents
 from gateway.server.state import StateDir
+
+if TYPE_CHECKING:
+    from gateway.server.verbs.keys import KeyDesk
 
 OF_KILL: Final = "kill_epoch"
 """Of a request for a revival: the kill that it is about."""
@@ -72,9 +75,10 @@ def approve(
     *,
     approval_id: int,
     by: str,
+    keys: "KeyDesk | None" = None,
 ) -> Approval:
     """Approves, and carries it out; the request as it is kept. Raises OperatorRefused,
-    ApprovalRefused, SwitchRefused.
+    ApprovalRefused, SwitchRefused, KeyRefused.
     """
     known = read_operators(state.operators)
     check_registered(known, by, approves=True)
@@ -91,9 +95,20 @@ def approve(
         raise SwitchRefused(KILLED_AGAIN)
     if undone and asked.kind is Kind.ENROL_ISSUER:
         check_enrolment(state, clock, asked)
+    if asked.kind is Kind.DESTROY_KEY and keys is None:
+        raise ApprovalRefused("approval: our own keys are not at hand here; `ein approve` does it")
+    if (
+        undone
+        and keys is not None
+        and asked.kind is Kind.DESTROY_KEY
+        and not keys.is_retired(asked.subject["kid"])
+    ):
+        keys.check_destroy(asked.subject["kid"])
     approval = approvals.decide(approval_id, by=by, approve=True)
     if approval.kind is Kind.ENROL_ISSUER:
         carry_out(state, clock, approval, by=by)
+    elif approval.kind is Kind.DESTROY_KEY and keys is not None:
+        keys.destroy(approval, approver=by)
     elif approval.kind is Kind.REVIVE:
         policy.revive(
             *scope, actor=approval.requested_by, approver=by, reason=approval.reason, of_kill=of_kill

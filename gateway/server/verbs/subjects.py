@@ -9,9 +9,10 @@ from typing import Any, Final
 from enrichment.card import luhn_valid
 from gateway.backends.embedded.delivery_reader import SqliteDeliveryReader
 from gateway.backends.embedded.delivery_states import StoredDeliveries
-from gateway.backends.embedded.keyfiles import OwnKeys, load_keys, recipients_with_keys
+from gateway.backends.embedded.keyfiles import OwnKeys, load_keys
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.ledger import SqliteLedgerReader
+from gateway.backends.embedded.recipient_files import recipients_with_keys
 from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.ledger.access import Access, access
 from gateway.ledger.ports import LedgerUnavailable
@@ -113,7 +114,7 @@ class SubjectDesk:
         steps = self.case(case_id)
         with closing(self._cases()) as cases:
             found = certificate(self._state, steps, cases.told(case_id))
-        return found, signed_certificate(found, self._own_keys().signer, iss=iss)
+        return found, signed_certificate(found, self._own_keys().default_at(self._clock.wall_ms()), iss=iss)
 
     def case(self, case_id: int) -> list[CaseEvent]:
         """All steps of a case. Raises SubjectRefused where there is none."""

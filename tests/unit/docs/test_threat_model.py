@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from gateway.backends.embedded import keyfiles
+from gateway.backends.embedded import passphrase
 from gateway.programs.switches import LEASE_MS
 from gateway.sealing import jwe, jwk
 from gateway.sealing.operator_token import LIFE_S_MAX
@@ -37,7 +37,7 @@ def test_its_figures_are_those_of_the_code() -> None:
     assert jwe.MESSAGES_PER_CONTENT_KEY == 2**20
     assert jwe.CONTENT_KEY_LIFE_MS == 5 * 60 * 1000
     assert "2^20 messages or five minutes" in PAGE
-    assert f"scrypt (N 2^{keyfiles.SCRYPT_LOG2_N}, r 8, p 1)" in PAGE
+    assert f"scrypt (N 2^{passphrase.SCRYPT_LOG2_N}, r 8, p 1)" in PAGE
     assert f"RSA-OAEP-256 with {jwk.RSA_BITS_MIN} to {jwk.RSA_BITS_MAX} bits" in PAGE
     assert LIFE_S_MAX == 600
     assert "a signed token of ten minutes" in PAGE

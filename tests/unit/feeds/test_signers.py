@@ -9,8 +9,9 @@ from tests.unit.receiver.network import signing_key
 ES256, RS256 = (LocalSigner(signing_key(alg)) for alg in (SignatureAlgorithm.ES256, SignatureAlgorithm.RS256))
 
 
-def signers() -> StreamSigners:
-    return StreamSigners({SignatureAlgorithm.ES256: ES256, SignatureAlgorithm.RS256: RS256}, ES256)
+def signers(known: dict[SignatureAlgorithm, LocalSigner] | None = None) -> StreamSigners:
+    held = known or {SignatureAlgorithm.ES256: ES256, SignatureAlgorithm.RS256: RS256}
+    return StreamSigners(held.get, lambda: ES256)
 
 
 def test_a_recipient_has_the_signer_that_its_document_names_and_an_unknown_one_the_default() -> None:
@@ -37,3 +38,14 @@ def test_an_algorithm_without_a_key_leaves_the_signer_as_it_was() -> None:
     assert made.of("bank") is RS256
     assert "****" not in repr(made)
     assert "EdDSA" not in repr(made)
+
+
+def test_an_algorithm_signs_from_when_it_has_a_key_and_another_key_from_when_it_is_in_use() -> None:
+    known = {SignatureAlgorithm.ES256: ES256}
+    made = signers(known)
+    made.use({"bank": Recipient("bank", True, "RS256")})
+    assert made.of("bank") is ES256
+    known[SignatureAlgorithm.RS256] = RS256
+    assert made.of("bank") is RS256
+    known[SignatureAlgorithm.RS256] = later = LocalSigner(signing_key(SignatureAlgorithm.RS256))
+    assert made.of("bank") is later

@@ -60,6 +60,7 @@ class Ledger:
         self.feeds = FileJournalWriter(self.disk, self.clock, self.state.feeds_journal, FEEDS_TOPICS)
         self.policy = SqlitePolicyStore(str(self.state.policy_db), self.clock)
         self.consents = SqliteConsents(str(self.state.consents_db), self.clock)
+        self.key = KEY
         self.start()
 
     def start(self) -> None:
@@ -73,7 +74,7 @@ class Ledger:
                 own_journal=FileJournalReader(self.disk, str(self.state.feeds_journal)),
                 acts=StoredActs(self.state.policy_db, self.state.consents_db),
                 heads=self.heads,
-                signer=LocalSigner(KEY),
+                signer=lambda: LocalSigner(self.key),
                 iss=ISS,
                 clock=self.clock,
             )

@@ -4,12 +4,14 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.backends.embedded.approvals import SqliteApprovals
+from gateway.backends.embedded.key_acts import KeyAct, KeyVerb, SqliteKeyActs
 from gateway.backends.embedded.restores import RestoreNote, SqliteRestores
 from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.ledger.acts import PAGE_ACTS
@@ -19,6 +21,7 @@ from gateway.programs.consents import Party, Setting
 from gateway.programs.model import Tier
 from gateway.programs.subjects import CaseKind, CaseState
 from gateway.runtime.clock import SimClock
+from gateway.sealing.keys import KeyRefused, SignatureAlgorithm
 from tests.unit.ledger.kit import Ledger
 
 SCOPE = {"program": "risk-score", "issuer_id": "northgate-bank"}
@@ -268,3 +271,24 @@ def test_what_cardholders_asked_for_are_acts_of_their_own_and_their_cases_are_he
             other.execute(statement)
         named = [(kind, place, first) for kind, place, first, _ in ledger.found()]
         assert ("edited", "acts/consents", (2, 1, 4)[number]) in named
+
+
+def test_what_was_done_to_our_keys_is_an_act_before_and_after_without_a_name_or_a_reason(
+    ledger: Ledger,
+) -> None:
+    with closing(SqliteKeyActs(str(ledger.state.policy_db), ledger.clock)) as store:
+        act = KeyAct(
+            verb=KeyVerb.ROTATE, kid="sig-1", alg=SignatureAlgorithm.ES256, by="CANARY-ops", reason="CANARY"
+        )
+        store.begin(act)
+        store.done(act)
+        with pytest.raises(KeyRefused, match="reason"):
+            store.begin(replace(act, reason=" "))
+    ledger.step()
+    assert [(one["source"], one["act"]) for one in acts(ledger)] == [
+        ("keys", "begin_rotate_key"), ("keys", "rotate_key"),
+    ]  # fmt: skip
+    assert b"CANARY" not in b"".join(ledger.entries("acts"))
+    assert ledger.verify().intact
+    policy_sql(ledger, "update key_events set actor = 'somebody else' where event_id = 1")
+    assert ledger.found() == [("edited", "acts/keys", 1, 1)]

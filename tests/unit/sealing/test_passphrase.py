@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.backends.embedded.keyfiles import KeyFileError, create_keys, load_keys
+from gateway.backends.embedded.keyfiles import create_keys, load_keys
+from gateway.backends.embedded.private_files import KeyFileError
 from gateway.runtime.entropy import UnsafeSeededEntropy
 
 QUICK = 4

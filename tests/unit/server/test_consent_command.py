@@ -9,9 +9,8 @@ from click.testing import CliRunner
 
 from gateway.backends.embedded.consents import ConsentStoreUnavailable, SqliteConsents
 from gateway.server.cli import consent
-from gateway.server.install import install
 from gateway.server.policy import read_policy
-from tests.kit.installation import SAMPLE_POLICY
+from tests.kit.installation import SAMPLE_POLICY, quick_install
 
 
 @pytest.mark.parametrize("fault", [True, False])
@@ -20,7 +19,7 @@ def test_mistakes_are_told_also_where_the_import_cannot_be_given_up(
 ) -> None:
     file = tmp_path / "list.csv"
     file.write_text("party,CANARY\n")
-    config = install(tmp_path, policy=read_policy(SAMPLE_POLICY), recipient_jwks={}).source
+    config = quick_install(tmp_path, policy=read_policy(SAMPLE_POLICY), recipient_jwks={}).source
     monkeypatch.setattr(os, "nice", lambda _: 0)
     monkeypatch.setattr(consent, "_acting", lambda *_, **__: "alice")
     if fault:

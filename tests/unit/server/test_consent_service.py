@@ -15,10 +15,9 @@ from gateway.programs.consents import SETTINGS_A_CALL_MAX, Party
 from gateway.programs.model import FOREVER_MS, Tier
 from gateway.programs.switches import LEASE_MS, MAX_EPOCH, Lease
 from gateway.runtime.clock import MS, SystemClock
-from gateway.server.install import install
 from gateway.server.policy import read_policy
 from issuernetwork.v1 import consents_pb2 as v1
-from tests.kit.installation import SAMPLE_POLICY
+from tests.kit.installation import SAMPLE_POLICY, quick_install
 from tests.kit.operator_calls import Desk, desk
 
 MERCHANT = {"party": v1.CONSENT_PARTY_MERCHANT, "party_id": "m-1"}
@@ -40,7 +39,7 @@ class Lagging(FileLeaseBoard):
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Any:
-    return install(tmp_path, policy=read_policy(SAMPLE_POLICY), recipient_jwks={})
+    return quick_install(tmp_path, policy=read_policy(SAMPLE_POLICY), recipient_jwks={})
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """An answer to a poll has one status, whatever happens while it is written."""
 
 import asyncio
+import json
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 
 from gateway.feeds.delivery import Reply
 from gateway.feeds.ports import OutboxItem, StoreUnavailable
@@ -50,11 +52,45 @@ class Engine:
         return self._instead
 
 
+async def _jwks(known: str, held: Callable[[], dict[str, Any]]) -> tuple[int, Any, str, str]:
+    app = SsfApp(
+        cast(Any, None), lambda request: None, issuer_url="https://us.test", jwks=held, jwks_max_age_s=7
+    )
+    runner = web.AppRunner(app.application(), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    try:
+        async with ClientSession() as session:
+            headers = {"If-None-Match": known} if known else {}
+            async with session.get(f"http://{host}:{port}/.well-known/jwks.json", headers=headers) as reply:
+                body = await reply.read()
+                told = reply.headers["ETag"], reply.headers["Cache-Control"]
+                return reply.status, json.loads(body) if body else None, *told
+    finally:
+        await runner.cleanup()
+
+
+def test_who_has_the_jwk_set_already_is_told_so_without_it_and_a_new_set_has_a_new_tag() -> None:
+    async def scenario() -> None:
+        one, two = {"keys": [{"kid": "a"}]}, {"keys": [{"kid": "a"}, {"kid": "b"}]}
+        status, body, tag, age = await _jwks("", lambda: one)
+        assert (status, body, age) == (200, one, "max-age=7")
+        for known in (tag, f'"x", {tag}', f"W/{tag}", "*"):
+            assert await _jwks(known, lambda: one) == (304, None, tag, age), known
+        status, body, other, _ = await _jwks(tag, lambda: two)
+        assert (status, body) == (200, two)
+        assert other != tag
+
+    asyncio.run(scenario())
+
+
 async def _answered(engine: Engine) -> bytes:
     """All bytes of the answer, until the connection is closed or the answer is whole."""
     app = SsfApp(
-        cast(Any, engine), lambda request: Principal("bank", "issuer"), issuer_url="https://us.test", jwks={}
-    )
+        cast(Any, engine), lambda request: Principal("bank", "issuer"), issuer_url="https://us.test",
+        jwks=lambda: {"keys": []},
+    )  # fmt: skip
     runner = web.AppRunner(app.application(), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

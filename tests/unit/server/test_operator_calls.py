@@ -13,11 +13,10 @@ from gateway.programs.approvals import Kind, Verdict
 from gateway.programs.switches import SwitchRefused
 from gateway.records.reasons import Reason
 from gateway.server.gateway.acts import PAGE_MAX
-from gateway.server.install import install
 from gateway.server.operators import read_operators, without_operator, write_operators
 from gateway.server.policy import read_policy
 from issuernetwork.v1 import consents_pb2, programs_pb2
-from tests.kit.installation import ROOT, SAMPLE_POLICY
+from tests.kit.installation import ROOT, SAMPLE_POLICY, quick_install
 from tests.kit.operator_calls import MACHINES, PEOPLE, SERVICES, Desk, desk
 
 READ = {"operator", "approver", "auditor"}
@@ -39,7 +38,7 @@ SCOPE = {"program": "risk-score", "issuer_id": "northgate-bank"}
 
 @pytest.fixture
 def calls(tmp_path: Path) -> Iterator[Desk]:
-    settings = install(tmp_path, policy=read_policy(SAMPLE_POLICY), recipient_jwks={})
+    settings = quick_install(tmp_path, policy=read_policy(SAMPLE_POLICY), recipient_jwks={})
     with desk(settings) as running:
         yield running
 
@@ -47,7 +46,7 @@ def calls(tmp_path: Path) -> Iterator[Desk]:
 @pytest.fixture(scope="module")
 def shared_calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("roles")
-    settings = install(folder, policy=read_policy(SAMPLE_POLICY), recipient_jwks={})
+    settings = quick_install(folder, policy=read_policy(SAMPLE_POLICY), recipient_jwks={})
     with desk(settings) as running:
         yield running
 

@@ -14,7 +14,6 @@ from gateway.records.errors import GatewayError
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import SimClock, SystemClock
 from gateway.server.cli.main import ein
-from gateway.server.install import install
 from gateway.server.operators import (
     KEY_ENV,
     OperatorRefused,
@@ -25,13 +24,13 @@ from gateway.server.operators import (
 )
 from gateway.server.policy import read_policy
 from gateway.server.settings import Settings
-from tests.kit.installation import SAMPLE_POLICY
+from tests.kit.installation import SAMPLE_POLICY, quick_install
 from tests.kit.operators import key_of, register, token_of
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return install(tmp_path, policy=read_policy(SAMPLE_POLICY), recipient_jwks={})
+    return quick_install(tmp_path, policy=read_policy(SAMPLE_POLICY), recipient_jwks={})
 
 
 def run(settings: Settings, *arguments: str, by: str = "") -> Result:

@@ -11,9 +11,8 @@ from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.programs.switches import LEASE_MS, Lease
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import MS, SystemClock
-from gateway.server.install import install
 from gateway.server.policy import read_policy
-from tests.kit.installation import SAMPLE_POLICY
+from tests.kit.installation import SAMPLE_POLICY, quick_install
 from tests.kit.operator_calls import desk
 
 
@@ -29,7 +28,7 @@ class Hanging(FileLeaseBoard):
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Any:
-    return install(tmp_path, policy=read_policy(SAMPLE_POLICY), recipient_jwks={})
+    return quick_install(tmp_path, policy=read_policy(SAMPLE_POLICY), recipient_jwks={})
 
 
 @pytest.mark.parametrize(

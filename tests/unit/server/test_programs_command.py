@@ -10,16 +10,15 @@ from click.testing import CliRunner
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.runtime.clock import SystemClock
 from gateway.server.cli.main import ein
-from gateway.server.install import install
 from gateway.server.policy import read_policy
 from gateway.server.settings import Settings
-from tests.kit.installation import SAMPLE_POLICY
+from tests.kit.installation import SAMPLE_POLICY, quick_install
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder: Path = tmp_path_factory.mktemp("programs")
-    made = install(folder, policy=read_policy(SAMPLE_POLICY), recipient_jwks={})
+    made = quick_install(folder, policy=read_policy(SAMPLE_POLICY), recipient_jwks={})
     store = SqlitePolicyStore(str(made.state.policy_db), SystemClock())
     store.kill("risk-score", "meridian-cards", actor="t", reason="t")
     store.pause("fraud-reports", actor="t", reason="t")

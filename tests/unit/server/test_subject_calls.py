@@ -17,10 +17,9 @@ from gateway.programs.subjects import CaseKind, CaseState
 from gateway.runtime.clock import SystemClock
 from gateway.sealing import base64url
 from gateway.sealing.pseudonyms import Pseudonyms
-from gateway.server.install import install
 from gateway.server.policy import read_policy
 from issuernetwork.v1 import subjects_pb2 as v1
-from tests.kit.installation import SAMPLE_POLICY
+from tests.kit.installation import SAMPLE_POLICY, quick_install
 from tests.kit.operator_calls import Desk, desk
 from tests.kit.payments import NORTHGATE, pan
 
@@ -30,7 +29,7 @@ CARD = v1.SubjectCard(pan=PAN)
 
 @pytest.fixture
 def calls(tmp_path: Path) -> Iterator[Desk]:
-    settings = install(tmp_path, policy=read_policy(SAMPLE_POLICY), recipient_jwks={})
+    settings = quick_install(tmp_path, policy=read_policy(SAMPLE_POLICY), recipient_jwks={})
     with desk(settings) as running:
         yield running
 

@@ -58,7 +58,7 @@ class Rig:
             add_client(self.state, client)
         self.clients = Clients(self.state.clients)
         self.endpoint = TokenEndpoint(
-            issuer=ISS, clients=self.clients, signer=self.own.signer, clock=SystemClock(),
+            issuer=ISS, clients=self.clients, signer=lambda: self.own.signer, clock=SystemClock(),
             entropy=SystemEntropy(),
         )  # fmt: skip
         self.jwks = self.own.jwks

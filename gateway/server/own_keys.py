@@ -1,0 +1,195 @@
+"""Our own keys in a process that runs: followed as their file changes, without a restart and off every loop.
+
+What signs follows from the time alone (gateway/sealing/key_ring.py), so that all processes change over alike.
+A file that does not open leaves the keys that were opened last in use; that is told in a metric, in the
+health of the service `own-keys`, in the log and in `run/<process>.own-keys.json`, which `ein status` reads.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from gateway.backends.embedded.keyfiles import KeyFiles, OwnKeys
+from gateway.records.errors import GatewayError
+from gateway.runtime.clock import Clock
+from gateway.runtime.tasks import Stop
+from gateway.sealing.keys import KeyStoreFault, SignatureAlgorithm, Signer
+from gateway.server.settings import Settings
+from gateway.server.state import StateDir
+
+LOOK_EVERY_S: Final = 1.0
+"""A look is one stat. A key is published for longer before it is used: key_ring.AT_ONCE_MS at least."""
+
+RETRY_EVERY_S: Final = 30.0
+"""Of a file that did not open and did not change since: a passphrase takes half a second to stretch."""
+
+HEALTH_SERVICE: Final = "own-keys"
+"""Name in gRPC health: NOT_SERVING while the file has something that cannot be taken."""
+
+_log = structlog.get_logger("own-keys")
+
+
+def key_files(settings: Settings, clock: Clock) -> KeyFiles:
+    """The keys of an installation, by what its settings say about where they are."""
+    return KeyFiles(settings.state.keys, clock=clock)
+
+
+class KeysMixed(KeyStoreFault):
+    """The file has another MAC master than the one that pseudonyms were made with so far."""
+
+    code = "key_files"
+
+
+@dataclass(frozen=True, slots=True)
+class KeysTold:
+    """What a process signs with, by algorithm, and why it could not take what the file has now."""
+
+    in_use: dict[str, str]
+    published: int
+    code: str = ""
+    public: str = ""
+
+
+class LiveKeys:
+    """Keys as they are now. `look` is for one thread; everything else for any."""
+
+    def __init__(self, files: KeyFiles, clock: Clock) -> None:
+        """Opens them. Raises KeyStoreFault."""
+        self.files = files
+        self._clock = clock
+        self._mark = files.mark()
+        self.current: OwnKeys = files.load()
+        """Replaced as a whole."""
+        self._fault: GatewayError | None = None
+        self._retry_ns = 0
+        self._signable = self._in_use_now()
+
+    def signer(self, alg: SignatureAlgorithm) -> Signer | None:
+        """Who signs with `alg` now; None where there is no key for it."""
+        return self.current.signer_at(alg, self._clock.wall_ms())
+
+    def default(self) -> Signer:
+        """Who signs now what names no algorithm: heads of the ledger, certificates, access tokens."""
+        return self.current.default_at(self._clock.wall_ms())
+
+    def jwks(self) -> dict[str, list[dict[str, str]]]:
+        """Our JWK Set: another object once it changed."""
+        return self.current.jwks
+
+    def __contains__(self, alg: object) -> bool:
+        """Whether there was a key in use for an algorithm at the last look: what has none is withheld.
+
+        Until its time has come another process may not know of it, and would sign with another.
+        """
+        return alg in self._signable
+
+    def _in_use_now(self) -> frozenset[str]:
+        now_ms = self._clock.wall_ms()
+        return frozenset(alg for alg, held in self.current.signers.items() if held[-1][0] <= now_ms)
+
+    def look(self) -> bool:
+        """One look at the file, and at the time; whether the keys changed. Never raises."""
+        changed = self._look()
+        self._signable = self._in_use_now()
+        return changed
+
+    def _look(self) -> bool:
+        """Takes what the file has now where it changed; whether it did."""
+        mark = None
+        try:
+            mark = self.files.mark()
+            if mark == self._mark and (self._fault is None or self._clock.monotonic_ns() < self._retry_ns):
+                return False
+            found = self.files.load()
+            if found.mac_keys != self.current.mac_keys:
+                raise KeysMixed("the key file is of another installation: put this one's back, or start anew")
+        except Exception as fault:
+            # Whatever is wrong with a file, a module or a vault must not end what runs on the last good keys.
+            self._mark = mark
+            self._failed(fault)
+            return False
+        # The mark of before: what changed while it was read is looked at once more.
+        self._mark, self._fault = mark, None
+        self.current = found
+        _log.info("own_keys", published=len(found.ring.keys))
+        return True
+
+    def _failed(self, fault: Exception) -> None:
+        self._retry_ns = self._clock.monotonic_ns() + int(RETRY_EVERY_S * 1e9)
+        told = (
+            fault if isinstance(fault, GatewayError) else KeyStoreFault("the keys cannot be read: check them")
+        )
+        if self._fault is None or self._fault.public != told.public:
+            _log.error("own_keys_not_followed", code=told.code, public=told.public)
+        self._fault = told
+
+    def told(self) -> KeysTold:
+        """For people: what is in use, and what is wrong."""
+        current, now_ms = self.current, self._clock.wall_ms()
+        in_use = {
+            str(alg): key.kid for alg in sorted(current.signers) if (key := current.signer_at(alg, now_ms))
+        }
+        fault = self._fault
+        code, public = ("", "") if fault is None else (fault.code, fault.public)
+        return KeysTold(in_use, len(current.ring.keys), code, public)
+
+
+class KeyWatch:
+    """Follows the keys of a process, and tells of them."""
+
+    def __init__(
+        self, keys: LiveKeys, state: StateDir, process: str, tell: Callable[[KeysTold], None]
+    ) -> None:
+        """`tell` is given what is to be told whenever that changes."""
+        self._keys = keys
+        self._path = _path(state, process)
+        self._tell = tell
+        self._told: KeysTold | None = None
+
+    def step(self) -> None:
+        """One look. Never raises."""
+        self._keys.look()
+        told = self._keys.told()
+        if told != self._told:
+            self._told = told
+            self._tell(told)
+            self._show(told)
+
+    def follow(self, stop: Stop) -> None:
+        """On a thread of its own."""
+        while not stop.wait(LOOK_EVERY_S):
+            self.step()
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is told any more."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def _show(self, told: KeysTold) -> None:
+        said: dict[str, Any] = {"pid": os.getpid(), "in_use": told.in_use, "published": told.published}
+        if told.code:
+            said |= {"code": told.code, "fault": told.public}
+        temporary = self._path.with_suffix(".new")
+        with suppress(OSError):
+            temporary.write_text(json.dumps(said))
+            temporary.rename(self._path)
+
+
+def read_told(state: StateDir, process: str) -> dict[str, Any] | None:
+    """What a process said last of our keys; None where it has said nothing."""
+    try:
+        said: dict[str, Any] = json.loads(_path(state, process).read_text())
+    except (OSError, ValueError):
+        return None
+    return said
+
+
+def _path(state: StateDir, process: str) -> Path:
+    return state.run / f"{process}.own-keys.json"
