@@ -28,8 +28,7 @@ create table if not exists token_key_events (
 create unique index if not exists token_keys_handed_out
     on token_key_events (recipient_id, epoch, recipient_kid) where verb = '{HAND_OUT}';
 """
-_KNOWN: Final = f"""select epoch from token_key_events
-    where recipient_id = ? and recipient_kid = ? and verb = '{HAND_OUT}'"""
+_KNOWN: Final = "select epoch from token_key_events where recipient_id = ? and recipient_kid = ? and verb = ?"
 _INSERT: Final = """insert or ignore into token_key_events
     (verb, recipient_id, epoch, from_ms, both_until_ms, recipient_kid, actor, reason, at_ms)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -50,7 +49,7 @@ class SqliteTokenKeys(SharedDatabase):
     def hand_out(self, recipient_id: str, epochs: Sequence[int], *, recipient_kid: str) -> None:
         """Writes down what is not written yet of keys that are about to leave, sealed to `recipient_kid`."""
         with self._lock, self._faults():
-            known = {row[0] for row in self._db.execute(_KNOWN, (recipient_id, recipient_kid))}
+            known = {row[0] for row in self._db.execute(_KNOWN, (recipient_id, recipient_kid, HAND_OUT))}
         new = [epoch for epoch in epochs if epoch not in known]
         if not new:
             return
@@ -76,8 +75,9 @@ def act_of(
     recipient_kid: str, actor: str, reason: str, at_ms: int,
 ) -> Act:  # fmt: skip
     """A row of `EVENTS` as the ledger has it."""
+    known = verb if verb in (HAND_OUT, SCHEDULE) else "other"
     return Act(
-        source=TOKEN_KEYS, position=event_id, at_ms=at_ms, verb=verb if verb in (HAND_OUT, SCHEDULE) else "other",
+        source=TOKEN_KEYS, position=event_id, at_ms=at_ms, verb=known,
         row={
             "event_id": event_id, "verb": verb, "recipient_id": recipient_id, "epoch": epoch,
             "from_ms": from_ms, "both_until_ms": both_until_ms, "recipient_kid": recipient_kid,

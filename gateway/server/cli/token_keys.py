@@ -1,4 +1,4 @@
-"""`ein keys rotate-tokens`: the next epoch of recipients' card tokens, scheduled ahead and with an overlap."""
+"""`ein keys rotate-tokens`: the next epoch of recipients' card tokens, ahead of its time, with an overlap."""
 
 from contextlib import closing
 from pathlib import Path
@@ -30,14 +30,16 @@ REGULAR: Final = "regular change"
 @click.command("rotate-tokens")
 @click.argument("recipient_id", required=False, default="")
 @click.option("--all", "everybody", is_flag=True, help="Every recipient but those that are changing already.")
-@click.option("--ahead", default=AHEAD_DEFAULT, show_default=True, help="Begin so long from now: 90s, 24h, 7d.")
+@click.option(
+    "--ahead", default=AHEAD_DEFAULT, show_default=True, help="Begin so long from now: 90s, 24h, 7d."
+)
 @click.option("--overlap", default=OVERLAP_DEFAULT, show_default=True, help="Give both tokens for so long.")
 @click.option("--reason", default=REGULAR, show_default=True, help="Why, for the audit.")
 @config_option
 def rotate_tokens_command(
     recipient_id: str, everybody: bool, ahead: str, overlap: str, reason: str, config_path: Path
 ) -> None:
-    """Schedule the next epoch of RECIPIENT_ID's card tokens. It fetches the key by `ein-issuer token-keys`."""
+    """Schedule the next epoch of RECIPIENT_ID's card tokens. Its key is fetched by `ein-issuer token-keys`."""
     if bool(recipient_id) == everybody:
         raise click.UsageError("give a RECIPIENT_ID, or --all")
     settings, clock = load_settings(config_path), SystemClock()

@@ -1,4 +1,4 @@
-"""Another epoch of card tokens for a recipient, as commands schedule it: recorded first, then in the key file."""
+"""Another epoch of card tokens, as commands schedule it: recorded first, then put into the key file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +39,9 @@ class TokenEpochDesk:
     ) -> Scheduled:  # fmt: skip
         """The next epoch of each, all or none. Raises KeyRefused, also where one is changing already."""
         if not AHEAD_MS_MIN <= ahead_ms <= SCHEDULE_MS_MAX:
-            raise KeyRefused("ahead: 5s to 400d, so that every process and the recipient have the key in time")
+            raise KeyRefused(
+                "ahead: 5s to 400d, so that every process and the recipient have the key in time"
+            )
         if not 0 <= overlap_ms <= SCHEDULE_MS_MAX:
             raise KeyRefused("overlap: 0s to 400d")
         made: dict[str, EpochChange] = {}

@@ -25,7 +25,7 @@ DAY_MS = 24 * 3_600_000
 
 
 class Rig:
-    """A ledger with shares whose payments named the card otherwise each time: only the tokens lead to them."""
+    """A ledger with shares whose payments named the card otherwise each time: only tokens lead to them."""
 
     def __init__(self, folder: Path) -> None:
         self.ledger = Ledger(folder)
