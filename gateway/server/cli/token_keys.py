@@ -39,7 +39,10 @@ REGULAR: Final = "regular change"
 def rotate_tokens_command(
     recipient_id: str, everybody: bool, ahead: str, overlap: str, reason: str, config_path: Path
 ) -> None:
-    """Schedule the next epoch of RECIPIENT_ID's card tokens. Its key is fetched by `ein-issuer token-keys`."""
+    """Schedule the next epoch of RECIPIENT_ID's card tokens.
+
+    It fetches the key by `ein-issuer token-keys`, from now on.
+    """
     if bool(recipient_id) == everybody:
         raise click.UsageError("give a RECIPIENT_ID, or --all")
     settings, clock = load_settings(config_path), SystemClock()
