@@ -29,6 +29,7 @@ create unique index if not exists token_keys_handed_out
     on token_key_events (recipient_id, epoch, recipient_kid) where verb = '{HAND_OUT}';
 """
 _KNOWN: Final = "select epoch from token_key_events where recipient_id = ? and recipient_kid = ? and verb = ?"
+_ALL: Final = "select distinct recipient_id, epoch from token_key_events where verb = ?"
 _INSERT: Final = """insert or ignore into token_key_events
     (verb, recipient_id, epoch, from_ms, both_until_ms, recipient_kid, actor, reason, at_ms)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -60,6 +61,12 @@ class SqliteTokenKeys(SharedDatabase):
                 _INSERT,
                 [(HAND_OUT, recipient_id, epoch, 0, 0, recipient_kid, "", "", now_ms) for epoch in new],
             )
+
+    def handed_out(self) -> frozenset[tuple[str, int]]:
+        """(recipient, epoch) of every key that was handed out."""
+        with self._lock, self._faults():
+            rows = self._db.execute(_ALL, (HAND_OUT,)).fetchall()
+        return frozenset((row[0], row[1]) for row in rows)
 
     def schedule(self, recipient_id: str, change: EpochChange, *, by: str, reason: str) -> None:
         """Raises KeyRefused for a reason that is none."""

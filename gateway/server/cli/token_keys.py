@@ -1,6 +1,8 @@
-"""`ein keys rotate-tokens`: the next epoch of recipients' card tokens, ahead of its time, with an overlap."""
+"""`ein keys rotate-tokens` and `token-epochs`: epochs of recipients' card tokens, scheduled and shown."""
 
-from contextlib import closing
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -11,11 +13,11 @@ from gateway.backends.embedded.token_keys import SqliteTokenKeys
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.keys import KeyRefused
-from gateway.server.cli.options import config_option
+from gateway.server.cli.options import config_option, json_option
 from gateway.server.cli.telling import at_text
 from gateway.server.operators import acting
 from gateway.server.own_keys import key_files
-from gateway.server.settings import load_settings
+from gateway.server.settings import Settings, load_settings
 from gateway.server.verbs.token_epochs import TokenEpochDesk
 
 AHEAD_DEFAULT: Final = "24h"
@@ -45,14 +47,12 @@ def rotate_tokens_command(
     """
     if bool(recipient_id) == everybody:
         raise click.UsageError("give a RECIPIENT_ID, or --all")
-    settings, clock = load_settings(config_path), SystemClock()
-    state = settings.state
-    known = recipients_with_keys(state.keys)
+    settings = load_settings(config_path)
+    known = recipients_with_keys(settings.state.keys)
     if recipient_id and recipient_id not in known:
         raise KeyRefused("recipient_id: it has no keys here; `ein issuer list` shows who enrolled")
-    by = acting(state, settings.issuer_url, clock, SystemEntropy())
-    with closing(SqliteTokenKeys(str(state.policy_db), clock)) as events:
-        desk = TokenEpochDesk(key_files(settings, clock), events, clock)
+    by = acting(settings.state, settings.issuer_url, SystemClock(), SystemEntropy())
+    with _desk(settings) as desk:
         done = desk.schedule(
             known if everybody else [recipient_id], ahead_ms=_ms("ahead", ahead),
             overlap_ms=_ms("overlap", overlap), by=by, reason=reason, skip_changing=everybody,
@@ -62,6 +62,38 @@ def rotate_tokens_command(
         click.echo(f"{name}: epoch {one.epoch} from {begins}Z; both tokens until {both_until}Z")
     for name in done.changing:
         click.echo(f"{name}: changing already, left as it is")
+
+
+@click.command("token-epochs")
+@config_option
+@json_option
+def token_epochs_command(config_path: Path, as_json: bool) -> None:
+    """Show the epochs of each recipient's card tokens, in use and to come, and whether it has the key."""
+    settings = load_settings(config_path)
+    with _desk(settings) as desk:
+        told = desk.told(recipients_with_keys(settings.state.keys))
+    if as_json:
+        rows = [
+            {
+                "recipient_id": one.recipient_id, "epoch": one.span.epoch, "from_ms": one.span.from_ms,
+                "until_ms": one.span.until_ms, "in_use": one.now, "fetched": one.fetched,
+            }
+            for one in told
+        ]  # fmt: skip
+        click.echo(json.dumps({"token_epochs": rows}))
+        return
+    for one in told:
+        begins = "in use" if one.now else f"from {at_text(one.span.from_ms)}Z"
+        until = f" until {at_text(one.span.until_ms)}Z" if one.span.until_ms else ""
+        fetched = "key fetched" if one.fetched else "key not fetched yet"
+        click.echo(f"{one.recipient_id:<24} epoch {one.span.epoch}  {begins}{until}; {fetched}")
+
+
+@contextmanager
+def _desk(settings: Settings) -> Iterator[TokenEpochDesk]:
+    clock = SystemClock()
+    with closing(SqliteTokenKeys(str(settings.state.policy_db), clock)) as events:
+        yield TokenEpochDesk(key_files(settings, clock), events, clock)
 
 
 def _ms(option: str, text: str) -> int:

@@ -9,6 +9,7 @@ from gateway.backends.embedded.token_keys import SqliteTokenKeys
 from gateway.runtime.clock import Clock
 from gateway.sealing.keys import KeyRefused
 from gateway.sealing.token_epochs import EpochChange, TokenEpochs
+from gateway.sealing.token_spans import EpochSpan, spans, spans_to_hand_out
 
 AHEAD_MS_MIN: Final = 5_000
 """Processes look at the key file once a second, and a recipient has to fetch the key."""
@@ -26,12 +27,34 @@ class Scheduled:
 
 
 @dataclass(frozen=True, slots=True)
+class EpochTold:
+    """Where a recipient stands with one of its epochs. `until_ms` 0: no end is known."""
+
+    recipient_id: str
+    span: EpochSpan
+    now: bool
+    """Whether shares carry its tokens."""
+    fetched: bool
+    """Whether its key was ever handed out."""
+
+
+@dataclass(frozen=True, slots=True)
 class TokenEpochDesk:
     """Calls block, with every process up or down."""
 
     files: KeyFiles
     events: SqliteTokenKeys
     clock: Clock
+
+    def told(self, recipient_ids: Sequence[str]) -> list[EpochTold]:
+        """Epochs that are in use or to come, by recipient."""
+        epochs, now_ms = self.files.load().token_epochs, self.clock.wall_ms()
+        fetched = self.events.handed_out()
+        return [
+            EpochTold(recipient_id, one, one.from_ms <= now_ms, (recipient_id, one.epoch) in fetched)
+            for recipient_id in recipient_ids
+            for one in spans_to_hand_out(spans(epochs, recipient_id), now_ms=now_ms, keep_ms=0)
+        ]
 
     def schedule(
         self, recipient_ids: Sequence[str], *, ahead_ms: int, overlap_ms: int, by: str, reason: str,

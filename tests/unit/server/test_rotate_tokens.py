@@ -114,6 +114,30 @@ def test_the_command_schedules_for_one_or_for_all_and_says_when(rig: Rig) -> Non
     assert [act["reason"] for act in rig.acts()] == ["regular change", "yearly"]
 
 
+def test_the_epochs_of_each_recipient_are_shown_with_whether_it_has_fetched_the_key(rig: Rig) -> None:
+    now = rig.run("token-epochs")
+    assert now.output.splitlines() == [
+        f"{name:<24} epoch 1  in use; key not fetched yet" for name in (BANK, OTHER)
+    ]
+    rig.events.hand_out(BANK, [1], recipient_kid="enc")
+    rig.run("rotate-tokens", BANK, "--ahead", "9d", "--overlap", "0s")
+    (change,) = rig.epochs()[BANK]
+    told = json.loads(rig.run("token-epochs", "--json").output)["token_epochs"]
+    assert [one for one in told if one["recipient_id"] == BANK] == [
+        {
+            "recipient_id": BANK, "epoch": 1, "from_ms": 0, "until_ms": change.from_ms, "in_use": True,
+            "fetched": True,
+        },
+        {
+            "recipient_id": BANK, "epoch": 2, "from_ms": change.from_ms, "until_ms": 0, "in_use": False,
+            "fetched": False,
+        },
+    ]  # fmt: skip
+    shown = rig.run("token-epochs").output
+    assert "epoch 1  in use until " in shown
+    assert shown.count("key fetched") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
