@@ -1,4 +1,4 @@
-"""Reads the card of a request: exactly one identifier, and what may be said of it."""
+"""Reads the card of a request: exactly one identifier, or its PAR alone, and what may be said of it."""
 
 from typing import Any, Final
 
@@ -58,10 +58,15 @@ def read_card(message: Any, issues: list[Issue], refusals: list[Issue]) -> tuple
     """Card fields in the order of Payment; None with a refusal when no card can be made of them."""
     found: list[Issue] = []
     pan, token, card_ref, iin, last4, last4_source, par = CARD.read(message, found, refusals)
+    named = bool(pan or token or card_ref)
     if found:
         # What identifies the card is required; the rest is optional unless nothing else gives IIN and last4.
         for issue in found:
-            required = issue[0] in _IDENTIFIERS or (not pan and issue[0] in _TRUNCATED)
+            required = (
+                issue[0] in _IDENTIFIERS
+                or (not pan and issue[0] in _TRUNCATED)
+                or (not named and issue[0] == _PAR)
+            )
             (refusals if required else issues).append(issue)
     if pan:
         if not luhn_valid(pan):
@@ -70,9 +75,11 @@ def read_card(message: Any, issues: list[Issue], refusals: list[Issue]) -> tuple
         if (iin and pan[: len(iin)] != iin) or (last4 and pan[-4:] != last4):
             issues.append(("card.iin", INCONSISTENT, "leave out iin and last4 where pan is given"))
         iin, last4 = pan[:8], pan[-4:]
-    elif not (token or card_ref):
-        if not any(issue[0] in _IDENTIFIERS for issue in found):
-            refusals.append(("card", MISSING, "send exactly one of pan, network_token, card_ref"))
+    elif not named and (not par or any(issue[0] in _IDENTIFIERS for issue in found)):
+        if not any(issue[0] in _IDENTIFIERS or issue[0] == _PAR for issue in found):
+            refusals.append(
+                ("card", MISSING, "send exactly one of pan, network_token, card_ref; or par alone")
+            )
         return None
     elif not (iin and last4):
         refused = {issue[0] for issue in refusals}
@@ -98,4 +105,5 @@ def read_card(message: Any, issues: list[Issue], refusals: list[Issue]) -> tuple
 
 
 _IDENTIFIERS: Final = frozenset({"card.pan", "card.network_token", "card.card_ref"})
+_PAR: Final = "card.par"
 _TRUNCATED: Final = frozenset({"card.iin", "card.last4"})

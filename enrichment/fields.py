@@ -113,6 +113,8 @@ _ROWS: Final[tuple[tuple[str, str, Sensitivity, str], ...]] = (
     ("fraud_amount_minor", "fraud", "A", "int64 minor units"),
     ("external_ref", "fraud", "Y", "string <= 64, ACN or ARN"),
     ("dispute_stage", "fraud", "A", "inquiry | alert | chargeback | represented | won | lost"),
+    ("email_hash", "contact", "Y", "[{token_epoch, hash}], HMAC of the normal form, by the recipient's key"),
+    ("phone_hash", "contact", "Y", "[{token_epoch, hash}], HMAC of the number, by the recipient's key"),
 )
 
 FIELDS: Final[tuple[Field, ...]] = tuple(

@@ -88,6 +88,14 @@ def _bit(name: str) -> int:
     return 1 << FIELD_BY_NAME[name].number
 
 
+def _bits(name: str) -> int:
+    """Of a field and of the one that is a hash of it: either is there where the other is."""
+    return _bit(name) | (_bit(_HASHES[name]) if name in _HASHES else 0)
+
+
+_HASHES: Final = {"email": "email_hash", "phone_e164": "phone_hash"}
+
+
 _GROUP_FIELDS: Final = {"customer.billing": "billing_address", "customer.shipping": "shipping_address"}
 
 # What `signals.presence` must come to, by path: a text that is not empty, a number that is not 0, or, with
@@ -128,7 +136,7 @@ _HISTORY_NUMBERS: Final = dict(zip(History._fields, identity.HISTORY, strict=Tru
 
 def _verdicts(slots: dict[str, int]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """Presence by slot, and what makes a value doubtful: a verdict on it is then for its provider to give."""
-    presence = [("text", slots[path], _bit(name)) for path, name in _TEXTS.items()]
+    presence = [("text", slots[path], _bits(name)) for path, name in _TEXTS.items()]
     presence += [("number", slots[path], _bit(name)) for path, name in _NUMBERS.items()]
     presence += [
         ("given", slots[f"customer.history.{name}"], 1 << number) for name, number in _HISTORY_NUMBERS.items()

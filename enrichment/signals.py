@@ -4,6 +4,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final
 
+from enrichment.contact import HASHED_MASK
 from enrichment.fields import FIELD_BY_NAME, FIELDS
 from enrichment.masked import MASK, MaskedStruct
 from enrichment.payment import PRESENCE_UNKNOWN, Assessment, Facts, JsonValue, Payment
@@ -75,7 +76,7 @@ class Signals(MaskedStruct):
 
     Bit n of `mask` says that field n has a value; `below_quality` is the part of it that is not fit to be
     shared, and `quality` says why: (field number, reason). Values are made when they are asked for, so ask
-    before `Payment.drop_pan()`.
+    before `Payment.drop_pan()`. Fields of `contact.HASHED_MASK` have none here: ask for no such field.
     """
 
     payment: Payment
@@ -94,7 +95,8 @@ class Signals(MaskedStruct):
     @property
     def values(self) -> dict[int, JsonValue]:
         """Every value, by field number."""
-        return {one.number: _ALL[one.number](self) for one in FIELDS if self.mask >> one.number & 1}
+        mask = self.mask & ~HASHED_MASK
+        return {one.number: _ALL[one.number](self) for one in FIELDS if mask >> one.number & 1}
 
     def value(self, number: int) -> JsonValue:
         """The value of a field that is in `mask`."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 
-from issuernetwork import issuer_enrol
+from issuernetwork import issuer_enrol, issuer_token_keys
 from issuernetwork._jose import SIGNATURES, BadKey, encode_base64url
 from issuernetwork.receiver import Inbox, Item, JwksCache, PollFault, PollReceiver, Receiver, Share
 from issuernetwork.tokens import Token, TokenSource
@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     receive.add_argument("--json", action="store_true", help="print one JSON object")
     receive.set_defaults(run=_receive)
     issuer_enrol.add_commands(commands, _json_file)
+    issuer_token_keys.add_command(commands, _json_file, _fresh_token, _replace_secret)
     return parser
 
 
@@ -153,10 +154,21 @@ def _octets(value: int, size: int | None = None) -> str:
     return encode_base64url(value.to_bytes(size or (value.bit_length() + 7) // 8, "big")).decode()
 
 
-def _receive(options: argparse.Namespace) -> int:
+def _bearer(options: argparse.Namespace) -> str:
     token = options.token_file.read_text().strip() if options.token_file else os.environ.get(TOKEN_ENV, "")
     if not token and options.signing is None and options.certificate is None:
         raise CliFault(f"no bearer token: give --token-file or set {TOKEN_ENV}, or --signing, --certificate")
+    return token
+
+
+async def _fresh_token(options: argparse.Namespace, session: aiohttp.ClientSession) -> str:
+    """One to send now."""
+    token = _token(options, _bearer(options), session)
+    return token if isinstance(token, str) else await token()
+
+
+def _receive(options: argparse.Namespace) -> int:
+    token = _bearer(options)
     programs: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     inbox = Inbox()
@@ -251,6 +263,10 @@ def _json_file(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise CliFault(f"{path} holds no JSON object")
     return found
+
+
+def _replace_secret(path: Path, text: str) -> None:
+    _replace(path, text, mode=0o600)
 
 
 def _replace(path: Path, text: str, *, mode: int) -> None:

@@ -51,10 +51,13 @@ class Share:
     card_token: str = field(repr=False)
     """This recipient's pseudonym of the card in `token_epoch`; empty where none was given."""
     match: Mapping[str, Any] = field(repr=False)
-    """References to the authorization: names of `MatchReferences`."""
+    """References to the authorization: match keys and the time of the attempt."""
     fields: Mapping[str, Any] = field(repr=False)
     profile: str = "B"
     """Protection profile: B came sealed to this recipient, A clear; under A there is no card and no match."""
+    previous_token_epoch: int = 0
+    previous_card_token: str = field(default="", repr=False)
+    """The same card's pseudonym in the epoch before, while the network gives both; else 0 and empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,8 +270,8 @@ class Receiver:
         match: dict[str, Any],
         profile: str = "B",
     ) -> Share:
-        fields = body.get("fields")
-        if not isinstance(fields, dict):
+        fields, previous = body.get("fields"), match.get("previous_card_token", "")
+        if not (isinstance(fields, dict) and isinstance(previous, str)):
             raise RefusedToken("claims")
         return Share(
             share_id=share_id,
@@ -287,6 +290,8 @@ class Receiver:
             match=match,
             fields=fields,
             profile=profile,
+            previous_token_epoch=_count(match, "previous_token_epoch") if previous else 0,
+            previous_card_token=previous,
         )
 
 

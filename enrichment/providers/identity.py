@@ -3,13 +3,16 @@
 from typing import Any
 
 from enrichment import quality
+from enrichment.contact import email_of
 from enrichment.fields import FIELD_BY_NAME
 from enrichment.payment import Address, History, Payment
 from enrichment.providers import Values, bit
 from enrichment.quality import Poor
 
 EMAIL = FIELD_BY_NAME["email"].number
+EMAIL_HASH = FIELD_BY_NAME["email_hash"].number
 PHONE = FIELD_BY_NAME["phone_e164"].number
+PHONE_HASH = FIELD_BY_NAME["phone_hash"].number
 NAME = FIELD_BY_NAME["cardholder_name"].number
 BILLING = FIELD_BY_NAME["billing_address"].number
 SHIPPING = FIELD_BY_NAME["shipping_address"].number
@@ -29,25 +32,6 @@ HISTORY = tuple(
         "card_on_file_age_days",
     )
 )
-
-
-def normalise_email(email: str) -> str:
-    """Lower case, and nothing else: tags and dots are part of what the customer gave, and only some mail
-    services ignore them. Local parts are case-sensitive by RFC 5321 and by no service in use.
-
-    >>> normalise_email("Jane.Doe+Shop@Mail.Example.COM")
-    'jane.doe+shop@mail.example.com'
-    """
-    return email.lower()
-
-
-def normalise_phone(phone: str) -> str:
-    """E.164 has one form of each number; `check` refuses every other, so this returns it as it is.
-
-    >>> normalise_phone("+14155550123")
-    '+14155550123'
-    """
-    return phone
 
 
 def _place(address: Address) -> tuple[str, str, str]:
@@ -72,8 +56,8 @@ def _json(address: Any) -> dict[str, str]:
 
 
 VALUES: Values = {
-    EMAIL: lambda known: normalise_email(known.payment.email),
-    PHONE: lambda known: normalise_phone(known.payment.phone_e164),
+    EMAIL: lambda known: email_of(known.payment),
+    PHONE: "phone_e164",
     NAME: "cardholder_name",
     BILLING: lambda known: _json(known.payment.billing),
     SHIPPING: lambda known: _json(known.payment.shipping),
@@ -81,7 +65,8 @@ VALUES: Values = {
     **{number: f"history.{name}" for number, name in zip(HISTORY, History._fields, strict=True)},
 }
 
-_EMAIL, _PHONE, _NAME = bit(EMAIL), bit(PHONE), bit(NAME)
+# What may be shared may be hashed, and what is doubtful is doubtful in both.
+_EMAIL, _PHONE, _NAME = bit(EMAIL) | bit(EMAIL_HASH), bit(PHONE) | bit(PHONE_HASH), bit(NAME)
 _BILLING, _SHIPPING, _SHIP_BILL_MATCH = bit(BILLING), bit(SHIPPING), bit(SHIP_BILL_MATCH)
 _HISTORY = tuple(bit(number) for number in HISTORY)
 _WHOLE_HISTORY = sum(_HISTORY)
@@ -92,13 +77,13 @@ def present(payment: Payment, poor: list[Poor]) -> int:
     mask = 0
     if payment.email:
         mask |= _EMAIL
-        if quality.email_is_test(normalise_email(payment.email)):
-            poor.append((EMAIL, quality.TEST_DOMAIN))
+        if quality.email_is_test(payment.email.lower()):
+            poor += [(EMAIL, quality.TEST_DOMAIN), (EMAIL_HASH, quality.TEST_DOMAIN)]
     phone = payment.phone_e164
     if phone:
         mask |= _PHONE
         if phone[-1] == phone[-2] and len(set(phone[-7:])) == 1:
-            poor.append((PHONE, quality.PLACEHOLDER))
+            poor += [(PHONE, quality.PLACEHOLDER), (PHONE_HASH, quality.PLACEHOLDER)]
     if payment.cardholder_name:
         mask |= _NAME
         if quality.is_placeholder(payment.cardholder_name):

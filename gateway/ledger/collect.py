@@ -101,6 +101,12 @@ class Collector:
             for one in found
             if one.unit_key
         ]
+        # While two epochs overlap the card is known by both names, and this share may be the first of either.
+        draft.cards += [
+            CardShare(share_id="", unit_key=one.unit_key, card_token=one.decision.previous_card_token)
+            for one in found
+            if one.unit_key and one.decision.previous_card_token
+        ]
         draft.releases += [
             Release(share_id=one.decision.share_id, facts=one.facts, decided_at_ms=one.decided_at_ms)
             for one in found

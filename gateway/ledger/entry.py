@@ -94,8 +94,10 @@ def release_facts(
     decided_at_ms: int,
 ) -> str:
     """What the ledger says of a share, however it leaves: JSON, a member of its entry."""
+    previous = decision.previous_card_token
     return encode_json(
         {
+            **({"previous_card_token": previous} if previous else {}),
             "card_token": decision.card_token,
             "consent_id": decision.consent_id,
             "contract_id": decision.contract_id,

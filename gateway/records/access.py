@@ -28,12 +28,14 @@ CONTRACTS: Final[tuple[Any, ...]] = (
 """Files of the contract that have services. A test holds the list to the folder."""
 
 POLL_ROUTE: Final = "/ssf/streams/{stream_id}/poll"
+TOKEN_KEYS_ROUTE: Final = "/token-keys/{recipient_id}"  # noqa: S105 - an address
 ENROL_ROUTE: Final = "/enrol/submissions"
 SUBMISSION_ROUTE: Final = "/enrol/submissions/{submission_id}"
 PROOF_ROUTE: Final = "/enrol/submissions/{submission_id}/proof"
 
 HTTP_ACCESS: Final[Mapping[str, frozenset[str]]] = {
     POLL_ROUTE: frozenset(("issuer",)),
+    TOKEN_KEYS_ROUTE: frozenset(("issuer",)),
     ENROL_ROUTE: frozenset(("issuer",)),
     SUBMISSION_ROUTE: frozenset(("issuer",)),
     PROOF_ROUTE: frozenset(("issuer",)),

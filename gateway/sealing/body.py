@@ -12,6 +12,10 @@ SCHEMA_VERSION = 1
 # Names of v1.Purpose, as recipients read them.
 PURPOSE_NAMES: dict[int, str] = {1: "fraud_authorization", 2: "fraud_reporting"}
 
+# Members of `match` while two epochs of card tokens overlap: beside the card's present token, the one before.
+PREVIOUS_TOKEN = "previous_card_token"  # noqa: S105 - the name of the member
+PREVIOUS_EPOCH = "previous_token_epoch"
+
 # Programs times issuers.
 ROUTINGS_CACHED = 4096
 

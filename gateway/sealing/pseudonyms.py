@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.runtime.native import engines
 from gateway.sealing.keys import MacKeys
-from gateway.sealing.pseudonyms_macs import CardTokens, Macs, Names
+from gateway.sealing.pseudonyms_macs import CardTokens, ContactHashes, Macs, Names
 
 # Recipients times live epochs; each entry is one derived key.
 TOKEN_KEYS_CACHED = 4096
@@ -18,7 +18,7 @@ TOKEN_KEYS_CACHED = 4096
 class Pseudonyms:
     """Every keyed name that the product gives. The same parts give the same name in each process."""
 
-    __slots__ = ("_macs", "_tokens", "names", "request_digest", "share_id")
+    __slots__ = ("_contacts", "_macs", "_tokens", "names", "request_digest", "share_id")
 
     # Of the hot path: the engine's own functions, without a call in between.
     names: Callable[[str, int, str, str, str, str, str, str, int, str], Names]
@@ -49,7 +49,11 @@ class Pseudonyms:
             found: CardTokens = make_tokens(mac_keys.token(recipient_id, epoch).secret)
             return found
 
+        def contacts(recipient_id: str, epoch: int) -> ContactHashes:
+            return ContactHashes(mac_keys.token(recipient_id, epoch).secret)
+
         self._tokens = lru_cache(maxsize=TOKEN_KEYS_CACHED)(tokens)
+        self._contacts = lru_cache(maxsize=TOKEN_KEYS_CACHED)(contacts)
 
     def __repr__(self) -> str:
         return "Pseudonyms(****)"
@@ -57,6 +61,10 @@ class Pseudonyms:
     def card_tokens(self, recipient_id: str, epoch: int) -> Callable[[str], str]:
         """Makes the recipient's own pseudonyms of whole PANs for one epoch; 26 letters each."""
         return self._tokens(recipient_id, epoch).card_token
+
+    def contact_hash(self, recipient_id: str, epoch: int, label: str, text: str) -> str:
+        """The recipient's own pseudonym of contact data; see `ContactHashes`."""
+        return self._contacts(recipient_id, epoch).contact_hash(label, text)
 
     def unit_key(self, kind: str, value: str) -> bytes:
         """16 bytes that experiments cluster by; `kind` says what `value` is (par, pan, card_ref ...)."""

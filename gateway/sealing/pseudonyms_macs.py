@@ -97,6 +97,25 @@ class CardTokens:
         return base32(self._mac.digest(_CARD_TOKEN + _sized(pan))[:16])
 
 
+class ContactHashes:
+    """Hashes of contact data for one recipient and epoch, by the key of its card tokens, each under a label.
+
+    Few programs share them: in Python alone.
+    """
+
+    __slots__ = ("_mac",)
+
+    def __init__(self, secret: bytes) -> None:
+        self._mac = Hmac(secret)
+
+    def __repr__(self) -> str:
+        return "ContactHashes(****)"
+
+    def contact_hash(self, label: str, text: str) -> str:
+        """26 letters of `text`, in the form of `issuernetwork.contact`. `label` is the name of the field."""
+        return base32(self._mac.digest(canonical(f"{label}/1".encode(), text))[:16])
+
+
 class Macs:
     """All names but card tokens, whose secrets come one a recipient and epoch. See `Pseudonyms`."""
 

@@ -45,6 +45,10 @@ class Decided(MaskedStruct):
     release: Release | None = None
     share_id: str = ""
     card_token: str = ""
+    token_epoch: int = 0
+    previous_card_token: str = ""
+    """Of the epoch before, while both are given."""
+
     recipient_kid: str = ""
     sealed: bytes = b""
     payload_sha256: bytes = b""

@@ -15,8 +15,6 @@ from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import common_pb2, enrichment_pb2
 
 SCHEMA_VERSION = BODY_SCHEMA_VERSION
-TOKEN_EPOCH = 1
-"""Card tokens rotate by epoch; the first has not ended yet."""
 
 EXPIRES_AFTER_MS = 30 * 60 * 1000
 """A recipient finds a share by match key for 30 minutes: twice the window in which attempts match."""
@@ -108,7 +106,7 @@ class Encoder:
                     _WITHHELD_DECISION.write((part, consent_id, outcome, reason, one.arm, one.eligible))
                 )
                 continue
-            share_id, card_token = one.share_id, one.card_token
+            share_id = one.share_id
             elements = _elements(one) if one.elements else b""
             told.append(
                 _DECISION.write((entry.program, _SHARED, share_id, match_key, expires_at_ms, elements))
@@ -116,9 +114,9 @@ class Encoder:
             recorded.append(
                 _RELEASED_DECISION.write(
                     (
-                        part, share_id, consent_id, _RELEASED, one.arm, True, mask, card_token,
-                        TOKEN_EPOCH if card_token else 0, one.recipient_kid, one.payload_sha256, one.sealed,
-                        expires_at_ms, match_keys,
+                        part, share_id, consent_id, _RELEASED, one.arm, True, mask, one.card_token,
+                        one.token_epoch, one.recipient_kid, one.payload_sha256, one.sealed,
+                        expires_at_ms, match_keys, one.previous_card_token,
                     )
                 )
             )  # fmt: skip
@@ -201,7 +199,7 @@ _DECISION = make_writer(
 _RELEASED_DECISION = make_writer(
     [(0, "raw"), (2, "text"), (5, "text"), (7, "varint"), (10, "varint"), (15, "varint"),
      (16, "varint"), (19, "text"), (20, "varint"), (22, "text"), (23, "bytes"), (24, "bytes"), (26, "varint"),
-     (27, "texts")],
+     (27, "texts"), (28, "text")],
     _DECISIONS_OF_RECORD,
 )  # fmt: skip
 """storage.v1.Decision of what is released, in its record: its static part, its refusals, what changes."""

@@ -24,6 +24,7 @@ from gateway.runtime.native import FAULTS, engines
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.keys import KeyUnavailable, RecipientKeys, SignatureAlgorithm
 from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.sealing.token_epochs import TokenEpochs
 from gateway.sharing.again import Repeats
 from gateway.sharing.commit import Committer
 from gateway.sharing.decide import Rules, decide, no_program
@@ -76,9 +77,11 @@ class Gateway:
         read: Read | None = None,
         on_fault: Callable[[str, BaseException], None] = lambda stage, fault: None,
         signable: Container[str] = frozenset(SignatureAlgorithm),
+        token_epochs: Callable[[], TokenEpochs] = TokenEpochs,
     ) -> None:
-        """`signable`: the algorithms that the feeds have a key for."""
+        """`signable`: the algorithms that the feeds have a key for. `token_epochs`: as they are now."""
         self.table = table
+        self._token_epochs = token_epochs
         self._signable = signable
         self._clock = clock
         self._read = read or make_read(engines, PAYMENT)
@@ -122,7 +125,7 @@ class Gateway:
         shared = global_line(batch.table.global_salt, batch.table.global_holdout_ppm)
         batch.rules = Rules(shared, view, batch.fresh, self._has_key)
         self._stage(batch, "decide", self._decide)
-        self._share_sealer.begin()
+        self._share_sealer.begin(now_ms, self._token_epochs())
         self._stage(batch, "seal", self._seal)
         self._stage(batch, "write", self._write)
         self._committer.commit(batch)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
+from enrichment.masked import MASK
 from enrichment.payment import Issue
 from gateway.records.reasons import Reason
 from issuernetwork.v1 import enrichment_pb2
@@ -25,6 +26,12 @@ class Item(NamedTuple):
     sender_id: str
     payload: bytes
     withhold: Reason | None = None
+
+    def __repr__(self) -> str:
+        return f"Item({MASK})"  # the payload has the PAN
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        raise TypeError("a request is never pickled or copied")
 
 
 make_item: Callable[[tuple[str, bytes, Reason | None]], Item] = partial(tuple.__new__, Item)

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from enrichment.masked import MASK
+
 ENRICH = 0
 """Method number of EnrichAuthorization."""
 
@@ -41,6 +43,12 @@ class IncomingCall(NamedTuple):
     payload: bytes
     authorization: Credential
     remaining_ms: float | None
+
+    def __repr__(self) -> str:
+        return f"IncomingCall({MASK})"  # payload and header are nobody's to read
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        raise TypeError("a call is never pickled or copied")
 
 
 make_call: Callable[[tuple[int, int, bytes, Credential, float | None]], IncomingCall] = partial(

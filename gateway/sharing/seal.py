@@ -4,18 +4,27 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
+from enrichment.contact import HASHED, HASHED_MASK
 from enrichment.fields import FIELDS
-from enrichment.payment import Assessment
+from enrichment.payment import Assessment, JsonValue
 from enrichment.signals import SCORE_MASK, Signals
 from gateway.programs.model import CLEAR_PROFILE
 from gateway.programs.table import ProgramEntry
 from gateway.records.reasons import Reason
-from gateway.sealing.body import clear_members, members_of, routing_of, write_body
+from gateway.sealing.body import (
+    PREVIOUS_EPOCH,
+    PREVIOUS_TOKEN,
+    clear_members,
+    members_of,
+    routing_of,
+    write_body,
+)
 from gateway.sealing.jwe import Held, Sealer
 from gateway.sealing.keys import KeyUnavailable
 from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.sealing.token_epochs import TokenEpochs
 from gateway.sharing.decide import Decided
-from gateway.sharing.encode import TOKEN_EPOCH, element_value
+from gateway.sharing.encode import element_value
 from gateway.sharing.work import Work
 from issuernetwork.v1 import common_pb2
 
@@ -38,27 +47,39 @@ class _Standing(NamedTuple):
     """(target, field number) of what may stand in the authorization message."""
 
 
+class _Before(NamedTuple):
+    """The epoch before, while its tokens are given beside the others."""
+
+    epoch: int
+    card_token: Callable[[str], str]
+
+
 class _Recipient(NamedTuple):
     """What a batch has for one recipient: a content key, and how its tokens are made."""
 
     held: Held
     card_token: Callable[[str], str]
+    epoch: int
+    before: _Before | None
 
 
 class ShareSealer:
     """Seals the released decisions of one payment."""
 
-    __slots__ = ("_pseudonyms", "_recipients", "_scores", "_sealer", "_standing")
+    __slots__ = ("_epochs", "_now_ms", "_pseudonyms", "_recipients", "_scores", "_sealer", "_standing")
 
     def __init__(self, pseudonyms: Pseudonyms, sealer: Sealer) -> None:
         self._pseudonyms = pseudonyms
         self._sealer = sealer
+        self._epochs = TokenEpochs()
+        self._now_ms = 0
         self._recipients: dict[str, _Recipient] = {}
         self._scores: dict[tuple[int, int], tuple[Assessment, bytes]] = {}
         self._standing: dict[int, _Standing] = {}
 
-    def begin(self) -> None:
-        """Recipients' keys are looked at anew for each batch."""
+    def begin(self, now_ms: int, epochs: TokenEpochs) -> None:
+        """Recipients' keys and epochs are looked at anew for each batch, at its wall time."""
+        self._now_ms, self._epochs = now_ms, epochs
         self._recipients.clear()
 
     def seal(self, work: Work) -> None:
@@ -66,7 +87,8 @@ class ShareSealer:
         payment, seen = work.payment, work.signals
         digits = "" if payment.pan is None else payment.pan.digits()
         matching = {"keys": work.match_keys, "attempted_at_ms": payment.initiated_at_ms}
-        token = token_of = ""
+        found = matching
+        token = token_of = older = ""
         for one in work.decided:
             if one.reason is not None:
                 continue
@@ -83,9 +105,13 @@ class ShareSealer:
                 except KeyUnavailable:
                     one.reason = Reason.KEY_UNAVAILABLE  # after the draw: it stays in its arm
                     continue
-            held, card_token = recipient
+            held, card_token, epoch, before = recipient
             if digits and token_of != recipient_id:
                 token, token_of = card_token(digits), recipient_id
+                older, found = "", matching
+                if before is not None:
+                    older = before.card_token(digits)
+                    found = {**matching, PREVIOUS_TOKEN: older, PREVIOUS_EPOCH: before.epoch}
             share_id = self._pseudonyms.share_id(
                 work.item.sender_id, payment.payment_intent_id, payment.attempt_no, entry.program
             )
@@ -93,18 +119,16 @@ class ShareSealer:
             _, routing, elements = self._standing.get(id(entry)) or self._stand(entry)
             scored = mask & SCORE_MASK
             _, score = self._scores.get((id(seen.assessment), scored)) or self._score(seen, scored)
-            body = write_body(
-                share_id,
-                routing,
-                token,
-                TOKEN_EPOCH if token else 0,
-                matching,
-                seen.named(mask ^ scored),
-                score,
-            )
+            hashed = mask & HASHED_MASK
+            fields = seen.named(mask ^ scored ^ hashed)
+            if hashed:
+                fields |= self._hashed(recipient_id, recipient, seen, hashed)
+            if token:
+                one.card_token, one.token_epoch, one.previous_card_token = token, epoch, older
+            body = write_body(share_id, routing, token, one.token_epoch, found, fields, score)
             one.sealed, one.payload_sha256 = held.seal_hashed(body)
             one.recipient_kid = held.recipient_key.kid
-            one.share_id, one.card_token = share_id, token
+            one.share_id = share_id
             if elements:
                 one.elements = tuple(
                     [
@@ -124,12 +148,32 @@ class ShareSealer:
         one.sealed = clear_members(entry.purpose, work.signals.named(one.release.mask))
         one.payload_sha256 = sha256(one.sealed).digest()
 
+    def _hashed(
+        self, recipient_id: str, recipient: _Recipient, seen: Signals, mask: int
+    ) -> dict[str, JsonValue]:
+        """Hashes of contact data, the epoch in use first."""
+        epochs = [recipient.epoch] if recipient.before is None else [recipient.epoch, recipient.before.epoch]
+        contact_hash = self._pseudonyms.contact_hash
+        made: dict[str, JsonValue] = {}
+        for number, name, form in HASHED:
+            if mask >> number & 1:
+                text = form(seen.payment)
+                made[name] = [
+                    {"token_epoch": epoch, "hash": contact_hash(recipient_id, epoch, name, text)}
+                    for epoch in epochs
+                ]
+        return made
+
     def _recipient(self, entry: ProgramEntry) -> _Recipient:
         recipient_id = entry.recipient_id
+        epoch, before, _ = self._epochs.of(recipient_id, self._now_ms)
+        tokens = self._pseudonyms.card_tokens
         made = self._recipients[recipient_id] = _Recipient(
             # A fresh one has one message in it, so that the next asks again.
             self._sealer.held(recipient_id, fresh=entry.fresh_content_key),
-            self._pseudonyms.card_tokens(recipient_id, TOKEN_EPOCH),
+            tokens(recipient_id, epoch),
+            epoch,
+            _Before(before, tokens(recipient_id, before)) if before else None,
         )
         return made
 
@@ -145,7 +189,7 @@ class ShareSealer:
         return made
 
     def _score(self, seen: Signals, mask: int) -> tuple[Assessment, bytes]:
-        """Fields of the assessment, which come last in the body: their numbers are the highest of a share."""
+        """Fields of the assessment, which come last in the body, behind the hashes: the same for many."""
         made = (seen.assessment, members_of(seen.named(mask)))
         _bound(self._scores, SCORES_CACHED)
         self._scores[id(seen.assessment), mask] = made

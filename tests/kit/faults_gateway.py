@@ -21,6 +21,7 @@ from gateway.runtime import disk
 from gateway.sealing.jwe import Held, Sealer
 from gateway.sealing.keys import KeyUnavailable
 from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.sealing.token_epochs import TokenEpochs
 from gateway.server.fronts import grpcio as grpcio_front
 from gateway.sharing import decide as decide_module
 from gateway.sharing import gateway as gateway_module
@@ -280,6 +281,7 @@ _KEYS_AND_SEALING: Final = (
     Fault(name="key gone before the seal", put=_key_gone),
     Fault(name="match keys", put=_of(gateway_module, "match_keys")),
     Fault(name="content key", put=_content_key),
+    Fault(name="token epoch", put=_of(TokenEpochs, "of")),
     Fault(name="card token", put=_of(Pseudonyms, "card_tokens")),
     Fault(name="share id", put=_share_id),
     Fault(name="body", put=_of(seal_module, "write_body")),

@@ -16,7 +16,14 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 
 from gateway.backends.embedded.enrolments import SqliteEnrolments
-from gateway.records.access import CONTRACTS, ENROL_ROUTE, POLL_ROUTE, PROOF_ROUTE, SUBMISSION_ROUTE
+from gateway.records.access import (
+    CONTRACTS,
+    ENROL_ROUTE,
+    POLL_ROUTE,
+    PROOF_ROUTE,
+    SUBMISSION_ROUTE,
+    TOKEN_KEYS_ROUTE,
+)
 from gateway.runtime.clock import SystemClock
 from gateway.server.policy import read_policy
 from issuernetwork.v1 import common_pb2, enrichment_pb2_grpc, feed_pb2
@@ -199,6 +206,9 @@ class Tenants:
 _ROUTES: Final[Mapping[str, Callable[[Names], tuple[str, str, object]]]] = {
     POLL_ROUTE: lambda names: (
         "POST", POLL_ROUTE.format(stream_id=names.stream_id), {"returnImmediately": True}
+    ),
+    TOKEN_KEYS_ROUTE: lambda names: (
+        "GET", TOKEN_KEYS_ROUTE.format(recipient_id=names.recipient_id), None
     ),
     # Names nothing: what is submitted is one's own.
     ENROL_ROUTE: lambda names: ("POST", ENROL_ROUTE, {}),

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.runtime.native import engines
-from gateway.sealing.body import body_by_twin, members_of, routing_of
+from gateway.sealing.body import PREVIOUS_EPOCH, PREVIOUS_TOKEN, body_by_twin, members_of, routing_of
 from gateway.sealing.content_key import ContentKey
 
 if not hasattr(engines, "ContentKey"):
@@ -58,15 +58,18 @@ def test_both_seal_the_same_messages_to_the_same_bytes(
     token_epoch=st.integers(0, 2**32),
     keys=st.lists(TEXTS, max_size=4).map(tuple),
     attempted_at_ms=st.integers(0, 2**45),
+    previous=st.none() | st.tuples(TEXTS, st.integers(1, 2**31)),
     fields=st.dictionaries(TEXTS, VALUES, max_size=8),
 )
 @settings(max_examples=500, deadline=None)
 def test_both_write_the_same_body_and_it_says_what_was_put_in(
     share_id: str, program: str, card_token: str, token_epoch: int, keys: tuple[str, ...],
-    attempted_at_ms: int, fields: dict[str, Any],
+    attempted_at_ms: int, previous: tuple[str, int] | None, fields: dict[str, Any],
 ) -> None:  # fmt: skip
     routing = routing_of("issuer", "recipient", program, 1)
-    match = {"keys": keys, "attempted_at_ms": attempted_at_ms}
+    match: dict[str, Any] = {"keys": keys, "attempted_at_ms": attempted_at_ms}
+    if previous is not None:
+        match |= {PREVIOUS_TOKEN: previous[0], PREVIOUS_EPOCH: previous[1]}
     written = engines.sealed_body(share_id, routing, card_token, token_epoch, match, fields)
     assert written == body_by_twin(share_id, routing, card_token, token_epoch, match, fields)
     assert json.loads(written) == {
@@ -78,7 +81,7 @@ def test_both_write_the_same_body_and_it_says_what_was_put_in(
         "schema_version": 1,
         "card_token": card_token,
         "token_epoch": token_epoch,
-        "match": {"keys": list(keys), "attempted_at_ms": attempted_at_ms},
+        "match": {**match, "keys": list(keys)},
         "fields": fields,
     }
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from enrichment.masked import Pan
 from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import SqlitePolicyStore
@@ -212,7 +213,7 @@ class Races:
                 program=PROGRAM, issuer_id=party.party_id, actor="prove", reason="race",
             )  # fmt: skip
         if party.kind == "card":
-            desk, card = SubjectDesk(self._i.state, self._clock), CardNamed(pan=_pan(party))
+            desk, card = SubjectDesk(self._i.state, self._clock), CardNamed(pan=Pan(_pan(party)))
             return desk.open([CaseKind.OBJECTION], card, actor="prove", reason="race").effect
         return self._await(self._consents.put([self._setting(party, tier)], actor="prove", reason="race"))
 

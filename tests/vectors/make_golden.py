@@ -8,9 +8,11 @@ from typing import Any
 from gateway.sealing import jwk
 from gateway.sealing.keys import SignatureAlgorithm
 from tests.vectors.golden_clear import clear
+from tests.vectors.golden_contact import contact
 from tests.vectors.golden_keys import public_half, unsafe_recipient_jwks, unsafe_signing_key
 from tests.vectors.golden_refused import refused
 from tests.vectors.golden_shares import ISS, RECIPIENT_ID, shares
+from tests.vectors.golden_token_keys import token_keys
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 
@@ -32,6 +34,8 @@ def documents() -> dict[str, Any]:
         "shares.json": {**expected, "shares": shares()},
         "clear.json": {**expected, "shares": clear()},
         "refused.json": {**expected, "refused": refused()},
+        "token_keys.json": {**expected, "token_keys": token_keys()},
+        "contact.json": contact(),
     }
 
 
@@ -43,10 +47,14 @@ def main(arguments: list[str] | None = None) -> None:
         choices=("private", "write"),
         help="private: print the recipient's private test keys; write: make the files anew",
     )
-    if parser.parse_args(arguments).what == "private":
+    parser.add_argument("files", nargs="*", help="of those to write; default: all")
+    asked = parser.parse_args(arguments)
+    if asked.what == "private":
         print(json.dumps({"keys": unsafe_recipient_jwks()}, indent=1))
         return
     for name, document in documents().items():
+        if asked.files and name not in asked.files:
+            continue
         (GOLDEN / name).write_text(json.dumps(document, indent=1) + "\n")
         print(f"{name} written")
 

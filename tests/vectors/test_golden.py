@@ -1,5 +1,7 @@
 """The golden vectors in the repository, read by our SDK and by joserfc."""
 
+import base64
+import hmac
 import json
 import re
 from pathlib import Path
@@ -28,6 +30,7 @@ def read(name: str) -> Any:
 SHARES = read("shares.json")["shares"]
 CLEAR = read("clear.json")["shares"]
 REFUSED = read("refused.json")["refused"]
+TOKEN_KEYS = read("token_keys.json")["token_keys"]
 
 
 def receiver(document: str) -> Receiver:
@@ -109,6 +112,34 @@ def test_joserfc_opens_a_golden_share_to_what_the_file_says(vector: dict[str, An
     assert json.loads(opened.plaintext or b"") == vector["body"]
 
 
+# As above.
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+@pytest.mark.parametrize("vector", TOKEN_KEYS, ids=lambda vector: vector["name"])
+def test_joserfc_opens_a_golden_token_key_and_the_recipe_of_the_feed_page_makes_its_tokens(
+    vector: dict[str, Any],
+) -> None:
+    keys = KeySet.import_key_set(read("jwks.json"))
+    signed = jws.deserialize_compact(vector["signed_key"], keys, algorithms=[vector["header"]["alg"]])
+    assert signed.headers() == vector["header"]
+    assert vector["header"]["typ"] == "ein-token-key+jwt"
+    claims = json.loads(signed.payload)
+    sealed = claims.pop("key")
+    assert claims == vector["claims"]
+    header = vector["sealed_header"]
+    (private,) = (key for key in unsafe_recipient_jwks() if key["kid"] == header["kid"])
+    opened = jwe.decrypt_compact(
+        sealed, LOADERS[private["kty"]].import_key(private), algorithms=[header["alg"], header["enc"]]
+    )
+    jwk = json.loads(opened.plaintext or b"")
+    assert jwk == vector["jwk"]
+    assert jwk["kid"] == f"{claims['aud']}.{claims['epoch']}"
+    secret = base64.urlsafe_b64decode(jwk["k"] + "=")
+    for pan, token in vector["card_tokens"].items():
+        message = b"\x00\x0ccard_token/1" + len(pan).to_bytes(4, "big") + pan.encode()
+        digest = hmac.new(secret, message, "sha256").digest()
+        assert base64.b32encode(digest[:16]).decode().rstrip("=").lower() == token
+
+
 @pytest.mark.parametrize("vector", REFUSED, ids=lambda vector: vector["name"])
 def test_our_sdk_refuses_a_golden_token_with_the_code_of_the_file(vector: dict[str, Any]) -> None:
     with pytest.raises(RefusedToken) as caught:
@@ -124,11 +155,11 @@ def test_the_files_are_of_the_form_that_the_script_writes() -> None:
     def without_tokens(document: Any) -> Any:
         (vectors,) = (value for value in document.values() if isinstance(value, list))
         for vector in vectors:
-            vector.pop("signed_set")
+            vector.pop("signed_set", vector.pop("signed_key", None))
             vector.get("sealed_header", {}).pop("epk", None)
         return document
 
-    for name in ("shares.json", "clear.json", "refused.json"):
+    for name in ("shares.json", "clear.json", "refused.json", "token_keys.json"):
         assert without_tokens(json.loads(json.dumps(made[name]))) == without_tokens(read(name)), name
 
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from gateway.backends.embedded import key_acts
+from gateway.backends.embedded import key_acts, token_keys
 from gateway.ledger.entry import Act
 from gateway.ledger.ports import LedgerUnavailable
 from gateway.programs.approvals import Kind
@@ -46,6 +46,7 @@ _TABLES = {
     RESTORES: "restores",
     ENROLMENTS: "enrolment_events",
     key_acts.KEYS: key_acts.TABLE,
+    token_keys.TOKEN_KEYS: token_keys.TABLE,
 }
 """Of sources whose first act makes their table."""
 
@@ -73,6 +74,7 @@ class StoredActs:
         self._paths = {
             SWITCHES: policy_db, SNAPSHOTS: policy_db, CONSENTS: consents_db, APPROVALS: policy_db,
             RESTORES: policy_db, ENROLMENTS: policy_db, key_acts.KEYS: policy_db,
+            token_keys.TOKEN_KEYS: policy_db,
         }  # fmt: skip
         self._raw: dict[Path, sqlite3.Connection] = {}
 
@@ -241,4 +243,5 @@ _READ: Final[dict[str, tuple[str, Callable[..., Act]]]] = {
     RESTORES: (_RESTORES, _restored),
     ENROLMENTS: (_ENROLMENTS, _enrolled),
     key_acts.KEYS: (key_acts.EVENTS, key_acts.act_of),
+    token_keys.TOKEN_KEYS: (token_keys.EVENTS, token_keys.act_of),
 }

@@ -19,6 +19,7 @@ from gateway.backends.embedded.ledger_heads import AppendedHeads
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.backends.embedded.recipient_files import FileRecipientKeys
 from gateway.backends.embedded.subjects import SqliteSubjects
+from gateway.backends.embedded.token_keys import SqliteTokenKeys
 from gateway.backends.embedded.wake import WakeListener, WakeSender
 from gateway.feeds.delivery import DeliveryCore
 from gateway.feeds.fanout import FanOut
@@ -39,6 +40,7 @@ from gateway.server.enrolment.desk import EnrolmentDesk
 from gateway.server.feeds.case_names import CaseNames
 from gateway.server.feeds.erasures import ErasureParts
 from gateway.server.feeds.ledger import LedgerKeeper, LedgerParts
+from gateway.server.feeds.token_keys_http import TokenKeyDesk
 from gateway.server.own_keys import LiveKeys, key_files
 from gateway.server.retention import bodies_since_ms
 from gateway.server.settings import Settings
@@ -83,6 +85,7 @@ class FeedsParts:
     enrolments: SqliteEnrolments
     approvals: SqliteApprovals
     enrolment: EnrolmentDesk
+    token_keys: TokenKeyDesk
 
     def close(self) -> None:
         """The lease last: it says that nothing is shared any more."""
@@ -103,6 +106,7 @@ class FeedsParts:
         self.policy.close()
         self.enrolments.close()
         self.approvals.close()
+        self.token_keys.close()
         self.key_desk.close()
         self.registry.close()
         self.cases.close()
@@ -173,6 +177,21 @@ def build_feeds(settings: Settings) -> FeedsParts:
         enrolment=EnrolmentDesk(
             enrolments, approvals, issuer=settings.issuer_url, clock=clock, entropy=entropy
         ),
+        token_keys=_token_keys(settings, keys, signers, clock),
+    )
+
+
+def _token_keys(settings: Settings, keys: LiveKeys, signers: StreamSigners, clock: Clock) -> TokenKeyDesk:
+    state = settings.state
+    return TokenKeyDesk(
+        handed_out=SqliteTokenKeys(str(state.policy_db), clock),
+        token_epochs=lambda: keys.current.token_epochs,
+        mac_keys=keys.current.mac_keys,
+        # Its own: a sealer is one thread's.
+        sealer=Sealer(SystemEntropy(), clock, FileRecipientKeys(state.keys, clock, pin_check(state, clock))),
+        signer_of=signers.of,
+        iss=settings.issuer_url,
+        clock=clock,
     )
 
 

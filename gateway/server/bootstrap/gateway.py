@@ -146,6 +146,7 @@ def build_gateway(
         subjects=consents.subjects,
         on_fault=on_fault,
         signable=keys,
+        token_epochs=lambda: keys.current.token_epochs,
     )
     return GatewayParts(
         clock,

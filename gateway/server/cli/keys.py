@@ -16,6 +16,7 @@ from gateway.sealing.keys import KeyRefused, SignatureAlgorithm
 from gateway.server.cli.audit import own_jwks
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.cli.telling import at_text
+from gateway.server.cli.token_keys import rotate_tokens_command, token_epochs_command
 from gateway.server.operators import acting
 from gateway.server.own_keys import key_files
 from gateway.server.settings import Settings, load_settings
@@ -37,6 +38,10 @@ _algorithm = click.argument("algorithm", type=click.Choice([str(alg) for alg in 
 @click.group("keys")
 def keys_command() -> None:
     """Make, rotate, retire and show the keys that we sign with."""
+
+
+keys_command.add_command(rotate_tokens_command)
+keys_command.add_command(token_epochs_command)
 
 
 @keys_command.command("add")

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from enrichment.masked import Pan
 from gateway.ledger.access import Access
 from gateway.programs.subjects import CaseEvent, CaseKind, CaseState, SubjectRefused
 from gateway.runtime.clock import SystemClock
@@ -170,7 +171,7 @@ def _card(card_token: str, pan_stdin: bool, par_stdin: bool, card_ref_stdin: boo
     name = sys.stdin.readline(LINE_CHARACTERS_MAX).strip()
     if pan_stdin:
         # As it is printed on cards and letters.
-        return CardNamed(pan=name.replace(" ", "").replace("-", ""))
+        return CardNamed(pan=Pan(name.replace(" ", "").replace("-", "")))
     return CardNamed(par=name) if par_stdin else CardNamed(card_ref=name, sender_id=sender)
 
 

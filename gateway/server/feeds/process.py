@@ -38,6 +38,7 @@ from gateway.server.feeds.oauth_http import OAuthRoutes
 from gateway.server.feeds.own_keys import KeyKeeper, Retirement, tell
 from gateway.server.feeds.service import SERVICE, FeedServicer
 from gateway.server.feeds.ssf_http import SsfApp
+from gateway.server.feeds.token_keys_http import TokenKeyRoutes
 from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Authenticator, Principal
 from gateway.server.logs import configure_logs
@@ -282,6 +283,7 @@ def _application(settings: Settings, engine: FeedsEngine, authenticator: Authent
     ).application()  # fmt: skip
     OAuthRoutes(tokens, peers).add_to(app)
     EnrolRoutes(parts.enrolment, who, voucher).add_to(app)
+    TokenKeyRoutes(parts.token_keys, who).add_to(app)
     return app
 
 

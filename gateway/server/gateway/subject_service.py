@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from enrichment.masked import Pan
 from gateway.ledger.access import Disclosure
 from gateway.programs.subjects import CaseEvent, CaseKind, CaseState
 from gateway.programs.switches import Stopped
@@ -44,6 +45,8 @@ def card_of(sent: v1.SubjectCard) -> CardNamed:
         raise InvalidArgument("card: give one of pan, par, card_ref, card_token")
     if named == "card_ref":
         return CardNamed(card_ref=sent.card_ref.card_ref, sender_id=sent.card_ref.sender_id)
+    if named == "pan":
+        return CardNamed(pan=Pan(sent.pan))
     return CardNamed(**{named: getattr(sent, named)})
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from enrichment.card import luhn_valid
+from enrichment.masked import Pan
 from gateway.backends.embedded.delivery_reader import SqliteDeliveryReader
 from gateway.backends.embedded.delivery_states import StoredDeliveries
 from gateway.backends.embedded.keyfiles import OwnKeys, load_keys
@@ -29,7 +30,6 @@ from gateway.runtime.disk import RealDisk
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.server.state import StateDir
 from gateway.server.verbs.erasure_certificate import certificate, signed_certificate
-from gateway.sharing.encode import TOKEN_EPOCH
 
 CARD_REF_CHARACTERS_MAX: Final = 64
 """As requests have them."""
@@ -39,7 +39,8 @@ CARD_REF_CHARACTERS_MAX: Final = 64
 class CardNamed:
     """A card by the one name that is given. Never shown: it may be a card number."""
 
-    pan: str = field(default="", repr=False)
+    pan: Pan | None = field(default=None, repr=False)
+    """The number, or a network token, as it was given: nobody has looked at it yet."""
     par: str = field(default="", repr=False)
     card_ref: str = field(default="", repr=False)
     sender_id: str = field(default="", repr=False)
@@ -168,24 +169,27 @@ class SubjectDesk:
         return joined
 
     def _pseudonyms(self, card: CardNamed) -> tuple[list[bytes], list[str]]:
-        given = [name for name in (card.pan, card.par, card.card_ref, card.card_token) if name]
+        pan = "" if card.pan is None else card.pan.digits()
+        given = [name for name in (pan, card.par, card.card_ref, card.card_token) if name]
         if len(given) != 1:
             raise SubjectRefused("card: give exactly one of its number, PAR, reference or token")
         if card.card_token:
             return [], [card.card_token]
-        pseudonyms = Pseudonyms(self._own_keys().mac_keys)
+        own = self._own_keys()
+        pseudonyms = Pseudonyms(own.mac_keys)
         if card.par:
             return [pseudonyms.card_key("par", card.par, "")], []
         if card.card_ref:
             if not card.sender_id or len(card.card_ref) > CARD_REF_CHARACTERS_MAX:
                 raise SubjectRefused("sender: say which payment service's reference it is")
             return [pseudonyms.card_key("card_ref", card.card_ref, card.sender_id)], []
-        pan = card.pan
         if not (13 <= len(pan) <= 19 and pan.isascii() and pan.isdigit() and luhn_valid(pan)):
             raise SubjectRefused("pan: 13 to 19 digits with a valid check digit are expected")
+        now_ms = self._clock.wall_ms()
         tokens = [
-            pseudonyms.card_tokens(recipient_id, TOKEN_EPOCH)(pan)
+            pseudonyms.card_tokens(recipient_id, epoch)(pan)
             for recipient_id in recipients_with_keys(self._state.keys)
+            for epoch in own.token_epochs.begun(recipient_id, now_ms)
         ]
         # A token of a network is no card number, and looks like one: either may have been sent.
         return [pseudonyms.card_key(kind, pan, "") for kind in ("pan", "network_token")], tokens

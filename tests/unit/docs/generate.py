@@ -15,9 +15,11 @@ from gateway.runtime.entropy import UnsafeSeededEntropy
 from gateway.sealing import base64url
 from gateway.sealing.body import clear_members, sealed_body
 from gateway.sealing.jwe import p256_private_key
-from gateway.sealing.keys import SignatureAlgorithm, SigningKey
+from gateway.sealing.keys import MacKey, SignatureAlgorithm, SigningKey
 from gateway.sealing.set import share_set, withdrawn_set
 from gateway.sealing.signer import LocalSigner
+from gateway.sealing.token_key import signed_token_key, token_key_jwk
+from gateway.sealing.token_spans import EpochSpan
 from gateway.server.cli.main import COMMANDS, ein
 from issuernetwork import issuer_cli
 from tests.unit.docs import schemas
@@ -34,7 +36,14 @@ _TOKEN: dict[str, Any] = {
     "evaluation_id": EVALUATION_ID,
 }
 
-ISSUER_COMMANDS = ("ein-issuer", "ein-issuer keys new", "ein-issuer receive")
+ISSUER_COMMANDS = ("ein-issuer", "ein-issuer keys new", "ein-issuer receive", "ein-issuer token-keys")
+
+
+class _Held:
+    """Seals to nobody."""
+
+    def seal_hashed(self, plaintext: bytes) -> tuple[bytes, bytes]:
+        return b"<compact JWE>", b""
 
 
 def examples() -> dict[str, Any]:
@@ -66,7 +75,15 @@ def examples() -> dict[str, Any]:
         EVALUATION_ID, [SHARE_ID], recipient_id="northgate-bank", stream_seq=8, signer_of=lambda _: signer,
         iss=_TOKEN["iss"], now_ms=_TOKEN["issued_at_ms"],
     )  # fmt: skip
+    span = EpochSpan(2, 1_789_900_000_000, 0)
+    secret = MacKey(bytes(range(32)))
+    handed_out = signed_token_key(
+        signer, _Held(), iss=_TOKEN["iss"], recipient_id="northgate-bank",  # type: ignore[arg-type]
+        issued_at_ms=_TOKEN["issued_at_ms"], span=span, key=secret,
+    )  # fmt: skip
     return {
+        "token-key": claims_of(handed_out),
+        "token-key-jwk": token_key_jwk("northgate-bank", 2, secret),
         "share": claims_of(share),
         "sealed-body": json.loads(body),
         "clear-share": claims_of(clear),

@@ -37,6 +37,21 @@ def drop(path: str) -> Callable[[Request], None]:
     return change
 
 
+def both(*changes: Callable[[Request], None]) -> Callable[[Request], None]:
+    """One change after the other."""
+
+    def change(request: Request) -> None:
+        for one in changes:
+            one(request)
+
+    return change
+
+
+def by_par(par: str, iin: str, last4: str) -> Callable[[Request], None]:
+    """The card by its PAR alone."""
+    return both(drop("card"), put("card.par", par), put("card.iin", iin), put("card.last4", last4))
+
+
 REFUSED = [
     ("request_id", "missing", drop("request_id")),
     ("request_id", "too_long", put("request_id", CANARY * 9)),
@@ -65,6 +80,10 @@ REFUSED = [
     ("card.last4", "missing", put("card.network_token", "4" * 16)),
     ("card.card_ref", "too_long", put("card.card_ref", CANARY * 9)),
     ("card.network_token", "malformed", put("card.network_token", CANARY)),
+    ("card.par", "malformed", by_par(CANARY, "90100101", "0007")),
+    ("card.iin", "missing", by_par("Q" * 29, "", "0007")),
+    ("card.last4", "missing", by_par("Q" * 29, "90100101", "")),
+    ("card.pan", "malformed", both(put("card.pan", CANARY), put("card.par", "Q" * 29))),
 ]
 
 BROWSER = "device.browser"
@@ -259,6 +278,7 @@ def test_a_fifteen_digit_card_number_stands_with_six_digits_beside_its_last_four
     [
         ({"pan": "9010010100000007", "par": "Q" * 29}, (1, "Q" * 29)),
         ({"pan": "9010010100000007"}, (2, "9010010100000007")),
+        ({"par": "Q" * 29, "iin": "90100101", "last4": "0007"}, (1, "Q" * 29)),
         ({"card_ref": "ref-1", "iin": "901001", "last4": "0007"}, (3, "ref-1")),
         ({"network_token": "4" * 16, "iin": "90100101", "last4": "0007"}, (4, "4" * 16)),
     ],

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from enrichment import quality
+from enrichment.contact import HASHED_MASK
 from enrichment.fields import FIELD_BY_NAME, names_of
 from enrichment.payment import Counts, Facts
 from enrichment.scoring.points import BASE_POINTS, RULE_BY_CODE, RULES
@@ -30,7 +31,8 @@ def poor(known: Signals) -> dict[str, str]:
 
 def test_every_value_has_its_bit_and_can_be_written_as_json() -> None:
     known = signals(payment(), QUIET)
-    assert known.mask == sum(1 << number for number in known.values)
+    assert known.mask == HASHED_MASK | sum(1 << number for number in known.values)
+    assert not {"email_hash", "phone_hash"} & {names_of(1 << number)[0] for number in known.values}
     written = json.loads(json.dumps({names_of(1 << n)[0]: value for n, value in known.values.items()}))
     assert written["email"] == EMAIL
     assert written["channel"] == "ecom"
@@ -47,7 +49,7 @@ def test_every_value_has_its_bit_and_can_be_written_as_json() -> None:
 def test_values_by_name_are_those_by_number_in_the_order_of_numbers(request_of: Callable[[], Any]) -> None:
     known = signals(payment(request_of()), QUIET)
     by_number = [(names_of(1 << number)[0], known.value(number)) for number in sorted(known.values)]
-    assert list(known.named(known.mask).items()) == by_number
+    assert list(known.named(known.mask & ~HASHED_MASK).items()) == by_number
     for name, value in by_number:
         assert known.named(1 << FIELD_BY_NAME[name].number) == {name: value}
 
@@ -90,8 +92,10 @@ def test_what_software_filled_in_is_below_quality(path: str, value: str, name: s
         message = getattr(message, parent)
     setattr(message, field, value)
     known = signals(payment(request), QUIET)
-    assert poor(known) == {name: reason}
-    assert known.below_quality == 1 << FIELD_BY_NAME[name].number
+    # A hash of a value is as good as the value.
+    names = [name, *{"email": ["email_hash"], "phone_e164": ["phone_hash"]}.get(name, [])]
+    assert poor(known) == dict.fromkeys(names, reason)
+    assert known.below_quality == sum(1 << FIELD_BY_NAME[one].number for one in names)
     assert known.below_quality & known.mask == known.below_quality
 
 

@@ -55,6 +55,27 @@ def test_an_entry_says_under_what_the_share_left_and_how(ledger: Ledger) -> None
     }  # fmt: skip
 
 
+def test_while_two_epochs_overlap_a_card_is_found_by_the_tokens_of_both(ledger: Ledger) -> None:
+    made = decision("share-1", transports=(SSF,))
+    made.card_token, made.token_epoch, made.previous_card_token = "ct_2", 2, "ct_1"
+    record = evaluation(1, made)
+    record.unit_key = b"u" * 16
+    ledger.gateway.append("evaluations", [record.SerializeToString()])
+    ledger.send(1)
+    ledger.step()
+    [body] = bodies(ledger)
+    told = {name: body["share"][name] for name in ("card_token", "token_epoch", "previous_card_token")}
+    assert told == {"card_token": "ct_2", "token_epoch": 2, "previous_card_token": "ct_1"}
+    reader = ledger.store.reader()
+    try:
+        for token in ("ct_1", "ct_2"):
+            units = reader.units_of([], [token])
+            assert (units, reader.shares_of_units(units)) == ([b"u" * 16], ["share-1"])
+        assert reader.units_of([], ["ct_3"]) == []
+    finally:
+        reader.close()
+
+
 def test_a_share_for_the_message_is_in_the_ledger_once_its_evaluation_is_durable(ledger: Ledger) -> None:
     """Its caller may have been told `undetermined`, or nothing: the ledger has it all the same."""
     ledger.evaluate(1, transports=(MESSAGE, SSF))

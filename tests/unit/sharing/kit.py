@@ -18,6 +18,7 @@ from gateway.sealing.jwe import Sealer
 from gateway.sealing.jwk import recipient_keys
 from gateway.sealing.keys import MacKey, StaticRecipientKeys
 from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.sealing.token_epochs import TokenEpochs
 from gateway.server.policy import read_policy
 from gateway.sharing.gateway import Gateway
 from gateway.sharing.items import Item, Refusal, Result, Tally
@@ -173,6 +174,7 @@ class Kit:
         )
         self.table = table or sample_table()
         self.subjects = Subjects()
+        self.token_epochs = TokenEpochs()
         self.gateway = self.make_gateway()
         for _ in range(3):
             self.renew()
@@ -194,6 +196,7 @@ class Kit:
             remembered=self.remembered,
             subjects=self.subjects,
             on_fault=lambda stage, fault: self.faults.append((stage, fault)),
+            token_epochs=lambda: self.token_epochs,
         )
 
     def renew(self) -> None:

@@ -1,0 +1,156 @@
+"""`ein keys rotate-tokens`: who changes when, what is refused, and that all of it or nothing is done."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.backends.embedded.ledger_acts import StoredActs
+from gateway.backends.embedded.token_keys import TOKEN_KEYS, SqliteTokenKeys
+from gateway.records.errors import GatewayError
+from gateway.runtime.clock import SimClock
+from gateway.sealing.keys import KeyRefused
+from gateway.sealing.token_epochs import EpochChange
+from gateway.server.cli.keys import keys_command
+from gateway.server.install import install
+from gateway.server.own_keys import key_files
+from gateway.server.policy import read_policy
+from gateway.server.settings import Settings
+from gateway.server.verbs.token_epochs import TokenEpochDesk
+from tests.kit.installation import SAMPLE_POLICY
+from tests.unit.sharing.kit import sample_pairs
+
+BANK, OTHER = "harbor-federal", "northgate-bank"
+NOW_MS, DAY_MS = 1_790_000_000_000, 24 * 3_600_000
+
+
+class Rig:
+    def __init__(self, folder: Path) -> None:
+        jwks = {name: json.dumps({"keys": [sample_pairs()[name][0]]}) for name in (BANK, OTHER)}
+        self.settings: Settings = install(
+            folder, policy=read_policy(SAMPLE_POLICY), recipient_jwks=jwks, scrypt_log2_n=4
+        )
+        self.clock = SimClock(wall_ms=NOW_MS)
+        self.files = key_files(self.settings, self.clock)
+        self.events = SqliteTokenKeys(str(self.settings.state.policy_db), self.clock)
+        self.desk = TokenEpochDesk(self.files, self.events, self.clock)
+
+    def schedule(self, *recipient_ids: str, **changed: Any) -> Any:
+        asked: dict[str, Any] = {
+            "ahead_ms": DAY_MS, "overlap_ms": 7 * DAY_MS, "by": "ops", "reason": "regular"
+        }  # fmt: skip
+        return self.desk.schedule(recipient_ids, **{**asked, **changed})
+
+    def epochs(self) -> dict[str, tuple[EpochChange, ...]]:
+        return dict(self.files.load().token_epochs.changes)
+
+    def acts(self) -> list[dict[str, Any]]:
+        state = self.settings.state
+        with closing(StoredActs(state.policy_db, state.consents_db)) as acts:
+            return [dict(one.row) for one in acts.after(TOKEN_KEYS, 0, 99)]
+
+    def run(self, *arguments: str) -> Result:
+        return CliRunner().invoke(keys_command, [*arguments, "--config", str(self.settings.source)])
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(tmp_path)
+    yield made
+    made.events.close()
+
+
+def test_an_epoch_is_written_into_the_key_file_and_into_the_ledgers_source_with_who_and_why(rig: Rig) -> None:
+    change = EpochChange(2, NOW_MS + DAY_MS, NOW_MS + 8 * DAY_MS)
+    assert rig.schedule(BANK).changes == {BANK: change}
+    assert rig.epochs() == {BANK: (change,)}
+    (act,) = rig.acts()
+    assert (act["verb"], act["recipient_id"], act["epoch"], act["from_ms"], act["both_until_ms"]) == (
+        "schedule_token_epoch", BANK, 2, change.from_ms, change.both_until_ms,
+    )  # fmt: skip
+    assert (act["actor"], act["reason"], act["recipient_kid"]) == ("ops", "regular", "")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"ahead_ms": 4_999}, {"ahead_ms": 401 * DAY_MS}, {"overlap_ms": -1}, {"overlap_ms": 401 * DAY_MS},
+        {"reason": " "},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_nobody_means_is_refused_and_nothing_is_changed(rig: Rig, asked: dict[str, Any]) -> None:
+    with pytest.raises(KeyRefused):
+        rig.schedule(BANK, **asked)
+    assert rig.epochs() == {}
+    assert rig.acts() == []
+
+
+def test_nobody_changes_to_two_epochs_at_once_and_who_is_left_out_of_all_is_named(rig: Rig) -> None:
+    rig.schedule(BANK)
+    with pytest.raises(KeyRefused, match="changing to one already"):
+        rig.schedule(OTHER, BANK)
+    assert set(rig.epochs()) == {BANK}
+    assert len(rig.acts()) == 1
+    done = rig.schedule(OTHER, BANK, skip_changing=True)
+    assert (set(done.changes), done.changing) == ({OTHER}, (BANK,))
+    rig.clock.jump_wall_ms(8 * DAY_MS)
+    assert rig.schedule(BANK).changes[BANK].epoch == 3
+
+
+def test_the_command_schedules_for_one_or_for_all_and_says_when(rig: Rig) -> None:
+    done = rig.run("rotate-tokens", BANK, "--ahead", "2d", "--overlap", "3d")
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(f"{BANK}: epoch 2 from ")
+    (change,) = rig.epochs()[BANK]
+    assert change.both_until_ms - change.from_ms == 3 * DAY_MS
+    done = rig.run("rotate-tokens", "--all", "--reason", "yearly")
+    assert f"{OTHER}: epoch 2 from " in done.output
+    assert f"{BANK}: changing already, left as it is" in done.output
+    assert [act["reason"] for act in rig.acts()] == ["regular change", "yearly"]
+
+
+def test_the_epochs_of_each_recipient_are_shown_with_whether_it_has_fetched_the_key(rig: Rig) -> None:
+    now = rig.run("token-epochs")
+    assert now.output.splitlines() == [
+        f"{name:<24} epoch 1  in use; key not fetched yet" for name in (BANK, OTHER)
+    ]
+    rig.events.hand_out(BANK, [1], recipient_kid="enc")
+    rig.run("rotate-tokens", BANK, "--ahead", "9d", "--overlap", "0s")
+    (change,) = rig.epochs()[BANK]
+    told = json.loads(rig.run("token-epochs", "--json").output)["token_epochs"]
+    assert [one for one in told if one["recipient_id"] == BANK] == [
+        {
+            "recipient_id": BANK, "epoch": 1, "from_ms": 0, "until_ms": change.from_ms, "in_use": True,
+            "fetched": True,
+        },
+        {
+            "recipient_id": BANK, "epoch": 2, "from_ms": change.from_ms, "until_ms": 0, "in_use": False,
+            "fetched": False,
+        },
+    ]  # fmt: skip
+    shown = rig.run("token-epochs").output
+    assert "epoch 1  in use until " in shown
+    assert shown.count("key fetched") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "give a RECIPIENT_ID, or --all"),
+        ([BANK, "--all"], "give a RECIPIENT_ID, or --all"),
+        (["no-bank"], "it has no keys here"),
+        ([BANK, "--overlap", "a week"], "overlap: a whole number"),
+        ([BANK, "--ahead", "1s"], "ahead: 5s to 400d"),
+    ],
+)
+def test_the_command_says_what_is_wrong_and_how_to_mend_it(rig: Rig, arguments: list[str], says: str) -> None:
+    done = rig.run("rotate-tokens", *arguments)
+    assert done.exit_code != 0
+    refused = done.exception.public if isinstance(done.exception, GatewayError) else done.output
+    assert says in refused
+    assert rig.epochs() == {}
