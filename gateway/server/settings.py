@@ -2,7 +2,7 @@
 
 import errno
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -66,6 +66,44 @@ class TlsSettings(_Strict):
     client_ca: Path | None = None
 
 
+WrappingKey = Field(
+    default="ein-file-key",
+    pattern=r"^[A-Za-z0-9_-]{1,64}$",
+    description="the key there that the file of secrets is wrapped by; made where there is none",
+)
+
+
+class FilesKeys(_Strict):
+    """Our own keys in an encrypted file, which a passphrase opens."""
+
+    store: Literal["files"] = "files"
+
+
+class Pkcs11Keys(_Strict):
+    """Our own keys in a module. The PIN is no setting: see `gateway.server.key_stores`."""
+
+    store: Literal["pkcs11"]
+    module: Path
+    # CK_TOKEN_INFO has 32 octets for it (PKCS #11 v2.40, 3.2).
+    token_label: str = Field(min_length=1, max_length=32)
+    wrapping_key: str = WrappingKey
+
+
+class VaultKeys(_Strict):
+    """Our own keys in Vault's Transit engine. The token is no setting: see `gateway.server.key_stores`."""
+
+    store: Literal["vault"]
+    # The token goes there with each call: in clear to this machine alone.
+    address: str = Field(pattern=r"^(https://[^\s/]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?)/?$")
+    mount: str = Field(default="transit", pattern=r"^[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})*$")
+    wrapping_key: str = WrappingKey
+    ca: Path | None = None
+    namespace: str = Field(default="", pattern=r"^[A-Za-z0-9_/-]{0,128}$")
+
+
+KeysSettings = FilesKeys | Pkcs11Keys | VaultKeys
+
+
 class Settings(_Strict):
     """Everything that the processes need besides policy and keys. Paths are relative to the file."""
 
@@ -75,7 +113,7 @@ class Settings(_Strict):
     feeds: FeedsSettings
     measure: MeasureSettings
     tls: TlsSettings | None = None
-    keys: KeysSettings = KeysSettings()
+    keys: Annotated[KeysSettings, Field(discriminator="store")] = FilesKeys()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     source: Path = Field(default=Path("ein.yaml"), exclude=True)
 
