@@ -120,7 +120,6 @@ class Pkcs11Store:
         check_kid(kid)
 
         def work(held: Held) -> None:
-            held.keys.pop(kid, None)
             for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
                 for found in _found(held, kid, kind):
                     found.destroy()

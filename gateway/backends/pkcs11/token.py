@@ -1,12 +1,11 @@
 """One token of a module: sessions for several threads, logged in, opened anew after a loss or a fork.
 
-A login is the application's, not a session's (PKCS #11 v2.40, 2.6): the first session logs in, and is never
-closed by itself. What is lost is lost for all sessions: they are given back, and the module begins anew.
+A login is the process's, not a session's (PKCS #11 v2.40, 2.6): the first session logs in, and none is closed
+by itself. What is lost is lost for all: when the last session is given back the module begins anew.
 """
 
 import os
 import threading
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +54,63 @@ _PIN_REFUSED: Final = (
 )
 
 
+class _Module:
+    """A module as this process has it: it begins once, and anew for all of its tokens."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lib: Any = None
+        self.generation = 0
+        """Handles of an earlier one are not ours any more: their numbers may name something else."""
+        self.forked()
+
+    def forked(self) -> None:
+        """In the child of a fork: sessions and login are the parent's (PKCS #11 v2.40, 2.5.2)."""
+        self.moved = threading.Condition()
+        self.out = 0
+        """Sessions in use."""
+        self.generation += 1
+        self.stale = self.lib is not None
+
+    def begin(self, *, anew: bool) -> None:
+        """Loads it, or lets it begin anew; under the lock, with no session in use."""
+        if self.lib is None:
+            self.lib = _load(self.path)
+        elif anew or self.stale:
+            # Modules look for their tokens when they begin, and not always again.
+            self.generation += 1
+            self.lib.reinitialize()
+        self.stale = False
+
+
+_modules: dict[Path, _Module] = {}
+_modules_lock = threading.Lock()
+
+
+def _module(path: Path) -> _Module:
+    with _modules_lock:
+        return _modules.setdefault(path, _Module(path))
+
+
+def _after_fork() -> None:
+    global _modules_lock
+    _modules_lock = threading.Lock()
+    for module in _modules.values():
+        module.forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _load(path: Path) -> Any:
+    try:
+        return pkcs11.lib(str(path))
+    except exceptions.PKCS11Error:
+        raise
+    except (OSError, RuntimeError):
+        raise KeyStoreMisconfigured(f"keys.module: {path.name} cannot be loaded as a PKCS #11 module") from None
+
+
 @dataclass(slots=True, eq=False)
 class Held:
     """A session in one thread's hands, and the handles of the keys that it has found."""
@@ -70,31 +126,21 @@ class Token:
     """
 
     def __init__(self, module: Path, label: str, pin: SecretSource, clock: Clock) -> None:
-        self._module = module
+        self._module = _module(module)
         self._label = label
         self._pin = pin
         self._clock = clock
-        self._lib: Any = None
         self._token: Any = None
+        self._sessions: list[Held] = []
+        self._free: list[Held] = []
+        self._generation = -1
+        """Of the module, when we logged in."""
+        self._lost = False
         self._refused_pin: str | None = None
         self._rest: tuple[int, str] = (0, "")
-        self._begin_anew()
-        _alive.add(self)
 
     def __repr__(self) -> str:
-        return f"Token(module={str(self._module)!r}, label={self._label!r})"
-
-    def _begin_anew(self) -> None:
-        self._moved = threading.Condition()
-        self._free: list[Held] = []
-        self._open = 0
-        self._out = 0
-        self._lost = True
-
-    def forked(self) -> None:
-        """In the child of a fork: sessions and login are the parent's (PKCS #11 v2.40, 2.5.2)."""
-        self._begin_anew()
-        self._token = None
+        return f"Token(module={self._module.path.name!r}, label={self._label!r})"
 
     def run(self, work: Callable[[Held], T], *, again: bool = True) -> T:
         """`work` with a session; once more on a new one where the token was lost, unless `again` is false.
@@ -102,7 +148,7 @@ class Token:
         Raises KeyStoreFault, and whatever else `work` raises.
         """
         for may_try_again in (again, False):
-            held = self._take()
+            held, generation = self._take()
             lost = False
             try:
                 return work(held)
@@ -113,7 +159,7 @@ class Token:
                         f"the module did not do it: {type(fault).__name__}; see that its token is there"
                     ) from None
             finally:
-                self._give(held, lost=lost)
+                self._give(held, generation, lost=lost)
         raise AssertionError("the second try returns or raises")
 
     def mechanisms(self) -> set[Any]:
@@ -121,43 +167,55 @@ class Token:
         return self.run(lambda held: set(self._token.slot.get_mechanisms()))
 
     def forget(self, kid: str) -> None:
-        """No session knows the key any more."""
-        with self._moved:
-            for held in self._free:
+        """No session knows the key's handle any more: the module may give its number to another."""
+        with self._module.moved:
+            for held in self._sessions:
                 held.keys.pop(kid, None)
 
-    def _take(self) -> Held:
-        with self._moved:
-            if not self._moved.wait_for(self._may_take, SESSION_WAIT_S):
+    def _begun(self) -> bool:
+        return self._generation == self._module.generation and not self._lost
+
+    def _may_take(self) -> bool:
+        if self._begun():
+            return bool(self._free) or len(self._sessions) < SESSIONS_MAX
+        # The module may begin anew: not under the hands of somebody.
+        return self._module.out == 0
+
+    def _take(self) -> tuple[Held, int]:
+        moved = self._module.moved
+        with moved:
+            if not moved.wait_for(self._may_take, SESSION_WAIT_S):
                 raise KeyStoreFault("the module is too busy: all its sessions are in use")
-            if self._lost:
+            if not self._begun():
                 self._connect()
             if self._free:
                 held = self._free.pop()
             else:
-                try:
-                    held = Held(self._token.open(rw=True))
-                except exceptions.PKCS11Error as fault:
-                    raise KeyStoreFault(f"the module opens no session: {type(fault).__name__}") from None
-                self._open += 1
-            self._out += 1
-            return held
+                held = self._opened()
+            self._module.out += 1
+            return held, self._generation
 
-    def _may_take(self) -> bool:
-        if self._lost:
-            # The module begins anew for all: not under the hands of somebody.
-            return self._out == 0
-        return bool(self._free) or self._open < SESSIONS_MAX
-
-    def _give(self, held: Held, *, lost: bool) -> None:
-        with self._moved:
-            self._out -= 1
+    def _give(self, held: Held, generation: int, *, lost: bool) -> None:
+        module = self._module
+        with module.moved:
+            if generation != module.generation:
+                return  # of the parent, in the child of a fork
+            module.out -= 1
             self._lost = self._lost or lost
             self._free.append(held)
-            self._moved.notify_all()
+            module.moved.notify_all()
+
+    def _opened(self) -> Held:
+        try:
+            held = Held(self._token.open(rw=True))
+        except exceptions.PKCS11Error as fault:
+            self._lost = True
+            raise KeyStoreFault(f"the module opens no session: {type(fault).__name__}") from None
+        self._sessions.append(held)
+        return held
 
     def _connect(self) -> None:
-        """Begins the module anew and logs in; under the lock, with no session out. Raises KeyStoreFault."""
+        """Finds the token and logs in; under the lock, with no session in use. Raises KeyStoreFault."""
         until_ns, text = self._rest
         if self._clock.monotonic_ns() < until_ns:
             raise KeyStoreFault(text)
@@ -166,11 +224,10 @@ class Token:
             raise KeyStoreMisconfigured(
                 "the module refused this PIN: it is not tried again, so that the token does not lock; set another"
             )
-        self._free.clear()
-        self._open = 0
+        self._sessions, self._free = [], []
         try:
             self._find()
-            session = self._token.open(rw=True, user_pin=pin)
+            held = Held(self._login(pin))
         except _PIN_REFUSED as fault:
             self._refused_pin = pin
             raise KeyStoreMisconfigured(f"the module refuses the PIN: {type(fault).__name__}") from None
@@ -178,34 +235,20 @@ class Token:
             text = f"the token is not to be had: {type(fault).__name__}; see keys.module and keys.token_label"
             self._rest = (self._clock.monotonic_ns() + REST_MS * MS, text)
             raise KeyStoreFault(text) from None
-        self._free.append(Held(session))
-        self._open = 1
-        self._lost = False
+        self._sessions, self._free = [held], [held]
+        self._generation, self._lost = self._module.generation, False
 
     def _find(self) -> None:
-        if self._lib is None:
-            self._lib = _load(self._module)
-        else:
-            # Modules look for their tokens when they begin, and not always again.
-            self._lib.reinitialize()
-        self._token = self._lib.get_token(token_label=self._label)
+        self._module.begin(anew=self._lost)
+        try:
+            self._token = self._module.lib.get_token(token_label=self._label)
+        except exceptions.NoSuchToken:
+            # It may have come since the module began.
+            self._module.begin(anew=True)
+            self._token = self._module.lib.get_token(token_label=self._label)
 
-
-def _load(module: Path) -> Any:
-    try:
-        return pkcs11.lib(str(module))
-    except (OSError, RuntimeError) as fault:
-        if isinstance(fault, exceptions.PKCS11Error):
-            raise
-        raise KeyStoreMisconfigured(f"keys.module: {module.name} cannot be loaded as a PKCS #11 module") from None
-
-
-_alive: "weakref.WeakSet[Token]" = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for token in list(_alive):
-        token.forked()
-
-
-os.register_at_fork(after_in_child=_after_fork)
+    def _login(self, pin: str) -> Any:
+        try:
+            return self._token.open(rw=True, user_pin=pin)
+        except exceptions.UserAlreadyLoggedIn:
+            return self._token.open(rw=True)
