@@ -48,7 +48,9 @@ class SecretSource:
                 " of the state directory, mode 0600"
             ) from None
         except OSError:
-            raise KeyStoreMisconfigured(f"{self.what}: {self.file.name} cannot be read by this user") from None
+            raise KeyStoreMisconfigured(
+                f"{self.what}: {self.file.name} cannot be read by this user"
+            ) from None
         with os.fdopen(fd, "rb") as file:
             if stat.S_IMODE(os.fstat(fd).st_mode) & 0o077:
                 raise KeyStoreMisconfigured(f"{self.what}: {self.file.name} is open to others: chmod 600")

@@ -1,4 +1,4 @@
-"""A first signature of a store's new key, verified: what the module says it can and what it does may differ."""
+"""A first signature of a store's new key, verified: what a store says and what it does may differ."""
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -30,7 +30,7 @@ def prove(signer: Signer, public: PublicKey) -> None:
         verify(public, signer.alg, signer.sign(_PROBE), _PROBE)
     except (InvalidSignature, ValueError, TypeError):
         raise KeyStoreFault(
-            f"the key store's signatures with {signer.alg} are not as RFC 7518 wants them: use another algorithm"
+            f"the store's signatures with {signer.alg} are not as RFC 7518 wants them: use another algorithm"
         ) from None
 
 

@@ -31,7 +31,7 @@ class KeyStores:
 
 
 def key_stores(settings: Settings, clock: Clock, entropy: Entropy) -> KeyStores:
-    """Those of the settings. Nothing is asked of them yet. Raises KeyStoreMisconfigured: the extra is missing."""
+    """Those of the settings; nothing is asked of them yet. Raises KeyStoreMisconfigured without the extra."""
     keys = settings.keys
     match keys:
         case FilesKeys():
@@ -75,10 +75,12 @@ def _vault(settings: Settings, keys: VaultKeys, clock: Clock) -> KeyStores:
         namespace=keys.namespace,
     )
     transit = Transit(place, clock)
-    return KeyStores(VaultUnwrapper(transit, keys.wrapping_key), {keys.store: VaultStore(transit)}, keys.store)
+    return KeyStores(
+        VaultUnwrapper(transit, keys.wrapping_key), {keys.store: VaultStore(transit)}, keys.store
+    )
 
 
 def _without(store: str, extra: str) -> KeyStoreMisconfigured:
     return KeyStoreMisconfigured(
-        f"keys.store is {store}, and its library is not installed: pip install 'issuernetwork[server,{extra}]'"
+        f"keys.store is {store}, and its library is missing: pip install 'issuernetwork[server,{extra}]'"
     )

@@ -1,4 +1,4 @@
-"""SoftHSM2, a PKCS #11 module in software from Debian's packages, with tokens in a folder of the test's own."""
+"""SoftHSM2, a PKCS #11 module in software from Debian's packages, with tokens in a folder of a test's own."""
 
 import importlib.util
 import os
@@ -43,7 +43,9 @@ class SoftHsm:
         self.tokens.mkdir(parents=True)
         config = folder / "softhsm2.conf"
         # Faults are told by return values; on standard error they would only be noise.
-        config.write_text(f"directories.tokendir = {self.tokens}\nobjectstore.backend = file\nlog.level = ERROR\n")
+        config.write_text(
+            f"directories.tokendir = {self.tokens}\nobjectstore.backend = file\nlog.level = ERROR\n"
+        )
         self.environment: Mapping[str, str] = {"SOFTHSM2_CONF": str(config)}
         found = module()
         assert found is not None, why_not()
@@ -53,7 +55,7 @@ class SoftHsm:
         """A new token; the folder that it is kept in."""
         before = set(self.tokens.iterdir())
         subprocess.run(
-            ["softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", "so-" + pin, "--pin", pin],
+            ["softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", pin, "--pin", pin],
             env={**os.environ, **self.environment}, check=True, capture_output=True, timeout=30,
         )  # fmt: skip
         [made] = set(self.tokens.iterdir()) - before

@@ -1,8 +1,8 @@
 """A small server that speaks the recorded contract of Vault's Transit engine. It is no Vault.
 
-`CONTRACT` is what the API's documentation says of the calls that we make ("Transit Secrets Engine (API)", Vault
-1.12 to 1.20): members of requests, statuses, members of replies. A request with anything else is answered with
-418 and kept in `breaches`, which a test looks at. Nothing here has ever been compared with a real Vault.
+`CONTRACT` is what the API's documentation says of the calls that we make ("Transit Secrets Engine (API)", of
+Vault 1.12 and later): members of requests, statuses, members of replies. A request with anything else is
+answered with 418 and kept in `breaches`, which a test looks at. Nothing here ever met a real Vault.
 """
 
 import base64
@@ -179,7 +179,11 @@ def _told(kind: str, private: Private) -> Any:
         return 1442851412
     if isinstance(private, ed25519.Ed25519PrivateKey):
         raw = private.public_key().public_bytes_raw()
-        return {"name": kind, "public_key": base64.b64encode(raw).decode(), "creation_time": "2026-01-01T00:00:00Z"}
+        return {
+            "name": kind,
+            "public_key": base64.b64encode(raw).decode(),
+            "creation_time": "2026-01-01T00:00:00Z",
+        }
     pem = private.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -305,5 +309,5 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - the names of http.server
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         """Quiet."""

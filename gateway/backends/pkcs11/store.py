@@ -100,7 +100,7 @@ class Pkcs11Store:
     def create(self, kid: str, alg: SignatureAlgorithm) -> dict[str, str]:
         check_kid(kid)
         way = _WAYS[alg]
-        if not {way.generate, way.sign} <= self._token.mechanisms():
+        if not {way.generate, way.sign} <= self._token.run(lambda held: held.mechanisms):
             raise KeyStoreFault(f"the module has no keys for {alg}: name another algorithm")
         # Not again by itself: the first try may have made the key before the token was lost.
         public = self._token.run(lambda held: _make(held, kid, alg), again=False)
@@ -120,12 +120,12 @@ class Pkcs11Store:
         check_kid(kid)
 
         def work(held: Held) -> None:
+            held.keys.pop(kid, None)
             for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
                 for found in _found(held, kid, kind):
                     found.destroy()
 
         self._token.run(work)
-        self._token.forget(kid)
 
 
 def _found(held: Held, kid: str, kind: ObjectClass) -> list[Any]:
@@ -171,7 +171,9 @@ def _make(held: Held, kid: str, alg: SignatureAlgorithm) -> PublicKey:
     if private[Attribute.EXTRACTABLE] or not private[Attribute.SENSITIVE]:
         private.destroy()
         public.destroy()
-        raise KeyStoreFault("the module makes keys that can be taken out of it: its policy has to forbid that")
+        raise KeyStoreFault(
+            "the module makes keys that can be taken out of it: its policy has to forbid that"
+        )
     return _READ[way.key_type](public)
 
 

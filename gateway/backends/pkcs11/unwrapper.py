@@ -52,7 +52,7 @@ class Pkcs11Unwrapper:
             if wrapped is not None and self._opens(wrapped, secret):
                 return wrapped
         raise KeyStoreFault(
-            f"the module's key {self._key_label} wraps neither as AES-GCM nor as RSA-OAEP: let the module make one"
+            f"the module's key {self._key_label} wraps neither by AES-GCM nor by RSA-OAEP: name another one"
         )
 
     def unwrap(self, wrapped: Mapping[str, object]) -> bytes:

@@ -58,7 +58,7 @@ class VaultSigner:
         """The JWS signature octets. Raises KeyStoreFault within some seconds."""
         members = _MEMBERS[self.alg]
         data = hashlib.sha256(signing_input).digest() if "prehashed" in members else signing_input
-        found = self._transit.sign(self.kid, {"input": base64.b64encode(data).decode(), **members})
+        found = self._transit.sign(self.kid, base64.b64encode(data).decode(), members)
         prefix, text = found[: len(_PREFIX)], found[len(_PREFIX) :]
         if prefix != _PREFIX:
             raise KeyStoreFault("the vault signed with another version of the key: never rotate it there")

@@ -22,7 +22,7 @@ CONNECT_TIMEOUT_S: Final = 0.5
 """Within a site: a vault further away is no place for what signs each share."""
 
 READ_TIMEOUT_S: Final = 1.0
-"""A signature takes milliseconds. What fan-out plans, and a revocation behind it, waits no longer for one try."""
+"""A signature takes milliseconds. What fan-out plans, and a revocation behind it, waits so long for a try."""
 
 TRIES_MAX: Final = 3
 """A standby takes over within a second; after that what is to be signed waits in its journal."""
@@ -89,11 +89,16 @@ class Transit:
             "create",
         )
 
-    def sign(self, name: str, body: Mapping[str, object]) -> str:
-        """The signature as the engine writes it. `body` is that of the documented call."""
-        # hvac's own method knows no salt_length.
-        path = f"/v1/{self._place.mount}/sign/{name}"
-        return self._member(lambda client: client.adapter.post(path, json=dict(body)), "sign", "signature")
+    def sign(self, name: str, data: str, members: Mapping[str, object]) -> str:
+        """The signature as the engine writes it. `members`: those of the documented call beside its input."""
+        mount = self._place.mount
+        return self._member(
+            lambda client: client.secrets.transit.sign_data(
+                name, hash_input=data, mount_point=mount, **members
+            ),
+            "sign",
+            "signature",
+        )
 
     def encrypt(self, name: str, plaintext: str) -> str:
         mount = self._place.mount
@@ -106,7 +111,9 @@ class Transit:
     def decrypt(self, name: str, ciphertext: str) -> str:
         mount = self._place.mount
         return self._member(
-            lambda client: client.secrets.transit.decrypt_data(name, ciphertext=ciphertext, mount_point=mount),
+            lambda client: client.secrets.transit.decrypt_data(
+                name, ciphertext=ciphertext, mount_point=mount
+            ),
             "decrypt",
             "plaintext",
         )
@@ -126,14 +133,18 @@ class Transit:
     def _member(self, call: Callable[[Any], Any], act: str, member: str) -> str:
         found = self._data(call, act).get(member)
         if not isinstance(found, str):
-            raise KeyStoreFault("the vault's answer is not one of its Transit engine: check address and mount")
+            raise KeyStoreFault(
+                "the vault's answer is not one of its Transit engine: check address and mount"
+            )
         return found
 
     def _data(self, call: Callable[[Any], Any], act: str) -> dict[str, Any]:
         answer = self._call(call, act)
         data = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(data, dict):
-            raise KeyStoreFault("the vault's answer is not one of its Transit engine: check address and mount")
+            raise KeyStoreFault(
+                "the vault's answer is not one of its Transit engine: check address and mount"
+            )
         return data
 
     def _call(self, call: Callable[[Any], Any], act: str) -> Any:
@@ -167,8 +178,8 @@ class Transit:
                 token = self._place.token.read()
                 if renewed or token == client.token:
                     raise KeyStoreFault(
-                        f"the vault refuses our token to {act} at mount {self._place.mount}: it ran out, or its"
-                        " policy lacks it"
+                        f"the vault refuses our token to {act} at mount {self._place.mount}: it ran out, or"
+                        " its policy lacks it"
                     ) from None
                 client.token = token
             except hvac.exceptions.InvalidPath:
@@ -184,7 +195,7 @@ class Transit:
         if client is None:
             place = self._place
             session = requests.Session()
-            # Neither a proxy nor a .netrc of the environment: the token goes to the address of the settings alone.
+            # Neither a proxy nor a .netrc of the environment: the token goes to the settings' address alone.
             session.trust_env = False
             session.verify = True if place.ca is None else str(place.ca)
             client = hvac.Client(

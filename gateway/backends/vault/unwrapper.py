@@ -38,7 +38,9 @@ class VaultUnwrapper:
     def unwrap(self, wrapped: Mapping[str, object]) -> bytes:
         name, ciphertext = wrapped.get("key"), wrapped.get("ciphertext")
         if not isinstance(name, str) or not isinstance(ciphertext, str):
-            raise KeyStoreFault("the key file does not say what the vault is to open: restore it from a backup")
+            raise KeyStoreFault(
+                "the key file does not say what the vault is to open: restore it from a backup"
+            )
         # The file's own word: a setting that names another key is for what is wrapped next.
         check_kid(name)
         try:

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway.backends.secret_source import KeyStoreMisconfigured, SecretSource
+from gateway.backends.signature_proof import verify
+from gateway.runtime.clock import SimClock
+from gateway.runtime.entropy import UnsafeSeededEntropy
+from gateway.sealing.keys import KeyStoreFault, SignatureAlgorithm
 from tests.kit.softhsm import PIN, SoftHsm, needs_softhsm, why_not
+from tests.unit.key_stores.kit import public_of
 
 pytestmark = needs_softhsm
 if not why_not():
@@ -17,15 +23,8 @@ if not why_not():
 
     from gateway.backends.pkcs11 import token as module
     from gateway.backends.pkcs11.store import Pkcs11Store
-    from gateway.backends.pkcs11.token import REST_MS, SESSIONS_MAX, Held, Token
+    from gateway.backends.pkcs11.token import REST_MS, Held, Token
     from gateway.backends.pkcs11.unwrapper import Pkcs11Unwrapper
-
-from gateway.backends.secret_source import KeyStoreMisconfigured, SecretSource
-from gateway.backends.signature_proof import verify
-from gateway.runtime.clock import SimClock
-from gateway.runtime.entropy import UnsafeSeededEntropy
-from gateway.sealing.keys import KeyStoreFault, SignatureAlgorithm
-from tests.unit.key_stores.kit import public_of
 
 ES256 = SignatureAlgorithm.ES256
 LABEL = "ein-test"
@@ -107,11 +106,9 @@ def test_a_private_key_is_sensitive_not_extractable_and_only_signs(hsm: Hsm) -> 
     hsm.token.run(look)
 
 
-def test_an_algorithm_that_the_module_lacks_is_refused_by_name_and_nothing_is_made(
-    hsm: Hsm, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    there = hsm.token.mechanisms() - {Mechanism.EDDSA}
-    monkeypatch.setattr(hsm.token, "mechanisms", lambda: there)
+def test_an_algorithm_that_the_module_lacks_is_refused_by_name_and_nothing_is_made(hsm: Hsm) -> None:
+    held = hsm.token.run(lambda held: held)
+    held.mechanisms = held.mechanisms - {Mechanism.EDDSA}
     with pytest.raises(KeyStoreFault, match="no keys for EdDSA"):
         hsm.store.create("sig-1", SignatureAlgorithm.EDDSA)
     with pytest.raises(KeyStoreFault, match="no such signing key"):
@@ -146,7 +143,7 @@ def test_what_is_destroyed_signs_no_more_anywhere_and_may_be_destroyed_again(hsm
             signer.sign(b"x")
 
 
-def test_eight_threads_sign_at_once_with_no_more_sessions_than_there_may_be(hsm: Hsm) -> None:
+def test_eight_threads_sign_at_once_and_each_gets_its_own_signature(hsm: Hsm) -> None:
     jwk = hsm.store.create("sig-1", ES256)
     signer, faults = hsm.store.signer("sig-1", ES256), list[BaseException]()
 
@@ -164,7 +161,6 @@ def test_eight_threads_sign_at_once_with_no_more_sessions_than_there_may_be(hsm:
     for thread in threads:
         thread.join()
     assert faults == []
-    assert 1 <= len(hsm.token._sessions) <= SESSIONS_MAX
 
 
 def _sign_in_child(signer: object, pipe: "multiprocessing.connection.Connection") -> None:
@@ -207,7 +203,8 @@ def test_a_module_that_begins_anew_under_us_is_logged_in_again(hsm: Hsm) -> None
     jwk = hsm.store.create("sig-1", ES256)
     signer = hsm.store.signer("sig-1", ES256)
     # As when a connection to a module in the network was cut: no session of before is good.
-    hsm.token._module.lib.reinitialize()
+    with hsm.token._module.turn():
+        hsm.token._module._lib.reinitialize()
     verify(public_of(jwk), ES256, signer.sign(b"x"), b"x")
 
 
@@ -217,15 +214,14 @@ def test_a_pin_that_was_refused_is_tried_once_and_the_next_one_is_taken_up(
     hsm.write_pin("0000-wrong")
     token, tries = hsm.another(), list[str]()
     login = token._login
-    monkeypatch.setattr(token, "_login", lambda pin: (tries.append(pin), login(pin))[1])
-    # Another token of the process may be logged in: a login is the process's.
-    hsm.token._module.begin(anew=True)
+    monkeypatch.setattr(token, "_login", lambda found, pin: (tries.append(pin), login(found, pin))[1])
     for _ in range(3):
         with pytest.raises(KeyStoreMisconfigured, match="PIN"):
-            token.mechanisms()
+            token.run(lambda held: None)
     assert len(tries) == 1, "a token locks after a few"
     hsm.write_pin(PIN)
-    assert token.mechanisms()
+    token.run(lambda held: None)
+    assert tries == ["0000-wrong", PIN]
 
 
 def test_no_fault_and_no_repr_shows_the_pin(hsm: Hsm, tmp_path: Path) -> None:
@@ -245,9 +241,9 @@ def test_a_module_that_cannot_be_loaded_and_a_token_that_is_not_there_are_told_a
     text = tmp_path / "module.so"
     text.write_text("no module")
     with pytest.raises(KeyStoreMisconfigured, match=r"module\.so cannot be loaded"):
-        Token(text, LABEL, pin, hsm.clock).mechanisms()
+        Token(text, LABEL, pin, hsm.clock).run(lambda held: None)
     with pytest.raises(KeyStoreFault, match="NoSuchToken"):
-        Token(hsm.soft.module, "nobody", pin, hsm.clock).mechanisms()
+        Token(hsm.soft.module, "nobody", pin, hsm.clock).run(lambda held: None)
 
 
 def test_the_file_key_is_wrapped_by_a_key_that_stays_there(hsm: Hsm) -> None:
@@ -291,14 +287,11 @@ def test_what_was_changed_does_not_open_and_says_nothing_of_it(hsm: Hsm, broken:
     assert hsm.unwrapper.unwrap(wrapped) == bytes(32)
 
 
-def test_more_than_its_sessions_at_once_wait_and_are_told_in_the_end(
+def test_who_waits_behind_a_module_that_hangs_is_told_so_in_the_end(
     hsm: Hsm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SESSION_WAIT_S", 0.01)
-    hsm.token.mechanisms()
-    taken = [hsm.token._take() for _ in range(SESSIONS_MAX)]
-    with pytest.raises(KeyStoreFault, match="busy"):
-        hsm.token.mechanisms()
-    for held, generation in taken:
-        hsm.token._give(held, generation, lost=False)
-    assert hsm.token.mechanisms()
+    monkeypatch.setattr(module, "TURN_WAIT_S", 0.01)
+    signer = hsm.store.create("sig-1", ES256) and hsm.store.signer("sig-1", ES256)
+    with hsm.token._module.turn(), pytest.raises(KeyStoreFault, match="hangs"):
+        signer.sign(b"x")
+    assert len(signer.sign(b"x")) == 64

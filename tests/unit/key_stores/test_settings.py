@@ -38,7 +38,8 @@ def test_keys_are_in_files_unless_a_store_is_named(tmp_path: Path, keys: dict[st
 
 
 @pytest.mark.parametrize(
-    ("keys", "needs"), [(PKCS11, "pkcs11"), (VAULT, "hvac"), ({**VAULT, "address": "http://127.0.0.1:8200"}, "hvac")]
+    ("keys", "needs"),
+    [(PKCS11, "pkcs11"), (VAULT, "hvac"), ({**VAULT, "address": "http://127.0.0.1:8200"}, "hvac")],
 )
 def test_a_store_that_is_named_is_made_without_asking_it_anything(
     tmp_path: Path, keys: dict[str, object], needs: str
@@ -66,7 +67,9 @@ def test_a_store_that_is_named_is_made_without_asking_it_anything(
         {"module": "/usr/lib/module.so"},
     ],
 )
-def test_what_cannot_be_meant_is_refused_and_no_value_is_told(tmp_path: Path, keys: dict[str, object]) -> None:
+def test_what_cannot_be_meant_is_refused_and_no_value_is_told(
+    tmp_path: Path, keys: dict[str, object]
+) -> None:
     with pytest.raises(SettingsInvalid) as refused:
         settings(tmp_path, keys)
     assert "keys" in str(refused.value)
@@ -119,7 +122,9 @@ def test_a_secret_comes_from_the_environment_then_a_credential_then_a_file(
     assert source(file).read() == "of the environment"
 
 
-def test_a_secret_that_is_missing_empty_or_open_to_others_is_refused_without_its_value(tmp_path: Path) -> None:
+def test_a_secret_that_is_missing_empty_or_open_to_others_is_refused_without_its_value(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "pin"
     with pytest.raises(KeyStoreMisconfigured, match="set EIN_TEST_PIN"):
         source(file).read()

@@ -1,4 +1,4 @@
-"""Vault's Transit engine by its recorded contract: never run against a real Vault (tests/kit/vault_contract.py)."""
+"""Vault's Transit engine by its recorded contract (tests/kit/vault_contract.py), and no real Vault, ever."""
 
 import json
 from collections.abc import Iterator
@@ -152,7 +152,12 @@ def test_the_file_key_is_opened_again_after_the_wrapping_key_was_rotated(engine:
 
 @pytest.mark.parametrize(
     "wrapped",
-    [{}, {"key": "file-key"}, {"key": "file-key", "ciphertext": 7}, {"key": "gone", "ciphertext": "vault:v1:AAAA"}],
+    [
+        {},
+        {"key": "file-key"},
+        {"key": "file-key", "ciphertext": 7},
+        {"key": "gone", "ciphertext": "vault:v1:AAAA"},
+    ],
 )
 def test_what_does_not_open_is_a_typed_fault(engine: Engine, wrapped: dict[str, object]) -> None:
     with pytest.raises(KeyStoreFault):
