@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from gateway.records.errors import GatewayError
 from gateway.server.state import StateDir
@@ -104,6 +104,11 @@ class VaultKeys(_Strict):
 KeysSettings = FilesKeys | Pkcs11Keys | VaultKeys
 
 
+def _with_store(given: object) -> object:
+    """Keys are in files unless something else is said."""
+    return {"store": "files", **given} if isinstance(given, dict) else given
+
+
 class Settings(_Strict):
     """Everything that the processes need besides policy and keys. Paths are relative to the file."""
 
@@ -113,7 +118,7 @@ class Settings(_Strict):
     feeds: FeedsSettings
     measure: MeasureSettings
     tls: TlsSettings | None = None
-    keys: Annotated[KeysSettings, Field(discriminator="store")] = FilesKeys()
+    keys: Annotated[KeysSettings, Field(discriminator="store"), BeforeValidator(_with_store)] = FilesKeys()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     source: Path = Field(default=Path("ein.yaml"), exclude=True)
 

@@ -31,7 +31,7 @@ def settings(folder: Path, keys: dict[str, object] | None) -> Settings:
     return load_settings(path)
 
 
-@pytest.mark.parametrize("keys", [None, {"store": "files"}])
+@pytest.mark.parametrize("keys", [None, {}, {"store": "files"}])
 def test_keys_are_in_files_unless_a_store_is_named(tmp_path: Path, keys: dict[str, object] | None) -> None:
     stores = key_stores(settings(tmp_path, keys), SimClock(), UnsafeSeededEntropy(1))
     assert (stores.unwrapper, stores.stores, stores.new_keys_in) == (None, {}, None)
