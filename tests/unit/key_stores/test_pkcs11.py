@@ -176,7 +176,8 @@ def test_the_child_of_a_fork_begins_anew_and_the_parent_goes_on(hsm: Hsm) -> Non
     fork = multiprocessing.get_context("fork")
     ours, theirs = fork.Pipe()
     child = fork.Process(target=_sign_in_child, args=(signer, theirs))
-    child.start()
+    with hsm.token._module.turn():  # of a thread that the child does not have
+        child.start()
     assert ours.poll(20), "the child did not sign"
     signature = ours.recv()
     child.join(20)
