@@ -170,6 +170,7 @@ def _sign_in_child(signer: object, pipe: "multiprocessing.connection.Connection"
         pipe.send(repr(fault))
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_the_child_of_a_fork_begins_anew_and_the_parent_goes_on(hsm: Hsm) -> None:
     jwk = hsm.store.create("sig-1", ES256)
     signer = hsm.store.signer("sig-1", ES256)

@@ -1,0 +1,135 @@
+"""An installation whose signing keys are in a module, SoftHSM2: shared, verified, away and back."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from gateway.server.install import ISSUER_URL
+from gateway.server.policy import read_policy
+from issuernetwork.receiver import Receiver, Share
+from issuernetwork.v1 import enrichment_pb2_grpc
+from issuernetwork.v1.common_pb2 import SHARE_STATUS_SHARED
+from tests.kit.feeds_process import Recipients, until
+from tests.kit.installation import SAMPLE_POLICY, Installation
+from tests.kit.payments import NORTHGATE, payment
+from tests.kit.softhsm import PIN, SoftHsm, needs_softhsm
+
+pytestmark = needs_softhsm
+
+BANK = "northgate-bank"
+STREAM = "enhanced-data"
+"""What goes to the bank by stream."""
+
+
+class Running:
+    """A gateway and feeds, and the token that they sign with."""
+
+    def __init__(self, installation: Installation, kept_in: Path) -> None:
+        self.installation = installation
+        self.feeds = Recipients(installation)
+        self._kept_in, self._away = kept_in, kept_in.parent.parent / "away"
+        self._next = 0
+
+    def pay(self, count: int) -> set[str]:
+        """Ids of what the answers say was shared by stream."""
+        numbers = range(self._next, self._next + count)
+        self._next += count
+        with grpc.insecure_channel(self.installation.address("gateway", "grpc")) as channel:
+            stub = enrichment_pb2_grpc.EnrichmentServiceStub(channel)  # type: ignore[no-untyped-call]
+            return {
+                decision.share_id
+                for number in numbers
+                for decision in stub.EnrichAuthorization(
+                    payment(number, iin=NORTHGATE), metadata=self.installation.metadata("payments"), timeout=20
+                ).decisions
+                if decision.status == SHARE_STATUS_SHARED
+            }
+
+    def sets(self) -> dict[str, str]:
+        found: dict[str, str] = self.feeds.poll(BANK, maxEvents=1000)["sets"]
+        return found
+
+    def receiver(self) -> Receiver:
+        jwks = self.feeds.get("/.well-known/jwks.json")
+        return Receiver(
+            recipient_id=BANK, private_keys=[self.installation.recipient_keys[BANK]], jwks=lambda: jwks, iss=ISSUER_URL
+        )
+
+    def faults(self) -> list[dict[str, Any]]:
+        log = self.installation.state.logs / "feeds.log"
+        lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+        return [line for line in lines if line.get("code") == "key_store"]
+
+    def remove_token(self) -> None:
+        self._kept_in.rename(self._away)
+
+    def put_token_back(self) -> None:
+        self._away.rename(self._kept_in)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    soft = SoftHsm(tmp_path_factory.mktemp("module"))
+    kept_in = soft.make_token("ein-e2e")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**soft.environment, "EIN_PKCS11_PIN": PIN}.items():
+            patch.setenv(name, value)
+        installation = Installation(
+            tmp_path_factory.mktemp("installation"),
+            processes=("gateway", "feeds"),
+            policy=read_policy(SAMPLE_POLICY),
+            keys={"store": "pkcs11", "module": str(soft.module), "token_label": "ein-e2e"},
+        )
+        with installation:
+            yield Running(installation, kept_in)
+
+
+def test_the_file_is_opened_by_the_module_and_has_no_private_half_of_a_signing_key(running: Running) -> None:
+    state = running.installation.state
+    document = json.loads((state.keys / "own.json").read_text())
+    assert document["unwrap"]["kind"] == "pkcs11"
+    assert not (state.keys / "passphrase").exists()
+    jwks = running.feeds.get("/.well-known/jwks.json")
+    assert jwks["keys"]
+    assert not any({"d", "p", "q"} & key.keys() for key in jwks["keys"])
+
+
+def test_a_receiver_verifies_what_the_module_signed(running: Running) -> None:
+    shared = running.pay(8)
+    assert shared
+    sets = until(lambda: found if shared <= (found := running.sets()).keys() else None)
+    receiver = running.receiver()
+    opened = [receiver.open(token) for token in sets.values()]
+    assert shared <= {one.share_id for one in opened if isinstance(one, Share)}
+
+
+def test_while_the_token_is_away_payments_are_answered_nothing_new_leaves_and_all_leaves_once_it_is_back(
+    running: Running,
+) -> None:
+    before = running.sets().keys()
+    running.remove_token()
+    try:
+        shared = running.pay(8)
+        assert shared, "the payment does not wait for the module"
+        faults = until(running.faults)
+        assert {fault["event"] for fault in faults} <= {"fan_out_put_off", "ledger_put_off"}
+        assert PIN not in json.dumps(faults)
+        assert running.sets().keys() == before, "signed by what?"
+    finally:
+        running.put_token_back()
+    sets = until(lambda: found if shared <= (found := running.sets()).keys() else None)
+    receiver = running.receiver()
+    assert shared <= {one.share_id for token in sets.values() if isinstance(one := receiver.open(token), Share)}
+
+
+def test_the_pin_stands_in_no_file_of_the_installation(running: Running) -> None:
+    folder = running.installation.folder
+    files = [Path(base) / name for base, _, names in os.walk(folder) for name in names]
+    readable = [path for path in files if path.is_file()]
+    assert len(readable) > 10
+    assert [path.name for path in readable if PIN.encode() in path.read_bytes()] == []
