@@ -146,6 +146,8 @@ def _private_key(held: Held, kid: str, alg: SignatureAlgorithm) -> Any:
         key = found[0]
         if key.key_type is not _WAYS[alg].key_type:
             raise KeyStoreFault(f"the key of that kid is not of the type for {alg}")
+        if not key[Attribute.SIGN]:
+            raise KeyStoreFault("the module does not let the key of that kid sign")
         held.keys[kid] = key
     return key
 
