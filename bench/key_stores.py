@@ -1,7 +1,7 @@
 """Signatures in a module, SoftHSM2's, against signatures with a key in memory: one thread, by the wall clock.
 
-Fan-out signs one share after the other, so this bounds it where keys are in a module. One in hardware or across
-a network is another matter: measure yours by the same command, with EIN_BENCH_PKCS11 naming its library,
+Fan-out signs one share after the other, so this bounds it where keys are in a module. Hardware, or a network
+between, is another matter: measure yours by the same command, with EIN_BENCH_PKCS11 naming the library,
 EIN_BENCH_TOKEN the label of a token to make keys in and end them, and EIN_PKCS11_PIN its PIN.
 """
 

@@ -7,6 +7,7 @@ from typing import Final, assert_never
 from gateway.backends.secret_source import KeyStoreMisconfigured, SecretSource
 from gateway.runtime.clock import Clock
 from gateway.runtime.entropy import Entropy
+from gateway.sealing.key_ring import IN_FILE
 from gateway.sealing.keys import SigningStore, Unwrapper
 from gateway.server.settings import FilesKeys, Pkcs11Keys, Settings, VaultKeys
 
@@ -26,8 +27,8 @@ class KeyStores:
     """None: the passphrase, as ever."""
     stores: Mapping[str, SigningStore] = field(default_factory=dict)
     """By the name that the key file has for them."""
-    new_keys_in: str | None = None
-    """The store that a new signing key is made in; None: the key file itself."""
+    make_in: str = IN_FILE
+    """The store that a new signing key is made in."""
 
 
 def key_stores(settings: Settings, clock: Clock, entropy: Entropy) -> KeyStores:

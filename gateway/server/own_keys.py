@@ -18,8 +18,10 @@ import structlog
 from gateway.backends.embedded.keyfiles import KeyFiles, OwnKeys
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
+from gateway.runtime.entropy import SystemEntropy
 from gateway.runtime.tasks import Stop
 from gateway.sealing.keys import KeyStoreFault, SignatureAlgorithm, Signer
+from gateway.server.key_stores import key_stores
 from gateway.server.settings import Settings
 from gateway.server.state import StateDir
 
@@ -36,8 +38,13 @@ _log = structlog.get_logger("own-keys")
 
 
 def key_files(settings: Settings, clock: Clock) -> KeyFiles:
-    """The keys of an installation, by what its settings say about where they are."""
-    return KeyFiles(settings.state.keys, clock=clock)
+    """The keys of an installation, by what its settings say about where they are. Raises KeyStoreFault."""
+    entropy = SystemEntropy()
+    where = key_stores(settings, clock, entropy)
+    return KeyFiles(
+        settings.state.keys, unwrapper=where.unwrapper, stores=where.stores, make_in=where.make_in,
+        clock=clock, entropy=entropy,
+    )  # fmt: skip
 
 
 class KeysMixed(KeyStoreFault):

@@ -49,7 +49,7 @@ class MeasureSettings(_Strict):
 
 
 class KeysSettings(_Strict):
-    """Our own keys."""
+    """Our own keys, wherever they are."""
 
     jwks_max_age_s: int = Field(default=60, ge=1, le=86_400)
     """How long receivers may act on the JWK Set that they have: a key is published for so long before use."""
@@ -73,13 +73,13 @@ WrappingKey = Field(
 )
 
 
-class FilesKeys(_Strict):
+class FilesKeys(KeysSettings):
     """Our own keys in an encrypted file, which a passphrase opens."""
 
     store: Literal["files"] = "files"
 
 
-class Pkcs11Keys(_Strict):
+class Pkcs11Keys(KeysSettings):
     """Our own keys in a module. The PIN is no setting: see `gateway.server.key_stores`."""
 
     store: Literal["pkcs11"]
@@ -89,7 +89,7 @@ class Pkcs11Keys(_Strict):
     wrapping_key: str = WrappingKey
 
 
-class VaultKeys(_Strict):
+class VaultKeys(KeysSettings):
     """Our own keys in Vault's Transit engine. The token is no setting: see `gateway.server.key_stores`."""
 
     store: Literal["vault"]
@@ -99,9 +99,6 @@ class VaultKeys(_Strict):
     wrapping_key: str = WrappingKey
     ca: Path | None = None
     namespace: str = Field(default="", pattern=r"^[A-Za-z0-9_/-]{0,128}$")
-
-
-KeysSettings = FilesKeys | Pkcs11Keys | VaultKeys
 
 
 def _with_store(given: object) -> object:
@@ -118,7 +115,9 @@ class Settings(_Strict):
     feeds: FeedsSettings
     measure: MeasureSettings
     tls: TlsSettings | None = None
-    keys: Annotated[KeysSettings, Field(discriminator="store"), BeforeValidator(_with_store)] = FilesKeys()
+    keys: Annotated[
+        FilesKeys | Pkcs11Keys | VaultKeys, Field(discriminator="store"), BeforeValidator(_with_store)
+    ] = FilesKeys()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     source: Path = Field(default=Path("ein.yaml"), exclude=True)
 

@@ -1,7 +1,10 @@
 """An installation whose signing keys are in a module, SoftHSM2: shared, verified, away and back."""
 
+import base64
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +48,9 @@ class Running:
                 decision.share_id
                 for number in numbers
                 for decision in stub.EnrichAuthorization(
-                    payment(number, iin=NORTHGATE), metadata=self.installation.metadata("payments"), timeout=20
+                    payment(number, iin=NORTHGATE),
+                    metadata=self.installation.metadata("payments"),
+                    timeout=20,
                 ).decisions
                 if decision.status == SHARE_STATUS_SHARED
             }
@@ -57,7 +62,10 @@ class Running:
     def receiver(self) -> Receiver:
         jwks = self.feeds.get("/.well-known/jwks.json")
         return Receiver(
-            recipient_id=BANK, private_keys=[self.installation.recipient_keys[BANK]], jwks=lambda: jwks, iss=ISSUER_URL
+            recipient_id=BANK,
+            private_keys=[self.installation.recipient_keys[BANK]],
+            jwks=lambda: jwks,
+            iss=ISSUER_URL,
         )
 
     def faults(self) -> list[dict[str, Any]]:
@@ -83,7 +91,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             tmp_path_factory.mktemp("installation"),
             processes=("gateway", "feeds"),
             policy=read_policy(SAMPLE_POLICY),
-            keys={"store": "pkcs11", "module": str(soft.module), "token_label": "ein-e2e"},
+            own_keys={"store": "pkcs11", "module": str(soft.module), "token_label": "ein-e2e"},
         )
         with installation:
             yield Running(installation, kept_in)
@@ -124,7 +132,43 @@ def test_while_the_token_is_away_payments_are_answered_nothing_new_leaves_and_al
         running.put_token_back()
     sets = until(lambda: found if shared <= (found := running.sets()).keys() else None)
     receiver = running.receiver()
-    assert shared <= {one.share_id for token in sets.values() if isinstance(one := receiver.open(token), Share)}
+    assert shared <= {
+        one.share_id for token in sets.values() if isinstance(one := receiver.open(token), Share)
+    }
+
+
+def test_a_key_that_rotates_in_the_module_takes_over_in_what_runs(running: Running) -> None:
+    def ein(*arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "gateway.server.cli.main", "keys", *arguments, "--config",
+             running.installation.config],
+            capture_output=True, text=True, check=True, timeout=60,
+        ).stdout  # fmt: skip
+
+    assert "made sig-" in ein("add", "EdDSA")
+    before = {key["kid"] for key in json.loads(ein("list", "--json"))["keys"]}
+    kid = ein("rotate", "ES256", "--now", "--reason", "a drill").split("made ")[1].split(";")[0]
+    assert kid not in before
+    shared = set[str]()
+
+    def by_the_new_key() -> bool:
+        shared.update(running.pay(1))
+        tokens = running.sets()
+        return any(_kid_of(token) == kid for token in tokens.values())
+
+    until(by_the_new_key)
+    receiver = running.receiver()
+    for token in running.sets().values():
+        receiver.open(token)
+    rows = {key["kid"]: key for key in json.loads(ein("list", "--json"))["keys"]}
+    assert {row["store"] for row in rows.values()} == {"pkcs11"}
+    assert (rows[kid]["state"], len(rows)) == ("in_use", len(before) + 1)
+
+
+def _kid_of(token: str) -> str:
+    header = token.split(".")[0]
+    found: dict[str, str] = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))
+    return found["kid"]
 
 
 def test_the_pin_stands_in_no_file_of_the_installation(running: Running) -> None:

@@ -201,8 +201,10 @@ class Token:
         lib = self._module.begun(anew=self._lost)
         try:
             found = lib.get_token(token_label=self._label)
-        except exceptions.NoSuchToken:
-            # It may have come since the module began.
+        except exceptions.PKCS11Error:
+            if self._lost:
+                raise
+            # It may have come, and another gone, since the module began.
             found = self._module.begun(anew=True).get_token(token_label=self._label)
         return Held(self._login(found, pin), frozenset(found.slot.get_mechanisms()))
 

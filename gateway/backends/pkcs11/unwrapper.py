@@ -10,6 +10,7 @@ from pkcs11 import MGF, Attribute, GCMParams, KeyType, Mechanism, MechanismFlag,
 from gateway.backends.pkcs11.token import Held, Token
 from gateway.backends.signature_proof import check_kid
 from gateway.runtime.entropy import Entropy
+from gateway.sealing import base64url
 from gateway.sealing.keys import KeyStoreFault
 
 AES_BITS: Final = 256
@@ -57,7 +58,7 @@ class Pkcs11Unwrapper:
 
     def unwrap(self, wrapped: Mapping[str, object]) -> bytes:
         label, mechanism = wrapped.get("key"), wrapped.get("mechanism")
-        nonce, ciphertext = (_hex(wrapped.get(name, "")) for name in ("nonce", "ciphertext"))
+        nonce, ciphertext = (_octets(wrapped.get(name, "")) for name in ("nonce", "ciphertext"))
         if not isinstance(label, str) or mechanism not in (AES_GCM, *OAEP):
             raise KeyStoreFault(_BROKEN)
         check_kid(label)
@@ -100,8 +101,8 @@ class Pkcs11Unwrapper:
         return {
             "key": self._key_label,
             "mechanism": mechanism,
-            "nonce": nonce.hex(),
-            "ciphertext": ciphertext.hex(),
+            "nonce": base64url.encode(nonce).decode(),
+            "ciphertext": base64url.encode(ciphertext).decode(),
         }
 
     def _opens(self, wrapped: Mapping[str, object], secret: bytes) -> bool:
@@ -137,8 +138,8 @@ def _make(held: Held, label: str) -> Any:
     )
 
 
-def _hex(given: object) -> bytes:
+def _octets(given: object) -> bytes:
     try:
-        return bytes.fromhex(given) if isinstance(given, str) else b""
+        return base64url.decode(given.encode()) if isinstance(given, str) else b""
     except ValueError:
         raise KeyStoreFault(_BROKEN) from None

@@ -34,7 +34,7 @@ def settings(folder: Path, keys: dict[str, object] | None) -> Settings:
 @pytest.mark.parametrize("keys", [None, {}, {"store": "files"}])
 def test_keys_are_in_files_unless_a_store_is_named(tmp_path: Path, keys: dict[str, object] | None) -> None:
     stores = key_stores(settings(tmp_path, keys), SimClock(), UnsafeSeededEntropy(1))
-    assert (stores.unwrapper, stores.stores, stores.new_keys_in) == (None, {}, None)
+    assert (stores.unwrapper, stores.stores, stores.make_in) == (None, {}, "")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_store_that_is_named_is_made_without_asking_it_anything(
     pytest.importorskip(needs, reason="the extra is not installed")
     stores = key_stores(settings(tmp_path, keys), SimClock(), UnsafeSeededEntropy(1))
     assert stores.unwrapper is not None
-    assert stores.unwrapper.kind == keys["store"] == stores.new_keys_in
+    assert stores.unwrapper.kind == keys["store"] == stores.make_in
     assert list(stores.stores) == [keys["store"]]
 
 
