@@ -16,11 +16,12 @@ from typing import Any, Final
 import structlog
 
 from gateway.backends.embedded.keyfiles import KeyFiles, OwnKeys
+from gateway.backends.embedded.passphrase import PassphraseUnwrapper
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.runtime.tasks import Stop
-from gateway.sealing.keys import KeyStoreFault, SignatureAlgorithm, Signer
+from gateway.sealing.keys import KeyStoreFault, SignatureAlgorithm, Signer, Unwrapper
 from gateway.server.key_stores import key_stores
 from gateway.server.settings import Settings
 from gateway.server.state import StateDir
@@ -45,6 +46,12 @@ def key_files(settings: Settings, clock: Clock) -> KeyFiles:
         settings.state.keys, unwrapper=where.unwrapper, stores=where.stores, make_in=where.make_in,
         clock=clock, entropy=entropy,
     )  # fmt: skip
+
+
+def opener(settings: Settings, clock: Clock) -> Unwrapper:
+    """What opens the key file by the settings. Raises KeyStoreFault."""
+    where = key_stores(settings, clock, SystemEntropy())
+    return where.unwrapper or PassphraseUnwrapper(settings.state.keys)
 
 
 class KeysMixed(KeyStoreFault):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from gateway.backends.embedded.keyfiles import KeyFiles, create_keys
 from gateway.backends.embedded.private_files import KeyFileError
@@ -14,6 +15,7 @@ from gateway.backends.signature_proof import verify
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.keys import KeyStoreFault, SignatureAlgorithm
+from gateway.server.cli.keys import keys_command
 from gateway.server.install import write_settings
 from gateway.server.own_keys import key_files
 from gateway.server.settings import Settings, load_settings
@@ -112,3 +114,19 @@ def test_a_file_under_a_passphrase_is_not_taken_where_the_settings_name_a_store(
     create_keys(place.settings.state.keys, SystemEntropy(), make_passphrase=True, scrypt_log2_n=4)
     with pytest.raises(KeyFileError, match="not opened by"):
         place.files().load()
+
+
+def test_an_installation_with_keys_in_files_moves_to_the_store_and_its_cards_keep_their_pseudonyms(
+    place: Place,
+) -> None:
+    keys = place.settings.state.keys
+    before = create_keys(keys, SystemEntropy(), make_passphrase=True, scrypt_log2_n=4)
+    ran = CliRunner().invoke(keys_command, ["rewrap", "--config", str(place.settings.source)])
+    assert (ran.exit_code, "start the processes anew" in ran.output) == (0, True), ran.output
+    (keys / "passphrase").unlink()
+    after = place.files().load()
+    assert after.mac_keys == before.mac_keys
+    assert after.public_jwks() == before.public_jwks()
+    made = place.files().add_key(ES256, lambda ring, kid: 0)
+    assert made is not None
+    assert made.store == place.settings.keys.store
