@@ -100,6 +100,8 @@ class Vault:
     """Answered in place of the next calls, in order; 0 answers one as it should be."""
     stalled: threading.Event = field(default_factory=threading.Event)
     """While it is set no call is answered."""
+    sealed: threading.Event = field(default_factory=threading.Event)
+    """While it is set every call is answered with 503, as by a vault that was started anew."""
 
     def __enter__(self) -> Self:
         vault = self
@@ -138,6 +140,8 @@ class Vault:
         self.asked.append((endpoint, body))
         if self.stalled.is_set():
             self._resume.wait(20)
+        if self.sealed.is_set():
+            return 503, {"errors": ["Vault is sealed"]}
         if self.statuses and (status := self.statuses.pop(0)):
             return status, {"errors": ["injected"]}
         if token != self.token:

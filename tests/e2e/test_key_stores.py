@@ -1,11 +1,14 @@
-"""An installation whose signing keys are in a module, SoftHSM2: shared, verified, away and back."""
+"""An installation whose signing keys are in a module, SoftHSM2, or at a vault: verified, away and back.
+
+The vault is a server of ours that speaks its recorded contract: never run against a real Vault.
+"""
 
 import base64
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +16,34 @@ import grpc
 import pytest
 
 from gateway.server.install import ISSUER_URL
-from gateway.server.policy import read_policy
 from issuernetwork.receiver import Receiver, Share
 from issuernetwork.v1 import enrichment_pb2_grpc
 from issuernetwork.v1.common_pb2 import SHARE_STATUS_SHARED
 from tests.kit.feeds_process import Recipients, until
-from tests.kit.installation import SAMPLE_POLICY, Installation
+from tests.kit.installation import Installation
 from tests.kit.payments import NORTHGATE, payment
-from tests.kit.softhsm import PIN, SoftHsm, needs_softhsm
-
-pytestmark = needs_softhsm
+from tests.kit.softhsm import PIN, SoftHsm, why_not
+from tests.kit.vault_contract import TOKEN, Vault
 
 BANK = "northgate-bank"
-STREAM = "enhanced-data"
-"""What goes to the bank by stream."""
 
 
 class Running:
-    """A gateway and feeds, and the token that they sign with."""
+    """A gateway and feeds, and the store that they sign in."""
 
-    def __init__(self, installation: Installation, kept_in: Path) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        secret: str,
+        take_away: Callable[[], object],
+        put_back: Callable[[], object],
+    ) -> None:
         self.installation = installation
         self.feeds = Recipients(installation)
-        self._kept_in, self._away = kept_in, kept_in.parent.parent / "away"
+        self.store = installation.settings.keys.store
+        self.secret = secret
+        self.take_away = take_away
+        self.put_back = put_back
         self._next = 0
 
     def pay(self, count: int) -> set[str]:
@@ -73,41 +81,49 @@ class Running:
         lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
         return [line for line in lines if line.get("code") == "key_store"]
 
-    def remove_token(self) -> None:
-        self._kept_in.rename(self._away)
 
-    def put_token_back(self) -> None:
-        self._away.rename(self._kept_in)
+def in_a_module(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Running]:
+    if why_not():
+        pytest.skip(why_not())
+    soft = SoftHsm(folder / "module")
+    kept_in, away = soft.make_token("ein-e2e"), folder / "away"
+    for name, value in {**soft.environment, "EIN_PKCS11_PIN": PIN}.items():
+        patch.setenv(name, value)
+    keys = {"store": "pkcs11", "module": str(soft.module), "token_label": "ein-e2e"}
+    with installed(folder, keys) as installation:
+        yield Running(installation, PIN, lambda: kept_in.rename(away), lambda: away.rename(kept_in))
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    soft = SoftHsm(tmp_path_factory.mktemp("module"))
-    kept_in = soft.make_token("ein-e2e")
+def at_a_vault(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Running]:
+    pytest.importorskip("hvac", reason="the extra vault is not installed")
+    patch.setenv("EIN_VAULT_TOKEN", TOKEN)
+    with Vault() as vault, installed(folder, {"store": "vault", "address": vault.address}) as installation:
+        yield Running(installation, TOKEN, vault.sealed.set, vault.sealed.clear)
+        assert vault.breaches == [], "the contract was broken"
+
+
+def installed(folder: Path, keys: Mapping[str, object]) -> Installation:
+    (folder / "installation").mkdir()
+    return Installation(folder / "installation", processes=("gateway", "feeds"), own_keys=keys)
+
+
+@pytest.fixture(scope="module", params=[in_a_module, at_a_vault], ids=["pkcs11", "vault"])
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**soft.environment, "EIN_PKCS11_PIN": PIN}.items():
-            patch.setenv(name, value)
-        installation = Installation(
-            tmp_path_factory.mktemp("installation"),
-            processes=("gateway", "feeds"),
-            policy=read_policy(SAMPLE_POLICY),
-            own_keys={"store": "pkcs11", "module": str(soft.module), "token_label": "ein-e2e"},
-        )
-        with installation:
-            yield Running(installation, kept_in)
+        yield from request.param(tmp_path_factory.mktemp("stores"), patch)
 
 
-def test_the_file_is_opened_by_the_module_and_has_no_private_half_of_a_signing_key(running: Running) -> None:
+def test_the_file_is_opened_by_the_store_and_has_no_private_half_of_a_signing_key(running: Running) -> None:
     state = running.installation.state
     document = json.loads((state.keys / "own.json").read_text())
-    assert document["unwrap"]["kind"] == "pkcs11"
+    assert document["unwrap"]["kind"] == running.store
     assert not (state.keys / "passphrase").exists()
     jwks = running.feeds.get("/.well-known/jwks.json")
     assert jwks["keys"]
     assert not any({"d", "p", "q"} & key.keys() for key in jwks["keys"])
 
 
-def test_a_receiver_verifies_what_the_module_signed(running: Running) -> None:
+def test_a_receiver_verifies_what_the_store_signed(running: Running) -> None:
     shared = running.pay(8)
     assert shared
     sets = until(lambda: found if shared <= (found := running.sets()).keys() else None)
@@ -116,20 +132,20 @@ def test_a_receiver_verifies_what_the_module_signed(running: Running) -> None:
     assert shared <= {one.share_id for one in opened if isinstance(one, Share)}
 
 
-def test_while_the_token_is_away_payments_are_answered_nothing_new_leaves_and_all_leaves_once_it_is_back(
+def test_while_the_store_is_away_payments_are_answered_nothing_new_leaves_and_all_leaves_once_it_is_back(
     running: Running,
 ) -> None:
     before = running.sets().keys()
-    running.remove_token()
+    running.take_away()
     try:
         shared = running.pay(8)
-        assert shared, "the payment does not wait for the module"
+        assert shared, "the payment does not wait for the store"
         faults = until(running.faults)
         assert {fault["event"] for fault in faults} <= {"fan_out_put_off", "ledger_put_off"}
-        assert PIN not in json.dumps(faults)
+        assert running.secret not in json.dumps(faults)
         assert running.sets().keys() == before, "signed by what?"
     finally:
-        running.put_token_back()
+        running.put_back()
     sets = until(lambda: found if shared <= (found := running.sets()).keys() else None)
     receiver = running.receiver()
     assert shared <= {
@@ -137,7 +153,7 @@ def test_while_the_token_is_away_payments_are_answered_nothing_new_leaves_and_al
     }
 
 
-def test_a_key_that_rotates_in_the_module_takes_over_in_what_runs(running: Running) -> None:
+def test_a_key_that_rotates_in_the_store_takes_over_in_what_runs(running: Running) -> None:
     def ein(*arguments: str) -> str:
         return subprocess.run(
             [sys.executable, "-m", "gateway.server.cli.main", "keys", *arguments, "--config",
@@ -161,7 +177,7 @@ def test_a_key_that_rotates_in_the_module_takes_over_in_what_runs(running: Runni
     for token in running.sets().values():
         receiver.open(token)
     rows = {key["kid"]: key for key in json.loads(ein("list", "--json"))["keys"]}
-    assert {row["store"] for row in rows.values()} == {"pkcs11"}
+    assert {row["store"] for row in rows.values()} == {running.store}
     assert (rows[kid]["state"], len(rows)) == ("in_use", len(before) + 1)
 
 
@@ -171,9 +187,9 @@ def _kid_of(token: str) -> str:
     return found["kid"]
 
 
-def test_the_pin_stands_in_no_file_of_the_installation(running: Running) -> None:
+def test_neither_pin_nor_token_stands_in_a_file_of_the_installation(running: Running) -> None:
     folder = running.installation.folder
     files = [Path(base) / name for base, _, names in os.walk(folder) for name in names]
     readable = [path for path in files if path.is_file()]
     assert len(readable) > 10
-    assert [path.name for path in readable if PIN.encode() in path.read_bytes()] == []
+    assert [path.name for path in readable if running.secret.encode() in path.read_bytes()] == []
