@@ -19,9 +19,11 @@ $(VENV)/.server: requirements/server.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.server requirements/dev.txt requirements/readers.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/readers.txt
+DEV_REQUIREMENTS := $(foreach name,dev readers hsm vault,requirements/$(name).txt)
+
+$(VENV)/.dev: $(VENV)/.server $(DEV_REQUIREMENTS)
+	@for file in $(DEV_REQUIREMENTS); do \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $$file || exit; done
 	@touch $@
 
 # The engines are an option: without cargo (or without the crates) everything runs on their twins in Python.

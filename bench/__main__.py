@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from bench.enrich import enrich
 from bench.journal import journal_append
+from bench.key_stores import sign_pkcs11
 from bench.lookup import lookup
 from bench.policy import compile_table, release_table
 from bench.protect import protect_profile_b
@@ -17,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[Scale], str]] = {
     "journal_append": lambda scale: journal_append(scale.runs),
     "lookup": lookup,
     "protect_profile_b": protect_profile_b,
+    "sign_pkcs11": sign_pkcs11,
     "release_table": release_table,
     "compile_table": compile_table,
 }

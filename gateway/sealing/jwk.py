@@ -179,15 +179,24 @@ def _ed25519_private(jwk: Mapping[str, object]) -> ed25519.Ed25519PrivateKey:
 
 def public_jwk(key: SigningKey) -> dict[str, str]:
     """The public half, for our JWK Set."""
-    common = {"kid": key.kid, "alg": str(key.alg), "use": "sig"}
-    private = key.private_key
-    if isinstance(private, ec.EllipticCurvePrivateKey):
-        point = private.public_key().public_numbers()
+    return public_jwk_of(key.private_key.public_key(), kid=key.kid, alg=key.alg)
+
+
+def public_jwk_of(
+    public: ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey,
+    *,
+    kid: str,
+    alg: SignatureAlgorithm,
+) -> dict[str, str]:
+    """As `public_jwk`, where the private half is out of reach."""
+    common = {"kid": kid, "alg": str(alg), "use": "sig"}
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        point = public.public_numbers()
         return {"kty": "EC", "crv": "P-256", "x": _segment(point.x, 32), "y": _segment(point.y, 32), **common}
-    if isinstance(private, ed25519.Ed25519PrivateKey):
-        raw = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    if isinstance(public, ed25519.Ed25519PublicKey):
+        raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
         return {"kty": "OKP", "crv": "Ed25519", "x": base64url.encode(raw).decode(), **common}
-    numbers = private.public_key().public_numbers()
+    numbers = public.public_numbers()
     modulus, exponent = (_segment(value, _octets_of(value)) for value in (numbers.n, numbers.e))
     return {"kty": "RSA", "n": modulus, "e": exponent, **common}
 

@@ -15,6 +15,7 @@ _OF_SETTINGS = frozenset(
         "bad_key",
         "identity_invalid",
         "key_files",
+        "key_store_settings",
         "lake_missing",
         "no_policy",
         "no_such_snapshot",

@@ -36,6 +36,8 @@ STATUS_OF_CODE: dict[str, grpc.StatusCode] = {
     "permission_denied": grpc.StatusCode.PERMISSION_DENIED,
     "journal_unavailable": grpc.StatusCode.UNAVAILABLE,
     "journal_undetermined": grpc.StatusCode.UNAVAILABLE,
+    "key_store": grpc.StatusCode.UNAVAILABLE,
+    "key_store_settings": grpc.StatusCode.UNAVAILABLE,
     "key_unavailable": grpc.StatusCode.UNAVAILABLE,
     "switches_unavailable": grpc.StatusCode.UNAVAILABLE,
     "policy_store_unavailable": grpc.StatusCode.UNAVAILABLE,

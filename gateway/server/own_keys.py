@@ -16,10 +16,13 @@ from typing import Any, Final
 import structlog
 
 from gateway.backends.embedded.keyfiles import KeyFiles, OwnKeys
+from gateway.backends.embedded.passphrase import PassphraseUnwrapper
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
+from gateway.runtime.entropy import SystemEntropy
 from gateway.runtime.tasks import Stop
-from gateway.sealing.keys import KeyStoreFault, SignatureAlgorithm, Signer
+from gateway.sealing.keys import KeyStoreFault, SignatureAlgorithm, Signer, Unwrapper
+from gateway.server.key_stores import key_stores
 from gateway.server.settings import Settings
 from gateway.server.state import StateDir
 
@@ -36,8 +39,19 @@ _log = structlog.get_logger("own-keys")
 
 
 def key_files(settings: Settings, clock: Clock) -> KeyFiles:
-    """The keys of an installation, by what its settings say about where they are."""
-    return KeyFiles(settings.state.keys, clock=clock)
+    """The keys of an installation, by what its settings say about where they are. Raises KeyStoreFault."""
+    entropy = SystemEntropy()
+    where = key_stores(settings, clock, entropy)
+    return KeyFiles(
+        settings.state.keys, unwrapper=where.unwrapper, stores=where.stores, make_in=where.make_in,
+        clock=clock, entropy=entropy,
+    )  # fmt: skip
+
+
+def opener(settings: Settings, clock: Clock) -> Unwrapper:
+    """What opens the key file by the settings. Raises KeyStoreFault."""
+    where = key_stores(settings, clock, SystemEntropy())
+    return where.unwrapper or PassphraseUnwrapper(settings.state.keys)
 
 
 class KeysMixed(KeyStoreFault):

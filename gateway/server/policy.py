@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from gateway.backends.embedded.keyfiles import load_keys
 from gateway.backends.embedded.policy import NoSuchSnapshot, SqlitePolicyStore
 from gateway.backends.embedded.recipient_files import FileRecipientKeys
 from gateway.programs.documents import Known, load_policy
@@ -20,6 +19,8 @@ from gateway.programs.transitions import state_of, transition_issues
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
 from gateway.sealing.keys import KeyStoreFault, KeyUnavailable
+from gateway.server.own_keys import key_files
+from gateway.server.settings import Settings
 
 MAX_FILES: Final = 10_000
 """Documents of one policy: 2,000 issuers with a few enrolments each."""
@@ -113,9 +114,9 @@ def apply_policy(
         store.close()
 
 
-def keys_missing(keys: Path, snapshot: PolicySnapshot, clock: Clock) -> tuple[PolicyIssue, ...]:
+def keys_missing(settings: Settings, snapshot: PolicySnapshot, clock: Clock) -> tuple[PolicyIssue, ...]:
     """What is withheld until a key is there, a recipient's or ours: no mistake, and said at `ein apply`."""
-    held, now_ms = FileRecipientKeys(keys, clock), clock.wall_ms()
+    held, now_ms = FileRecipientKeys(settings.state.keys, clock), clock.wall_ms()
 
     def has_key(recipient_id: str) -> bool:
         try:
@@ -125,9 +126,9 @@ def keys_missing(keys: Path, snapshot: PolicySnapshot, clock: Clock) -> tuple[Po
         return True
 
     issues = recipients_without_key(snapshot, now_ms, has_key)
-    # Where the passphrase is not at hand nobody can tell what is in the file; the processes can.
+    # Where passphrase, module or vault is not at hand nobody can tell what is in the file; the processes can.
     with suppress(KeyStoreFault):
-        issues += recipients_without_signature(snapshot, now_ms, load_keys(keys).signers)
+        issues += recipients_without_signature(snapshot, now_ms, key_files(settings, clock).load().signers)
     return issues
 
 

@@ -2,10 +2,10 @@
 
 import errno
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from gateway.records.errors import GatewayError
 from gateway.server.state import StateDir
@@ -49,7 +49,7 @@ class MeasureSettings(_Strict):
 
 
 class KeysSettings(_Strict):
-    """Our own keys."""
+    """Our own keys, wherever they are."""
 
     jwks_max_age_s: int = Field(default=60, ge=1, le=86_400)
     """How long receivers may act on the JWK Set that they have: a key is published for so long before use."""
@@ -66,6 +66,46 @@ class TlsSettings(_Strict):
     client_ca: Path | None = None
 
 
+WrappingKey = Field(
+    default="ein-file-key",
+    pattern=r"^[A-Za-z0-9_-]{1,64}$",
+    description="the key there that the file of secrets is wrapped by; made where there is none",
+)
+
+
+class FilesKeys(KeysSettings):
+    """Our own keys in an encrypted file, which a passphrase opens."""
+
+    store: Literal["files"] = "files"
+
+
+class Pkcs11Keys(KeysSettings):
+    """Our own keys in a module. The PIN is no setting: see `gateway.server.key_stores`."""
+
+    store: Literal["pkcs11"]
+    module: Path
+    # CK_TOKEN_INFO has 32 octets for it (PKCS #11 v2.40, 3.2).
+    token_label: str = Field(min_length=1, max_length=32)
+    wrapping_key: str = WrappingKey
+
+
+class VaultKeys(KeysSettings):
+    """Our own keys in Vault's Transit engine. The token is no setting: see `gateway.server.key_stores`."""
+
+    store: Literal["vault"]
+    # The token goes there with each call: in clear to this machine alone.
+    address: str = Field(pattern=r"^(https://[^\s/]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?)/?$")
+    mount: str = Field(default="transit", pattern=r"^[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})*$")
+    wrapping_key: str = WrappingKey
+    ca: Path | None = None
+    namespace: str = Field(default="", pattern=r"^[A-Za-z0-9_/-]{0,128}$")
+
+
+def _with_store(given: object) -> object:
+    """Keys are in files unless something else is said."""
+    return {"store": "files", **given} if isinstance(given, dict) else given
+
+
 class Settings(_Strict):
     """Everything that the processes need besides policy and keys. Paths are relative to the file."""
 
@@ -75,7 +115,9 @@ class Settings(_Strict):
     feeds: FeedsSettings
     measure: MeasureSettings
     tls: TlsSettings | None = None
-    keys: KeysSettings = KeysSettings()
+    keys: Annotated[
+        FilesKeys | Pkcs11Keys | VaultKeys, Field(discriminator="store"), BeforeValidator(_with_store)
+    ] = FilesKeys()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     source: Path = Field(default=Path("ein.yaml"), exclude=True)
 

@@ -49,7 +49,9 @@ class Installation:
         front: str = "auto",
         processes: Sequence[str] = PROCESSES,
         policy: Mapping[str, str] | None = None,
+        own_keys: Mapping[str, object] | None = None,
     ) -> None:
+        """`own_keys`: where ours are, as in the settings."""
         keys = {recipient_id: ec_pair(f"{recipient_id}-1") for recipient_id in RECIPIENTS}
         self.recipient_keys = {recipient_id: private for recipient_id, (_, private) in keys.items()}
         self.settings = quick_install(
@@ -57,6 +59,7 @@ class Installation:
             policy=read_policy(SAMPLE_POLICY) if policy is None else policy,
             recipient_jwks={name: json.dumps({"keys": [public]}) for name, (public, _) in keys.items()},
             front=front,
+            keys=own_keys,
         )
         self.folder = folder
         self.config: Path = self.settings.source

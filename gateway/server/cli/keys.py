@@ -10,6 +10,9 @@ from typing import Any, Final
 import click
 
 from gateway.backends.embedded.approvals import SqliteApprovals
+from gateway.backends.embedded.keyfiles import rewrap
+from gateway.backends.embedded.own_file import OWN_KEYS_FILE
+from gateway.backends.embedded.passphrase import PassphraseUnwrapper
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.keys import KeyRefused, SignatureAlgorithm
@@ -18,7 +21,7 @@ from gateway.server.cli.options import config_option, json_option
 from gateway.server.cli.telling import at_text
 from gateway.server.cli.token_keys import rotate_tokens_command, token_epochs_command
 from gateway.server.operators import acting
-from gateway.server.own_keys import key_files
+from gateway.server.own_keys import key_files, opener
 from gateway.server.settings import Settings, load_settings
 from gateway.server.verbs.keys import KeyDesk, Listed, hold_text
 
@@ -142,6 +145,28 @@ def show_jwks_command(retired: bool, config_path: Path) -> None:
     settings = load_settings(config_path)
     own = key_files(settings, SystemClock()).load()
     click.echo(json.dumps(own_jwks(own) if retired else own.public_jwks(), indent=1))
+
+
+@keys_command.command("rewrap")
+@click.option(
+    "--from",
+    "opened_by",
+    type=click.Path(path_type=Path),
+    help="Settings that open the key file today. [default: its passphrase]",
+)
+@config_option
+def rewrap_command(opened_by: Path | None, config_path: Path) -> None:
+    """Put the key file under what the settings name: a module or a vault, or again the passphrase.
+
+    Signing keys stay where they are: `ein keys rotate` makes the next ones in the store of the settings. What
+    runs opens the file by the settings that it began with: start it anew.
+    """
+    settings = load_settings(config_path)
+    keys, clock = settings.state.keys, SystemClock()
+    before = None if opened_by is None else load_settings(opened_by)
+    after = opener(settings, clock)
+    rewrap(keys, PassphraseUnwrapper(keys) if before is None else opener(before, clock), after)
+    click.echo(f"{keys / OWN_KEYS_FILE}: opened by {after.kind} from now on; start the processes anew")
 
 
 def duration_ms(text: str) -> int:

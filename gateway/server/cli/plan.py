@@ -29,7 +29,8 @@ def plan_command(directory: Path, check: bool, config_path: Path, as_json: bool)
     Who gains or loses which field, for which regions and tiers; how many cards of the last day would change
     arm; what deserves a second look. Refuses what `ein apply` would refuse.
     """
-    state, clock = load_settings(config_path).state, SystemClock()
+    settings, clock = load_settings(config_path), SystemClock()
+    state = settings.state
     state.make()
     store = SqlitePolicyStore(str(state.policy_db), clock)
     try:
@@ -49,6 +50,6 @@ def plan_command(directory: Path, check: bool, config_path: Path, as_json: bool)
     else:
         for line in plan_lines(change, moves, cards):
             click.echo(line)
-    for issue in keys_missing(state.keys, after, clock):
+    for issue in keys_missing(settings, after, clock):
         click.echo(f"warning: {issue}", err=True)
     raise click.exceptions.Exit(exit_codes.CHECK_FAILED if check and change.changes else exit_codes.DONE)

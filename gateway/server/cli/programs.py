@@ -59,7 +59,7 @@ def _apply(settings: Settings, store: SqlitePolicyStore, files: Mapping[str, str
 
 def _tell(settings: Settings, applied: Applied, *, as_json: bool) -> None:
     tell_applied(applied, as_json=as_json)
-    for issue in keys_missing(settings.state.keys, applied.snapshot, SystemClock()):
+    for issue in keys_missing(settings, applied.snapshot, SystemClock()):
         click.echo(f"warning: {issue}", err=True)
 
 

@@ -1,5 +1,8 @@
 """The token endpoint on the HTTP port of the feeds, and its metadata (RFC 8414)."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from aiohttp import web
@@ -17,10 +20,17 @@ class OAuthRoutes:
     def __init__(self, endpoint: TokenEndpoint, peers: Peers) -> None:
         self._endpoint = endpoint
         self._peers = peers
+        # Where our key is in a module or a vault a signature may take seconds: not on the loop of the feeds.
+        self._thread = ThreadPoolExecutor(1, "feeds-oauth")
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post("/oauth/token", self._token)
         app.router.add_get("/.well-known/oauth-authorization-server", self._metadata)
+        app.cleanup_ctx.append(self._end_thread)
+
+    async def _end_thread(self, app: web.Application) -> AsyncIterator[None]:
+        yield
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _metadata(self, request: web.Request) -> web.Response:
         return web.json_response(self._endpoint.metadata(), headers={"Cache-Control": "max-age=60"})
@@ -32,7 +42,8 @@ class OAuthRoutes:
             asked = Asked(
                 await request.read(), request.headers.get("Authorization"), self._peers.of_request(request)
             )
-            answer: dict[str, Any] = self._endpoint.answer(asked)
+            loop = asyncio.get_running_loop()
+            answer: dict[str, Any] = await loop.run_in_executor(self._thread, self._endpoint.answer, asked)
         except TokenRefused as refused:
             headers = dict(_NO_STORE)
             if refused.status == 401:

@@ -48,12 +48,14 @@ def leaves(model: type[BaseModel], prefix: str = "") -> set[str]:
     """Dotted names of all settings; what stands for the file itself is none."""
     found = set()
     for name, field in model.model_fields.items():
-        # What may be left out whole is a model or None.
+        # What may be left out whole is a model or None; what there are kinds of, several models.
         models = [one for one in (field.annotation, *get_args(field.annotation)) if isinstance(one, type)]
-        inner = next((one for one in models if issubclass(one, BaseModel)), None)
-        if inner is not None:
-            found |= leaves(inner, f"{prefix}{name}.")
-        elif not field.exclude:
+        inner = [one for one in models if issubclass(one, BaseModel)]
+        for one in inner:
+            found |= leaves(one, f"{prefix}{name}.")
+        if inner:
+            continue
+        if not field.exclude:
             found.add(prefix + name)
     return found
 

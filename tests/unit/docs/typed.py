@@ -11,12 +11,15 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from tests.kit.vault_contract import Vault
 from tests.unit.docs.pages import ROOT
 
 PORTS = ("7443", "7444", "7445", "7480", "9443", "9444", "9445")
+VAULT, VAULT_TOKEN = "127.0.0.1:8200", "hvs.of-this-page"
 TIMEOUT_S = 90
 END_OF_COMMAND = "=== end of a command ==="
 
@@ -45,6 +48,16 @@ def on_free_ports(page: Path) -> str:
     return on_ports(page.read_text(), PORTS, free_ports(len(PORTS)))
 
 
+@contextmanager
+def with_vault(text: str) -> Iterator[str]:
+    """The text with what speaks a vault's contract where it names a vault."""
+    if VAULT not in text:
+        yield text
+        return
+    with Vault(token=VAULT_TOKEN) as vault:
+        yield text.replace(VAULT, vault.address.removeprefix("http://"))
+
+
 def commands_of(block: str) -> list[tuple[str, list[str]]]:
     """Commands of a console block, each with the output that stands under it."""
     found: list[tuple[str, list[str]]] = []
@@ -65,6 +78,7 @@ def shape(line: str) -> str:
     """A line without what differs from run to run: numbers, JSON, folders, arms, width."""
     line = re.sub(r"\{\".*\}", "{}", line)
     line = re.sub(r"\S+/var:", "/var:", line)
+    line = re.sub(r"sig-[0-9a-f]{16}", "sig-KID", line)
     # Which arms a few cards go between is chance.
     line = re.sub(r"(?<=change arm: ).*", "MOVES", line)
     return re.sub(r"─+", "─", " ".join(re.sub(r"\d+(,\d{3})*(\.\d+)?", "#", line).split()))
@@ -100,8 +114,8 @@ def type_in(text: str, folder: Path, *, with_errors: bool) -> list[str]:
         "PYTHONPATH": str(ROOT),
         "COLUMNS": "160",
     }
-    for name in ("EIN_KEYS_PASSPHRASE", "EIN_OPERATOR_KEY"):
-        environment.pop(name, None)
+    for name in ("KEYS_PASSPHRASE", "OPERATOR_KEY", "PKCS11_PIN", "VAULT_TOKEN"):
+        environment.pop(f"EIN_{name}", None)
     # A session of its own, so that a script that fails leaves no process behind.
     with subprocess.Popen(
         ["bash", "-c", script_of(text)], cwd=folder, env=environment, text=True,
@@ -133,8 +147,8 @@ def _stop_what_is_left(folder: Path, shell: "subprocess.Popen[str]") -> None:
 def write_anew(page: Path) -> None:
     """The page with what its commands print now; volatile parts differ each time."""
     text, free = page.read_text(), free_ports(len(PORTS))
-    with tempfile.TemporaryDirectory() as folder:
-        printed = type_in(on_ports(text, PORTS, free), Path(folder), with_errors=True)
+    with tempfile.TemporaryDirectory() as folder, with_vault(on_ports(text, PORTS, free)) as typed:
+        printed = type_in(typed, Path(folder), with_errors=True)
     outputs = iter(on_ports(output.replace(folder, "/srv/network"), free, PORTS) for output in printed)
 
     def block(found: re.Match[str]) -> str:

@@ -1,0 +1,66 @@
+"""The PIN of a token, or what proves us to a vault: read where it is needed, kept nowhere, shown nowhere."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.sealing.keys import KeyStoreFault
+
+SECRET_BYTES_MAX = 8 * 1024
+"""PINs are short; a vault's batch tokens are some hundred characters."""
+
+
+class KeyStoreMisconfigured(KeyStoreFault):
+    """Settings, an extra or a secret are missing or wrong: starting again does not mend it."""
+
+    code = "key_store_settings"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    """Where a secret is looked for: environment, then a systemd credential, then a file of mode 0600."""
+
+    what: str
+    """As errors name it."""
+    variable: str
+    credential: str
+    """Name of the systemd credential (systemd.exec(5), LoadCredential)."""
+    file: Path
+
+    def read(self) -> str:
+        """The secret as it is now: another process may change it. Raises KeyStoreMisconfigured."""
+        given = os.environ.get(self.variable)
+        if given:
+            return given
+        folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        if folder and (Path(folder) / self.credential).exists():
+            # systemd's own folder: readable by the unit alone, whatever the mode of the file says.
+            return self._text((Path(folder) / self.credential).read_bytes()[:SECRET_BYTES_MAX])
+        return self._text(self._private())
+
+    def _private(self) -> bytes:
+        try:
+            fd = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            raise KeyStoreMisconfigured(
+                f"{self.what} is missing: set {self.variable}, or put it into {self.file.name} among the keys"
+                " of the state directory, mode 0600"
+            ) from None
+        except OSError:
+            raise KeyStoreMisconfigured(
+                f"{self.what}: {self.file.name} cannot be read by this user"
+            ) from None
+        with os.fdopen(fd, "rb") as file:
+            if stat.S_IMODE(os.fstat(fd).st_mode) & 0o077:
+                raise KeyStoreMisconfigured(f"{self.what}: {self.file.name} is open to others: chmod 600")
+            return file.read(SECRET_BYTES_MAX)
+
+    def _text(self, raw: bytes) -> str:
+        try:
+            found = raw.decode("utf-8").strip()
+        except UnicodeDecodeError:
+            raise KeyStoreMisconfigured(f"{self.what} is not text in UTF-8") from None
+        if not found:
+            raise KeyStoreMisconfigured(f"{self.what} is empty")
+        return found
