@@ -1,5 +1,6 @@
 """Keys, as types whose `repr` shows no key, and the ports that hand them out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -36,6 +37,12 @@ class KeyUnavailable(GatewayError):
     def __init__(self, recipient_id: str) -> None:
         super().__init__("the recipient has no usable public key: publish a current one in its JWK Set")
         self.recipient_id = recipient_id
+
+
+class KeyStoreFault(GatewayError):
+    """The store of our own keys does not do what it was asked. `public` says what to mend, never a secret."""
+
+    code = "key_store"
 
 
 class BadKey(GatewayError):
@@ -87,6 +94,42 @@ class Signer(Protocol):
 
     def sign(self, signing_input: bytes) -> bytes:
         """The JWS signature octets (RFC 7515 5.1), ES256 as R || S."""
+        ...
+
+
+class SigningStore(Protocol):
+    """Where private signing keys are: in our own file, or in a module or a vault that they never leave."""
+
+    def create(self, kid: str, alg: SignatureAlgorithm) -> dict[str, str]:
+        """Makes a key pair there; its public half as a JWK with `kid`, `alg` and `use`.
+
+        Raises KeyStoreFault: `kid` is taken, or the store cannot make keys of this kind.
+        """
+        ...
+
+    def signer(self, kid: str, alg: SignatureAlgorithm) -> Signer:
+        """Signs by that key; from any thread. Raises KeyStoreFault where the key is not there."""
+        ...
+
+    def destroy(self, kid: str) -> None:
+        """Ends the private half for good. What is gone already stays gone."""
+        ...
+
+
+class Unwrapper(Protocol):
+    """Opens the key that our file of secrets is encrypted under. The MAC keys are then in memory."""
+
+    @property
+    def kind(self) -> str:
+        """As the file names it: passphrase, pkcs11, vault."""
+        ...
+
+    def wrap(self, secret: bytes) -> dict[str, object]:
+        """What stands in the file beside the ciphertext: 32 bytes, wrapped, and what opening them needs."""
+        ...
+
+    def unwrap(self, wrapped: Mapping[str, object]) -> bytes:
+        """The 32 bytes again. Raises KeyStoreFault; its text has neither key nor passphrase."""
         ...
 
 
