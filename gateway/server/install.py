@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from gateway.backends.embedded.keyfiles import add_signing_keys, create_keys, publish_recipient_keys
+from gateway.backends.embedded.seen_ids import begin_seen_ids
 from gateway.programs.model import DEFAULT_SIGNING_ALGORITHM
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
@@ -42,6 +43,7 @@ def install(
     state = settings.state
     state.make()
     entropy = SystemEntropy()
+    begin_seen_ids(state.seen_ids)
     create_keys(state.keys, entropy, make_passphrase=True)
     for recipient_id, jwks in recipient_jwks.items():
         publish_recipient_keys(state.keys, recipient_id, jwks)

@@ -18,6 +18,7 @@ from gateway.backends.embedded.ledger import SqliteLedgerReader, SqliteLedgerSto
 from gateway.backends.embedded.ledger_acts import StoredActs
 from gateway.backends.embedded.ledger_heads import AppendedHeads
 from gateway.backends.embedded.policy import SqlitePolicyStore
+from gateway.backends.embedded.seen_ids import SqliteSeenIds
 from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.backends.embedded.wake import WakeListener, WakeSender
 from gateway.feeds.delivery import DeliveryCore
@@ -80,6 +81,8 @@ class FeedsParts:
     enrolments: SqliteEnrolments
     approvals: SqliteApprovals
     enrolment: EnrolmentDesk
+    seen: SqliteSeenIds
+    """Of tokens that others send."""
 
     def close(self) -> None:
         """The lease last: it says that nothing is shared any more."""
@@ -100,6 +103,7 @@ class FeedsParts:
         self.policy.close()
         self.enrolments.close()
         self.approvals.close()
+        self.seen.close()
         self.registry.close()
         self.cases.close()
 
@@ -124,6 +128,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
     names = CaseNames(cases, consents.subjects, clock, lambda: SqliteLedgerReader(state.ledger_db))
     enrolments = SqliteEnrolments(str(state.policy_db), clock)
     approvals = SqliteApprovals(str(state.policy_db), clock)
+    seen = SqliteSeenIds(state.seen_ids, began_ms=clock.wall_ms())
     ledger, pseudonyms = _ledger(settings, keys, clock, disk, names), Pseudonyms(keys.mac_keys)
     fan_out = FanOut(
         store=store, reader=fan_out_reader, signer_of=signers.of, iss=settings.issuer_url,
@@ -166,8 +171,9 @@ def build_feeds(settings: Settings) -> FeedsParts:
         enrolments=enrolments,
         approvals=approvals,
         enrolment=EnrolmentDesk(
-            enrolments, approvals, issuer=settings.issuer_url, clock=clock, entropy=entropy
+            enrolments, approvals, issuer=settings.issuer_url, clock=clock, entropy=entropy, seen=seen
         ),
+        seen=seen,
     )
 
 

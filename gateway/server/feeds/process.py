@@ -35,6 +35,7 @@ from gateway.server.feeds.housekeeping import certificates, chores, keep_house
 from gateway.server.feeds.lookup import LookupDesk, LookupFront, fallback_socket, has_native_front
 from gateway.server.feeds.metrics import FeedsMetrics
 from gateway.server.feeds.oauth_http import OAuthRoutes
+from gateway.server.feeds.receipt_tokens import ReceiptTokens
 from gateway.server.feeds.service import SERVICE, FeedServicer
 from gateway.server.feeds.ssf_http import SsfApp
 from gateway.server.grpc_common import ServerThread
@@ -225,7 +226,11 @@ def _grpc_server(
     """Behind the native front on the socket `fallback`, or on the port itself."""
 
     def add(grpc_server: Any) -> None:
-        servicer = FeedServicer(engine)
+        parts = engine.parts
+        tokens = ReceiptTokens(
+            parts.enrolments, audience=settings.issuer_url, seen=parts.seen, clock=parts.clock
+        )
+        servicer = FeedServicer(engine, tokens)
         feed_pb2_grpc.add_FeedServiceServicer_to_server(servicer, grpc_server)  # type: ignore[no-untyped-call]
 
     return ServerThread(
@@ -247,6 +252,7 @@ def _application(settings: Settings, engine: FeedsEngine, authenticator: Authent
         signer=parts.keys.signer,
         clock=parts.clock,
         entropy=SystemEntropy(),
+        seen=parts.seen,
     )
 
     def who(request: web.Request) -> Principal | None:
