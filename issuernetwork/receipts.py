@@ -28,7 +28,7 @@ def signed_receipts(
     iss: str,
     now_s: Callable[[], float] = time.time,
 ) -> str:
-    """The token for `ReportReceiptsRequest.signed`. Raises ValueError for none, or more than a report takes."""
+    """The token for `ReportReceiptsRequest.signed`. Raises ValueError for none, or for too many."""
     if not 1 <= len(receipts) <= RECEIPTS_MAX:
         raise ValueError(f"receipts: 1 to {RECEIPTS_MAX} in one report")
     claims = {

@@ -80,8 +80,8 @@ class TokenRefused(GatewayError):
 class Kind:
     """What one kind of token has to be, beyond what every one has to be.
 
-    `types` are the values of `typ`; None in it: it may be left out. `life_s_max`: `exp` has to be there, and so
-    far behind `iat` at most. `subject`: `sub` has to be there, and to say what `iss` says.
+    `types` are the values of `typ`; None in it: it may be left out. `life_s_max`: `exp` has to be there, and
+    so far behind `iat` at most. `subject`: `sub` has to be there, and to say what `iss` says.
     """
 
     name: str
@@ -119,7 +119,7 @@ class SeenIds(Protocol):
         ...
 
     def take(self, party: str, jti: str, *, until_ms: int, now_ms: int, most: int) -> None:
-        """Remembers the id until then. Raises TokenRefused where it is there, or where the party has `most`."""
+        """Remembers the id until then. Raises TokenRefused where it is there, or the party has `most`."""
         ...
 
 

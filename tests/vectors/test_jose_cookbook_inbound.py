@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.sealing import jwk
 from gateway.outcomes.signed_receipts import SIGNED_RECEIPTS
+from gateway.sealing import jwk
 from gateway.sealing.inbound import InboundVerifier, Party, TokenRefused
 from gateway.sealing.signed_json import signed_json
 from gateway.sealing.signer import LocalSigner

@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from gateway.backends.embedded.identity_acts import IdentityVerb
 from gateway.ledger.entry import Act
 from gateway.ledger.ports import LedgerUnavailable
 from gateway.programs.approvals import Kind
@@ -21,6 +22,7 @@ CONSENTS: Final = "consents"
 APPROVALS: Final = "approvals"
 RESTORES: Final = "restores"
 ENROLMENTS: Final = "enrolments"
+IDENTITIES: Final = "identities"
 
 _VERBS: Final = {"killed": "kill", "paused": "pause", "resumed": "resume", "revived": "revive"}
 _SWITCH_EVENTS = """select epoch, program, issuer_id, verb, actor, reason, at_ms from switch_events
@@ -39,8 +41,13 @@ _RESTORES = """select restore_id, actor, at_ms, began_at_ms, files, bytes, first
     where restore_id > ? order by restore_id limit ?"""
 _ENROLMENTS = """select event_id, verb, recipient_id, subject_id, actor, reason, thumbprints, at_ms
     from enrolment_events where event_id > ? order by event_id limit ?"""
+_IDENTITIES = """select event_id, verb, subject_id, principal_id, role, proofs, actor, reason, at_ms
+    from identity_events where event_id > ? order by event_id limit ?"""
 _KNOWN = "select 1 from sqlite_master where type = 'table' and name = ?"
-_TABLES = {APPROVALS: "approval_events", RESTORES: "restores", ENROLMENTS: "enrolment_events"}
+_TABLES = {
+    APPROVALS: "approval_events", RESTORES: "restores", ENROLMENTS: "enrolment_events",
+    IDENTITIES: "identity_events",
+}  # fmt: skip
 """Of sources whose first act makes their table."""
 
 _APPROVAL_VERBS: Final = {"asked": "ask", "approved": "approve", "refused": "refuse", "alone": "alone"}
@@ -66,7 +73,7 @@ class StoredActs:
     def __init__(self, policy_db: Path, consents_db: Path) -> None:
         self._paths = {
             SWITCHES: policy_db, SNAPSHOTS: policy_db, CONSENTS: consents_db, APPROVALS: policy_db,
-            RESTORES: policy_db, ENROLMENTS: policy_db,
+            RESTORES: policy_db, ENROLMENTS: policy_db, IDENTITIES: policy_db,
         }  # fmt: skip
         self._raw: dict[Path, sqlite3.Connection] = {}
 
@@ -227,6 +234,20 @@ def _enrolled(
     )  # fmt: skip
 
 
+def _identified(
+    event_id: int, verb: str, subject_id: str, principal_id: str, role: str, proofs: str, actor: str,
+    reason: str, at_ms: int,
+) -> Act:  # fmt: skip
+    return Act(
+        source=IDENTITIES, position=event_id, at_ms=at_ms, verb=verb if verb in _IDENTITY_VERBS else "other",
+        row={
+            "event_id": event_id, "verb": verb, "subject_id": subject_id, "principal_id": principal_id,
+            "role": role, "proofs": proofs, "actor": actor, "reason": reason, "at_ms": at_ms,
+        },
+    )  # fmt: skip
+
+
+_IDENTITY_VERBS: Final = frozenset(map(str, IdentityVerb))
 _ENROLMENT_VERBS: Final = frozenset(
     ("invite", "withdraw_invite", "submit_keys", "prove_keys", "enrol", "rotate_keys", "revoke_keys")
 )
@@ -234,4 +255,5 @@ _READ: Final[dict[str, tuple[str, Callable[..., Act]]]] = {
     APPROVALS: (_APPROVALS, _decided),
     RESTORES: (_RESTORES, _restored),
     ENROLMENTS: (_ENROLMENTS, _enrolled),
+    IDENTITIES: (_IDENTITIES, _identified),
 }

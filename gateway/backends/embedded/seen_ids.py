@@ -34,7 +34,7 @@ class SqliteSeenIds(SharedDatabase):
     NEWEST_TABLE = "seen"
 
     def __init__(self, path: Path, *, began_ms: int) -> None:
-        """`began_ms`: where the file is new, what was signed before is not taken; 0 where nothing can have been.
+        """`began_ms`: where the file is new, what was signed before is not taken; 0 where none can have been.
 
         It is in no backup: after a restore nobody knows what was taken before.
         """

@@ -1,4 +1,4 @@
-"""Receipts as a signed token, by a key that was pinned when the recipient enrolled. Off every payment's path."""
+"""Receipts as a signed token, by a key that was pinned at the enrolment. No payment waits for one."""
 
 import json
 

@@ -177,7 +177,14 @@ def untyped(**changed: Any) -> dict[str, Any]:
 
 
 def assertion(**changed: Any) -> dict[str, Any]:
-    made = {"iss": BANK, "sub": BANK, "aud": AUDIENCE, "iat": NOW_S, "exp": NOW_S + LIFE_S, "jti": "jti-canary"}
+    made = {
+        "iss": BANK,
+        "sub": BANK,
+        "aud": AUDIENCE,
+        "iat": NOW_S,
+        "exp": NOW_S + LIFE_S,
+        "jti": "jti-canary",
+    }
     return {name: value for name, value in {**made, **changed}.items() if value is not None}
 
 
