@@ -1,4 +1,4 @@
-"""Receipts as a token signed by the issuer: its word, which neither side can deny later.
+"""Receipts as a token signed by the issuer: its word, which it cannot deny later.
 
     signed = signed_receipts(receipts, key=sign_key(private_jwk), recipient_id="northgate-bank", iss=iss)
     await stub.ReportReceipts(feed_pb2.ReportReceiptsRequest(signed=signed), metadata=..., timeout=10)
