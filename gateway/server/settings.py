@@ -49,7 +49,7 @@ class MeasureSettings(_Strict):
 
 
 class TlsSettings(_Strict):
-    """TLS of every port but metrics. Paths are relative to the file."""
+    """TLS of every port. Paths are relative to the file."""
 
     certificate: Path
     key: Path
