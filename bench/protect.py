@@ -2,7 +2,7 @@
 
 For each message: the recipient's pseudonym of the card, the body as JSON, sealed under the content key of one
 of 200 recipients, and the SET around it signed. No two payloads are alike, and in the middle of each run a
-recipient's key expires, so that its next one takes over. Rates and times are of the thread's CPU time: of one
+recipient's key expires, and its file has another then. Rates and times are of the thread's CPU time: of one
 core that does nothing else, whoever shares the machine.
 """
 
@@ -81,8 +81,19 @@ def _messages(run: int, count: int) -> list[Message]:
     ]  # fmt: skip
 
 
+class Replaced:
+    """Keys whose files are replaced when the first of them ends, as whoever rotates them does."""
+
+    def __init__(self, before: StaticRecipientKeys, after: StaticRecipientKeys, ends_ms: int) -> None:
+        self._before, self._after, self._ends_ms = before, after, ends_ms
+
+    def current(self, recipient_id: str, *, now_ms: int) -> RecipientKey:
+        keys = self._before if now_ms < self._ends_ms else self._after
+        return keys.current(recipient_id, now_ms=now_ms)
+
+
 class Keys:
-    """Keys of 200 recipients on P-256; the first one's expires soon, and has another behind it."""
+    """Keys of 200 recipients on P-256; the first one's expires soon, and another takes its place then."""
 
     def __init__(self) -> None:
         self.private: dict[str, dict[str, str]] = {}
@@ -92,11 +103,11 @@ class Keys:
             self.private[recipient_id], public = new_key(f"{recipient_id}-1")
             self._keys += jwk.recipient_keys(recipient_id, json.dumps({"keys": [public]}))
 
-    def expiring(self) -> StaticRecipientKeys:
-        """The first recipient's first key is good until `NOW_MS`, and has another behind it."""
+    def expiring(self) -> Replaced:
+        """The first recipient's first key is good until `NOW_MS`; then its file has another."""
         first, *others = self._keys
         soon = RecipientKey(first.recipient_id, "expires", first.alg, others[0].public_key, NOW_MS)
-        return StaticRecipientKeys((soon, first, *others))
+        return Replaced(StaticRecipientKeys((soon, *others)), StaticRecipientKeys((first, *others)), NOW_MS)
 
 
 class HalfwayClock(SystemClock):

@@ -1,5 +1,6 @@
 """The issuer's side of enrolment: submits keys, opens the challenge, signs it, and asks how far it is."""
 
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,8 @@ class Enroller:
         made = await ask(self._session, "submitting the keys", "POST", self._url, token=token, json=given)
         claims = self._claims(made, keys)
         signing = keys.signing if under is None else (*keys.signing, under)
-        proofs = [key.sign(PROOF_TYPE, claims) for key in signing]
+        # Each is good once.
+        proofs = [key.sign(PROOF_TYPE, {**claims, "jti": secrets.token_hex(16)}) for key in signing]
         url = f"{self._url}/{claims['submission_id']}/proof"
         return await ask(self._session, "proving the keys", "POST", url, token=token, json={"proofs": proofs})
 

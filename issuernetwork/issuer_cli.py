@@ -102,7 +102,7 @@ def _keys_new(options: argparse.Namespace) -> int:
         jwks = _json_file(options.public)
         if not isinstance(jwks.get("keys"), list):
             raise CliFault("the public file is no JWK Set")
-    # Newest first: the network seals to the first usable key.
+    # Newest first: the network seals to the first key, and to no other where that one has ended.
     jwks["keys"] = [public, *(key for key in jwks["keys"] if key.get("kid") != options.kid)]
     try:
         fd = os.open(options.private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

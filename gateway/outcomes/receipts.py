@@ -49,18 +49,38 @@ def bad_time(value: int, now_ms: int) -> bool:
 
 
 def take_receipts(
-    receipts: Sequence[v1.Receipt], *, recipient_id: str, index: PaymentIndex, known: set[str], now_ms: int
+    receipts: Sequence[v1.Receipt],
+    *,
+    recipient_id: str,
+    index: PaymentIndex,
+    known: set[str],
+    now_ms: int,
+    signed_by: storage.SignedBy | None = None,
 ) -> list[Verdict]:
     """One verdict a receipt, in order. `known` holds ids recorded before; ids of this call are added to it.
 
-    A share that does not exist and a share of another recipient read alike.
+    A share that does not exist and a share of another recipient read alike. `signed_by`: the token that they
+    came in; the first that is to be recorded keeps it whole, the others its hash.
     """
-    return [_take(receipt, recipient_id, index, known, now_ms) for receipt in receipts]
+    verdicts = []
+    for receipt in receipts:
+        verdict = _take(receipt, recipient_id, index, known, now_ms, signed_by)
+        verdicts.append(verdict)
+        if verdict.record is not None and signed_by is not None and signed_by.token:
+            signed_by = _without_token(signed_by)
+    return verdicts
+
+
+def _without_token(signed_by: storage.SignedBy) -> storage.SignedBy:
+    return storage.SignedBy(
+        token_sha256=signed_by.token_sha256, kid=signed_by.kid, key_thumbprint=signed_by.key_thumbprint
+    )
 
 
 def _take(
-    receipt: v1.Receipt, recipient_id: str, index: PaymentIndex, known: set[str], now_ms: int
-) -> Verdict:
+    receipt: v1.Receipt, recipient_id: str, index: PaymentIndex, known: set[str], now_ms: int,
+    signed_by: storage.SignedBy | None,
+) -> Verdict:  # fmt: skip
     if not ID.fullmatch(receipt.receipt_id):
         return Verdict("", issues=(Issue("receipt_id", "malformed", BAD_ID),))
     if receipt.receipt_id in known:
@@ -96,5 +116,6 @@ def _take(
         attempt_no=share.evaluation.attempt_no,
         issuer_id=share.issuer_id,
         program=share.program,
+        signed_by=signed_by,
     ).SerializeToString()
     return Verdict(receipt.receipt_id, record=record, issues=tuple(issues))

@@ -12,6 +12,7 @@ from issuernetwork.v1 import (
     consents_pb2,
     enrichment_pb2,
     feed_pb2,
+    issuers_pb2,
     measurement_pb2,
     outcomes_pb2,
     programs_pb2,
@@ -23,7 +24,8 @@ Role = Literal["caller", "issuer", "operator", "approver", "auditor"]
 ROLES: Final[tuple[str, ...]] = get_args(Role)
 
 CONTRACTS: Final[tuple[Any, ...]] = (
-    enrichment_pb2, outcomes_pb2, feed_pb2, programs_pb2, consents_pb2, subjects_pb2, measurement_pb2
+    enrichment_pb2, outcomes_pb2, feed_pb2, programs_pb2, consents_pb2, subjects_pb2, issuers_pb2,
+    measurement_pb2,
 )  # fmt: skip
 """Files of the contract that have services. A test holds the list to the folder."""
 
@@ -90,6 +92,12 @@ def table_of(contracts: Iterable[Any]) -> dict[str, frozenset[str]]:
 
 
 ACCESS: Final[Mapping[str, frozenset[str]]] = table_of(CONTRACTS)
+
+
+def is_act(path: str) -> bool:
+    """Whether people change something by a method: auditors, who read, may call every other one of theirs."""
+    roles = ACCESS.get(path, frozenset())
+    return not roles.isdisjoint(("operator", "approver")) and "auditor" not in roles
 
 
 def is_open(path: str) -> bool:

@@ -1,13 +1,14 @@
-"""Tokens that others send us: signed receipts and proofs of enrolment, as compact JWS (RFC 7515, RFC 8725).
+"""Tokens that others send us: signed receipts, proofs of enrolment, clients' assertions, as compact JWS.
 
-One verifier for all of them. Each party has an allow-list of keys, each key one algorithm; nothing that the
-token says of itself picks a key or an algorithm. A refusal names the check that failed, never a value.
+One verifier for all of them (RFC 7515, RFC 8725), and one store of the ids that were taken. Each party has an
+allow-list of keys, each key one algorithm; nothing that the token says of itself picks a key or an algorithm.
+A refusal names the check that failed, never a value.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Final, Protocol
 
 from cryptography.exceptions import InvalidSignature
 
@@ -15,7 +16,7 @@ from gateway.records.errors import GatewayError
 from issuernetwork._jose import VerifyKey, decode_base64url, json_object
 
 TOKEN_BYTES_MAX: Final = 64 * 1024
-"""A thousand receipts, the most that one call reports, have about 50 kB."""
+"""Of a token whose kind says nothing else: a proof of enrolment has 1 kB."""
 
 SEGMENTS: Final = 3
 """Of a compact JWS: header, payload, signature (RFC 7515 section 7.1)."""
@@ -23,11 +24,11 @@ SEGMENTS: Final = 3
 AGE_S_MAX: Final = 300
 """Five minutes from signing to us: enough for a queue and its retries, and as long as ids are remembered."""
 
-AHEAD_S_MAX: Final = 10
-"""How far a sender's clock may be ahead of ours: clocks that NTP keeps agree within a second."""
+SKEW_S_MAX: Final = 60
+"""Between the clocks of two machines: as for payments."""
 
 NESTING_MAX: Final = 8
-"""Objects and lists within each other. A receipt has three, a proof of enrolment with its JWK Set four."""
+"""Objects and lists within each other. Receipts have three, a proof of enrolment two."""
 
 ID_CHARACTERS_MAX: Final = 128
 """Of a `jti`: four times a UUID."""
@@ -36,10 +37,11 @@ IDS_REMEMBERED_MAX: Final = 16_384
 """Of one party, for `AGE_S_MAX`: some fifty tokens a second, each with up to a thousand receipts."""
 
 _HEADER_MEMBERS: Final = frozenset(("alg", "kid", "typ"))
+_UNTYPED_MEMBERS: Final = frozenset(("alg", "kid"))
 _KEY_MEMBERS: Final = frozenset(("jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256"))
 
 MENDS: Final[Mapping[str, str]] = {
-    "size": f"send at most {TOKEN_BYTES_MAX} bytes",
+    "size": "send a shorter token, with less in it",
     "form": "send a compact JWS: three parts of unpadded base64url, JSON whose members stand once",
     "zip": "send it uncompressed, without the header member zip",
     "embedded_key": "leave jwk, jku, x5u, x5c and x5t out of the header: keys are registered beforehand",
@@ -51,10 +53,13 @@ MENDS: Final[Mapping[str, str]] = {
     "signature": "sign header and payload as they are sent, with the key that kid names",
     "nesting": f"send plain claims, nested at most {NESTING_MAX} deep, and no token inside the token",
     "iss": "set iss to your own id",
+    "sub": "set sub to the same id as iss",
     "aud": "set aud to the issuer URL of this installation, as text",
     "iat": f"set iat to the second of signing, send it within {AGE_S_MAX} s, and keep your clock by NTP",
-    "exp": "sign a new one: this one has run out, or exp is no whole number of seconds after iat",
+    "nbf": "leave nbf out, or set it to the second of signing",
+    "exp": "sign a new one: this one has run out, or exp is no whole number of seconds soon after iat",
     "jti": f"give each token an id of its own in jti, 1 to {ID_CHARACTERS_MAX} printable ASCII characters",
+    "claims": "leave out what the contract does not know, and give each member its type",
     "replay": "sign a new token with a new jti: this one was taken before",
     "busy": "wait, and send fewer and larger tokens: too many came within the last minutes",
 }
@@ -71,6 +76,23 @@ class TokenRefused(GatewayError):
         self.check = check
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What one kind of token has to be, beyond what every one has to be.
+
+    `types` are the values of `typ`; None in it: it may be left out. `life_s_max`: `exp` has to be there, and
+    so far behind `iat` at most. `subject`: `sub` has to be there, and to say what `iss` says.
+    """
+
+    name: str
+    """Ids of one kind are none of another."""
+    types: frozenset[str | None]
+    life_s_max: int | None = None
+    subject: bool = False
+    bytes_max: int = TOKEN_BYTES_MAX
+    ids_max: int = IDS_REMEMBERED_MAX
+
+
 @dataclass(frozen=True, slots=True)
 class Party:
     """Who may send, and with which keys: kid to key, each for one algorithm."""
@@ -79,98 +101,110 @@ class Party:
     keys: Mapping[str, VerifyKey]
 
 
-class SeenIds:
-    """The `jti`s of each party that were taken, for as long as their tokens could be sent again.
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A token that was taken. `kid` is of the key that signed it, `sha256` of the token as it came."""
 
-    In memory: `began_ms` is when it began, and what was signed before is not taken, since nobody knows
-    whether it was taken by the process before this one.
-    """
+    claims: dict[str, Any] = field(repr=False)
+    kid: str
+    sha256: bytes = field(repr=False)
 
-    __slots__ = ("_by_party", "_most", "began_ms")
 
-    def __init__(self, began_ms: int, *, most: int = IDS_REMEMBERED_MAX) -> None:
-        self.began_ms = began_ms
-        self._most = most
-        self._by_party: dict[str, OrderedDict[str, int]] = {}
+class SeenIds(Protocol):
+    """The `jti`s of each party that were taken, for as long as their tokens could be sent again."""
 
-    def __repr__(self) -> str:
-        return f"SeenIds(parties={len(self._by_party)})"
+    @property
+    def began_ms(self) -> int:
+        """What was signed before is not taken: nobody knows whether it was taken before. 0: nothing was."""
+        ...
 
-    def take(self, party: str, jti: str, now_ms: int) -> None:
-        """Remembers the id. Raises TokenRefused where it was there, or where there is no room for more."""
-        seen = self._by_party.setdefault(party, OrderedDict())
-        # In the order in which they came: what is behind the first one that lives is younger still.
-        while seen and next(iter(seen.values())) <= now_ms:
-            seen.popitem(last=False)
-        if jti in seen:
-            raise TokenRefused("replay")
-        if len(seen) >= self._most:
-            raise TokenRefused("busy")
-        seen[jti] = now_ms + (AGE_S_MAX + AHEAD_S_MAX) * 1000
+    def take(self, party: str, jti: str, *, until_ms: int, now_ms: int, most: int) -> None:
+        """Remembers the id until then. Raises TokenRefused where it is there, or the party has `most`."""
+        ...
 
 
 class InboundVerifier:
-    """Takes one kind of token, told by `typ`, for one audience."""
+    """Takes one kind of token for one audience."""
 
-    __slots__ = ("_audience", "_seen", "_typ")
+    __slots__ = ("_audience", "_kind", "_seen")
 
-    def __init__(self, *, typ: str, audience: str, seen: SeenIds) -> None:
-        self._typ = typ
+    def __init__(self, kind: Kind, *, audience: str, seen: SeenIds) -> None:
+        self._kind = kind
         self._audience = audience
         self._seen = seen
 
     def __repr__(self) -> str:
-        return f"InboundVerifier(typ={self._typ!r}, audience={self._audience!r})"
+        return f"InboundVerifier(kind={self._kind.name!r}, audience={self._audience!r})"
 
-    def verify(self, token: bytes, party: Party, *, now_ms: int) -> dict[str, Any]:
-        """The claims of a token that is taken, once. Raises TokenRefused."""
-        if len(token) > TOKEN_BYTES_MAX:
+    def verify(self, token: bytes, party: Party, *, now_ms: int) -> Taken:
+        """A token that is taken, once. Raises TokenRefused, and what the store of ids raises."""
+        if len(token) > self._kind.bytes_max:
             raise TokenRefused("size")
         parts = token.split(b".")
         if len(parts) != SEGMENTS:
             raise TokenRefused("form")
-        key = _key_of(_object(parts[0]), party, self._typ)
+        key = _key_of(_object(parts[0]), party, self._kind.types)
         payload = _signed_payload(token, parts, key)
         claims = _claims(payload)
         self._check_claims(claims, party, now_ms)
-        self._seen.take(party.issuer, claims["jti"], now_ms)
-        return claims
+        # Last: what is refused uses no id up.
+        self._seen.take(
+            f"{self._kind.name}/{party.issuer}", claims["jti"],
+            until_ms=(claims["iat"] + AGE_S_MAX + 1) * 1000, now_ms=now_ms, most=self._kind.ids_max,
+        )  # fmt: skip
+        return Taken(claims, key.kid, sha256(token).digest())
 
     def _check_claims(self, claims: Mapping[str, Any], party: Party, now_ms: int) -> None:
         if claims.get("iss") != party.issuer:
             raise TokenRefused("iss")
+        if self._kind.subject and claims.get("sub") != party.issuer:
+            raise TokenRefused("sub")
         if claims.get("aud") != self._audience:
             raise TokenRefused("aud")
-        issued_s = claims.get("iat")
-        # `type`, since True is a whole number to Python.
-        if type(issued_s) is not int or not now_ms // 1000 - AGE_S_MAX <= issued_s:
-            raise TokenRefused("iat")
-        if issued_s > now_ms // 1000 + AHEAD_S_MAX or issued_s < self._seen.began_ms // 1000 + AHEAD_S_MAX:
-            raise TokenRefused("iat")
-        if "exp" in claims:
-            expires_s = claims["exp"]
-            if type(expires_s) is not int or not max(issued_s, now_ms // 1000) < expires_s:
-                raise TokenRefused("exp")
+        self._check_times(claims, now_ms // 1000)
         jti = claims.get("jti")
         if not isinstance(jti, str) or not _is_id(jti):
             raise TokenRefused("jti")
 
+    def _check_times(self, claims: Mapping[str, Any], now_s: int) -> None:
+        issued_s, began_ms = claims.get("iat"), self._seen.began_ms
+        # `type`, since True is a whole number to Python.
+        if type(issued_s) is not int or not now_s - AGE_S_MAX <= issued_s <= now_s + SKEW_S_MAX:
+            raise TokenRefused("iat")
+        # A clock that is ahead could have signed it before, and sent it before.
+        if began_ms and issued_s < began_ms // 1000 + SKEW_S_MAX:
+            raise TokenRefused("iat")
+        if "nbf" in claims:
+            begins_s = claims["nbf"]
+            if type(begins_s) is not int or begins_s > now_s + SKEW_S_MAX:
+                raise TokenRefused("nbf")
+        life_s_max = self._kind.life_s_max
+        if "exp" in claims or life_s_max is not None:
+            expires_s = claims.get("exp")
+            if type(expires_s) is not int or not max(issued_s, now_s - SKEW_S_MAX) < expires_s:
+                raise TokenRefused("exp")
+            if life_s_max is not None and expires_s - issued_s > life_s_max:
+                raise TokenRefused("exp")
 
-def _key_of(header: Mapping[str, Any], party: Party, typ: str) -> VerifyKey:
+
+def _key_of(header: Mapping[str, Any], party: Party, types: frozenset[str | None]) -> VerifyKey:
     if "zip" in header:
         raise TokenRefused("zip")
     if not _KEY_MEMBERS.isdisjoint(header):
         raise TokenRefused("embedded_key")
     if "crit" in header:
         raise TokenRefused("crit")
-    if header.keys() != _HEADER_MEMBERS or not all(isinstance(value, str) for value in header.values()):
+    untyped = None in types and header.keys() == _UNTYPED_MEMBERS
+    if not untyped and header.keys() != _HEADER_MEMBERS:
+        raise TokenRefused("header")
+    if not all(isinstance(value, str) for value in header.values()):
         raise TokenRefused("header")
     key = party.keys.get(header["kid"])
     if key is None:
         raise TokenRefused("key")
     if header["alg"] != key.alg:
         raise TokenRefused("algorithm")
-    if header["typ"] != typ:
+    if header.get("typ") not in types:
         raise TokenRefused("typ")
     return key
 

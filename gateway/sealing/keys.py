@@ -166,18 +166,20 @@ class RecipientKeys(Protocol):
 
 
 class StaticRecipientKeys:
-    """Recipients' keys held in memory, the first usable one of each recipient wins."""
+    """Recipients' keys held in memory. The first of each recipient is the one, and none takes its place.
+
+    What stands behind it in a set may be older, or lost: only whoever put the set there can say which.
+    """
 
     __slots__ = ("_keys",)
 
     def __init__(self, keys: tuple[RecipientKey, ...]) -> None:
-        by_recipient: dict[str, list[RecipientKey]] = {}
+        self._keys: dict[str, RecipientKey] = {}
         for key in keys:
-            by_recipient.setdefault(key.recipient_id, []).append(key)
-        self._keys = {recipient: tuple(held) for recipient, held in by_recipient.items()}
+            self._keys.setdefault(key.recipient_id, key)
 
     def current(self, recipient_id: str, *, now_ms: int) -> RecipientKey:
-        for key in self._keys.get(recipient_id, ()):
-            if key.expires_at_ms is None or now_ms < key.expires_at_ms:
-                return key
-        raise KeyUnavailable(recipient_id)
+        key = self._keys.get(recipient_id)
+        if key is None or (key.expires_at_ms is not None and now_ms >= key.expires_at_ms):
+            raise KeyUnavailable(recipient_id)
+        return key

@@ -4,6 +4,7 @@ The public half and its thumbprint (RFC 7638) are registered; the private half n
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.records.errors import GatewayError
@@ -23,6 +24,9 @@ SKEW_S_MAX: Final = 60
 TOKEN_BYTES_MAX: Final = 2048
 """A header and five claims have under 600 bytes."""
 
+ID_CHARACTERS_MAX: Final = 128
+"""Of a `jti`: four times what `ein operator token` gives."""
+
 _MEMBERS = jwk.THUMBPRINT_MEMBERS["EC"]
 
 
@@ -30,6 +34,16 @@ class OperatorTokenRefused(GatewayError):
     """The token does not say who calls. Its text names the member at fault, never a value."""
 
     code = "unauthenticated"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenId:
+    """Which token somebody showed: an act takes it, so that nobody acts with it again."""
+
+    thumbprint: str
+    jti: str = field(repr=False)
+    issued_s: int
+    expires_s: int
 
 
 def thumbprint(public: Mapping[str, object]) -> str:
@@ -68,20 +82,22 @@ def key_named(token: str) -> str:
     return kid
 
 
-def verify_token(token: str, public: Mapping[str, str], *, audience: str, now_ms: int) -> None:
+def verify_token(token: str, public: Mapping[str, str], *, audience: str, now_ms: int) -> TokenId:
     """Checks a token against the key that its header names. Raises OperatorTokenRefused."""
     claims = _signed_claims(token, public)
     issued_s, expires_s, now_s = claims.get("iat"), claims.get("exp"), now_ms // 1000
     if type(issued_s) is not int or type(expires_s) is not int:
         raise OperatorTokenRefused("authorization: iat and exp: whole numbers of seconds are missing")
-    if claims.get("aud") != audience or claims.get("sub") != thumbprint(public):
+    kid, jti = thumbprint(public), claims.get("jti")
+    if claims.get("aud") != audience or claims.get("sub") != kid:
         raise OperatorTokenRefused("authorization: aud or sub: the token is for another installation or key")
     if not issued_s - SKEW_S_MAX <= now_s < expires_s or not 0 < expires_s - issued_s <= LIFE_S_MAX:
         raise OperatorTokenRefused(
             "authorization: exp: the token has run out or lives too long; make a new one"
         )
-    if not isinstance(claims.get("jti"), str):
+    if not isinstance(jti, str) or not 1 <= len(jti) <= ID_CHARACTERS_MAX:
         raise OperatorTokenRefused("authorization: jti: it is missing; make tokens with `ein operator token`")
+    return TokenId(kid, jti, issued_s, expires_s)
 
 
 def _signed_claims(token: str, public: Mapping[str, str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The gate in front of every method of a grpcio server: who calls, and may they. Handlers ask who it was."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -9,8 +10,9 @@ from typing import Any, Final, Protocol
 import grpc
 import structlog
 
-from gateway.records.access import check_access, is_open
+from gateway.records.access import check_access, is_act, is_open
 from gateway.records.errors import GatewayError
+from gateway.sealing.operator_token import TokenId
 from gateway.server.certificates import PeerCertificate, Peers
 from gateway.server.identity import Principal
 
@@ -31,6 +33,10 @@ class Authenticate(Protocol):
     def __call__(
         self, header: str | bytes | None, certificate: PeerCertificate | None = None, /
     ) -> Principal | None: ...
+
+
+Spend = Callable[[TokenId], None]
+"""Takes an operator's token for an act. Blocks; raises GatewayError where it was taken before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +87,15 @@ class Gate(grpc.aio.ServerInterceptor):
         on_fault: Callable[[str], None] = lambda method: None,
         *,
         certificates: bool = False,
+        spend: Spend | None = None,
     ) -> None:
-        """`certificates`: connections may have one. Asking for it costs each call something."""
+        """`certificates`: connections may have one. Asking for it costs each call something.
+
+        Without `spend` nobody acts by an operator's token.
+        """
         self._authenticate = authenticate
         self._on_fault = on_fault
+        self._spend = spend
         self._peers = Peers() if certificates else None
 
     async def intercept_service(
@@ -134,7 +145,10 @@ class Gate(grpc.aio.ServerInterceptor):
 
         try:
             certificate = None if self._peers is None else self._peers.of(context)
-            _admitted.set(Admitted(check(), check))
+            principal = check()
+            if principal.shown is not None and is_act(method):
+                await self._take(principal.shown)
+            _admitted.set(Admitted(principal, check))
             return
         except GatewayError as refused:
             code, public = STATUS_OF_REFUSAL.get(refused.code, grpc.StatusCode.UNAVAILABLE), refused.public
@@ -144,6 +158,12 @@ class Gate(grpc.aio.ServerInterceptor):
             _log.error("handler_fault", method=method, fault=type(fault).__name__)
             code, public = grpc.StatusCode.INTERNAL, INTERNAL_TEXT
         await context.abort(code, public)
+
+    async def _take(self, shown: TokenId) -> None:
+        if self._spend is None:
+            raise RuntimeError("an act at a server that takes no operator's token")
+        # Not on the loop: the id is on the disk before the act begins.
+        await asyncio.get_running_loop().run_in_executor(None, self._spend, shown)
 
 
 async def _unsupported(payload: bytes, context: Any) -> None:

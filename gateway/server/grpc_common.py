@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from gateway.records.errors import GatewayError
 from gateway.server.gate import INTERNAL_TEXT as INTERNAL_TEXT
-from gateway.server.gate import Authenticate, Gate
+from gateway.server.gate import Authenticate, Gate, Spend
 from gateway.server.tls import Tls
 
 T = TypeVar("T")
@@ -153,6 +153,7 @@ class ServerThread:
         authenticate: Authenticate,
         tls: Tls | None = None,
         name: str = "grpcio",
+        spend: Spend | None = None,
         on_fault: Callable[[str], None] = lambda method: None,
     ) -> None:
         self._address = address
@@ -160,6 +161,7 @@ class ServerThread:
         self._services = tuple(services)
         self._authenticate = authenticate
         self._tls = tls
+        self._spend = spend
         self._on_fault = on_fault
         self.loop = asyncio.new_event_loop()
         self.port = 0
@@ -180,7 +182,7 @@ class ServerThread:
 
     async def _start(self) -> None:
         interceptors = [
-            Gate(self._authenticate, self._on_fault, certificates=self._tls is not None),
+            Gate(self._authenticate, self._on_fault, certificates=self._tls is not None, spend=self._spend),
             LastResort(self._on_fault),
         ]
         server = grpc.aio.server(interceptors=interceptors, options=SERVER_OPTIONS)

@@ -5,16 +5,16 @@ Identity comes from credentials, never from a field.
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
 from gateway.programs.issues import near
 from gateway.records.access import Role
 from gateway.records.errors import GatewayError
 from gateway.runtime.entropy import Entropy
-from gateway.sealing.operator_token import OperatorTokenRefused
+from gateway.sealing.operator_token import OperatorTokenRefused, TokenId
 from gateway.server.certificates import PeerCertificate
 from gateway.server.clients import Client, Clients
 from gateway.server.clients import MachineRole as MachineRole
@@ -42,6 +42,8 @@ class Principal:
 
     principal_id: str
     role: Role
+    shown: TokenId | None = field(default=None, compare=False, repr=False)
+    """An operator's token: good for one act."""
 
 
 class Authenticator:
@@ -123,10 +125,10 @@ class Authenticator:
         if self._operators is None:
             return None
         try:
-            operator = self._operators.verified(token.decode("ascii"))
+            operator, shown = self._operators.verified(token.decode("ascii"))
         except (OperatorTokenRefused, UnicodeDecodeError):
             return None
-        return Principal(operator.principal_id, operator.role)
+        return Principal(operator.principal_id, operator.role, shown)
 
 
 def _of(client: Client | None) -> Principal | None:
@@ -167,21 +169,37 @@ def _changing(state: StateDir) -> Iterator[list[dict[str, str]]]:
         write_rows(state.identities, rows)
 
 
-def issue_token(state: StateDir, *, principal_id: str, role: MachineRole, entropy: Entropy) -> str:
+def issue_token(
+    state: StateDir,
+    *,
+    principal_id: str,
+    role: MachineRole,
+    entropy: Entropy,
+    before: Callable[[], None] = lambda: None,
+) -> str:
     """Makes a token for `principal_id`, stores its hash and returns it: it cannot be shown again.
 
-    Raises IdentityInvalid where the file that is there cannot be used.
+    `before` is called when it is known that it can be done. Raises IdentityInvalid where the file that is
+    there cannot be used.
     """
     token, digest = make_secret(entropy)
     with _changing(state) as rows:
+        before()
         rows.append({"principal_id": principal_id, "role": role, "token_sha256": digest})
     return token
 
 
-def revoke_tokens(state: StateDir, *, principal_id: str, keep_newest: bool = False) -> int:
+def revoke_tokens(
+    state: StateDir,
+    *,
+    principal_id: str,
+    keep_newest: bool = False,
+    before: Callable[[], None] = lambda: None,
+) -> int:
     """Forgets the tokens of `principal_id`, or all but the one issued last; how many.
 
-    Raises IdentityInvalid where it has none: a name misspelt must not read like a token taken back.
+    `before` as above. Raises IdentityInvalid where it has none: a name misspelt must not read like a token
+    taken back.
     """
     with _changing(state) as rows:
         own = [row for row in rows if row["principal_id"] == principal_id]
@@ -190,6 +208,7 @@ def revoke_tokens(state: StateDir, *, principal_id: str, keep_newest: bool = Fal
             raise IdentityInvalid(
                 f"identities.json: no token of this principal. {mend or '`ein token list` names them'}"
             )
+        before()
         gone = own[:-1] if keep_newest else own
         rows[:] = [row for row in rows if row not in gone]
     return len(gone)

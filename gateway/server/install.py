@@ -8,6 +8,7 @@ import yaml
 from gateway.backends.embedded.keyfiles import add_signing_keys, create_keys
 from gateway.backends.embedded.passphrase import SCRYPT_LOG2_N
 from gateway.backends.embedded.recipient_files import publish_recipient_keys
+from gateway.backends.embedded.seen_ids import begin_seen_ids
 from gateway.programs.model import DEFAULT_SIGNING_ALGORITHM
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
@@ -51,6 +52,7 @@ def install(
     settings = load_settings(write_settings(folder, front=front, keys=keys))
     state, files = settings.state, key_files(settings, SystemClock())
     state.make()
+    begin_seen_ids(state.seen_ids)
     if isinstance(settings.keys, FilesKeys):
         create_keys(state.keys, SystemEntropy(), make_passphrase=True, scrypt_log2_n=scrypt_log2_n)
     else:

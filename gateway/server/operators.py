@@ -9,7 +9,7 @@ import getpass
 import json
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,10 +20,12 @@ from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
 from gateway.runtime.entropy import Entropy
 from gateway.sealing import jwk
+from gateway.sealing.inbound import SKEW_S_MAX, SeenIds, TokenRefused
 from gateway.sealing.jwe import p256_private_key
 from gateway.sealing.keys import BadKey, SignatureAlgorithm, SigningKey
 from gateway.sealing.operator_token import (
     OperatorTokenRefused,
+    TokenId,
     key_named,
     make_token,
     operator_public_jwk,
@@ -42,6 +44,9 @@ KEY_ENV: Final = "EIN_OPERATOR_KEY"
 
 OPERATORS_MAX: Final = 1000
 """People, not machines."""
+
+ACTS_MAX: Final = 4096
+"""Tokens of one operator that acted and have not run out: seven acts a second for ten minutes."""
 
 KEY_FILE_BYTES_MAX: Final = 4096
 """A P-256 JWK has under 300 bytes."""
@@ -100,16 +105,43 @@ class Operators:
             self._known = {one.thumbprint: one for one in read_operators(self._path)}
             self._stamp = stamp
 
-    def verified(self, token: str) -> Operator:
-        """Whose token it is. Raises OperatorTokenRefused."""
+    def verified(self, token: str) -> tuple[Operator, TokenId]:
+        """Whose token it is, and which one. Raises OperatorTokenRefused."""
         operator = self._known.get(key_named(token))
         if operator is None:
             raise OperatorTokenRefused("authorization: the key is not registered; see `ein operator list`")
-        verify_token(token, operator.public, audience=self._audience, now_ms=self._clock.wall_ms())
-        return operator
+        now_ms = self._clock.wall_ms()
+        return operator, verify_token(token, operator.public, audience=self._audience, now_ms=now_ms)
 
     def all(self) -> list[Operator]:
         return sorted(self._known.values(), key=lambda one: one.principal_id)
+
+
+def spending(seen: SeenIds, clock: Clock) -> Callable[[TokenId], None]:
+    """What an act takes its token by: from then on no act is done with it, at no process of this state.
+
+    The call raises OperatorTokenRefused, and what the store raises where it does not answer.
+    """
+
+    def spend(shown: TokenId) -> None:
+        if seen.began_ms and shown.issued_s < seen.began_ms // 1000 + SKEW_S_MAX:
+            raise OperatorTokenRefused(
+                "authorization: iat: made before tokens are remembered here; make a new one in a minute"
+            )
+        try:
+            seen.take(
+                f"operator/{shown.thumbprint}", shown.jti,
+                until_ms=shown.expires_s * 1000, now_ms=clock.wall_ms(), most=ACTS_MAX,
+            )  # fmt: skip
+        except TokenRefused as refused:
+            mend = (
+                "too many acts within ten minutes: wait"
+                if refused.check == "busy"
+                else "an act was done with this token; make one for each: `ein operator token`"
+            )
+            raise OperatorTokenRefused(f"authorization: jti: {mend}") from None
+
+    return spend
 
 
 def read_operators(path: Path) -> list[Operator]:
@@ -232,7 +264,8 @@ def acting(
         signer = read_key(Path(path))
         # As a server would see it: what is not good enough there does not pass here.
         token = make_token(signer, audience=audience, jti=entropy.bytes(16).hex(), now_ms=clock.wall_ms())
-        operator = Operators(state, audience, clock).verified(token)
+        # It never leaves this process, so there is none to be used again.
+        operator, _ = Operators(state, audience, clock).verified(token)
         if operator.role == "auditor" and not reads:
             raise OperatorRefused("operator: an auditor reads; this needs the role operator or approver")
         return operator.principal_id

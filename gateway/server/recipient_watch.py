@@ -111,7 +111,7 @@ class RecipientWatch:
         return KeyState("ends_soon" if known.until_ms - now_ms <= SOON_MS else "ok", known.until_ms)
 
     def _look(self, path: Path, recipient_id: str) -> KeyState:
-        """Without the time, which passes while the file stays. The last end counts: keys take turns."""
+        """Without the time, which passes while the file stays. The first key is the one that is sealed to."""
         try:
             text = path.read_text()
             keys = jwk.recipient_keys(recipient_id, text)
@@ -120,8 +120,7 @@ class RecipientWatch:
             return KeyState("not_usable")
         if not keys:
             return KeyState("not_usable")
-        ends = [key.expires_at_ms for key in keys]
-        return KeyState("ok", 0 if None in ends else max(end for end in ends if end is not None))
+        return KeyState("ok", keys[0].expires_at_ms or 0)
 
     def _write(self, told: dict[str, KeyState], *, checked: int) -> None:
         shown = {

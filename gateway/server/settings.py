@@ -59,7 +59,7 @@ class KeysSettings(_Strict):
 
 
 class TlsSettings(_Strict):
-    """TLS of every port but metrics. Paths are relative to the file."""
+    """TLS of every port. Paths are relative to the file."""
 
     certificate: Path
     key: Path

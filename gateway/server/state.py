@@ -43,6 +43,11 @@ class StateDir:
         return self.root / "clients.json"
 
     @property
+    def seen_ids(self) -> Path:
+        """Ids of tokens that were taken, for minutes. Any process writes it."""
+        return self.root / "seen.sqlite3"
+
+    @property
     def restored(self) -> Path:
         """Only in what was put in place by a restore: which one it was."""
         return self.root / "restored.json"

@@ -65,9 +65,9 @@ class Tls:
             require_client_authentication=self.client_ca is not None,
         )
 
-    def http_context(self) -> "WatchedContext":
-        """Over HTTP a client certificate is optional: our JWK Set is for everybody."""
-        return WatchedContext(self)
+    def http_context(self, *, client_needed: bool = False) -> "WatchedContext":
+        """Over HTTP a client certificate is optional: our JWK Set is for everybody. Unless it is needed."""
+        return WatchedContext(self, client_needed=client_needed)
 
     def stamps(self) -> tuple[tuple[int, int], ...]:
         """Changes when a file changes."""
@@ -102,14 +102,14 @@ class Tls:
 class WatchedContext:
     """An SSL context for servers that takes new certificates for new connections."""
 
-    def __init__(self, tls: Tls) -> None:
+    def __init__(self, tls: Tls, *, client_needed: bool = False) -> None:
         self._tls = tls
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         # RFC 9325 3.1.1: nothing older is to be negotiated.
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._load()
         if tls.client_ca is not None:
-            self.context.verify_mode = ssl.CERT_OPTIONAL
+            self.context.verify_mode = ssl.CERT_REQUIRED if client_needed else ssl.CERT_OPTIONAL
         self._stamps = tls.stamps()
 
     def refresh(self) -> None:

@@ -16,7 +16,7 @@ from issuernetwork.v1 import access_pb2 as issuernetwork_dot_v1_dot_access__pb2
 from issuernetwork.v1 import common_pb2 as issuernetwork_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bissuernetwork/v1/feed.proto\x12\x10issuernetwork.v1\x1a\x1dissuernetwork/v1/access.proto\x1a\x1dissuernetwork/v1/common.proto\"A\n\rLookupRequest\x12\x30\n\x05match\x18\x01 \x01(\x0b\x32!.issuernetwork.v1.MatchReferences\"D\n\x0bLookupShare\x12\x10\n\x08share_id\x18\x01 \x01(\t\x12\x0f\n\x07program\x18\x02 \x01(\t\x12\x12\n\nsigned_set\x18\x03 \x01(\t\"m\n\x0eLookupResponse\x12,\n\x05match\x18\x01 \x01(\x0e\x32\x1d.issuernetwork.v1.MatchResult\x12-\n\x06shares\x18\x02 \x03(\x0b\x32\x1d.issuernetwork.v1.LookupShare\"\xf3\x01\n\x07Receipt\x12\x12\n\nreceipt_id\x18\x01 \x01(\t\x12\x10\n\x08share_id\x18\x02 \x01(\t\x12,\n\x05match\x18\x03 \x01(\x0e\x32\x1d.issuernetwork.v1.MatchResult\x12)\n\x03use\x18\x04 \x01(\x0e\x32\x1c.issuernetwork.v1.ReceiptUse\x12\x16\n\x0ereceived_at_ms\x18\x05 \x01(\x03\x12\x15\n\rdecided_at_ms\x18\x06 \x01(\x03\x12\x16\n\x0erecorded_at_ms\x18\x07 \x01(\x03\x12\x15\n\x08\x61pproved\x18\x08 \x01(\x08H\x00\x88\x01\x01\x42\x0b\n\t_approved\"D\n\x15ReportReceiptsRequest\x12+\n\x08receipts\x18\x01 \x03(\x0b\x32\x19.issuernetwork.v1.Receipt\"k\n\x10\x46\x65\x65\x64ReportResult\x12\x10\n\x08recorded\x18\x01 \x01(\x08\x12\x11\n\tduplicate\x18\x02 \x01(\x08\x12\x32\n\x0c\x66ield_issues\x18\x03 \x03(\x0b\x32\x1c.issuernetwork.v1.FieldIssue\"M\n\x16ReportReceiptsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".issuernetwork.v1.FeedReportResult\"\x93\x04\n\nLabelEvent\x12\x10\n\x08label_id\x18\x01 \x01(\t\x12\x12\n\nsource_ref\x18\x02 \x01(\t\x12\x10\n\x08share_id\x18\x03 \x01(\t\x12\x19\n\x11payment_intent_id\x18\x04 \x01(\t\x12\x12\n\nattempt_no\x18\x05 \x01(\x05\x12\x30\n\x05match\x18\x06 \x01(\x0b\x32!.issuernetwork.v1.MatchReferences\x12)\n\x04kind\x18\x07 \x01(\x0e\x32\x1b.issuernetwork.v1.LabelKind\x12-\n\x06source\x18\x08 \x01(\x0e\x32\x1d.issuernetwork.v1.LabelSource\x12)\n\x04verb\x18\t \x01(\x0e\x32\x1b.issuernetwork.v1.LabelVerb\x12+\n\x05state\x18\n \x01(\x0e\x32\x1c.issuernetwork.v1.LabelState\x12\x12\n\nfraud_type\x18\x0b \x01(\t\x12\x35\n\rdispute_stage\x18\x0c \x01(\x0e\x32\x1e.issuernetwork.v1.DisputeStage\x12\x14\n\x0c\x61mount_minor\x18\r \x01(\x03\x12\x10\n\x08\x63urrency\x18\x0e \x01(\t\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_at_ms\x18\x0f \x01(\x03\x12\x16\n\x0ereported_at_ms\x18\x10 \x01(\x03\x12\x16\n\x0erecorded_at_ms\x18\x11 \x01(\x03\"C\n\x13ReportLabelsRequest\x12,\n\x06labels\x18\x01 \x03(\x0b\x32\x1c.issuernetwork.v1.LabelEvent\"K\n\x14ReportLabelsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".issuernetwork.v1.FeedReportResult*~\n\x0bMatchResult\x12\x1c\n\x18MATCH_RESULT_UNSPECIFIED\x10\x00\x12\x17\n\x13MATCH_RESULT_UNIQUE\x10\x01\x12\x1a\n\x16MATCH_RESULT_AMBIGUOUS\x10\x02\x12\x1c\n\x18MATCH_RESULT_NOT_MATCHED\x10\x03*\x88\x01\n\nReceiptUse\x12\x1b\n\x17RECEIPT_USE_UNSPECIFIED\x10\x00\x12\x14\n\x10RECEIPT_USE_USED\x10\x01\x12\x14\n\x10RECEIPT_USE_SEEN\x10\x02\x12\x14\n\x10RECEIPT_USE_LATE\x10\x03\x12\x1b\n\x17RECEIPT_USE_NOT_MATCHED\x10\x04*U\n\tLabelKind\x12\x1a\n\x16LABEL_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10LABEL_KIND_FRAUD\x10\x01\x12\x16\n\x12LABEL_KIND_DISPUTE\x10\x02*\xcd\x01\n\x0bLabelSource\x12\x1c\n\x18LABEL_SOURCE_UNSPECIFIED\x10\x00\x12\x15\n\x11LABEL_SOURCE_TC40\x10\x01\x12\x1f\n\x1bLABEL_SOURCE_MASTERCARD_FLD\x10\x02\x12\x17\n\x13LABEL_SOURCE_ISSUER\x10\x03\x12\x1b\n\x17LABEL_SOURCE_CHARGEBACK\x10\x04\x12\x19\n\x15LABEL_SOURCE_MERCHANT\x10\x05\x12\x17\n\x13LABEL_SOURCE_MANUAL\x10\x06*p\n\tLabelVerb\x12\x1a\n\x16LABEL_VERB_UNSPECIFIED\x10\x00\x12\x17\n\x13LABEL_VERB_REPORTED\x10\x01\x12\x16\n\x12LABEL_VERB_CHANGED\x10\x02\x12\x16\n\x12LABEL_VERB_DELETED\x10\x03*z\n\nLabelState\x12\x1b\n\x17LABEL_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15LABEL_STATE_SUSPECTED\x10\x01\x12\x19\n\x15LABEL_STATE_CONFIRMED\x10\x02\x12\x19\n\x15LABEL_STATE_NOT_FRAUD\x10\x03*\xcd\x01\n\x0c\x44isputeStage\x12\x1d\n\x19\x44ISPUTE_STAGE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44ISPUTE_STAGE_INQUIRY\x10\x01\x12\x17\n\x13\x44ISPUTE_STAGE_ALERT\x10\x02\x12\x1c\n\x18\x44ISPUTE_STAGE_CHARGEBACK\x10\x03\x12\x1d\n\x19\x44ISPUTE_STAGE_REPRESENTED\x10\x04\x12\x15\n\x11\x44ISPUTE_STAGE_WON\x10\x05\x12\x16\n\x12\x44ISPUTE_STAGE_LOST\x10\x06\x32\xba\x02\n\x0b\x46\x65\x65\x64Service\x12T\n\x06Lookup\x12\x1f.issuernetwork.v1.LookupRequest\x1a .issuernetwork.v1.LookupResponse\"\x07\xf2\xe2$\x03\n\x01\x02\x12l\n\x0eReportReceipts\x12\'.issuernetwork.v1.ReportReceiptsRequest\x1a(.issuernetwork.v1.ReportReceiptsResponse\"\x07\xf2\xe2$\x03\n\x01\x02\x12g\n\x0cReportLabels\x12%.issuernetwork.v1.ReportLabelsRequest\x1a&.issuernetwork.v1.ReportLabelsResponse\"\x08\xf2\xe2$\x04\n\x02\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bissuernetwork/v1/feed.proto\x12\x10issuernetwork.v1\x1a\x1dissuernetwork/v1/access.proto\x1a\x1dissuernetwork/v1/common.proto\"A\n\rLookupRequest\x12\x30\n\x05match\x18\x01 \x01(\x0b\x32!.issuernetwork.v1.MatchReferences\"D\n\x0bLookupShare\x12\x10\n\x08share_id\x18\x01 \x01(\t\x12\x0f\n\x07program\x18\x02 \x01(\t\x12\x12\n\nsigned_set\x18\x03 \x01(\t\"m\n\x0eLookupResponse\x12,\n\x05match\x18\x01 \x01(\x0e\x32\x1d.issuernetwork.v1.MatchResult\x12-\n\x06shares\x18\x02 \x03(\x0b\x32\x1d.issuernetwork.v1.LookupShare\"\xf3\x01\n\x07Receipt\x12\x12\n\nreceipt_id\x18\x01 \x01(\t\x12\x10\n\x08share_id\x18\x02 \x01(\t\x12,\n\x05match\x18\x03 \x01(\x0e\x32\x1d.issuernetwork.v1.MatchResult\x12)\n\x03use\x18\x04 \x01(\x0e\x32\x1c.issuernetwork.v1.ReceiptUse\x12\x16\n\x0ereceived_at_ms\x18\x05 \x01(\x03\x12\x15\n\rdecided_at_ms\x18\x06 \x01(\x03\x12\x16\n\x0erecorded_at_ms\x18\x07 \x01(\x03\x12\x15\n\x08\x61pproved\x18\x08 \x01(\x08H\x00\x88\x01\x01\x42\x0b\n\t_approved\"T\n\x15ReportReceiptsRequest\x12+\n\x08receipts\x18\x01 \x03(\x0b\x32\x19.issuernetwork.v1.Receipt\x12\x0e\n\x06signed\x18\x02 \x01(\t\"k\n\x10\x46\x65\x65\x64ReportResult\x12\x10\n\x08recorded\x18\x01 \x01(\x08\x12\x11\n\tduplicate\x18\x02 \x01(\x08\x12\x32\n\x0c\x66ield_issues\x18\x03 \x03(\x0b\x32\x1c.issuernetwork.v1.FieldIssue\"M\n\x16ReportReceiptsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".issuernetwork.v1.FeedReportResult\"\x93\x04\n\nLabelEvent\x12\x10\n\x08label_id\x18\x01 \x01(\t\x12\x12\n\nsource_ref\x18\x02 \x01(\t\x12\x10\n\x08share_id\x18\x03 \x01(\t\x12\x19\n\x11payment_intent_id\x18\x04 \x01(\t\x12\x12\n\nattempt_no\x18\x05 \x01(\x05\x12\x30\n\x05match\x18\x06 \x01(\x0b\x32!.issuernetwork.v1.MatchReferences\x12)\n\x04kind\x18\x07 \x01(\x0e\x32\x1b.issuernetwork.v1.LabelKind\x12-\n\x06source\x18\x08 \x01(\x0e\x32\x1d.issuernetwork.v1.LabelSource\x12)\n\x04verb\x18\t \x01(\x0e\x32\x1b.issuernetwork.v1.LabelVerb\x12+\n\x05state\x18\n \x01(\x0e\x32\x1c.issuernetwork.v1.LabelState\x12\x12\n\nfraud_type\x18\x0b \x01(\t\x12\x35\n\rdispute_stage\x18\x0c \x01(\x0e\x32\x1e.issuernetwork.v1.DisputeStage\x12\x14\n\x0c\x61mount_minor\x18\r \x01(\x03\x12\x10\n\x08\x63urrency\x18\x0e \x01(\t\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_at_ms\x18\x0f \x01(\x03\x12\x16\n\x0ereported_at_ms\x18\x10 \x01(\x03\x12\x16\n\x0erecorded_at_ms\x18\x11 \x01(\x03\"C\n\x13ReportLabelsRequest\x12,\n\x06labels\x18\x01 \x03(\x0b\x32\x1c.issuernetwork.v1.LabelEvent\"K\n\x14ReportLabelsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".issuernetwork.v1.FeedReportResult*~\n\x0bMatchResult\x12\x1c\n\x18MATCH_RESULT_UNSPECIFIED\x10\x00\x12\x17\n\x13MATCH_RESULT_UNIQUE\x10\x01\x12\x1a\n\x16MATCH_RESULT_AMBIGUOUS\x10\x02\x12\x1c\n\x18MATCH_RESULT_NOT_MATCHED\x10\x03*\x88\x01\n\nReceiptUse\x12\x1b\n\x17RECEIPT_USE_UNSPECIFIED\x10\x00\x12\x14\n\x10RECEIPT_USE_USED\x10\x01\x12\x14\n\x10RECEIPT_USE_SEEN\x10\x02\x12\x14\n\x10RECEIPT_USE_LATE\x10\x03\x12\x1b\n\x17RECEIPT_USE_NOT_MATCHED\x10\x04*U\n\tLabelKind\x12\x1a\n\x16LABEL_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10LABEL_KIND_FRAUD\x10\x01\x12\x16\n\x12LABEL_KIND_DISPUTE\x10\x02*\xcd\x01\n\x0bLabelSource\x12\x1c\n\x18LABEL_SOURCE_UNSPECIFIED\x10\x00\x12\x15\n\x11LABEL_SOURCE_TC40\x10\x01\x12\x1f\n\x1bLABEL_SOURCE_MASTERCARD_FLD\x10\x02\x12\x17\n\x13LABEL_SOURCE_ISSUER\x10\x03\x12\x1b\n\x17LABEL_SOURCE_CHARGEBACK\x10\x04\x12\x19\n\x15LABEL_SOURCE_MERCHANT\x10\x05\x12\x17\n\x13LABEL_SOURCE_MANUAL\x10\x06*p\n\tLabelVerb\x12\x1a\n\x16LABEL_VERB_UNSPECIFIED\x10\x00\x12\x17\n\x13LABEL_VERB_REPORTED\x10\x01\x12\x16\n\x12LABEL_VERB_CHANGED\x10\x02\x12\x16\n\x12LABEL_VERB_DELETED\x10\x03*z\n\nLabelState\x12\x1b\n\x17LABEL_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15LABEL_STATE_SUSPECTED\x10\x01\x12\x19\n\x15LABEL_STATE_CONFIRMED\x10\x02\x12\x19\n\x15LABEL_STATE_NOT_FRAUD\x10\x03*\xcd\x01\n\x0c\x44isputeStage\x12\x1d\n\x19\x44ISPUTE_STAGE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44ISPUTE_STAGE_INQUIRY\x10\x01\x12\x17\n\x13\x44ISPUTE_STAGE_ALERT\x10\x02\x12\x1c\n\x18\x44ISPUTE_STAGE_CHARGEBACK\x10\x03\x12\x1d\n\x19\x44ISPUTE_STAGE_REPRESENTED\x10\x04\x12\x15\n\x11\x44ISPUTE_STAGE_WON\x10\x05\x12\x16\n\x12\x44ISPUTE_STAGE_LOST\x10\x06\x32\xba\x02\n\x0b\x46\x65\x65\x64Service\x12T\n\x06Lookup\x12\x1f.issuernetwork.v1.LookupRequest\x1a .issuernetwork.v1.LookupResponse\"\x07\xf2\xe2$\x03\n\x01\x02\x12l\n\x0eReportReceipts\x12\'.issuernetwork.v1.ReportReceiptsRequest\x1a(.issuernetwork.v1.ReportReceiptsResponse\"\x07\xf2\xe2$\x03\n\x01\x02\x12g\n\x0cReportLabels\x12%.issuernetwork.v1.ReportLabelsRequest\x1a&.issuernetwork.v1.ReportLabelsResponse\"\x08\xf2\xe2$\x04\n\x02\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -29,20 +29,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FEEDSERVICE'].methods_by_name['ReportReceipts']._serialized_options = b'\362\342$\003\n\001\002'
   _globals['_FEEDSERVICE'].methods_by_name['ReportLabels']._loaded_options = None
   _globals['_FEEDSERVICE'].methods_by_name['ReportLabels']._serialized_options = b'\362\342$\004\n\002\002\001'
-  _globals['_MATCHRESULT']._serialized_start=1543
-  _globals['_MATCHRESULT']._serialized_end=1669
-  _globals['_RECEIPTUSE']._serialized_start=1672
-  _globals['_RECEIPTUSE']._serialized_end=1808
-  _globals['_LABELKIND']._serialized_start=1810
-  _globals['_LABELKIND']._serialized_end=1895
-  _globals['_LABELSOURCE']._serialized_start=1898
-  _globals['_LABELSOURCE']._serialized_end=2103
-  _globals['_LABELVERB']._serialized_start=2105
-  _globals['_LABELVERB']._serialized_end=2217
-  _globals['_LABELSTATE']._serialized_start=2219
-  _globals['_LABELSTATE']._serialized_end=2341
-  _globals['_DISPUTESTAGE']._serialized_start=2344
-  _globals['_DISPUTESTAGE']._serialized_end=2549
+  _globals['_MATCHRESULT']._serialized_start=1559
+  _globals['_MATCHRESULT']._serialized_end=1685
+  _globals['_RECEIPTUSE']._serialized_start=1688
+  _globals['_RECEIPTUSE']._serialized_end=1824
+  _globals['_LABELKIND']._serialized_start=1826
+  _globals['_LABELKIND']._serialized_end=1911
+  _globals['_LABELSOURCE']._serialized_start=1914
+  _globals['_LABELSOURCE']._serialized_end=2119
+  _globals['_LABELVERB']._serialized_start=2121
+  _globals['_LABELVERB']._serialized_end=2233
+  _globals['_LABELSTATE']._serialized_start=2235
+  _globals['_LABELSTATE']._serialized_end=2357
+  _globals['_DISPUTESTAGE']._serialized_start=2360
+  _globals['_DISPUTESTAGE']._serialized_end=2565
   _globals['_LOOKUPREQUEST']._serialized_start=111
   _globals['_LOOKUPREQUEST']._serialized_end=176
   _globals['_LOOKUPSHARE']._serialized_start=178
@@ -52,17 +52,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECEIPT']._serialized_start=360
   _globals['_RECEIPT']._serialized_end=603
   _globals['_REPORTRECEIPTSREQUEST']._serialized_start=605
-  _globals['_REPORTRECEIPTSREQUEST']._serialized_end=673
-  _globals['_FEEDREPORTRESULT']._serialized_start=675
-  _globals['_FEEDREPORTRESULT']._serialized_end=782
-  _globals['_REPORTRECEIPTSRESPONSE']._serialized_start=784
-  _globals['_REPORTRECEIPTSRESPONSE']._serialized_end=861
-  _globals['_LABELEVENT']._serialized_start=864
-  _globals['_LABELEVENT']._serialized_end=1395
-  _globals['_REPORTLABELSREQUEST']._serialized_start=1397
-  _globals['_REPORTLABELSREQUEST']._serialized_end=1464
-  _globals['_REPORTLABELSRESPONSE']._serialized_start=1466
-  _globals['_REPORTLABELSRESPONSE']._serialized_end=1541
-  _globals['_FEEDSERVICE']._serialized_start=2552
-  _globals['_FEEDSERVICE']._serialized_end=2866
+  _globals['_REPORTRECEIPTSREQUEST']._serialized_end=689
+  _globals['_FEEDREPORTRESULT']._serialized_start=691
+  _globals['_FEEDREPORTRESULT']._serialized_end=798
+  _globals['_REPORTRECEIPTSRESPONSE']._serialized_start=800
+  _globals['_REPORTRECEIPTSRESPONSE']._serialized_end=877
+  _globals['_LABELEVENT']._serialized_start=880
+  _globals['_LABELEVENT']._serialized_end=1411
+  _globals['_REPORTLABELSREQUEST']._serialized_start=1413
+  _globals['_REPORTLABELSREQUEST']._serialized_end=1480
+  _globals['_REPORTLABELSRESPONSE']._serialized_start=1482
+  _globals['_REPORTLABELSRESPONSE']._serialized_end=1557
+  _globals['_FEEDSERVICE']._serialized_start=2568
+  _globals['_FEEDSERVICE']._serialized_end=2882
 # @@protoc_insertion_point(module_scope)

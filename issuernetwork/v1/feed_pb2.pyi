@@ -142,10 +142,12 @@ class Receipt(_message.Message):
     def __init__(self, receipt_id: _Optional[str] = ..., share_id: _Optional[str] = ..., match: _Optional[_Union[MatchResult, str]] = ..., use: _Optional[_Union[ReceiptUse, str]] = ..., received_at_ms: _Optional[int] = ..., decided_at_ms: _Optional[int] = ..., recorded_at_ms: _Optional[int] = ..., approved: bool = ...) -> None: ...
 
 class ReportReceiptsRequest(_message.Message):
-    __slots__ = ("receipts",)
+    __slots__ = ("receipts", "signed")
     RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_FIELD_NUMBER: _ClassVar[int]
     receipts: _containers.RepeatedCompositeFieldContainer[Receipt]
-    def __init__(self, receipts: _Optional[_Iterable[_Union[Receipt, _Mapping]]] = ...) -> None: ...
+    signed: str
+    def __init__(self, receipts: _Optional[_Iterable[_Union[Receipt, _Mapping]]] = ..., signed: _Optional[str] = ...) -> None: ...
 
 class FeedReportResult(_message.Message):
     __slots__ = ("recorded", "duplicate", "field_issues")

@@ -78,14 +78,19 @@ def test_a_pause_is_taken_back_and_a_kill_comes_back_by_two_people(
     installation: Installation, stub: rpc.ProgramServiceStub
 ) -> None:
     scope = {"program": "risk-score", "issuer_id": "summit-credit-union"}
-    ops, boss = installation.signed("ops"), installation.signed("boss")
-    paused = stub.PauseProgram(v1.PauseProgramRequest(**scope, reason="drill"), metadata=ops)
+    boss = installation.signed("boss")
+
+    def ops() -> list[tuple[str, str]]:
+        # A token does one act.
+        return installation.signed("ops")
+
+    paused = stub.PauseProgram(v1.PauseProgramRequest(**scope, reason="drill"), metadata=ops())
     assert (paused.workers_acknowledged, paused.effective_after_ms <= 1_000) == (1, True)
     assert _states(installation, stub)["risk-score", "summit-credit-union"] == v1.PROGRAM_STATE_PAUSED
-    stub.ResumeProgram(v1.ResumeProgramRequest(**scope, reason="over"), metadata=ops)
+    stub.ResumeProgram(v1.ResumeProgramRequest(**scope, reason="over"), metadata=ops())
     assert _states(installation, stub)["risk-score", "summit-credit-union"] == v1.PROGRAM_STATE_ACTIVE
-    stub.KillProgram(v1.KillProgramRequest(**scope, reason="drill"), metadata=ops)
-    asked = stub.RequestRevival(v1.RequestRevivalRequest(**scope, reason="mended"), metadata=ops).approval
+    stub.KillProgram(v1.KillProgramRequest(**scope, reason="drill"), metadata=ops())
+    asked = stub.RequestRevival(v1.RequestRevivalRequest(**scope, reason="mended"), metadata=ops()).approval
     assert stub.ListApprovals(v1.ListApprovalsRequest(), metadata=boss).approvals == [asked]
     done = stub.Approve(v1.ApproveRequest(approval_id=asked.approval_id), metadata=boss).approval
     assert done.verdict == v1.APPROVAL_VERDICT_APPROVED

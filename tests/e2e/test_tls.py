@@ -101,6 +101,19 @@ def test_the_certificate_alone_says_who_enriches(running: Running) -> None:
     assert answer.completeness == enrichment_pb2.COMPLETENESS_FULL
 
 
+@pytest.mark.parametrize("process", ["gateway", "feeds"])
+def test_the_metrics_are_read_with_a_certificate_alone(running: Running, process: str) -> None:
+    url = f"https://{running.installation.address(process, 'metrics')}/metrics"
+    context = ssl.create_default_context(cafile=str(running.ca.certificate))
+    with pytest.raises((urllib.error.URLError, OSError)):
+        urllib.request.urlopen(url, timeout=DEADLINE_S, context=context)
+    context.load_cert_chain(running.shop.certificate, running.shop.key)
+    with urllib.request.urlopen(url, timeout=DEADLINE_S, context=context) as reply:
+        assert b"ein_" in reply.read()
+    with pytest.raises((urllib.error.URLError, OSError)):
+        urllib.request.urlopen(url.replace("https", "http"), timeout=DEADLINE_S)
+
+
 def test_without_a_certificate_no_connection_is_made(running: Running) -> None:
     assert code_of(running.enrich, None) is grpc.StatusCode.UNAVAILABLE
     token = [("authorization", f"Bearer {running.installation.tokens['payments']}")]

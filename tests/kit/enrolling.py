@@ -1,5 +1,6 @@
 """An enrolment without HTTP: an issuer's keys, and the desk over stores of its own."""
 
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from issuernetwork._jose import JweOpener, json_object, open_key
 from issuernetwork.enrolment import public_set
 from issuernetwork.issuer_cli import new_key, new_signing_key
 from issuernetwork.tokens import SignKey, sign_key
+from tests.kit.seen_ids import MemorySeenIds
 
 ISS, BANK, WEEK_MS = "https://issuernetwork.test", "northgate-bank", 7 * 24 * 3_600_000
 
@@ -54,6 +56,7 @@ class Keys:
         return {
             "iss": BANK, "aud": ISS, "iat": int(time.time()), "submission_id": told["submission_id"],
             "thumbprints": told["thumbprints"], "nonce": self.opened(told["challenge"])["nonce"],
+            "jti": secrets.token_hex(8),
         }  # fmt: skip
 
 
@@ -65,8 +68,9 @@ class Rig:
         self.enrolments = SqliteEnrolments(path, self.clock)
         self.approvals = SqliteApprovals(path, self.clock)
         self.desk = EnrolmentDesk(
-            self.enrolments, self.approvals, issuer=ISS, clock=self.clock, entropy=SystemEntropy()
-        )
+            self.enrolments, self.approvals, issuer=ISS, clock=self.clock, entropy=SystemEntropy(),
+            seen=MemorySeenIds(),
+        )  # fmt: skip
 
     def close(self) -> None:
         self.enrolments.close()
@@ -85,9 +89,8 @@ class Rig:
     def prove(
         self, asking: Asking, keys: Keys, told: dict[str, Any], *, under: Keys | None = None, **changes: Any
     ) -> Any:
-        claims = {**keys.claims(told), **changes}
         signing = [keys.signing, *([under.signing] if under else [])]
-        proofs = [key.sign(PROOF_TYPE, claims) for key in signing]
+        proofs = [key.sign(PROOF_TYPE, {**keys.claims(told), **changes}) for key in signing]
         return self.desk.prove(asking, told["submission_id"], proofs)
 
     def proven(self, keys: Keys, asking: Asking | None = None, under: Keys | None = None) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.bootstrap.gateway import OperatorStores
 from gateway.server.gateway.consent_service import ConsentService
+from gateway.server.gateway.issuer_service import IssuerService
 from gateway.server.gateway.program_service import ProgramParts, ProgramService
 from gateway.server.gateway.subject_service import SubjectService
 from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Authenticator, issue_token
-from gateway.server.operators import Operators
+from gateway.server.operators import Operators, spending
 from gateway.server.policy import read_policy
 from gateway.server.settings import Settings
 from gateway.server.verbs.consents import ConsentDesk
@@ -27,6 +28,8 @@ from gateway.server.verbs.subjects import SubjectDesk
 from issuernetwork.v1 import (
     consents_pb2,
     consents_pb2_grpc,
+    issuers_pb2,
+    issuers_pb2_grpc,
     programs_pb2,
     programs_pb2_grpc,
     subjects_pb2,
@@ -42,6 +45,7 @@ SERVICES: dict[str, tuple[Any, Any]] = {
     "ProgramService": (programs_pb2, programs_pb2_grpc.ProgramServiceStub),
     "ConsentService": (consents_pb2, consents_pb2_grpc.ConsentServiceStub),
     "SubjectService": (subjects_pb2, subjects_pb2_grpc.SubjectServiceStub),
+    "IssuerService": (issuers_pb2, issuers_pb2_grpc.IssuerServiceStub),
 }
 
 
@@ -60,13 +64,14 @@ class Desk:
         token = token_of(self.settings, by) if by in PEOPLE else self.tokens[by]
         return [("authorization", f"Bearer {token}")]
 
-    def call(self, method: str, by: str, **members: Any) -> Any:
-        """Raises grpc.RpcError. The first service that has the method."""
+    def call(self, method: str, by: str, *, token: str = "", **members: Any) -> Any:
+        """Raises grpc.RpcError. The first service that has the method. A fresh token, if none is given."""
+        metadata = [("authorization", f"Bearer {token}")] if token else self.metadata(by)
         for module, stub in SERVICES.values():
             run = getattr(stub(self.channel), method, None)
             if run is not None:
                 request = getattr(module, f"{method}Request")(**members)
-                return run(request, metadata=self.metadata(by), timeout=CALL_TIMEOUT_S)
+                return run(request, metadata=metadata, timeout=CALL_TIMEOUT_S)
         raise AssertionError(method)
 
     def refused(self, method: str, by: str, **members: Any) -> tuple[grpc.StatusCode, str]:
@@ -107,13 +112,19 @@ def desk(
     consents = ConsentService(desk=ConsentDesk(stores.consents, leases, clock, time.sleep))
 
     subjects = SubjectService(desk=SubjectDesk(state, clock), iss=settings.issuer_url)
+    issuers = IssuerService(state=state, clock=clock, entropy=SystemEntropy())
 
     def add(server: Any) -> None:
         programs_pb2_grpc.add_ProgramServiceServicer_to_server(programs, server)  # type: ignore[no-untyped-call]
         consents_pb2_grpc.add_ConsentServiceServicer_to_server(consents, server)  # type: ignore[no-untyped-call]
         subjects_pb2_grpc.add_SubjectServiceServicer_to_server(subjects, server)  # type: ignore[no-untyped-call]
 
-    server = ServerThread("127.0.0.1:0", add, services=(), authenticate=authenticator.principal)
+        issuers_pb2_grpc.add_IssuerServiceServicer_to_server(issuers, server)  # type: ignore[no-untyped-call]
+
+    server = ServerThread(
+        "127.0.0.1:0", add, services=(), authenticate=authenticator.principal,
+        spend=spending(stores.seen, clock),
+    )  # fmt: skip
     try:
         with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             yield Desk(settings, stores, channel, tokens)
@@ -122,4 +133,5 @@ def desk(
         programs.close()
         consents.close()
         subjects.close()
+        issuers.close()
         stores.close()

@@ -13,20 +13,22 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from gateway.outcomes.signed_receipts import RECEIPTS_TYPE, SIGNED_RECEIPTS
 from gateway.runtime.entropy import UnsafeSeededEntropy
 from gateway.sealing import base64url, jwk
-from gateway.sealing.inbound import AGE_S_MAX, InboundVerifier, Party, SeenIds, TokenRefused
+from gateway.sealing.inbound import AGE_S_MAX, InboundVerifier, Party, TokenRefused
 from gateway.sealing.jwe import p256_private_key
 from gateway.sealing.keys import SignatureAlgorithm, SigningKey
 from gateway.sealing.set import CLEAR_SHARE_EVENT, SHARE_EVENT
 from gateway.sealing.signer import LocalSigner
 from issuernetwork._jose import verify_keys
 from issuernetwork.receiver import Inbox, Offered, Receiver, RefusedToken, Share
+from tests.kit.seen_ids import MemorySeenIds
 from tests.unit.receiver.network import BANK, ISS, NOW_MS, Network, signing_key
 from tests.unit.receiver.test_open import b64, claims_of, part, signed_with, unb64
 
 ES256, RS256, PS256 = SignatureAlgorithm.ES256, SignatureAlgorithm.RS256, SignatureAlgorithm.PS256
-TYP, AUDIENCE = "ein-receipts+jwt", "https://network.example"
+TYP, AUDIENCE = RECEIPTS_TYPE, "https://network.example"
 NOW_S = NOW_MS // 1000
 
 
@@ -52,7 +54,15 @@ def refusal(attack: Attack) -> str:
 
 
 class Target:
-    """A network with keys of every algorithm, and its bank as a receiver."""
+    """A network with keys of every algorithm, and its bank as a receiver.
+
+    The bank signs its receipts with keys of the same names. `take` is where they are sent: a verifier here, a
+    port of a running process in tests/e2e/test_signed_receipts.py, which has another time and another name.
+    """
+
+    now_s = NOW_S
+    audience = AUDIENCE
+    bank = BANK
 
     def __init__(self) -> None:
         self.keys = {alg: signing_key(alg, f"sig-{alg}") for alg in SignatureAlgorithm}
@@ -60,9 +70,8 @@ class Target:
         self.jwks = jwk.public_jwks(tuple(self.keys.values()))
         self.other = p256_private_key(UnsafeSeededEntropy(99))
         self.receiver = self.receiving(self.jwks, self.network.private)
-        self.seen = SeenIds(NOW_MS - 3_600_000)
         self.party = Party(BANK, verify_keys(self.jwks))
-        self.inbound = InboundVerifier(typ=TYP, audience=AUDIENCE, seen=self.seen)
+        self.inbound = InboundVerifier(SIGNED_RECEIPTS, audience=AUDIENCE, seen=MemorySeenIds())
 
     @staticmethod
     def receiving(jwks: Any, private: dict[str, str]) -> Receiver:
@@ -103,7 +112,11 @@ class Target:
         return self.network.share(sealed=sealed)
 
     def receipt(self, **changed: Any) -> dict[str, Any]:
-        return {"iss": BANK, "aud": AUDIENCE, "iat": NOW_S, "jti": "jti-1", **changed}
+        one = {"receipt_id": "receipt-1", "share_id": "share-1", "use": "USED"}
+        return {
+            "iss": self.bank, "aud": self.audience, "iat": self.now_s, "jti": "jti-1", "receipts": [one],
+            **changed,
+        }  # fmt: skip
 
     def sent(self, header: Any, claims: Any, alg: SignatureAlgorithm = ES256) -> bytes:
         return self.signed({"typ": TYP, **header}, claims, alg)
@@ -260,7 +273,7 @@ def _replayed(target: Target) -> Iterator[Attack]:
     target.take(token)
     yield Attack("replay", "a receipt twice", "replay", lambda: target.take(token))
     again = target.sent({"alg": "ES256", "kid": "sig-ES256"}, target.receipt(jti="once"))
-    yield Attack("replay", "its id under another signature", "replay", lambda: target.take(again))
+    yield Attack("replay", "a receipt's id under another signature", "replay", lambda: target.take(again))
 
     def other_share_under_a_known_id() -> None:
         inbox, first = Inbox(), target.receiver.open(target.network.share())
@@ -291,9 +304,10 @@ def _stale(target: Target) -> Iterator[Attack]:
         "stale", "sealed to a key that was retired", "unknown_recipient_key", lambda: renewed.open(token)
     )
     for name, code, claims in (
-        ("a receipt of six minutes ago", "iat", {"iat": NOW_S - AGE_S_MAX - 1, "jti": "a"}),
-        ("a receipt of tomorrow", "iat", {"iat": NOW_S + 86_400, "jti": "b"}),
-        ("a receipt that has run out", "exp", {"exp": NOW_S, "jti": "c"}),
+        ("a receipt of six minutes ago", "iat", {"iat": target.now_s - AGE_S_MAX - 1, "jti": "a"}),
+        ("a receipt of tomorrow", "iat", {"iat": target.now_s + 86_400, "jti": "b"}),
+        ("a receipt that has run out", "exp", {"exp": target.now_s, "jti": "c"}),
+        ("a receipt of later", "nbf", {"nbf": target.now_s + 600, "jti": "d"}),
     ):
         sent = target.sent({"alg": "ES256", "kid": "sig-ES256"}, target.receipt(**claims))
         yield Attack("stale", name, code, lambda sent=sent: target.take(sent))
@@ -317,9 +331,9 @@ def _nested(target: Target) -> Iterator[Attack]:
     yield Attack(kind, "a SET in a receipt", "nesting", lambda: target.take(inner))
 
 
-def attacks() -> list[Attack]:
+def attacks(target: Target | None = None) -> list[Attack]:
     """All of them, against one network."""
-    target = Target()
+    target = target or Target()
     families = (
         _algorithm_confusion, _key_confusion, _stripped, _swapped, _truncated, _replayed, _stale, _nested,
     )  # fmt: skip

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from gateway.outcomes.signed_receipts import SIGNED_RECEIPTS
 from gateway.sealing import jwk
-from gateway.sealing.inbound import InboundVerifier, Party, SeenIds, TokenRefused
+from gateway.sealing.inbound import InboundVerifier, Party, TokenRefused
 from gateway.sealing.signed_json import signed_json
 from gateway.sealing.signer import LocalSigner
 from issuernetwork._jose import JweOpener, RefusedToken, VerifyKey, verify_jws, verify_key
+from tests.kit.seen_ids import MemorySeenIds
 from tests.vectors.test_jose_cookbook import COOKBOOK, JWE, JWS, SUPPORTED_JWS, vector
 
 pytestmark = pytest.mark.skipif(
@@ -19,8 +21,7 @@ NOW_MS = 1_790_000_000_000
 
 
 def refusal(token: bytes, *keys: VerifyKey) -> str:
-    seen = SeenIds(NOW_MS - 3_600_000)
-    verifier = InboundVerifier(typ="ein-receipts+jwt", audience="https://network.example", seen=seen)
+    verifier = InboundVerifier(SIGNED_RECEIPTS, audience="https://network.example", seen=MemorySeenIds())
     with pytest.raises(TokenRefused) as caught:
         verifier.verify(token, Party("bank", {key.kid: key for key in keys}), now_ms=NOW_MS)
     return caught.value.check
@@ -50,10 +51,8 @@ def test_with_our_header_the_keys_of_the_examples_verify_by_their_own_algorithm_
     claims = {"iss": "bank", "aud": "https://network.example", "iat": NOW_MS // 1000, "jti": "1"}
     token = signed_json(signer, "ein-receipts+jwt", claims)
     key = VerifyKey(signer.kid, example["alg"], own(name).key)
-    verifier = InboundVerifier(
-        typ="ein-receipts+jwt", audience="https://network.example", seen=SeenIds(NOW_MS - 3_600_000)
-    )
-    assert verifier.verify(token, Party("bank", {key.kid: key}), now_ms=NOW_MS) == claims
+    verifier = InboundVerifier(SIGNED_RECEIPTS, audience="https://network.example", seen=MemorySeenIds())
+    assert verifier.verify(token, Party("bank", {key.kid: key}), now_ms=NOW_MS).claims == claims
     others = [VerifyKey(signer.kid, other, key.key) for other in ("ES256", "PS256") if other != key.alg]
     assert {refusal(token, other) for other in others} == {"algorithm"}
 

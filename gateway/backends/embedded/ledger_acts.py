@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.backends.embedded import key_acts, token_keys
+from gateway.backends.embedded.identity_acts import IdentityVerb
 from gateway.ledger.entry import Act
 from gateway.ledger.ports import LedgerUnavailable
 from gateway.programs.approvals import Kind
@@ -22,6 +23,7 @@ CONSENTS: Final = "consents"
 APPROVALS: Final = "approvals"
 RESTORES: Final = "restores"
 ENROLMENTS: Final = "enrolments"
+IDENTITIES: Final = "identities"
 
 _VERBS: Final = {"killed": "kill", "paused": "pause", "resumed": "resume", "revived": "revive"}
 _SWITCH_EVENTS = """select epoch, program, issuer_id, verb, actor, reason, at_ms from switch_events
@@ -40,6 +42,8 @@ _RESTORES = """select restore_id, actor, at_ms, began_at_ms, files, bytes, first
     where restore_id > ? order by restore_id limit ?"""
 _ENROLMENTS = """select event_id, verb, recipient_id, subject_id, actor, reason, thumbprints, at_ms
     from enrolment_events where event_id > ? order by event_id limit ?"""
+_IDENTITIES = """select event_id, verb, subject_id, principal_id, role, proofs, actor, reason, at_ms
+    from identity_events where event_id > ? order by event_id limit ?"""
 _KNOWN = "select 1 from sqlite_master where type = 'table' and name = ?"
 _TABLES = {
     APPROVALS: "approval_events",
@@ -47,6 +51,7 @@ _TABLES = {
     ENROLMENTS: "enrolment_events",
     key_acts.KEYS: key_acts.TABLE,
     token_keys.TOKEN_KEYS: token_keys.TABLE,
+    IDENTITIES: "identity_events",
 }
 """Of sources whose first act makes their table."""
 
@@ -74,7 +79,7 @@ class StoredActs:
         self._paths = {
             SWITCHES: policy_db, SNAPSHOTS: policy_db, CONSENTS: consents_db, APPROVALS: policy_db,
             RESTORES: policy_db, ENROLMENTS: policy_db, key_acts.KEYS: policy_db,
-            token_keys.TOKEN_KEYS: policy_db,
+            token_keys.TOKEN_KEYS: policy_db, IDENTITIES: policy_db,
         }  # fmt: skip
         self._raw: dict[Path, sqlite3.Connection] = {}
 
@@ -235,6 +240,20 @@ def _enrolled(
     )  # fmt: skip
 
 
+def _identified(
+    event_id: int, verb: str, subject_id: str, principal_id: str, role: str, proofs: str, actor: str,
+    reason: str, at_ms: int,
+) -> Act:  # fmt: skip
+    return Act(
+        source=IDENTITIES, position=event_id, at_ms=at_ms, verb=verb if verb in _IDENTITY_VERBS else "other",
+        row={
+            "event_id": event_id, "verb": verb, "subject_id": subject_id, "principal_id": principal_id,
+            "role": role, "proofs": proofs, "actor": actor, "reason": reason, "at_ms": at_ms,
+        },
+    )  # fmt: skip
+
+
+_IDENTITY_VERBS: Final = frozenset(map(str, IdentityVerb))
 _ENROLMENT_VERBS: Final = frozenset(
     ("invite", "withdraw_invite", "submit_keys", "prove_keys", "enrol", "rotate_keys", "revoke_keys")
 )
@@ -244,4 +263,5 @@ _READ: Final[dict[str, tuple[str, Callable[..., Act]]]] = {
     ENROLMENTS: (_ENROLMENTS, _enrolled),
     key_acts.KEYS: (key_acts.EVENTS, key_acts.act_of),
     token_keys.TOKEN_KEYS: (token_keys.EVENTS, token_keys.act_of),
+    IDENTITIES: (_IDENTITIES, _identified),
 }

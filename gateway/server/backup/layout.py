@@ -66,7 +66,7 @@ PARTS: Final = (
 
 LAKE_PATH: Final = "measure/lake"
 
-NEVER: Final = frozenset(("run", "leases", "logs"))
+NEVER: Final = frozenset(("run", "leases", "logs", "seen.sqlite3"))
 """Of this machine's processes as they run; what follows them starts anew."""
 
 _KEPT: Final = (

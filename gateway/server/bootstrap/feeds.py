@@ -18,6 +18,7 @@ from gateway.backends.embedded.ledger_acts import StoredActs
 from gateway.backends.embedded.ledger_heads import AppendedHeads
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.backends.embedded.recipient_files import FileRecipientKeys
+from gateway.backends.embedded.seen_ids import SqliteSeenIds
 from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.backends.embedded.token_keys import SqliteTokenKeys
 from gateway.backends.embedded.wake import WakeListener, WakeSender
@@ -86,6 +87,8 @@ class FeedsParts:
     approvals: SqliteApprovals
     enrolment: EnrolmentDesk
     token_keys: TokenKeyDesk
+    seen: SqliteSeenIds
+    """Of tokens that others send."""
 
     def close(self) -> None:
         """The lease last: it says that nothing is shared any more."""
@@ -108,6 +111,7 @@ class FeedsParts:
         self.approvals.close()
         self.token_keys.close()
         self.key_desk.close()
+        self.seen.close()
         self.registry.close()
         self.cases.close()
 
@@ -133,6 +137,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
     enrolments = SqliteEnrolments(str(state.policy_db), clock)
     approvals = SqliteApprovals(str(state.policy_db), clock)
     ledger, pseudonyms = _ledger(settings, keys, clock, disk, names), Pseudonyms(keys.current.mac_keys)
+    seen = SqliteSeenIds(state.seen_ids, began_ms=clock.wall_ms())
     fan_out = FanOut(
         store=store, reader=fan_out_reader, signer_of=signers.of, iss=settings.issuer_url,
         lapsed=consents.lapsed, stops_card=consents.subjects.stops,
@@ -175,9 +180,10 @@ def build_feeds(settings: Settings) -> FeedsParts:
         enrolments=enrolments,
         approvals=approvals,
         enrolment=EnrolmentDesk(
-            enrolments, approvals, issuer=settings.issuer_url, clock=clock, entropy=entropy
+            enrolments, approvals, issuer=settings.issuer_url, clock=clock, entropy=entropy, seen=seen
         ),
         token_keys=_token_keys(settings, keys, signers, clock),
+        seen=seen,
     )
 
 

@@ -12,6 +12,7 @@ from gateway.backends.embedded.journal import FileJournalReader, FileJournalWrit
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.backends.embedded.recipient_files import FileRecipientKeys
+from gateway.backends.embedded.seen_ids import SqliteSeenIds
 from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.backends.embedded.velocity_snapshot import VelocitySnapshotCorrupt
 from gateway.backends.embedded.velocity_store import LocalVelocity, make_velocity
@@ -55,6 +56,7 @@ class OperatorStores:
     policy: SqlitePolicyStore
     approvals: SqliteApprovals
     consents: SqliteConsents
+    seen: SqliteSeenIds
 
     @staticmethod
     def open(state: StateDir, clock: Clock) -> "OperatorStores":
@@ -63,10 +65,11 @@ class OperatorStores:
             SqlitePolicyStore(policy_db, clock),
             SqliteApprovals(policy_db, clock),
             SqliteConsents(str(state.consents_db), clock),
+            SqliteSeenIds(state.seen_ids, began_ms=clock.wall_ms()),
         )
 
     def close(self) -> None:
-        for store in (self.policy, self.approvals, self.consents):
+        for store in (self.policy, self.approvals, self.consents, self.seen):
             store.close()
 
 

@@ -13,17 +13,17 @@ from gateway.server.clients import (
     Client,
     ClientConflict,
     MachineRole,
-    changing_clients,
     public_signing_keys,
     read_clients,
-    with_client,
-    without_client,
-    write_clients,
 )
 from gateway.server.operators import acting
 from gateway.server.secret_words import make_secret
 from gateway.server.settings import load_settings
+from gateway.server.verbs import identities as verbs
+from gateway.server.verbs.identities import Actor
 from issuernetwork._jose import BadKey
+
+_reason = click.option("--reason", default="", help="Why, for the audit; at most 256 characters.")
 
 
 @click.group("client")
@@ -39,10 +39,11 @@ def client_command() -> None:
 @click.option("--secret", "wants_secret", is_flag=True, help="Make a secret; it is shown once.")
 @click.option("--uri", default="", help="What its certificate says in the subject's alternative names.")
 @click.option("--bound", is_flag=True, help="Its tokens are of use with its certificate alone; needs --uri.")
+@_reason
 @config_option
 def add_command(
     client_id: str, principal_id: str | None, role: str, jwks: Path | None, wants_secret: bool, uri: str,
-    bound: bool, config_path: Path,
+    bound: bool, reason: str, config_path: Path,
 ) -> None:  # fmt: skip
     """Register CLIENT_ID. What runs knows it within a second."""
     settings, clock, entropy = load_settings(config_path), SystemClock(), SystemEntropy()
@@ -56,8 +57,7 @@ def add_command(
             client_id=client_id, principal_id=principal_id or client_id, role=cast(MachineRole, role),
             keys=keys, secret_sha256=digest, uri=uri, bound=bound, added_by=by, added_at_ms=clock.wall_ms(),
         )  # fmt: skip
-        with changing_clients(state.clients):
-            write_clients(state.clients, with_client(read_clients(state.clients), client))
+        verbs.add_client(state, clock, client, actor=Actor(by, reason))
     except BadKey as fault:
         raise ClientConflict(f"--jwks: {fault}") from None
     click.echo(secret or f"{client_id}: registered")
@@ -78,12 +78,13 @@ def list_command(config_path: Path, as_json: bool) -> None:
 
 @client_command.command("remove")
 @click.argument("client_id")
+@_reason
 @config_option
-def remove_command(client_id: str, config_path: Path) -> None:
+def remove_command(client_id: str, reason: str, config_path: Path) -> None:
     """Remove CLIENT_ID. Its tokens and its certificate are refused within a second."""
-    state = load_settings(config_path).state
-    with changing_clients(state.clients):
-        write_clients(state.clients, without_client(read_clients(state.clients), client_id))
+    settings, clock = load_settings(config_path), SystemClock()
+    by = acting(settings.state, settings.issuer_url, clock, SystemEntropy(), stops=True)
+    verbs.remove_client(settings.state, clock, client_id, actor=Actor(by, reason))
     click.echo(f"{client_id}: removed")
 
 

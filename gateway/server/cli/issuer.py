@@ -6,20 +6,17 @@ from typing import Any
 
 import click
 
-from gateway.backends.embedded.enrolments import SqliteEnrolments
 from gateway.programs.enrolling import INVITE_DAYS_DEFAULT, INVITE_DAYS_MAX, Submission
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.cli.telling import at_text
-from gateway.server.enrolment.desk import check_recipient_id, revoke_keys, with_store
-from gateway.server.operators import acting, read_operators
-from gateway.server.secret_words import make_secret
+from gateway.server.enrolment.desk import revoke_keys
+from gateway.server.operators import acting
 from gateway.server.settings import Settings, load_settings
-from gateway.server.verbs.approvals import check_registered
+from gateway.server.verbs import issuers as verbs
 
 _reason = click.option("--reason", required=True, help="Why, for the audit; at most 256 characters.")
-DAY_MS = 24 * 60 * 60 * 1000
 
 
 @click.group("issuer")
@@ -36,17 +33,12 @@ def issuer_command() -> None:
 @config_option
 def invite_command(recipient_id: str, days: int, reason: str, config_path: Path) -> None:
     """Make a token for `ein-issuer enrol`, good once. It is shown once; only its hash is kept."""
-    settings, entropy = load_settings(config_path), SystemEntropy()
+    settings = load_settings(config_path)
     settings.state.make()
     by = _acting(settings)
-    # Somebody else has to approve: who invites has to be a person by a key.
-    check_registered(read_operators(settings.state.operators), by)
-    token, digest = make_secret(entropy)
-
-    def invite(store: SqliteEnrolments) -> None:
-        store.invite(check_recipient_id(recipient_id), digest, by=by, reason=reason, life_ms=days * DAY_MS)
-
-    with_store(settings.state, SystemClock(), invite)
+    token, _ = verbs.invite(
+        settings.state, SystemClock(), SystemEntropy(), recipient_id, days=days, by=by, reason=reason
+    )
     click.echo(token)
 
 
@@ -58,9 +50,7 @@ def withdraw_command(recipient_id: str, reason: str, config_path: Path) -> None:
     """Withdraw the invitations of RECIPIENT_ID that wait."""
     settings = load_settings(config_path)
     by = _acting(settings, stops=True)
-    count = with_store(
-        settings.state, SystemClock(), lambda store: store.withdraw(recipient_id, by=by, reason=reason)
-    )
+    count = verbs.withdraw(settings.state, SystemClock(), recipient_id, by=by, reason=reason)
     click.echo(f"{recipient_id}: {count} {'invitation' if count == 1 else 'invitations'} withdrawn")
 
 
@@ -81,8 +71,7 @@ def revoke_command(recipient_id: str, reason: str, config_path: Path) -> None:
 @json_option
 def list_command(config_path: Path, as_json: bool) -> None:
     """List the newest submission of each recipient, with the thumbprints of its keys."""
-    found = with_store(load_settings(config_path).state, SystemClock(), lambda store: store.newest())
-    rows = [_row(one) for _, one in sorted(found.items())]
+    rows = [_row(one) for one in verbs.newest(load_settings(config_path).state, SystemClock())]
     if as_json:
         click.echo(json.dumps({"issuers": rows}))
         return

@@ -13,6 +13,7 @@ from gateway.server.settings import load_settings
 def init_command(config_path: Path) -> None:
     """Make the state directory and its keys. Existing keys are kept."""
     from gateway.backends.embedded.own_file import OWN_KEYS_FILE
+    from gateway.backends.embedded.seen_ids import begin_seen_ids
     from gateway.runtime.clock import SystemClock
     from gateway.server.own_keys import key_files
 
@@ -23,5 +24,7 @@ def init_command(config_path: Path) -> None:
         files.load()
         click.echo(f"{state.root}: ready, keys kept")
         return
+    # Before there are keys nothing was taken: the first token is, at once.
+    begin_seen_ids(state.seen_ids)
     files.create()
     click.echo(f"{state.root}: ready")

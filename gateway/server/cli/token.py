@@ -6,10 +6,16 @@ from typing import cast, get_args
 
 import click
 
+from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.cli.options import config_option, json_option
-from gateway.server.identity import MachineRole, count_tokens, issue_token, revoke_tokens
-from gateway.server.settings import load_settings
+from gateway.server.identity import MachineRole, count_tokens
+from gateway.server.operators import acting
+from gateway.server.settings import Settings, load_settings
+from gateway.server.verbs import identities as verbs
+from gateway.server.verbs.identities import Actor
+
+_reason = click.option("--reason", default="", help="Why, for the audit; at most 256 characters.")
 
 
 class _IssueByDefault(click.Group):
@@ -29,14 +35,18 @@ def token_command() -> None:
 @token_command.command("issue")
 @click.argument("principal_id")
 @click.option("--role", type=click.Choice(get_args(MachineRole)), required=True)
+@_reason
 @config_option
-def issue_command(principal_id: str, role: str, config_path: Path) -> None:
+def issue_command(principal_id: str, role: str, reason: str, config_path: Path) -> None:
     """Issue a bearer token for PRINCIPAL_ID. It is shown once; only its hash is kept."""
-    state = load_settings(config_path).state
-    state.make()
+    settings = load_settings(config_path)
+    settings.state.make()
     click.echo(
-        issue_token(state, principal_id=principal_id, role=cast(MachineRole, role), entropy=SystemEntropy())
-    )
+        verbs.issue_token(
+            settings.state, SystemClock(), SystemEntropy(),
+            principal_id=principal_id, role=cast(MachineRole, role), actor=_actor(settings, reason),
+        )
+    )  # fmt: skip
 
 
 @token_command.command("list")
@@ -58,9 +68,18 @@ def list_command(config_path: Path, as_json: bool) -> None:
 @token_command.command("revoke")
 @click.argument("principal_id")
 @click.option("--keep-newest", is_flag=True, help="Keep the token issued last: a change without a gap.")
+@_reason
 @config_option
-def revoke_command(principal_id: str, keep_newest: bool, config_path: Path) -> None:
+def revoke_command(principal_id: str, keep_newest: bool, reason: str, config_path: Path) -> None:
     """Revoke the tokens of PRINCIPAL_ID. What runs refuses them within a second."""
-    state = load_settings(config_path).state
-    count = revoke_tokens(state, principal_id=principal_id, keep_newest=keep_newest)
+    settings = load_settings(config_path)
+    actor = _actor(settings, reason, stops=True)
+    count = verbs.revoke_tokens(
+        settings.state, SystemClock(), principal_id=principal_id, keep_newest=keep_newest, actor=actor
+    )
     click.echo(f"{principal_id}: {count} {'token' if count == 1 else 'tokens'} revoked")
+
+
+def _actor(settings: Settings, reason: str, *, stops: bool = False) -> Actor:
+    by = acting(settings.state, settings.issuer_url, SystemClock(), SystemEntropy(), stops=stops)
+    return Actor(by, reason)

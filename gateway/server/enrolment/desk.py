@@ -20,10 +20,11 @@ from gateway.programs.enrolling import (
 )
 from gateway.runtime.clock import Clock
 from gateway.runtime.entropy import Entropy
+from gateway.sealing.inbound import InboundVerifier, SeenIds
 from gateway.sealing.jwk import thumbprint
 from gateway.sealing.keys import BadKey
 from gateway.server.clients import Client, changing_clients, read_clients, write_clients
-from gateway.server.enrolment.submitted import challenge, kept, proves, submitted
+from gateway.server.enrolment.submitted import PROOF, challenge, kept, proves, submitted
 from gateway.server.identity import Principal
 from gateway.server.secret_words import make_secret, secret_sha256
 from gateway.server.state import StateDir
@@ -64,13 +65,14 @@ class EnrolmentDesk:
 
     def __init__(
         self, enrolments: SqliteEnrolments, approvals: SqliteApprovals, *, issuer: str, clock: Clock,
-        entropy: Entropy,
+        entropy: Entropy, seen: SeenIds,
     ) -> None:  # fmt: skip
         self._enrolments = enrolments
         self._approvals = approvals
         self._issuer = issuer
         self._clock = clock
         self._entropy = entropy
+        self._verifier = InboundVerifier(PROOF, audience=issuer, seen=seen)
 
     def asking(self, principal: Principal | None, token: str, vouched_by: str = "") -> Asking | None:
         """None for nobody who may: everything else is refused alike."""
@@ -133,7 +135,7 @@ class EnrolmentDesk:
         under = () if before is None else kept(before.recipient_id, before.document).signing
         return proves(
             proofs, kept(made.recipient_id, made.document), made.submission_id, made.nonce_sha256,
-            issuer=self._issuer, now_ms=now_ms, under=under,
+            verifier=self._verifier, now_ms=now_ms, under=under,
         )  # fmt: skip
 
     def status(self, asking: Asking, submission_id: int) -> dict[str, Any] | None:

@@ -10,17 +10,18 @@ from gateway.programs.enrolling import EnrolmentRefused
 from gateway.runtime.clock import Clock
 from gateway.runtime.entropy import Entropy
 from gateway.sealing import jwk
+from gateway.sealing.inbound import InboundVerifier, Party, TokenRefused
+from gateway.sealing.inbound import Kind as TokenKind
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.jwk import thumbprint
 from gateway.sealing.keys import BadKey, StaticRecipientKeys
 from gateway.server.clients import public_signing_keys
 from gateway.server.secret_words import secret_sha256
 from issuernetwork._jose import BadKey as BadSigningKey
-from issuernetwork._jose import RefusedToken, VerifyKey, json_object, verify_jws, verify_keys
+from issuernetwork._jose import VerifyKey, verify_keys
 
 PROOF_TYPE: Final = "ein-enrol+jwt"
-SKEW_MS: Final = 300_000
-"""Of the issuer's clock: a proof is bound to its challenge, and the time only says that it is of now."""
+PROOF: Final = TokenKind(name="enrolment", types=frozenset((PROOF_TYPE,)))
 
 ENDPOINTS: Final = ("contact", "push")
 ENDPOINT_CHARACTERS_MAX: Final = 256
@@ -128,16 +129,16 @@ def challenge(
 
 
 def proves(
-    proofs: object, one: Submitted, submission_id: int, nonce_sha256: str, *, issuer: str, now_ms: int,
-    under: tuple[Mapping[str, str], ...] = (),
+    proofs: object, one: Submitted, submission_id: int, nonce_sha256: str, *, verifier: InboundVerifier,
+    now_ms: int, under: tuple[Mapping[str, str], ...] = (),
 ) -> bool:  # fmt: skip
     """Whether each signing key signed the nonce that only the sealing key could open.
 
-    Where keys are changed, one of those in force (`under`) has to have signed it too.
+    Where keys are changed, one of those in force (`under`) has to have signed it too. A proof is good once.
     """
     if not isinstance(proofs, list) or not 1 <= len(proofs) <= PROOFS_MAX:
         return False
-    asked = _Asked(one, submission_id, nonce_sha256, issuer, now_ms)
+    asked = _Asked(one, submission_id, nonce_sha256, verifier, now_ms)
     new, before = verify_keys({"keys": list(one.signing)}), verify_keys({"keys": list(under)})
     kept_on = {str(key["kid"]) for key in one.signing if thumbprint(key) in map(thumbprint, under)}
     signed: set[str] = set()
@@ -159,27 +160,24 @@ class _Asked:
     one: Submitted
     submission_id: int
     nonce_sha256: str
-    issuer: str
+    verifier: InboundVerifier
     now_ms: int
 
 
 def _signed_by(proof: object, keys: Mapping[str, VerifyKey], asked: _Asked) -> str:
     """The kid of the key that signed what was asked for; empty for anything else."""
+    party = Party(asked.one.recipient_id, keys)
     try:
-        header, payload = verify_jws(str(proof).encode("ascii"), keys)
-        claims = json_object(payload)
-    except (RefusedToken, ValueError, RecursionError):
+        taken = asked.verifier.verify(str(proof).encode("ascii"), party, now_ms=asked.now_ms)
+    except (TokenRefused, UnicodeEncodeError):
         return ""
-    kid = str(header.get("kid"))
-    if header != {"alg": keys[kid].alg, "kid": kid, "typ": PROOF_TYPE}:
+    claims = {name: value for name, value in taken.claims.items() if name not in _OF_EVERY_TOKEN}
+    nonce = claims.pop("nonce", None)
+    expected = {"submission_id": asked.submission_id, "thumbprints": list(asked.one.thumbprints)}
+    if claims != expected or not isinstance(nonce, str):
         return ""
-    nonce, issued_s = claims.pop("nonce", None), claims.pop("iat", None)
-    expected = {
-        "iss": asked.one.recipient_id, "aud": asked.issuer, "submission_id": asked.submission_id,
-        "thumbprints": list(asked.one.thumbprints),
-    }  # fmt: skip
-    if claims != expected or not isinstance(nonce, str) or type(issued_s) is not int:
-        return ""
-    of_now = abs(asked.now_ms - issued_s * 1000) <= SKEW_MS
-    digest = secret_sha256(nonce.encode())
-    return kid if of_now and hmac.compare_digest(digest, asked.nonce_sha256) else ""
+    return taken.kid if hmac.compare_digest(secret_sha256(nonce.encode()), asked.nonce_sha256) else ""
+
+
+_OF_EVERY_TOKEN: Final = frozenset(("iss", "aud", "iat", "jti"))
+"""Checked before."""

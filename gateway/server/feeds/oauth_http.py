@@ -1,16 +1,20 @@
 """The token endpoint on the HTTP port of the feeds, and its metadata (RFC 8414)."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from aiohttp import web
 
 from gateway.server.certificates import Peers
+from gateway.server.gateway.acts import Beside
 from gateway.server.oauth.token_endpoint import Asked, TokenEndpoint, TokenRefused, error_body
 
 FORM = "application/x-www-form-urlencoded"
+THREADS = 1
+"""The endpoint's own: an assertion is a write of some milliseconds, which no event loop waits for."""
+
+INSIDE_MAX = 64
+"""Half a second of them. A client asks once in some minutes, and tries again."""
+
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
@@ -20,17 +24,15 @@ class OAuthRoutes:
     def __init__(self, endpoint: TokenEndpoint, peers: Peers) -> None:
         self._endpoint = endpoint
         self._peers = peers
-        # Where our key is in a module or a vault a signature may take seconds: not on the loop of the feeds.
-        self._thread = ThreadPoolExecutor(1, "feeds-oauth")
+        self._beside = Beside("tokens", threads=THREADS, inside_max=INSIDE_MAX)
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post("/oauth/token", self._token)
         app.router.add_get("/.well-known/oauth-authorization-server", self._metadata)
-        app.cleanup_ctx.append(self._end_thread)
+        app.on_cleanup.append(self._close)
 
-    async def _end_thread(self, app: web.Application) -> AsyncIterator[None]:
-        yield
-        self._thread.shutdown(wait=False, cancel_futures=True)
+    async def _close(self, app: web.Application) -> None:
+        self._beside.close()
 
     async def _metadata(self, request: web.Request) -> web.Response:
         return web.json_response(self._endpoint.metadata(), headers={"Cache-Control": "max-age=60"})
@@ -42,8 +44,7 @@ class OAuthRoutes:
             asked = Asked(
                 await request.read(), request.headers.get("Authorization"), self._peers.of_request(request)
             )
-            loop = asyncio.get_running_loop()
-            answer: dict[str, Any] = await loop.run_in_executor(self._thread, self._endpoint.answer, asked)
+            answer: dict[str, Any] = await self._beside.run(lambda: self._endpoint.answer(asked))
         except TokenRefused as refused:
             headers = dict(_NO_STORE)
             if refused.status == 401:

@@ -9,14 +9,13 @@ import gc
 import signal
 import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from types import FrameType
 from typing import Any
 
 import structlog
 from aiohttp import web
-from prometheus_client import start_http_server
 
 from gateway.programs.documents import Known
 from gateway.programs.model import PolicySnapshot
@@ -36,12 +35,14 @@ from gateway.server.feeds.lookup import LookupDesk, LookupFront, fallback_socket
 from gateway.server.feeds.metrics import FeedsMetrics
 from gateway.server.feeds.oauth_http import OAuthRoutes
 from gateway.server.feeds.own_keys import KeyKeeper, Retirement, tell
+from gateway.server.feeds.receipt_tokens import ReceiptTokens
 from gateway.server.feeds.service import SERVICE, FeedServicer
 from gateway.server.feeds.ssf_http import SsfApp
 from gateway.server.feeds.token_keys_http import TokenKeyRoutes
 from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Authenticator, Principal
 from gateway.server.logs import configure_logs
+from gateway.server.metrics_port import serve_metrics
 from gateway.server.oauth.token_endpoint import TokenEndpoint
 from gateway.server.own_keys import HEALTH_SERVICE as OWN_KEYS_HEALTH
 from gateway.server.own_keys import KeyWatch
@@ -180,8 +181,8 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
     http = _Http(engine, _application(settings, engine, authenticator), settings.feeds.listen_http, tls)
     board = PolicyBoard(state, "feeds")
     policy = _policy_follower(parts, engine, board, server)
-    metrics_host, _, metrics_port = settings.feeds.metrics.rpartition(":")
-    exposition, exposition_thread = start_http_server(int(metrics_port), metrics_host, metrics.registry)
+    closing = ExitStack()
+    metrics_address = serve_metrics(settings.feeds.metrics, metrics.registry, closing, tls)
     tasks = ThreadTasks(on_failure)
     port = server.port
     keeper = _keeper(settings, parts, metrics, server)
@@ -207,7 +208,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         gc.collect()
         gc.freeze()
         server.set_serving(True)
-        _write_ready(settings, grpc=port, http=http, metrics=exposition.server_port)
+        _write_ready(settings, grpc=port, http=http, metrics=metrics_address)
         _log.info("ready")
         stop.wait()
         server.set_serving(False)
@@ -218,9 +219,7 @@ def _serve(settings: Settings, parts: FeedsParts, stop: threading.Event) -> int:
         server.call(http.stop(), STEP_TIMEOUT_S)
         server.close(DRAIN_S)
         engine.close()
-        exposition.shutdown()
-        exposition.server_close()
-        exposition_thread.join()
+        closing.close()
     _log.info("stopped")
     return exit_codes.FAULT if failed else 0
 
@@ -245,7 +244,11 @@ def _grpc_server(
     """Behind the native front on the socket `fallback`, or on the port itself."""
 
     def add(grpc_server: Any) -> None:
-        servicer = FeedServicer(engine)
+        parts = engine.parts
+        tokens = ReceiptTokens(
+            parts.enrolments, audience=settings.issuer_url, seen=parts.seen, clock=parts.clock
+        )
+        servicer = FeedServicer(engine, tokens)
         feed_pb2_grpc.add_FeedServiceServicer_to_server(servicer, grpc_server)  # type: ignore[no-untyped-call]
 
     return ServerThread(
@@ -267,6 +270,7 @@ def _application(settings: Settings, engine: FeedsEngine, authenticator: Authent
         signer=parts.keys.default,
         clock=parts.clock,
         entropy=SystemEntropy(),
+        seen=parts.seen,
     )
 
     def who(request: web.Request) -> Principal | None:
@@ -301,7 +305,7 @@ def _lookup_desk(front: LookupFront, engine: FeedsEngine, authenticator: Authent
     )
 
 
-def _write_ready(settings: Settings, *, grpc: int, http: _Http, metrics: int) -> None:
+def _write_ready(settings: Settings, *, grpc: int, http: _Http, metrics: str) -> None:
     """Ports as they are: those asked for may be 0."""
     feeds = settings.feeds
     settings.state.write_ready(
@@ -309,7 +313,7 @@ def _write_ready(settings: Settings, *, grpc: int, http: _Http, metrics: int) ->
         {
             "grpc": f"{host_of(feeds.listen_grpc)}:{grpc}",
             "http": f"{http.scheme}://{host_of(feeds.listen_http)}:{http.port}",
-            "metrics": f"{host_of(feeds.metrics)}:{metrics}",
+            "metrics": metrics,
         },
     )
 

@@ -11,8 +11,10 @@ from gateway.outcomes.receipts import MAX_ITEMS, UNKNOWN_SHARE, Verdict, take_re
 from gateway.records.journal import LABELS, RECEIPTS
 from gateway.server.feeds.engine import FeedsEngine, Overloaded
 from gateway.server.feeds.lookup import CATCH_UP_MAX_MS, LOOKUPS_AT_ONCE, response
+from gateway.server.feeds.receipt_tokens import ReceiptTokens
 from gateway.server.gate import caller
 from gateway.server.grpc_common import InvalidArgument
+from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1 import feed_pb2 as v1
 from issuernetwork.v1 import feed_pb2_grpc
 from issuernetwork.v1.common_pb2 import FieldIssue
@@ -29,8 +31,9 @@ STALE_TEXT = "switches are stale: nothing may leave now; try again"
 class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
     """Runs on the engine's loop. `Lookup` is served here only where there is no native front."""
 
-    def __init__(self, engine: FeedsEngine) -> None:
+    def __init__(self, engine: FeedsEngine, tokens: ReceiptTokens) -> None:
         self._engine = engine
+        self._tokens = tokens
         self._looking_up = 0
         self._lookups = engine.metrics.calls.labels("lookup")
 
@@ -72,22 +75,35 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
     ) -> v1.ReportReceiptsResponse:
         recipient_id = caller().principal_id
         self._engine.metrics.calls.labels("receipts").inc()
-        _check_count("receipts", len(request.receipts))
+        if request.signed and request.receipts:
+            raise InvalidArgument("receipts, signed: send one of them")
+        receipts: Sequence[v1.Receipt] = request.receipts
+        signed_by: storage.SignedBy | None = None
         with self._engine.report_slot():
+            if request.signed:
+                receipts, signed_by = await self._engine.report(
+                    lambda: self._tokens.take(recipient_id, request.signed)
+                )
+            _check_count("receipts", len(receipts))
             verdicts = await self._engine.report(
-                lambda: self._receipts(recipient_id, request.receipts, may_be_early=True)
+                lambda: self._receipts(recipient_id, receipts, signed_by, may_be_early=True)
             )
             if verdicts is None:
                 # Here and not in the thread: other reports go on meanwhile.
                 await self._engine.caught_up(CATCH_UP_MAX_S)
                 verdicts = await self._engine.report(
-                    lambda: self._receipts(recipient_id, request.receipts, may_be_early=False)
+                    lambda: self._receipts(recipient_id, receipts, signed_by, may_be_early=False)
                 )
         assert verdicts is not None
         return v1.ReportReceiptsResponse(results=[_result(verdict) for verdict in verdicts])
 
     def _receipts(
-        self, recipient_id: str, receipts: Sequence[v1.Receipt], *, may_be_early: bool
+        self,
+        recipient_id: str,
+        receipts: Sequence[v1.Receipt],
+        signed_by: storage.SignedBy | None,
+        *,
+        may_be_early: bool,
     ) -> list[Verdict] | None:
         """None, and nothing kept, where a share is not known and `may_be_early`."""
         parts = self._engine.parts
@@ -98,6 +114,7 @@ class FeedServicer(feed_pb2_grpc.FeedServiceServicer):
             index=parts.report_reader,
             known=parts.store.known_reports(RECEIPT, recipient_id, ids),
             now_ms=parts.clock.wall_ms(),
+            signed_by=signed_by,
         )
         if may_be_early and any(UNKNOWN_SHARE in verdict.issues for verdict in verdicts):
             return None

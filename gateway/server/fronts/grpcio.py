@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from gateway.server.fronts.native import oversize
-from gateway.server.gate import Authenticate, caller
+from gateway.server.gate import Authenticate, Spend, caller
 from gateway.server.grpc_common import ServerThread
 from gateway.server.tls import Tls
 from gateway.sharing.ports import MAX_REQUEST_BYTES, METHOD_PATHS, IncomingCall
@@ -38,6 +38,7 @@ class GrpcioFront:
         tls: Tls | None = None,
         add: Callable[[Any], None] = lambda server: None,
         services: Sequence[str] = (),
+        spend: Spend | None = None,
         on_fault: Callable[[str], None] = lambda method: None,
     ) -> None:
         self._queue: deque[IncomingCall] = deque()
@@ -50,8 +51,9 @@ class GrpcioFront:
         self._ids = itertools.count(1)
         self._add = add
         self.host = ServerThread(
-            target, self._add_all, services=services, authenticate=authenticate, tls=tls, on_fault=on_fault
-        )
+            target, self._add_all, services=services, authenticate=authenticate, tls=tls, spend=spend,
+            on_fault=on_fault,
+        )  # fmt: skip
 
     @property
     def port(self) -> int:

@@ -6,15 +6,12 @@ Exit codes: 0 after SIGTERM or SIGINT and a drain; 70 when it cannot start or th
 
 import os
 import threading
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
-from gateway.backends.embedded.delivery import shares_already_left
-from gateway.backends.embedded.journal import FileJournalReader
 from gateway.backends.embedded.velocity_snapshot import FrozenVelocity
 from gateway.backends.embedded.wake import WakeListener
 from gateway.programs.model import PolicySnapshot
@@ -31,19 +28,14 @@ from gateway.server.bootstrap.gateway import (
 )
 from gateway.server.bootstrap.pins import pin_check
 from gateway.server.fronts.grpcio import GrpcioFront
-from gateway.server.gate import Authenticate
-from gateway.server.gateway.consent_service import SERVICE as CONSENT_SERVICE
-from gateway.server.gateway.consent_service import ConsentService
 from gateway.server.gateway.metrics import GatewayMetrics
-from gateway.server.gateway.outcome_service import SERVICE as OUTCOME_SERVICE
 from gateway.server.gateway.outcome_service import OutcomeServicer
 from gateway.server.gateway.own_keys import follow_own_keys
-from gateway.server.gateway.program_service import SERVICE as PROGRAM_SERVICE
-from gateway.server.gateway.program_service import ProgramParts, ProgramService
-from gateway.server.gateway.subject_service import SERVICE as SUBJECT_SERVICE
-from gateway.server.gateway.subject_service import SubjectService
+from gateway.server.gateway.services import SERVICES, Services, make_services
 from gateway.server.grpc_common import ServerThread
 from gateway.server.logs import configure_logs
+from gateway.server.metrics_port import serve_metrics
+from gateway.server.operators import spending
 from gateway.server.policy import policy_in_force
 from gateway.server.policy_follower import (
     HEALTH_SERVICE,
@@ -51,18 +43,15 @@ from gateway.server.policy_follower import (
     PolicyBoard,
     PolicyFollower,
 )
-from gateway.server.process import fallback_socket, host_of, serve_metrics, stop_on_signals
+from gateway.server.process import fallback_socket, host_of, stop_on_signals
 from gateway.server.recipient_watch import HEALTH_SERVICE as KEYS_HEALTH
 from gateway.server.recipient_watch import RecipientWatch
 from gateway.server.retention import GATEWAY_JOURNAL, noted
 from gateway.server.settings import Settings, SettingsInvalid, open_tls
 from gateway.server.state import StateDir
-from gateway.server.verbs.consents import ConsentDesk
 from gateway.server.verbs.keys import KeyDesk
-from gateway.server.verbs.subjects import SubjectDesk
 from gateway.sharing.loop import HotLoop
 from gateway.sharing.ports import METHOD_PATHS
-from issuernetwork.v1 import consents_pb2_grpc, outcomes_pb2_grpc, programs_pb2_grpc, subjects_pb2_grpc
 
 ENRICHMENT_SERVICE = METHOD_PATHS[0].split("/")[1]
 
@@ -246,10 +235,10 @@ def _serve(
 
     desk = KeyDesk.of(settings, parts.keys.files, parts.clock)
     closing.callback(desk.close)
-    services = _services(parts, state, metrics, settings.issuer_url, desk)
+    services = make_services(parts, state, metrics, settings.issuer_url, desk)
     for service in services:
         closing.callback(service.close)
-    front, host = _front(settings, services, parts.authenticator.principal, metrics)
+    front, host = _front(settings, parts, services, metrics)
     closing.callback(host.close)
     closing.callback(front.close)
     snapshots = _Snapshots(parts, state)
@@ -276,7 +265,7 @@ def _serve(
     bell = WakeListener(state.run, "feeds", "gateway")
     closing.callback(bell.close)
     host.loop.call_soon_threadsafe(_listen, host, bell, services.outcomes)
-    metrics_address = serve_metrics(settings.gateway.metrics, metrics.registry, closing)
+    metrics_address = serve_metrics(settings.gateway.metrics, metrics.registry, closing, open_tls(settings))
     address = f"{host_of(settings.gateway.listen)}:{front.port}"
     _await_lease(parts, stop)
     host.set_serving(True)
@@ -294,52 +283,6 @@ def _serve(
     return exit_codes.FAULT if failed or late else exit_codes.DONE
 
 
-class _Services(NamedTuple):
-    """What is served beside enrichment."""
-
-    outcomes: OutcomeServicer
-    programs: ProgramService
-    consents: ConsentService
-    subjects: SubjectService
-
-    def add(self, server: Any) -> None:
-        outcomes_pb2_grpc.add_OutcomeServiceServicer_to_server(self.outcomes, server)  # type: ignore[no-untyped-call]
-        programs_pb2_grpc.add_ProgramServiceServicer_to_server(self.programs, server)  # type: ignore[no-untyped-call]
-        consents_pb2_grpc.add_ConsentServiceServicer_to_server(self.consents, server)  # type: ignore[no-untyped-call]
-        subjects_pb2_grpc.add_SubjectServiceServicer_to_server(self.subjects, server)  # type: ignore[no-untyped-call]
-
-
-def _services(
-    parts: GatewayParts, state: StateDir, metrics: GatewayMetrics, issuer_url: str, keys: KeyDesk
-) -> _Services:
-    programs = ProgramParts(
-        state=state,
-        policy=lambda: parts.policy,
-        store=parts.operator_stores.policy,
-        approvals=parts.operator_stores.approvals,
-        board=parts.board,
-        clock=parts.clock,
-        shares_already_left=lambda program, issuer_id: (
-            shares_already_left(state.feeds_db, program, issuer_id or None).shares
-        ),
-        keys=keys,
-    )
-    outcomes = OutcomeServicer(
-        recorder=parts.outcomes,
-        make_reader=lambda: FileJournalReader(RealDisk(), state.feeds_journal),
-        on_call=metrics.called,
-        restored_at_ms=state.restored_at_ms(),
-    )
-    desk = ConsentDesk(parts.operator_stores.consents, parts.board, parts.clock, time.sleep)
-    subjects = SubjectDesk(state, parts.clock, own_keys=lambda: parts.keys.current)
-    return _Services(
-        outcomes,
-        ProgramService(programs),
-        ConsentService(desk=desk),
-        SubjectService(desk=subjects, iss=issuer_url),
-    )
-
-
 def _await_lease(parts: GatewayParts, stop: threading.Event) -> None:
     """Ready means able to share. Where the switches do not answer it serves all the same, and says stale."""
     for _ in range(LEASE_ROUNDS):
@@ -348,14 +291,15 @@ def _await_lease(parts: GatewayParts, stop: threading.Event) -> None:
 
 
 def _front(
-    settings: Settings, beside: _Services, authenticate: Authenticate, metrics: GatewayMetrics
+    settings: Settings, parts: GatewayParts, beside: Services, metrics: GatewayMetrics
 ) -> tuple[Any, ServerThread]:
     """The front that calls come in by, and the grpcio server that has everything else on the same port."""
 
     def on_fault(method: str) -> None:
         metrics.faults.inc()
 
-    services = (ENRICHMENT_SERVICE, OUTCOME_SERVICE, PROGRAM_SERVICE, CONSENT_SERVICE, SUBJECT_SERVICE)
+    authenticate, services = parts.authenticator.principal, (ENRICHMENT_SERVICE, *SERVICES)
+    spend = spending(parts.operator_stores.seen, parts.clock)
     chosen, tls = settings.gateway.front, open_tls(settings)
     if tls is not None:
         if chosen == "native":
@@ -379,12 +323,18 @@ def _front(
             tls=tls,
             add=beside.add,
             services=services,
+            spend=spend,
             on_fault=on_fault,
         )
         return front, front.host
     path = fallback_socket(settings.state.run, "gateway")
     host = ServerThread(
-        f"unix:{path}", beside.add, services=services, authenticate=authenticate, on_fault=on_fault
+        f"unix:{path}",
+        beside.add,
+        services=services,
+        authenticate=authenticate,
+        spend=spend,
+        on_fault=on_fault,
     )
     return NativeFront(settings.gateway.listen, fallback_path=path), host
 

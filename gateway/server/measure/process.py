@@ -22,8 +22,9 @@ from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Authenticator
 from gateway.server.logs import configure_logs
 from gateway.server.measure.service import MeasurementServicer
+from gateway.server.metrics_port import serve_metrics
 from gateway.server.operators import Operators
-from gateway.server.process import host_of, serve_metrics, stop_on_signals
+from gateway.server.process import host_of, stop_on_signals
 from gateway.server.retention import LAKE, noted
 from gateway.server.settings import Settings, open_tls
 from gateway.server.state import StateDir
@@ -178,7 +179,9 @@ def _serve(settings: Settings, parts: MeasureParts, metrics: _Metrics, stop: thr
             on_fault=lambda method: metrics.faults.inc(),
         )
         closing.callback(server.close)
-        metrics_address = serve_metrics(settings.measure.metrics, metrics.registry, closing)
+        metrics_address = serve_metrics(
+            settings.measure.metrics, metrics.registry, closing, open_tls(settings)
+        )
         loop = _Loop(parts, metrics, authenticator, state, stop)
         closing.callback(state.clear_ready, "measure")
         server.set_serving(True)

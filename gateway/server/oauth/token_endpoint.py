@@ -10,11 +10,12 @@ from urllib.parse import parse_qsl, unquote_plus
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
 from gateway.runtime.entropy import Entropy
+from gateway.sealing import inbound
 from gateway.sealing.keys import Signer
 from gateway.server.certificates import PeerCertificate
 from gateway.server.clients import Client, Clients, has_secret
 from gateway.server.oauth.access_tokens import LIFE_S, make_access_token
-from gateway.server.oauth.assertions import AssertionRefused, Replays, check_assertion
+from gateway.server.oauth.assertions import ASSERTION, check_assertion
 from issuernetwork._jose import decode_base64url, json_object
 
 FORM_BYTES_MAX: Final = 16 * 1024
@@ -64,18 +65,19 @@ class _Proof:
 
 
 class TokenEndpoint:
-    """Issues tokens to registered clients. For one thread."""
+    """Issues tokens to registered clients. For one thread, off event loops: an assertion's id is written."""
 
     def __init__(
-        self, *, issuer: str, clients: Clients, signer: Callable[[], Signer], clock: Clock, entropy: Entropy
-    ) -> None:
+        self, *, issuer: str, clients: Clients, signer: Callable[[], Signer], clock: Clock, entropy: Entropy,
+        seen: inbound.SeenIds,
+    ) -> None:  # fmt: skip
         """`signer`: who signs now."""
         self._issuer = issuer
         self._clients = clients
         self._signer = signer
         self._clock = clock
         self._entropy = entropy
-        self._replays = Replays(clock.wall_ms() // 1000)
+        self._assertions = inbound.InboundVerifier(ASSERTION, audience=issuer, seen=seen)
 
     def metadata(self) -> dict[str, Any]:
         """RFC 8414 2, RFC 8705 3.3."""
@@ -92,7 +94,7 @@ class TokenEndpoint:
         }
 
     def answer(self, asked: Asked) -> dict[str, Any]:
-        """The answer of RFC 6749 5.1. Raises TokenRefused."""
+        """The answer of RFC 6749 5.1. Raises TokenRefused, and what the store of ids raises."""
         form = _parsed(asked.form)
         proof = _proof(form, asked)
         if form.get("grant_type") != "client_credentials":
@@ -135,14 +137,8 @@ class TokenEndpoint:
         if not client.keys:
             return False
         try:
-            check_assertion(
-                proof.shown.encode(),
-                client,
-                audience=self._issuer,
-                now_ms=self._clock.wall_ms(),
-                replays=self._replays,
-            )
-        except AssertionRefused:
+            check_assertion(proof.shown, client, self._assertions, now_ms=self._clock.wall_ms())
+        except inbound.TokenRefused:
             return False
         return True
 

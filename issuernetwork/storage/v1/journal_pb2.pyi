@@ -234,8 +234,20 @@ class OutcomeRecord(_message.Message):
     recorded_at_ms: int
     def __init__(self, sender_id: _Optional[str] = ..., outcome: _Optional[_Union[_outcomes_pb2.OutcomeEvent, _Mapping]] = ..., recorded_at_ms: _Optional[int] = ...) -> None: ...
 
+class SignedBy(_message.Message):
+    __slots__ = ("token_sha256", "kid", "key_thumbprint", "token")
+    TOKEN_SHA256_FIELD_NUMBER: _ClassVar[int]
+    KID_FIELD_NUMBER: _ClassVar[int]
+    KEY_THUMBPRINT_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    token_sha256: bytes
+    kid: str
+    key_thumbprint: str
+    token: str
+    def __init__(self, token_sha256: _Optional[bytes] = ..., kid: _Optional[str] = ..., key_thumbprint: _Optional[str] = ..., token: _Optional[str] = ...) -> None: ...
+
 class ReceiptRecord(_message.Message):
-    __slots__ = ("recipient_id", "receipt", "sender_id", "payment_intent_id", "attempt_no", "issuer_id", "program")
+    __slots__ = ("recipient_id", "receipt", "sender_id", "payment_intent_id", "attempt_no", "issuer_id", "program", "signed_by")
     RECIPIENT_ID_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     SENDER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -243,6 +255,7 @@ class ReceiptRecord(_message.Message):
     ATTEMPT_NO_FIELD_NUMBER: _ClassVar[int]
     ISSUER_ID_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_BY_FIELD_NUMBER: _ClassVar[int]
     recipient_id: str
     receipt: _feed_pb2.Receipt
     sender_id: str
@@ -250,7 +263,8 @@ class ReceiptRecord(_message.Message):
     attempt_no: int
     issuer_id: str
     program: str
-    def __init__(self, recipient_id: _Optional[str] = ..., receipt: _Optional[_Union[_feed_pb2.Receipt, _Mapping]] = ..., sender_id: _Optional[str] = ..., payment_intent_id: _Optional[str] = ..., attempt_no: _Optional[int] = ..., issuer_id: _Optional[str] = ..., program: _Optional[str] = ...) -> None: ...
+    signed_by: SignedBy
+    def __init__(self, recipient_id: _Optional[str] = ..., receipt: _Optional[_Union[_feed_pb2.Receipt, _Mapping]] = ..., sender_id: _Optional[str] = ..., payment_intent_id: _Optional[str] = ..., attempt_no: _Optional[int] = ..., issuer_id: _Optional[str] = ..., program: _Optional[str] = ..., signed_by: _Optional[_Union[SignedBy, _Mapping]] = ...) -> None: ...
 
 class LabelRecord(_message.Message):
     __slots__ = ("reporter_id", "reporter_is_recipient", "label", "matched", "sender_id", "payment_intent_id", "attempt_no", "issuer_id", "evaluation_id", "unit_key", "decisions", "policy_version", "label_evaluation_id", "card_key")

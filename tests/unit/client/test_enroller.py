@@ -80,6 +80,7 @@ def test_each_key_signs_the_nonce_with_what_it_is_about() -> None:
     claims = json_object(payload)
     assert header == {"alg": "ES256", "kid": "b-sig", "typ": "ein-enrol+jwt"}
     assert claims.pop("iat") > 0
+    assert len(claims.pop("jti")) == 32
     assert claims == {
         "iss": BANK, "aud": ISS, "submission_id": NUMBER, "nonce": "n-1", "thumbprints": ["t-1", "t-2"]
     }  # fmt: skip

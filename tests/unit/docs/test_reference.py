@@ -33,7 +33,10 @@ from gateway.server.feeds.metrics import FeedsMetrics
 from gateway.server.gateway.metrics import GatewayMetrics
 from gateway.server.measure.process import _Metrics as MeasureMetrics
 from gateway.sharing.gateway import _DEGRADED_TEXT
-from issuernetwork.issuer_cli import new_key
+from issuernetwork._jose import decode_base64url
+from issuernetwork.issuer_cli import new_key, new_signing_key
+from issuernetwork.receipts import signed_receipts
+from issuernetwork.tokens import sign_key
 from issuernetwork.v1 import common_pb2, feed_pb2
 from tests.unit.docs.generate import commands, examples, help_of
 from tests.unit.docs.pages import DOCS, REFERENCE, block, example, first_names, rows, section
@@ -180,6 +183,22 @@ def test_the_poll_examples_are_taken_and_written_so() -> None:
     assert immediately is False
     empty = ssf_http._body(Reply((), False))
     assert set(example("poll-reply")) == set(json.loads(empty))
+
+
+def test_the_example_of_signed_receipts_is_what_the_sdk_signs() -> None:
+    told = example("signed-receipts")
+    one = told["receipts"][0]
+    receipt = feed_pb2.Receipt(
+        receipt_id=one["receipt_id"], share_id=one["share_id"], match=feed_pb2.MATCH_RESULT_UNIQUE,
+        use=feed_pb2.RECEIPT_USE_USED, received_at_ms=one["received_at_ms"],
+        decided_at_ms=one["decided_at_ms"], approved=True,
+    )  # fmt: skip
+    token = signed_receipts(
+        [receipt], key=sign_key(new_signing_key("k")[0]), recipient_id=told["iss"], iss=told["aud"],
+        now_s=lambda: float(told["iat"]),
+    )  # fmt: skip
+    signed = json.loads(decode_base64url(token.split(".")[1].encode()))
+    assert {**signed, "jti": told["jti"]} == told
 
 
 @pytest.mark.parametrize(

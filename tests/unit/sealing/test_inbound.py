@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -9,12 +10,13 @@ import pytest
 from gateway.sealing import base64url, inbound, jwk
 from gateway.sealing.inbound import (
     AGE_S_MAX,
-    AHEAD_S_MAX,
     ID_CHARACTERS_MAX,
     MENDS,
     NESTING_MAX,
+    SKEW_S_MAX,
     TOKEN_BYTES_MAX,
     InboundVerifier,
+    Kind,
     Party,
     SeenIds,
     TokenRefused,
@@ -23,11 +25,17 @@ from gateway.sealing.keys import SignatureAlgorithm, SigningKey
 from gateway.sealing.signed_json import signed_json
 from gateway.sealing.signer import LocalSigner
 from issuernetwork._jose import verify_keys
+from tests.kit.seen_ids import MemorySeenIds
 from tests.unit.receiver.network import signing_key
 
 TYP, AUDIENCE, BANK = "ein-receipts+jwt", "https://network.example", "northgate-bank"
 NOW_S = 1_790_000_000
-BEGAN_MS = (NOW_S - 3_600) * 1000
+KIND = Kind(name="receipts", types=frozenset((TYP,)), ids_max=3)
+LIFE_S = 120
+BY_LIFE = Kind(
+    name="assertion", types=frozenset((None, "JWT")), life_s_max=LIFE_S, subject=True, bytes_max=1024
+)
+"""What general libraries make, each rule of a kind at once."""
 
 
 def keys(*algorithms: SignatureAlgorithm) -> tuple[SigningKey, ...]:
@@ -38,8 +46,8 @@ def party(*signing: SigningKey) -> Party:
     return Party(BANK, verify_keys(jwk.public_jwks(signing or keys())))
 
 
-def verifier(seen: SeenIds | None = None) -> InboundVerifier:
-    return InboundVerifier(typ=TYP, audience=AUDIENCE, seen=seen or SeenIds(BEGAN_MS))
+def verifier(seen: SeenIds | None = None, kind: Kind = KIND) -> InboundVerifier:
+    return InboundVerifier(kind, audience=AUDIENCE, seen=seen or MemorySeenIds())
 
 
 def claims(**changed: Any) -> dict[str, Any]:
@@ -76,7 +84,9 @@ def test_a_token_is_taken_with_each_algorithm_by_a_key_that_is_registered_for_it
     alg: SignatureAlgorithm,
 ) -> None:
     token = signed_json(LocalSigner(signing_key(alg, f"bank-{alg}")), TYP, claims())
-    assert verifier().verify(token, party(), now_ms=NOW_S * 1000) == claims()
+    taken = verifier().verify(token, party(), now_ms=NOW_S * 1000)
+    assert (taken.claims, taken.kid, taken.sha256) == (claims(), f"bank-{alg}", sha256(token).digest())
+    assert "canary" not in repr(taken)
 
 
 def without(member: str) -> bytes:
@@ -133,11 +143,14 @@ CASES: list[tuple[str, Callable[[], bytes]]] = [
     ("aud", lambda: signed(header(), claims(aud=[AUDIENCE]))),
     ("aud", lambda: without("aud")),
     ("iat", lambda: signed(header(), claims(iat=NOW_S - AGE_S_MAX - 1))),
-    ("iat", lambda: signed(header(), claims(iat=NOW_S + AHEAD_S_MAX + 1))),
+    ("iat", lambda: signed(header(), claims(iat=NOW_S + SKEW_S_MAX + 1))),
     ("iat", lambda: signed(header(), claims(iat=True))),
     ("iat", lambda: signed(header(), claims(iat=float(NOW_S)))),
     ("iat", lambda: without("iat")),
+    ("nbf", lambda: signed(header(), claims(nbf=NOW_S + SKEW_S_MAX + 1))),
+    ("nbf", lambda: signed(header(), claims(nbf="now"))),
     ("exp", lambda: signed(header(), claims(exp=NOW_S))),
+    ("exp", lambda: signed(header(), claims(iat=NOW_S - 100, exp=NOW_S - SKEW_S_MAX))),
     ("exp", lambda: signed(header(), claims(exp="later"))),
     ("exp", lambda: signed(header(), claims(iat=NOW_S + 5, exp=NOW_S + 4))),
     ("jti", lambda: without("jti")),
@@ -154,15 +167,66 @@ def test_a_token_that_fails_one_check_is_refused_by_its_name(check: str, make: C
 
 
 def test_every_check_has_a_case() -> None:
-    assert {check for check, _ in CASES} | {"replay", "busy"} == set(MENDS)
+    of_kinds = {check for check, _, _ in KIND_CASES}
+    # What stands in the claims beyond that is read by whom the kind is for.
+    assert {check for check, _ in CASES} | of_kinds | {"replay", "busy", "claims"} == set(MENDS)
+
+
+def untyped(**changed: Any) -> dict[str, Any]:
+    return {"alg": "ES256", "kid": "bank-ES256", **changed}
+
+
+def assertion(**changed: Any) -> dict[str, Any]:
+    made = {
+        "iss": BANK,
+        "sub": BANK,
+        "aud": AUDIENCE,
+        "iat": NOW_S,
+        "exp": NOW_S + LIFE_S,
+        "jti": "jti-canary",
+    }
+    return {name: value for name, value in {**made, **changed}.items() if value is not None}
+
+
+KIND_CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("sub", untyped(), assertion(sub=None)),
+    ("sub", untyped(), assertion(sub="other-bank")),
+    ("exp", untyped(), assertion(exp=None)),
+    ("exp", untyped(), assertion(exp=NOW_S + LIFE_S + 1)),
+    ("typ", untyped(typ="jwt"), assertion()),
+    ("typ", untyped(typ=TYP), assertion()),
+    ("header", untyped(typ=None), assertion()),
+    ("header", untyped(cty="JWT"), assertion()),
+    ("size", untyped(), assertion(more="x" * 1024)),
+]
+
+
+@pytest.mark.parametrize(("check", "head", "body"), KIND_CASES)
+def test_a_kind_has_rules_of_its_own(check: str, head: dict[str, Any], body: dict[str, Any]) -> None:
+    assert refusal(signed(head, body), by=verifier(kind=BY_LIFE)) == check
+
+
+@pytest.mark.parametrize("head", [untyped(), untyped(typ="JWT")])
+def test_what_general_libraries_make_is_taken_where_the_kind_says_so_and_nowhere_else(head: Any) -> None:
+    made = assertion(nbf=NOW_S, scope="all")
+    assert verifier(kind=BY_LIFE).verify(signed(head, made), party(), now_ms=NOW_S * 1000).claims == made
+    assert refusal(signed(head, made)) in ("header", "typ")
+
+
+def test_an_id_of_one_kind_is_none_of_another() -> None:
+    seen = MemorySeenIds()
+    verifier(seen).verify(GOOD, party(), now_ms=NOW_S * 1000)
+    assert verifier(seen, BY_LIFE).verify(signed(untyped(), assertion()), party(), now_ms=NOW_S * 1000)
 
 
 @pytest.mark.parametrize(
     "changed",
     [
         {"iat": NOW_S - AGE_S_MAX},
-        {"iat": NOW_S + AHEAD_S_MAX},
+        {"iat": NOW_S + SKEW_S_MAX},
+        {"nbf": NOW_S + SKEW_S_MAX},
         {"exp": NOW_S + 1},
+        {"iat": NOW_S - 100, "exp": NOW_S - SKEW_S_MAX + 1},
         {"receipts": deep(NESTING_MAX - 1)},
     ],
 )
@@ -182,11 +246,11 @@ def test_a_token_is_taken_once_whatever_its_signature_and_another_partys_id_is_a
 
 def test_an_id_is_remembered_for_as_long_as_its_token_could_come_again() -> None:
     by = verifier()
-    late = signed(header(), claims(iat=NOW_S + AHEAD_S_MAX))
+    late = signed(header(), claims(iat=NOW_S + SKEW_S_MAX))
     by.verify(late, party(), now_ms=NOW_S * 1000)
-    for after_s in (1, AGE_S_MAX, AGE_S_MAX + AHEAD_S_MAX - 1):
+    for after_s in (1, AGE_S_MAX, AGE_S_MAX + SKEW_S_MAX):
         assert refusal(late, now_s=NOW_S + after_s, by=by) == "replay"
-    assert refusal(late, now_s=NOW_S + AGE_S_MAX + AHEAD_S_MAX + 1, by=by) == "iat"
+    assert refusal(late, now_s=NOW_S + AGE_S_MAX + SKEW_S_MAX + 1, by=by) == "iat"
 
 
 def test_a_token_that_was_refused_does_not_use_its_id_up() -> None:
@@ -197,27 +261,26 @@ def test_a_token_that_was_refused_does_not_use_its_id_up() -> None:
 
 
 def test_what_was_signed_before_the_ids_are_remembered_is_not_taken() -> None:
-    by = verifier(SeenIds(NOW_S * 1000))
+    by = verifier(MemorySeenIds(NOW_S * 1000))
     assert refusal(GOOD, by=by) == "iat"
-    later = signed(header(), claims(iat=NOW_S + AHEAD_S_MAX))
+    later = signed(header(), claims(iat=NOW_S + SKEW_S_MAX))
     assert by.verify(later, party(), now_ms=NOW_S * 1000)
 
 
 def test_one_party_cannot_have_more_ids_remembered_than_its_limit_and_costs_others_nothing() -> None:
-    by = verifier(SeenIds(BEGAN_MS, most=3))
-    for number in range(3):
+    by = verifier()
+    for number in range(KIND.ids_max):
         by.verify(signed(header(), claims(jti=f"jti-{number}")), party(), now_ms=NOW_S * 1000)
     assert refusal(GOOD, by=by) == "busy"
     other = Party("other-bank", party().keys)
     assert by.verify(signed(header(), claims(iss="other-bank")), other, now_ms=NOW_S * 1000)
     # When they have run out there is room again.
-    later_s = NOW_S + AGE_S_MAX + AHEAD_S_MAX
+    later_s = NOW_S + AGE_S_MAX + 1
     assert by.verify(signed(header(), claims(iat=later_s)), party(), now_ms=later_s * 1000)
 
 
 def test_a_repr_shows_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = SeenIds(BEGAN_MS)
-    by = verifier(seen)
+    by = verifier()
     by.verify(GOOD, party(), now_ms=NOW_S * 1000)
-    assert "canary" not in repr(seen) + repr(by)
+    assert "canary" not in repr(by)
     assert inbound.IDS_REMEMBERED_MAX * 200 < 4 << 20, "a party's ids fit a few megabytes"

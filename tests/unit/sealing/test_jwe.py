@@ -159,17 +159,16 @@ def test_a_recipient_without_a_key_gets_nothing_and_nobody_elses_key() -> None:
     assert caught.value.code == "key_unavailable"
 
 
-def test_an_expired_key_is_unavailable_and_the_next_one_is_taken() -> None:
-    first, second = new_key("kid-1")[1], new_key("kid-2")[1]
-    document = json.dumps({"keys": [{**first, "exp": 1_700_000_100}, second]})
+@pytest.mark.parametrize("behind", [(), ("kid-2",), ("kid-2", "kid-3")])
+def test_an_expired_key_is_unavailable_and_none_behind_it_takes_its_place(behind: tuple[str, ...]) -> None:
+    first, others = new_key("kid-1")[1], [new_key(kid)[1] for kid in behind]
+    document = json.dumps({"keys": [{**first, "exp": 1_700_000_100}, *others]})
     clock = SimClock(wall_ms=1_700_000_099_999)
-    both = Sealer(SystemEntropy(), clock, StaticRecipientKeys(jwk.recipient_keys("bank", document)))
-    assert both.seal("bank", b"x")[0] == "kid-1"
+    sealer = Sealer(SystemEntropy(), clock, StaticRecipientKeys(jwk.recipient_keys("bank", document)))
+    assert sealer.seal("bank", b"x")[0] == "kid-1"
     clock.advance_ms(1)
-    assert both.seal("bank", b"x")[0] == "kid-2"
-    alone = jwk.recipient_keys("bank", json.dumps({"keys": [{**first, "exp": 1_700_000_100}]}))
     with pytest.raises(KeyUnavailable):
-        Sealer(SystemEntropy(), clock, StaticRecipientKeys(alone)).seal("bank", b"x")
+        sealer.seal("bank", b"x")
 
 
 @both_twins

@@ -69,6 +69,21 @@ def test_an_expired_key_is_unavailable(tmp_path: Path) -> None:
         keys.current("bank", now_ms=NOW_MS)
 
 
+def test_of_a_set_put_by_hand_the_first_key_is_the_one_until_the_file_says_another(tmp_path: Path) -> None:
+    first, second = new_key("one")[1], new_key("two")[1]
+    ending = {**first, "exp": NOW_MS // 1000}
+    publish_recipient_keys(tmp_path, "bank", json.dumps({"keys": [ending, second]}))
+    clock = SimClock()
+    keys = FileRecipientKeys(tmp_path, clock)
+    assert keys.current("bank", now_ms=NOW_MS - 1).kid == "one"
+    with pytest.raises(KeyUnavailable):
+        keys.current("bank", now_ms=NOW_MS)
+    # Whoever puts the other one first says that it is the one.
+    publish_recipient_keys(tmp_path, "bank", json.dumps({"keys": [second, ending]}))
+    clock.advance_ms(RECIPIENTS_LOOK_EVERY_MS)
+    assert keys.current("bank", now_ms=NOW_MS).kid == "two"
+
+
 @pytest.mark.parametrize("recipient_id", ["", "..", "../own", "a/b", "a.b", "a\x00b", "ä", "a" * 200])
 def test_a_recipient_id_is_never_a_path(tmp_path: Path, recipient_id: str) -> None:
     with pytest.raises(KeyUnavailable):

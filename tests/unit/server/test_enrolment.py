@@ -61,6 +61,7 @@ BAD_PROOFS: dict[str, dict[str, Any]] = {
     "of last year": {"iat": 1_600_000_000},
     "without a time": {"iat": None},
     "with more than was asked": {"scope": "all"},
+    "without an id": {"jti": None},
 }
 
 
@@ -78,14 +79,17 @@ def test_a_proof_takes_both_keys_and_its_own_type(rig: Rig) -> None:
     told = rig.desk.submit(asking, {"jwks": keys.jwks})
     claims, number = keys.claims(told), told["submission_id"]
     good = keys.signing.sign(PROOF_TYPE, claims)
+    by_thief = thief.signing.sign(PROOF_TYPE, {**claims, "jti": "thief"})
     for proofs in (
-        [], [good] * 9, "x", None, [1], [thief.signing.sign(PROOF_TYPE, claims)],
-        [keys.signing.sign("JWT", claims)], [good, thief.signing.sign(PROOF_TYPE, claims)],
+        [], [good] * 9, "x", None, [1], ["\u00e9"], [by_thief], [keys.signing.sign("JWT", claims)],
+        [good, by_thief],
+        # It was taken with the one before, which proved nothing all the same.
+        [good],
     ):  # fmt: skip
         with pytest.raises(EnrolmentRefused):
             rig.desk.prove(asking, number, proofs)
         rig.enrolments._db.execute("update submissions set tries = 0")
-    assert rig.desk.prove(asking, number, [good]) is not None
+    assert rig.prove(asking, keys, told) is not None
     # Whoever signs and cannot open has no nonce.
     with pytest.raises(Exception, match="decryption"):
         thief.opened(told["challenge"])

@@ -1,17 +1,20 @@
 """After an enrolment: keys are changed, revoked, run out; nothing takes their place, people hear of it."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from gateway.backends.embedded.enrolments import SqliteEnrolments
+from gateway.backends.embedded.keyfiles import publish_recipient_keys
 from gateway.programs.enrolling import EnrolmentRefused, Stage
 from gateway.server.bootstrap.pins import pin_check
 from gateway.server.clients import read_clients
 from gateway.server.enrolment.desk import carry_out, check_enrolment, revoke_keys
 from gateway.server.identity import Principal
 from gateway.server.recipient_watch import SOON_MS, RecipientWatch
+from issuernetwork.enrolment import public_set
 from tests.kit.enrolling import BANK, Keys, Rig
 
 
@@ -74,6 +77,25 @@ def test_the_watch_tells_of_every_key_that_is_not_simply_good(rig: Rig) -> None:
     assert {name: one.state for name, one in watch.step().items()} == {
         BANK: "not_usable", "nobody": "missing", "a/b": "missing"
     }  # fmt: skip
+
+
+def test_of_keys_put_by_hand_the_first_that_ends_is_an_alert_whatever_stands_behind_it(rig: Rig) -> None:
+    told: list[tuple[int, int]] = []
+    watch = RecipientWatch(
+        rig.state, rig.clock, recipients=lambda: [BANK], check=pin_check(rig.state, rig.clock),
+        tell=lambda lost, ending: told.append((lost, ending)),
+    )  # fmt: skip
+    ends_s = rig.clock.wall_ms() // 1000 + SOON_MS // 1000 + 3600
+    first, others = Keys("a").sealing, [Keys(name).sealing for name in ("b", "c")]
+    jwks = public_set([{**first, "exp": ends_s}, {**others[0], "exp": ends_s + 3600}, others[1]])
+    publish_recipient_keys(rig.state.keys, BANK, json.dumps(jwks))
+    found = []
+    for added_ms in (0, 2 * 3_600_000, SOON_MS + 3_600_000):
+        rig.clock.added_ms = added_ms
+        state = watch.step().get(BANK)
+        found.append((None if state is None else state.state, rig.usable()))
+    assert found == [(None, "a-enc"), ("ends_soon", "a-enc"), ("expired", "")]
+    assert told == [(0, 0), (0, 1), (1, 0)]
 
 
 def test_an_older_submission_never_comes_back_over_a_later_one(rig: Rig) -> None:

@@ -37,7 +37,7 @@ def _servicer() -> tuple[FeedServicer, FeedsEngine]:
         store=SimpleNamespace(unconfirmed_records=list, known_reports=lambda *_: set()),
     )
     engine = FeedsEngine(cast(Any, parts), FeedsMetrics())
-    return FeedServicer(engine), engine
+    return FeedServicer(engine, cast(Any, None)), engine
 
 
 @pytest.mark.parametrize("kind", ["labels", "receipts"])

@@ -31,6 +31,7 @@ MAY = {
     "GetSubject": READ, "GetErasure": READ,
     "RecordObjection": WRITE, "DecideObjection": WRITE, "RequestErasure": WRITE,
     "RecordRecipientTold": WRITE,
+    "InviteIssuer": WRITE, "ListIssuers": READ, "WithdrawInvitations": WRITE, "RevokeIssuerKeys": WRITE,
 }  # fmt: skip
 ROLES = {"": "", **MACHINES, "ops": "operator", "boss": "approver", "audrey": "auditor"}
 SCOPE = {"program": "risk-score", "issuer_id": "northgate-bank"}
@@ -91,7 +92,7 @@ def test_a_method_is_open_to_its_roles_and_to_no_other(shared_calls: Desk, metho
 
 def test_the_contract_says_of_each_method_who_may_call_it() -> None:
     told = {}
-    for name in ("programs", "consents", "subjects"):
+    for name in ("programs", "consents", "subjects", "issuers"):
         text = (ROOT / "proto" / "issuernetwork" / "v1" / f"{name}.proto").read_text()
         for comment, method in re.findall(r"((?:  //[^\n]*\n)+)  rpc (\w+)\(", text):
             roles = re.search(r"Roles?: ([a-z, ]+)\.\n$", comment)

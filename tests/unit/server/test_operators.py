@@ -227,7 +227,7 @@ def test_tokens_of_the_registered_are_verified_and_a_removal_is_followed(setting
     register(settings, "alice")
     known = Operators(settings.state, settings.issuer_url, SystemClock())
     token = token_of(settings, "alice")
-    assert known.verified(token).principal_id == "alice"
+    assert known.verified(token)[0].principal_id == "alice"
     elsewhere = Operators(settings.state, "https://elsewhere.test", SystemClock())
     with pytest.raises(GatewayError):
         elsewhere.verified(token)
@@ -246,7 +246,7 @@ def test_a_broken_registry_is_a_typed_error_and_the_last_good_one_holds(
     settings.state.operators.write_text(content)
     with pytest.raises(OperatorsInvalid):
         known.refresh()
-    assert known.verified(token_of(settings, "alice")).role == "operator"
+    assert known.verified(token_of(settings, "alice"))[0].role == "operator"
     assert isinstance(run(settings, *APPLY, by="").exception, OperatorsInvalid)
 
 
