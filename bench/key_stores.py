@@ -1,7 +1,7 @@
 """Signatures in a module, SoftHSM2's, against signatures with a key in memory: of one thread.
 
-Fan-out signs one share after the other, so this bounds it where keys are in a module. SoftHSM2 computes in the
-thread itself, and is timed by that thread's CPU. Hardware, or a network between, is another matter: measure
+Fan-out signs one share after the other, so this bounds it where keys are in a module. SoftHSM2 computes in
+the thread itself, timed by that thread's CPU. Hardware, or a network between, is another matter: measure
 yours by the same command, by the wall clock, with EIN_BENCH_PKCS11 naming the library, EIN_BENCH_TOKEN the
 label of a token to make keys in and end them, and EIN_PKCS11_PIN its PIN.
 """
