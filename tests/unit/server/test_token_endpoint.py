@@ -2,6 +2,7 @@
 
 import base64
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import quote_plus, urlencode
 
 import pytest
 
+from gateway.backends.embedded.seen_ids import SqliteSeenIds, begin_seen_ids
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.certificates import PeerCertificate
@@ -172,6 +174,19 @@ def test_an_assertion_is_good_once(rig: Rig) -> None:
     form = rig.key.form("by-key", ISS)
     rig.ask(form)
     assert rig.refused(form).code == "invalid_client"
+
+
+def test_an_assertion_that_was_used_before_a_restart_is_refused_after_it(rig: Rig) -> None:
+    begin_seen_ids(rig.state.seen_ids)
+    form = rig.key.form("by-key", ISS)
+    for first in (True, False):
+        with closing(SqliteSeenIds(rig.state.seen_ids, began_ms=now_s() * 1000)) as seen:
+            rig.endpoint = TokenEndpoint(
+                issuer=ISS, clients=rig.clients, signer=rig.own.signer, clock=SystemClock(),
+                entropy=SystemEntropy(), seen=seen,
+            )  # fmt: skip
+            assert rig.ask(form) if first else rig.refused(form).code == "invalid_client"
+            assert rig.ask(rig.key.form("by-key", ISS)), "and another is taken at once"
 
 
 def test_an_assertion_of_before_the_ids_are_remembered_is_refused(rig: Rig) -> None:
