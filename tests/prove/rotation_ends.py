@@ -66,7 +66,7 @@ class Ends(threading.Thread):
         self._i = installation
         self._cooldown_s = cooldown_s
         self._cache_type = JwksCache if follows_rules else UnsafeStale
-        self._stop = threading.Event()
+        self._over = threading.Event()
         self._paid_up = threading.Event()
         self.receivers: dict[str, Noting] = {}
         self.polls: list[PollReceiver] = []
@@ -92,7 +92,7 @@ class Ends(threading.Thread):
 
     def close(self) -> None:
         self._paid_up.set()
-        self._stop.set()
+        self._over.set()
         self.join(60)
         if self.fault is not None:
             raise self.fault
@@ -118,7 +118,7 @@ class Ends(threading.Thread):
             await asyncio.gather(*runs, self._pay(jwks[LOOKED_UP]), self._wait(stop))
 
     async def _wait(self, stop: asyncio.Event) -> None:
-        await asyncio.to_thread(self._stop.wait)
+        await asyncio.to_thread(self._over.wait)
         stop.set()
 
     def _poller(
