@@ -12,8 +12,17 @@ from typing import Any
 import aiohttp
 import grpc.aio
 
-from issuernetwork._jose import JweOpener, RefusedToken, open_key
-from issuernetwork.receiver import Inbox, Item, JwksCache, PollReceiver, Receiver, Share
+from issuernetwork._jose import JweOpener, open_key
+from issuernetwork.receiver import (
+    Inbox,
+    Item,
+    JwksCache,
+    PollReceiver,
+    Receiver,
+    RefusedToken,
+    Share,
+    open_fresh,
+)
 from issuernetwork.v1 import common_pb2 as common
 from issuernetwork.v1 import enrichment_pb2 as v1
 from issuernetwork.v1 import enrichment_pb2_grpc as enrichment_rpc
@@ -197,19 +206,13 @@ class Ends(threading.Thread):
                 await self._verify(share.signed_set, jwks)
 
     async def _verify(self, token: str, jwks: JwksCache) -> None:
-        """As a receiver does: by a set that is not too old, and once more after a look for an unknown key."""
-        await jwks.keep_fresh()
-        for again in (True, False):
-            try:
-                item = self.receivers[LOOKED_UP].open(token)
-            except RefusedToken as refusal:
-                if again and refusal.code == "unknown_key" and await jwks.refresh():
-                    continue
-                self.refused.update([f"lookup:{refusal.code}"])
-            else:
-                assert isinstance(item, Share)
-                self.looked_up.add(item.share_id)
+        try:
+            item = await open_fresh(self.receivers[LOOKED_UP], jwks, token)
+        except RefusedToken as refusal:
+            self.refused.update([f"lookup:{refusal.code}"])
             return
+        assert isinstance(item, Share)
+        self.looked_up.add(item.share_id)
 
 
 def _kid(token: str | bytes) -> str:
