@@ -4,9 +4,13 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import aiohttp
+
+from issuernetwork._jose import RefusedToken
+from issuernetwork.receiver_open import Item, Receiver
 
 JWKS_COOLDOWN_S: Final = 30.0
 """A token with an unknown kid makes us ask for the set; a stranger's must not make us ask without end."""
@@ -102,6 +106,23 @@ class JwksCache:
         self._max_age_s = _max_age_s(reply.headers.get("Cache-Control", ""))
         self._fetched_at, self._retry_at = now, now
         return True
+
+
+async def open_fresh(receiver: Receiver, jwks: JwksCache, signed_set: str | bytes) -> Item:
+    """What a look-up brought, opened by our keys as they are now. Raises RefusedToken alone.
+
+    `PollReceiver` does the like for a stream; there a token whose key may yet become known comes again.
+    """
+    with suppress(PollFault):
+        await jwks.keep_fresh()
+    try:
+        return receiver.open(signed_set)
+    except RefusedToken as refusal:
+        if refusal.code != "unknown_key":
+            raise
+    with suppress(PollFault):
+        await jwks.refresh()
+    return receiver.open(signed_set)
 
 
 def _max_age_s(header: str) -> float:

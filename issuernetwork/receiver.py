@@ -7,7 +7,7 @@
 """
 
 from issuernetwork._jose import BadKey, RefusedToken
-from issuernetwork.jwks_cache import JwksCache, PollFault
+from issuernetwork.jwks_cache import JwksCache, PollFault, open_fresh
 from issuernetwork.receiver_inbox import Gap, Inbox, Offered
 from issuernetwork.receiver_open import (
     CLEAR_SHARE_EVENT,
@@ -42,4 +42,5 @@ __all__ = [
     "RefusedToken",
     "Share",
     "Withdrawn",
+    "open_fresh",
 ]

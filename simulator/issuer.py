@@ -34,6 +34,7 @@ from issuernetwork.receiver import (
     RefusedToken,
     Share,
     Withdrawn,
+    open_fresh,
 )
 from issuernetwork.v1 import feed_pb2
 from simulator.decisions import BEHAVIOURS, UNENROLLED
@@ -149,6 +150,7 @@ class IssuerProcess:
         self._stop = asyncio.Event()
         self._finish = asyncio.Event()
         self._receiver: Receiver | None = None
+        self._jwks: JwksCache | None = None
         self._log: ReceiverLog | None = None
         self._channel: grpc.aio.Channel | None = None
         self._poll: PollReceiver | None = None
@@ -165,6 +167,7 @@ class IssuerProcess:
                 directory = Path(config.directory)
                 self._log = ReceiverLog(directory / f"receiver-{config.recipient_id}.ndjson")
                 jwks = JwksCache(session, f"{config.feeds_http}/.well-known/jwks.json", cooldown_s=0.2)
+                self._jwks = jwks
                 await self._first_keys(jwks)
                 private = json.loads((directory / "private.jwks.json").read_text())
                 self._receiver = Receiver(
@@ -249,11 +252,12 @@ class IssuerProcess:
             self.lookups_failed += 1
             return []
         assert self._receiver is not None
+        assert self._jwks is not None
         assert self._log is not None
         shares: list[Share] = []
         for found in response.shares:
             try:
-                item = self._receiver.open(found.signed_set)
+                item = await open_fresh(self._receiver, self._jwks, found.signed_set)
             except RefusedToken:
                 self.desk.tally.refused += 1
                 continue

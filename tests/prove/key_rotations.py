@@ -25,10 +25,10 @@ from gateway.backends.embedded.journal import FileJournalReader
 from gateway.records.journal import EVALUATIONS, FIRST
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
-from gateway.sealing.key_ring import KeyState
+from gateway.sealing.key_ring import KeyRing, KeyState
 from gateway.sealing.keys import SignatureAlgorithm
 from gateway.server.operators import KEY_ENV
-from gateway.server.own_keys import key_files
+from gateway.server.own_keys import LiveKeys, key_files
 from gateway.server.settings import load_settings
 from gateway.server.verbs.keys import KeyDesk
 from issuernetwork.jwks_cache import JWKS_COOLDOWN_S
@@ -70,7 +70,8 @@ class Rotations:
         self._planted = planted
         self._clock = SystemClock()
         settings = load_settings(installation.config)
-        self.desk = KeyDesk.of(settings, key_files(settings, self._clock), self._clock)
+        self._live = LiveKeys(key_files(settings, self._clock), self._clock)
+        self.desk = KeyDesk.of(settings, self._live.files, self._clock)
         self.at_once = 0
         self.by_command = 0
         self.most_published = 0
@@ -92,8 +93,9 @@ class Rotations:
         self.at_once += at_once and command
         self.most_published = max(self.most_published, len(self._ring().keys))
 
-    def _ring(self) -> Any:
-        return self.desk.files.load().ring
+    def _ring(self) -> KeyRing:
+        self._live.look()
+        return self._live.current.ring
 
     def _verified(self, alg: SignatureAlgorithm) -> bool:
         """Whether the newest key of `alg` is in use, and a receiver has verified something by it."""

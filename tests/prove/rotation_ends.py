@@ -12,8 +12,17 @@ from typing import Any
 import aiohttp
 import grpc.aio
 
-from issuernetwork._jose import JweOpener, RefusedToken, open_key
-from issuernetwork.receiver import Inbox, Item, JwksCache, PollReceiver, Receiver, Share
+from issuernetwork._jose import JweOpener, open_key
+from issuernetwork.receiver import (
+    Inbox,
+    Item,
+    JwksCache,
+    PollReceiver,
+    Receiver,
+    RefusedToken,
+    Share,
+    open_fresh,
+)
 from issuernetwork.v1 import common_pb2 as common
 from issuernetwork.v1 import enrichment_pb2 as v1
 from issuernetwork.v1 import enrichment_pb2_grpc as enrichment_rpc
@@ -66,7 +75,7 @@ class Ends(threading.Thread):
         self._i = installation
         self._cooldown_s = cooldown_s
         self._cache_type = JwksCache if follows_rules else UnsafeStale
-        self._stop = threading.Event()
+        self._over = threading.Event()
         self._paid_up = threading.Event()
         self.receivers: dict[str, Noting] = {}
         self.polls: list[PollReceiver] = []
@@ -92,7 +101,7 @@ class Ends(threading.Thread):
 
     def close(self) -> None:
         self._paid_up.set()
-        self._stop.set()
+        self._over.set()
         self.join(60)
         if self.fault is not None:
             raise self.fault
@@ -118,7 +127,7 @@ class Ends(threading.Thread):
             await asyncio.gather(*runs, self._pay(jwks[LOOKED_UP]), self._wait(stop))
 
     async def _wait(self, stop: asyncio.Event) -> None:
-        await asyncio.to_thread(self._stop.wait)
+        await asyncio.to_thread(self._over.wait)
         stop.set()
 
     def _poller(
@@ -197,19 +206,13 @@ class Ends(threading.Thread):
                 await self._verify(share.signed_set, jwks)
 
     async def _verify(self, token: str, jwks: JwksCache) -> None:
-        """As a receiver does: by a set that is not too old, and once more after a look for an unknown key."""
-        await jwks.keep_fresh()
-        for again in (True, False):
-            try:
-                item = self.receivers[LOOKED_UP].open(token)
-            except RefusedToken as refusal:
-                if again and refusal.code == "unknown_key" and await jwks.refresh():
-                    continue
-                self.refused.update([f"lookup:{refusal.code}"])
-            else:
-                assert isinstance(item, Share)
-                self.looked_up.add(item.share_id)
+        try:
+            item = await open_fresh(self.receivers[LOOKED_UP], jwks, token)
+        except RefusedToken as refusal:
+            self.refused.update([f"lookup:{refusal.code}"])
             return
+        assert isinstance(item, Share)
+        self.looked_up.add(item.share_id)
 
 
 def _kid(token: str | bytes) -> str:

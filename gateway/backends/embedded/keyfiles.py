@@ -210,8 +210,8 @@ class KeyFiles:
     def retire_key(self, kid: str, check: Callable[[KeyRing], None]) -> RetiredKey:
         """Takes a key out of the JWK Set and ends its private half. What `check` raises ends it.
 
-        Out of the ring first: where the process dies in between, nothing counts on a key that is gone, and
-        `end_retired` ends what is left of it.
+        Out of the ring first: where the store does not answer (KeyStoreFault), or the process dies in
+        between, nothing counts on a key that is gone, and `end_retired` ends what is left of it.
         """
 
         def work(held: Held) -> RetiredKey:
@@ -226,15 +226,15 @@ class KeyFiles:
             self.end_retired()
         return gone
 
-    def end_retired(self) -> int:
-        """Ends private halves of retired keys that stores still have; how many. Raises KeyStoreFault."""
+    def end_retired(self) -> list[RetiredKey]:
+        """Ends private halves of retired keys that stores still have; which. Raises KeyStoreFault."""
 
-        def work(held: Held) -> int:
+        def work(held: Held) -> list[RetiredKey]:
             left = [key for key in held.ring.retired if key.store in self._stores]
             for key in left:
                 self._stores[key.store].destroy(key.kid)
                 held.ring = held.ring.ended(key.kid)
-            return len(left)
+            return left
 
         return self.change(work)
 

@@ -65,7 +65,7 @@ class Retirement:
 
     def _look(self) -> int:
         if any(key.store for key in self._keys.current.ring.retired):
-            self._desk.files.end_retired()
+            self._desk.end_left()
         uses, ring, count = self.note(), self._keys.current.ring, 0
         for key in self._superseded():
             use = uses.get(key.kid, NOT_USED)

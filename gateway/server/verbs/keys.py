@@ -35,6 +35,7 @@ BY_ITSELF: Final = "feeds:retirement"
 """Who retires a key that nothing waits for any more; operators' names have no colon."""
 
 DUE: Final = "superseded, and none of its tokens is open any more"
+ANSWERED: Final = "the store of its private half answers again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,14 @@ class KeyDesk:
         self.acts.done(act)
         return gone
 
+    def end_left(self) -> None:
+        """Ends what is left in stores of keys that are retired already. Raises KeyStoreFault."""
+        for gone in self.files.end_retired():
+            alg = SignatureAlgorithm(gone.public["alg"])
+            self.acts.done(
+                KeyAct(verb=KeyVerb.RETIRE, kid=gone.kid, alg=alg, by=BY_ITSELF, reason=ANSWERED)
+            )  # fmt: skip
+
     def listed(self) -> list[Listed]:
         """All keys of the JWK Set, by algorithm in the order of their use."""
         ring, now_ms = self.files.load().ring, self.clock.wall_ms()
@@ -160,9 +169,6 @@ class KeyDesk:
     def destroy(self, approved: Approval, *, approver: str) -> None:
         """Ends the private half: what is still signed by it is refused. A second time nothing changes."""
         kid, alg = approved.subject["kid"], SignatureAlgorithm(approved.subject["alg"])
-        if self.is_retired(kid):
-            self.files.end_retired()
-            return
         act = KeyAct(
             verb=KeyVerb.DESTROY, kid=kid, alg=alg, by=approved.requested_by, reason=approved.reason,
             approver=approver,
@@ -172,7 +178,10 @@ class KeyDesk:
             check_destroy(ring, kid, now_ms=self.clock.wall_ms())
             self.acts.begin(act)
 
-        self.files.retire_key(kid, check)
+        if not self.is_retired(kid):
+            self.files.retire_key(kid, check)
+        elif kid not in {one.kid for one in self.files.end_retired()}:
+            return
         self.acts.done(act)
 
 

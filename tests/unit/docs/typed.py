@@ -75,7 +75,7 @@ def steps(text: str) -> list[tuple[str, list[str]]]:
 
 
 def shape(line: str) -> str:
-    """A line without what differs from run to run: numbers, JSON, folders, arms, width."""
+    """A line without what differs from run to run: numbers, JSON, folders, keys, arms, width."""
     line = re.sub(r"\{\".*\}", "{}", line)
     line = re.sub(r"\S+/var:", "/var:", line)
     line = re.sub(r"sig-[0-9a-f]{16}", "sig-KID", line)

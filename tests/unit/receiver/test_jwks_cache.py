@@ -9,6 +9,8 @@ import pytest
 from aiohttp import ClientSession, web
 
 from issuernetwork.jwks_cache import MAX_AGE_DEFAULT_S, MAX_AGE_MAX_S, JwksCache, PollFault
+from issuernetwork.receiver import Receiver, RefusedToken, Share, open_fresh
+from tests.unit.receiver.network import BANK, ISS, NOW_MS, Network
 
 OLD, NEW = {"keys": [{"kid": "old"}]}, {"keys": [{"kid": "old"}, {"kid": "new"}]}
 
@@ -173,5 +175,33 @@ def test_what_is_no_set_is_a_fault_and_the_last_set_stays(answer: Any) -> None:
             with pytest.raises(PollFault):
                 await cache.keep_fresh()
             assert kids(cache) == ["old"]
+
+    asyncio.run(scenario())
+
+
+def test_what_a_look_up_brought_is_opened_by_a_key_that_came_since_and_by_none_that_went() -> None:
+    async def scenario() -> None:
+        ours, network = Publisher(), Network()
+        ours.jwks = {"keys": []}
+        async with ours.cache() as cache:
+            receiver = Receiver(
+                recipient_id=BANK, private_keys=[network.private], jwks=cache.current, iss=ISS,
+                now_ms=lambda: NOW_MS,
+            )  # fmt: skip
+            with pytest.raises(RefusedToken, match="unknown_key"):
+                await open_fresh(receiver, cache, network.share())
+            ours.jwks, ours.tag = network.jwks, '"2"'
+            with pytest.raises(RefusedToken, match="unknown_key"):
+                await open_fresh(receiver, cache, network.share())
+            assert len(ours.asked) == 2, "within the cooldown nobody asks again"
+            aged(cache, 31)
+            assert isinstance(await open_fresh(receiver, cache, network.share()), Share)
+            ours.jwks, ours.tag = {"keys": []}, '"3"'
+            aged(cache, 61)
+            with pytest.raises(RefusedToken, match="unknown_key"):
+                await open_fresh(receiver, cache, network.share())
+            ours.status = 503
+            with pytest.raises(RefusedToken, match="unknown_key"):
+                await open_fresh(receiver, cache, network.share())
 
     asyncio.run(scenario())

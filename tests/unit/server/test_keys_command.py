@@ -3,20 +3,24 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.backends.embedded.delivery import SqliteDeliveryStore
+from gateway.backends.embedded.in_file import InFile
 from gateway.backends.embedded.key_acts import KEYS, SqliteKeyActs
 from gateway.backends.embedded.key_uses import StoredKeyUses
+from gateway.backends.embedded.keyfiles import KeyFiles
 from gateway.backends.embedded.ledger_acts import StoredActs
 from gateway.feeds.ports import Acknowledgement, DeliveryChange, FanOutChange, OutboxItem
 from gateway.records.journal import EVALUATIONS
 from gateway.runtime.clock import SimClock, SystemClock
+from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.key_ring import AT_ONCE_MS, KeyState
-from gateway.sealing.keys import KeyRefused, SignatureAlgorithm, Signer
+from gateway.sealing.keys import KeyRefused, KeyStoreFault, SignatureAlgorithm, Signer
 from gateway.sealing.set import sign_set
 from gateway.server.feeds.own_keys import RETIRE_EVERY_S, Retirement
 from gateway.server.own_keys import LiveKeys, key_files
@@ -280,3 +284,41 @@ def test_what_signs_is_not_destroyed_and_nobody_can_approve_it(settings: Setting
     assert "no key" in refused(settings, "keys", "destroy", "sig-0", "--reason", "stolen", by="alice")
     assert json.loads(good(settings, "approvals", "--json"))["approvals"] == []
     assert KeyState(only["state"]) is KeyState.IN_USE
+
+
+class Module(InFile):
+    """A store of keys that does not always answer."""
+
+    down = False
+
+    def destroy(self, kid: str) -> None:
+        if self.down:
+            raise KeyStoreFault("the module does not answer")
+        InFile.destroy(self, kid)
+
+
+def test_a_store_that_does_not_answer_holds_a_retirement_up_and_the_end_is_told_when_it_came(
+    feeds: Feeds,
+) -> None:
+    module = Module({}, SystemEntropy())
+    files = KeyFiles(
+        feeds.settings.state.keys, stores={"module": module}, make_in="module", clock=feeds.clock
+    )
+    feeds.live = LiveKeys(files, feeds.clock)
+    feeds.desk = replace(feeds.desk, files=files)
+    feeds.retirement = Retirement(feeds.live, feeds.desk, lambda kids, at_ms: None, feeds.clock)
+    feeds.rotate()
+    old = feeds.rotate()
+    assert old in module.private
+    feeds.clock.advance_ms(MARGIN_MS)
+    module.down = True
+    with pytest.raises(KeyStoreFault):
+        feeds.step()
+    feeds.live.look()
+    assert old not in feeds.published(), "nothing counts on a key whose end has begun"
+    module.down = False
+    feeds.step()
+    feeds.step()
+    assert old not in module.private
+    told = [(verb, actor) for verb, actor in acts(feeds.settings) if "retire" in verb]
+    assert told.count(("retire_key", BY_ITSELF)) == told.count(("begin_retire_key", BY_ITSELF)) == 2
