@@ -13,11 +13,12 @@ import pytest
 from gateway.backends.embedded.seen_ids import SqliteSeenIds, begin_seen_ids
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
+from gateway.sealing.inbound import InboundVerifier
 from gateway.server.certificates import PeerCertificate
 from gateway.server.clients import Client, Clients, read_clients, without_client, write_clients
 from gateway.server.identity import Authenticator, Principal
 from gateway.server.oauth.access_tokens import LIFE_S, TOKEN_TYPE, AccessTokens, make_access_token
-from gateway.server.oauth.assertions import SEEN_A_CLIENT_MAX
+from gateway.server.oauth.assertions import ASSERTION, SEEN_A_CLIENT_MAX
 from gateway.server.oauth.token_endpoint import NOT_A_CLIENT, Asked, TokenEndpoint, TokenRefused
 from gateway.server.secret_words import make_secret
 from gateway.server.state import StateDir
@@ -181,10 +182,7 @@ def test_an_assertion_that_was_used_before_a_restart_is_refused_after_it(rig: Ri
     form = rig.key.form("by-key", ISS)
     for first in (True, False):
         with closing(SqliteSeenIds(rig.state.seen_ids, began_ms=now_s() * 1000)) as seen:
-            rig.endpoint = TokenEndpoint(
-                issuer=ISS, clients=rig.clients, signer=rig.own.signer, clock=SystemClock(),
-                entropy=SystemEntropy(), seen=seen,
-            )  # fmt: skip
+            rig.endpoint._assertions = InboundVerifier(ASSERTION, audience=ISS, seen=seen)
             assert rig.ask(form) if first else rig.refused(form).code == "invalid_client"
             assert rig.ask(rig.key.form("by-key", ISS)), "and another is taken at once"
 
