@@ -201,6 +201,11 @@ def public_jwk_of(
     return {"kty": "RSA", "n": modulus, "e": exponent, **common}
 
 
+def public_half(jwk: Mapping[str, str]) -> dict[str, str]:
+    """A JWK of ours without its private members. Making the key to tell costs an RSA key 50 ms."""
+    return {name: value for name, value in jwk.items() if name not in _PRIVATE_MEMBERS}
+
+
 def private_jwk(key: SigningKey) -> dict[str, str]:
     """Both halves of a signing key, for the encrypted key file alone."""
     private, public = key.private_key, public_jwk(key)

@@ -21,15 +21,19 @@ MAX_AGE_MS, MARGIN_MS = 1_000, 500
 
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("pass"), st.integers(1, 3_000)),
-        st.tuples(st.just("rotate"), st.sampled_from(ALGORITHMS), st.integers(0, 4_000)),
+        st.tuples(st.just("pass"), st.sampled_from((1, 499, 999, 1_000, 3_000))),
+        st.tuples(
+            st.just("rotate"), st.sampled_from(ALGORITHMS), st.sampled_from((0, 500, 999, 1_000, 4_000))
+        ),
         st.tuples(st.just("sign"), st.sampled_from(ALGORITHMS)),
-        st.tuples(st.just("acknowledge"), st.integers(0, 50)),
-        st.tuples(st.just("retire"), st.integers(0, 50)),
+        st.tuples(st.just("acknowledge"), st.integers(0, 3)),
+        st.tuples(st.just("retire"), st.integers(0, 3)),
         st.tuples(st.just("stolen"), st.sampled_from(ALGORITHMS)),
         st.tuples(st.just("destroy"), st.integers(0, 50)),
     ),
-    max_size=60,
+    # Long ones: a retirement is four steps in order.
+    min_size=20,
+    max_size=80,
 )
 
 

@@ -234,7 +234,8 @@ def _rotated(
 
 
 def run(full: bool) -> dict[str, Any]:
-    rotations, changes = (100, 8) if full else (10, 2)
+    # An issuer submits keys eight times an hour at most: once to enrol, and these.
+    rotations, changes = (100, 6) if full else (10, 2)
     planted = os.environ.get("EIN_PLANTED") == "1"
     with tempfile.TemporaryDirectory(prefix="ein-") as folder:
         installation = Installation(Path(folder), processes=("gateway", "feeds"), policy=policy())

@@ -150,6 +150,7 @@ class KeyFiles:
         self._make_in = make_in
         self._clock = clock or SystemClock()
         self._entropy = entropy or SystemEntropy()
+        self._signers: Mapping[str, Signer] = {}
         self._file = OwnFile(
             directory, unwrapper or PassphraseUnwrapper(directory, entropy=self._entropy), self._entropy
         )
@@ -263,13 +264,16 @@ class KeyFiles:
 
     def _opened(self, held: Held) -> OwnKeys:
         ring, now_ms = held.ring, self._clock.wall_ms()
+        # What is not to sign again may be gone from its store.
+        signing = [key for key in ring.keys if ring.state(key, now_ms) is not KeyState.SUPERSEDED]
+        # To make an RSA key anew costs 50 ms: a change of one key leaves the others as they were opened.
+        made = {
+            key.kid: self._signers.get(key.kid) or self._store(key.store, held).signer(key.kid, key.alg)
+            for key in signing
+        }
+        self._signers = made
         signers = {
-            alg: tuple(
-                (key.use_from_ms, self._store(key.store, held).signer(key.kid, alg))
-                for key in reversed(ring.of(alg))
-                # What is not to sign again may be gone from its store.
-                if ring.state(key, now_ms) is not KeyState.SUPERSEDED
-            )
+            alg: tuple((key.use_from_ms, made[key.kid]) for key in reversed(ring.of(alg)) if key in signing)
             for alg in ring.algorithms
         }
         try:
@@ -348,9 +352,7 @@ def _held(clear: dict[str, Any]) -> Held:
 
 def _ring_key(row: Mapping[str, Any]) -> RingKey:
     document, store = row["jwk"], str(row.get("store", IN_FILE))
-    public = dict(document)
-    if store == IN_FILE:
-        public = jwk.public_jwk(jwk.signing_key(document))
+    public = jwk.public_half(document)
     return RingKey(
         str(public["kid"]), SignatureAlgorithm(public["alg"]), public,
         int(row.get("made_at_ms", 0)), int(row.get("use_from_ms", 0)), store,

@@ -1,7 +1,7 @@
 """The thread of the feeds that follows our own keys, and retires those that nothing waits for any more."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -9,7 +9,7 @@ import structlog
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
 from gateway.runtime.tasks import Stop
-from gateway.sealing.key_ring import NOT_USED, KeyState, KeyUse, RingKey, holds
+from gateway.sealing.key_ring import KeyState, KeyUse, RingKey, holds
 from gateway.server.feeds.metrics import FeedsMetrics
 from gateway.server.own_keys import LOOK_EVERY_S, KeysTold, KeyWatch, LiveKeys
 from gateway.server.verbs.keys import BY_ITSELF, DUE, KeyDesk
@@ -42,18 +42,19 @@ class Retirement:
         if began_ns < self._due_ns:
             return 0
         self._due_ns = began_ns + int(RETIRE_EVERY_S * 1e9)
-        try:
-            return self._look()
-        finally:
-            now_ns = self._clock.monotonic_ns()
-            self._due_ns = max(self._due_ns, now_ns + RETIRE_DUTY * (now_ns - began_ns))
+        if any(key.store for key in self._keys.current.ring.retired):
+            self._desk.end_left()
+        return self._retire(self.note())
 
     def note(self) -> dict[str, KeyUse]:
         """Looks at what is open, and keeps that. First before anything leaves: it may be answered at once."""
         old = self._superseded()
         if not old:
             return {}
+        began_ns = self._clock.monotonic_ns()
         uses = dict(self._desk.uses.of(old))
+        now_ns = self._clock.monotonic_ns()
+        self._due_ns = max(self._due_ns, now_ns + RETIRE_DUTY * (now_ns - began_ns))
         open_now = [kid for kid, use in uses.items() if use.open_tokens]
         if open_now:
             self._note(open_now, self._clock.wall_ms())
@@ -63,18 +64,14 @@ class Retirement:
         ring, now_ms = self._keys.current.ring, self._clock.wall_ms()
         return [key for key in ring.keys if ring.state(key, now_ms) is KeyState.SUPERSEDED]
 
-    def _look(self) -> int:
-        if any(key.store for key in self._keys.current.ring.retired):
-            self._desk.end_left()
-        uses, ring, count = self.note(), self._keys.current.ring, 0
-        for key in self._superseded():
-            use = uses.get(key.kid, NOT_USED)
-            waits = holds(
-                ring, key.kid, now_ms=self._clock.wall_ms(), margin_ms=self._desk.margin_ms, use=use
-            )  # fmt: skip
-            if not waits:
-                self._desk.retire(key.kid, by=BY_ITSELF, reason=DUE, use=use)
-                _log.info("key_retired", kid=key.kid)
+    def _retire(self, uses: Mapping[str, KeyUse]) -> int:
+        ring, count = self._keys.current.ring, 0
+        now_ms, margin_ms = self._clock.wall_ms(), self._desk.margin_ms
+        for kid, use in uses.items():
+            if not holds(ring, kid, now_ms=now_ms, margin_ms=margin_ms, use=use):
+                # Which looks once more by itself: a retirement is rare, and cannot be taken back.
+                self._desk.retire(kid, by=BY_ITSELF, reason=DUE)
+                _log.info("key_retired", kid=kid)
                 count += 1
         return count
 

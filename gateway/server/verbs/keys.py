@@ -113,14 +113,16 @@ class KeyDesk:
             self.acts.done(act)
         return made
 
-    def retire(self, kid: str, *, by: str, reason: str, use: KeyUse | None = None) -> RetiredKey:
-        """Raises KeyRefused, which says what it waits for. `use` where that was looked up just now."""
+    def retire(self, kid: str, *, by: str, reason: str) -> RetiredKey:
+        """Raises KeyRefused, which says what it waits for."""
+        # Before looking: what signs no more by then has no token that the look does not find.
+        now_ms = self.clock.wall_ms()
         key = self.files.load().ring.key(kid)
-        found = self.uses.of([key]).get(kid, NOT_USED) if use is None else use
+        use = self.uses.of([key]).get(kid, NOT_USED)
         act = KeyAct(verb=KeyVerb.RETIRE, kid=kid, alg=key.alg, by=by, reason=reason)
 
         def check(ring: KeyRing) -> None:
-            waits = holds(ring, kid, now_ms=self.clock.wall_ms(), margin_ms=self.margin_ms, use=found)
+            waits = holds(ring, kid, now_ms=now_ms, margin_ms=self.margin_ms, use=use)
             if waits:
                 raise KeyRefused("kid: it is not to be retired yet: " + "; ".join(map(hold_text, waits)))
             self.acts.begin(act)
