@@ -9,8 +9,8 @@ from aiohttp import web
 from gateway.programs.approvals import ApprovalRefused
 from gateway.programs.enrolling import EnrolmentRefused
 from gateway.records.access import ENROL_ROUTE, HTTP_ACCESS, PROOF_ROUTE, SUBMISSION_ROUTE, UNKNOWN_CALLER
+from gateway.server.beside import Beside
 from gateway.server.enrolment.desk import Asking, EnrolmentDesk
-from gateway.server.gateway.acts import Beside
 from gateway.server.identity import Principal
 
 BODY_BYTES_MAX = 64 * 1024

@@ -4,8 +4,8 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.server.beside import Beside
 from gateway.server.certificates import Peers
-from gateway.server.gateway.acts import Beside
 from gateway.server.oauth.token_endpoint import Asked, TokenEndpoint, TokenRefused, error_body
 
 FORM = "application/x-www-form-urlencoded"

@@ -13,7 +13,7 @@ from gateway.sealing.keys import KeyUnavailable, MacKeys, Signer
 from gateway.sealing.token_epochs import TokenEpochs
 from gateway.sealing.token_key import signed_token_key
 from gateway.sealing.token_spans import spans, spans_to_hand_out
-from gateway.server.gateway.acts import Beside
+from gateway.server.beside import Beside
 from gateway.server.identity import Principal
 
 KEEP_MS: Final = 9 * 24 * 3_600_000

@@ -16,8 +16,9 @@ from gateway.programs.consents import (
 )
 from gateway.programs.model import FOREVER_MS, Tier
 from gateway.programs.switches import Stopped
+from gateway.server.beside import Beside
 from gateway.server.gate import caller
-from gateway.server.gateway.acts import Beside, check_reason, cursor_of, everywhere, page_size, places_of
+from gateway.server.gateway.acts import check_reason, cursor_of, everywhere, page_size, places_of
 from gateway.server.grpc_common import InvalidArgument
 from gateway.server.verbs.consents import ConsentDesk
 from issuernetwork.v1 import consents_pb2 as v1

@@ -7,9 +7,10 @@ from gateway.programs.enrolling import INVITE_DAYS_DEFAULT, INVITE_DAYS_MAX, Sta
 from gateway.programs.switches import MAX_EPOCH
 from gateway.runtime.clock import Clock
 from gateway.runtime.entropy import Entropy
+from gateway.server.beside import Beside
 from gateway.server.enrolment.desk import revoke_keys
 from gateway.server.gate import caller
-from gateway.server.gateway.acts import Beside, check_reason, cursor_of, page_size, places_of
+from gateway.server.gateway.acts import check_reason, cursor_of, page_size, places_of
 from gateway.server.grpc_common import InvalidArgument
 from gateway.server.state import StateDir
 from gateway.server.verbs import issuers as verbs

@@ -11,8 +11,9 @@ from gateway.programs.approvals import Approval, ApprovalStore, Verdict
 from gateway.programs.model import PolicySnapshot
 from gateway.programs.switches import MAX_EPOCH, LeaseBoard, Stopped, WriteStop
 from gateway.runtime.clock import Clock
+from gateway.server.beside import Beside
 from gateway.server.gate import caller
-from gateway.server.gateway.acts import Beside, check_reason, cursor_of, everywhere, page_size, places_of
+from gateway.server.gateway.acts import check_reason, cursor_of, everywhere, page_size, places_of
 from gateway.server.gateway.program_messages import approval_message, history_message, list_programs
 from gateway.server.grpc_common import InvalidArgument
 from gateway.server.state import StateDir

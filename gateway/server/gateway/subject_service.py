@@ -7,8 +7,9 @@ from enrichment.masked import Pan
 from gateway.ledger.access import Disclosure
 from gateway.programs.subjects import CaseEvent, CaseKind, CaseState
 from gateway.programs.switches import Stopped
+from gateway.server.beside import Beside
 from gateway.server.gate import caller
-from gateway.server.gateway.acts import Beside, check_reason, everywhere
+from gateway.server.gateway.acts import check_reason, everywhere
 from gateway.server.grpc_common import InvalidArgument
 from gateway.server.verbs.subjects import CardNamed, Opened, SubjectDesk
 from issuernetwork.v1 import subjects_pb2 as v1

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.server.gateway.acts import Beside, Crowded
+from gateway.server.beside import Beside, Crowded
 
 WAIT_S = 20.0
 
