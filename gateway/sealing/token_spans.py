@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.sealing.token_epochs import FIRST_EPOCH, TokenEpochs
+from gateway.sealing.token_epochs import FIRST_EPOCH, EpochChange, TokenEpochs
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,15 @@ def spans(epochs: TokenEpochs, recipient_id: str) -> tuple[EpochSpan, ...]:
     return tuple(
         EpochSpan(epoch, from_ms, until_ms) for (epoch, from_ms), until_ms in zip(begins, ends, strict=True)
     )
+
+
+def cut_at(epochs: TokenEpochs, recipient_id: str, at_ms: int) -> TokenEpochs:
+    """The same up to `at_ms`, when overlaps end and what is to come has begun: another may follow then."""
+    changes = tuple(
+        EpochChange(one.epoch, min(one.from_ms, at_ms), min(one.both_until_ms, at_ms))
+        for one in epochs.changes.get(recipient_id, ())
+    )
+    return TokenEpochs({**epochs.changes, **({recipient_id: changes} if changes else {})})
 
 
 def spans_to_hand_out(spans_of: Sequence[EpochSpan], *, now_ms: int, keep_ms: int) -> tuple[EpochSpan, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from issuernetwork.v1 import issuers_pb2, issuers_pb2_grpc
 from issuernetwork.v1 import programs_pb2 as v1
 from issuernetwork.v1 import programs_pb2_grpc as rpc
 from tests.kit.installation import Installation
@@ -72,6 +73,29 @@ def test_a_kill_of_nothing_names_the_field_and_stops_nothing(
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert field in (refused.value.details() or "")
     assert "7731" not in (refused.value.details() or "")
+
+
+def test_an_issuer_is_invited_and_the_token_that_did_it_does_nothing_more(
+    installation: Installation,
+) -> None:
+    ops, invited = installation.signed("ops"), {"recipient_id": "northgate-bank", "reason": "contract 7"}
+    with grpc.insecure_channel(installation.address("gateway", "grpc")) as channel:
+        issuers = issuers_pb2_grpc.IssuerServiceStub(channel)  # type: ignore[no-untyped-call]
+        programs = rpc.ProgramServiceStub(channel)  # type: ignore[no-untyped-call]
+        made = issuers.InviteIssuer(issuers_pb2.InviteIssuerRequest(**invited), metadata=ops)
+        assert made.token
+        scope = {"program": "risk-score", "issuer_id": "summit-credit-union", "reason": "again"}
+        for act, request in (
+            (issuers.InviteIssuer, issuers_pb2.InviteIssuerRequest(**invited)),
+            (programs.PauseProgram, v1.PauseProgramRequest(**scope)),
+        ):
+            with pytest.raises(grpc.RpcError) as refused:
+                act(request, metadata=ops)
+            assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        withdrawn = issuers_pb2.WithdrawInvitationsRequest(**invited)
+        assert issuers.WithdrawInvitations(withdrawn, metadata=installation.signed("ops")).withdrawn == 1
+        listed = issuers_pb2.ListIssuersRequest()
+        assert list(issuers.ListIssuers(listed, metadata=installation.signed("auditor")).issuers) == []
 
 
 def test_a_pause_is_taken_back_and_a_kill_comes_back_by_two_people(

@@ -121,6 +121,14 @@ def test_signed_receipts_are_recorded_with_the_token_that_shows_whose_word_they_
         assert (one.recipient_id, one.sender_id) == (BANK, "payments")
 
 
+def test_a_token_that_is_ahead_of_the_fan_out_is_taken_when_that_has_caught_up(feeds: Feeds) -> None:
+    [number] = feeds.pay(1, BANK)
+    token = signed(feeds, f"share-{number}", "e1")
+    assert [one.recorded for one in report(feeds, token).results] == [True]
+    (one,) = kept(feeds, f"share-{number}")
+    assert one.signed_by.token == token
+
+
 def test_a_token_is_taken_once_and_its_receipts_signed_anew_are_known(feeds: Feeds) -> None:
     share_id = shared(feeds)
     token = signed(feeds, share_id, "t1")

@@ -25,7 +25,7 @@ TURN_WAIT_S: Final = 5.0
 """A signature takes milliseconds, and few threads sign: whoever waits longer meets a module that hangs."""
 
 REST_MS: Final = 1_000
-"""Between two tries to find a token again: fan-out asks five times a second, and modules begin slowly."""
+"""Between two logins: fan-out asks five times a second, and modules begin slowly."""
 
 _LOST: Final = (
     exceptions.SessionHandleInvalid,
@@ -50,6 +50,11 @@ _PIN_REFUSED: Final = (
     exceptions.PinExpired,
     exceptions.PinLocked,
 )
+
+
+def _is_lost(fault: exceptions.PKCS11Error) -> bool:
+    # Of no class of its own: not begun, or a code of the vendor's.
+    return isinstance(fault, _LOST) or type(fault) is exceptions.PKCS11Error
 
 
 class _Module:
@@ -146,6 +151,7 @@ class Token:
         """None before the first call, and after what it had was lost."""
         self._generation = -1
         """Of the module, when we logged in."""
+        self._logged_in_ns = 0
         self._lost = False
         self._refused_pin: str | None = None
         self._rest: tuple[int, str] = (0, "")
@@ -164,8 +170,9 @@ class Token:
                 try:
                     return work(held)
                 except exceptions.PKCS11Error as fault:
-                    # Of no class of its own: not begun, or a code of the vendor's.
-                    self._lost = isinstance(fault, _LOST) or type(fault) is exceptions.PKCS11Error
+                    # On a session so young it is what was asked for, and beginning anew would mend nothing.
+                    old = self._clock.monotonic_ns() >= self._logged_in_ns + REST_MS * MS
+                    self._lost = old and _is_lost(fault)
                     if not (self._lost and may_try_again):
                         raise KeyStoreFault(
                             f"the module did not do it: {type(fault).__name__}; see that its token is there"
@@ -195,6 +202,7 @@ class Token:
             self._rest = (self._clock.monotonic_ns() + REST_MS * MS, text)
             raise KeyStoreFault(text) from None
         self._held, self._generation, self._lost = held, self._module.generation, False
+        self._logged_in_ns = self._clock.monotonic_ns()
         return held
 
     def _opened(self, pin: str) -> Held:

@@ -10,7 +10,7 @@ from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.server.cli.options import config_option, json_option
 from gateway.server.retention import time_text
-from gateway.server.settings import load_settings
+from gateway.server.settings import FilesKeys, load_settings
 
 BEHIND = 10
 """Of nice(2): a backup leaves the processor to payments where they want it."""
@@ -43,8 +43,12 @@ def backup_command(file: Path, with_passphrase: bool, config_path: Path, as_json
     click.echo(f"{file}: {size}, as of {time_text(now_ms)}")
     if done.has_passphrase:
         click.echo("with keys/passphrase: whoever has this file has the keys")
-    else:
+    elif isinstance(settings.keys, FilesKeys):
         click.echo("without the passphrase of the keys: keep it elsewhere, or nothing here opens")
+    else:
+        click.echo(
+            f"without what opens the keys: keep the store ({settings.keys.store}), or nothing here opens"
+        )
     for name in done.unknown:
         click.echo(f"left out, unknown: {name}")
 

@@ -86,7 +86,7 @@ def list_command(config_path: Path, as_json: bool) -> None:
 @click.option("--life-s", type=click.IntRange(1, LIFE_S_MAX), default=LIFE_S_MAX, show_default=True)
 @config_option
 def token_command(key_file: Path, life_s: int, config_path: Path) -> None:
-    """Make a bearer token for calls over gRPC, with your key."""
+    """Make a bearer token for calls over gRPC, with your key. It does one act, and reads while it lives."""
     settings, now_ms = load_settings(config_path), SystemClock().wall_ms()
     jti = SystemEntropy().bytes(16).hex()
     signer = read_key(key_file)

@@ -26,20 +26,27 @@ AHEAD_DEFAULT: Final = "24h"
 OVERLAP_DEFAULT: Final = "7d"
 """Cards that are used weekly come by under both tokens."""
 
+LOST_AHEAD: Final = "10s"
+"""Ten looks of every process at the key file."""
+
 REGULAR: Final = "regular change"
 
 
 @click.command("rotate-tokens")
 @click.argument("recipient_id", required=False, default="")
 @click.option("--all", "everybody", is_flag=True, help="Every recipient but those that are changing already.")
+@click.option("--ahead", default="", help=f"Begin so long from now: 90s, 7d. [default: {AHEAD_DEFAULT}]")
+@click.option("--overlap", default="", help=f"Give both tokens for so long. [default: {OVERLAP_DEFAULT}]")
 @click.option(
-    "--ahead", default=AHEAD_DEFAULT, show_default=True, help="Begin so long from now: 90s, 24h, 7d."
+    "--lost",
+    is_flag=True,
+    help=f"The key is in others' hands: in {LOST_AHEAD}, without an overlap, ending one that is under way."
+    " Needs --reason.",
 )
-@click.option("--overlap", default=OVERLAP_DEFAULT, show_default=True, help="Give both tokens for so long.")
-@click.option("--reason", default=REGULAR, show_default=True, help="Why, for the audit.")
+@click.option("--reason", default="", help=f"Why, for the audit. [default: {REGULAR}]")
 @config_option
 def rotate_tokens_command(
-    recipient_id: str, everybody: bool, ahead: str, overlap: str, reason: str, config_path: Path
+    recipient_id: str, everybody: bool, ahead: str, overlap: str, lost: bool, reason: str, config_path: Path
 ) -> None:
     """Schedule the next epoch of RECIPIENT_ID's card tokens.
 
@@ -47,6 +54,8 @@ def rotate_tokens_command(
     """
     if bool(recipient_id) == everybody:
         raise click.UsageError("give a RECIPIENT_ID, or --all")
+    if lost and not reason.strip():
+        raise click.UsageError("--lost needs --reason: what is stored under the old tokens cannot be joined")
     settings = load_settings(config_path)
     known = recipients_with_keys(settings.state.keys)
     if recipient_id and recipient_id not in known:
@@ -54,12 +63,14 @@ def rotate_tokens_command(
     by = acting(settings.state, settings.issuer_url, SystemClock(), SystemEntropy())
     with _desk(settings) as desk:
         done = desk.schedule(
-            known if everybody else [recipient_id], ahead_ms=_ms("ahead", ahead),
-            overlap_ms=_ms("overlap", overlap), by=by, reason=reason, skip_changing=everybody,
+            known if everybody else [recipient_id],
+            ahead_ms=_ms("ahead", ahead or (LOST_AHEAD if lost else AHEAD_DEFAULT)),
+            overlap_ms=_ms("overlap", overlap or ("0s" if lost else OVERLAP_DEFAULT)),
+            by=by, reason=reason or REGULAR, skip_changing=everybody, lost=lost,
         )  # fmt: skip
     for name, one in done.changes.items():
-        begins, both_until = at_text(one.from_ms), at_text(one.both_until_ms)
-        click.echo(f"{name}: epoch {one.epoch} from {begins}Z; both tokens until {both_until}Z")
+        both = f"; both tokens until {at_text(one.both_until_ms)}Z" if one.both_until_ms > one.from_ms else ""
+        click.echo(f"{name}: epoch {one.epoch} from {at_text(one.from_ms)}Z{both}")
     for name in done.changing:
         click.echo(f"{name}: changing already, left as it is")
 

@@ -9,7 +9,7 @@ from gateway.backends.embedded.token_keys import SqliteTokenKeys
 from gateway.runtime.clock import Clock
 from gateway.sealing.keys import KeyRefused
 from gateway.sealing.token_epochs import EpochChange, TokenEpochs
-from gateway.sealing.token_spans import EpochSpan, spans, spans_to_hand_out
+from gateway.sealing.token_spans import EpochSpan, cut_at, spans, spans_to_hand_out
 
 AHEAD_MS_MIN: Final = 5_000
 """Processes look at the key file once a second, and a recipient has to fetch the key."""
@@ -58,24 +58,27 @@ class TokenEpochDesk:
 
     def schedule(
         self, recipient_ids: Sequence[str], *, ahead_ms: int, overlap_ms: int, by: str, reason: str,
-        skip_changing: bool = False,
+        skip_changing: bool = False, lost: bool = False,
     ) -> Scheduled:  # fmt: skip
-        """The next epoch of each, all or none. Raises KeyRefused, also where one is changing already."""
+        """The next epoch of each, all or none. Raises KeyRefused, also where one is changing already.
+
+        `lost`: the key is in others' hands. No overlap then, and what is under way ends when it begins.
+        """
         if not AHEAD_MS_MIN <= ahead_ms <= SCHEDULE_MS_MAX:
-            raise KeyRefused(
-                "ahead: 5s to 400d, so that every process and the recipient have the key in time"
-            )
-        if not 0 <= overlap_ms <= SCHEDULE_MS_MAX:
-            raise KeyRefused("overlap: 0s to 400d")
+            raise KeyRefused("ahead: 5s to 400d, so that processes and recipient have the key in time")
+        if not 0 <= overlap_ms <= SCHEDULE_MS_MAX or (lost and overlap_ms):
+            raise KeyRefused("overlap: 0s to 400d, and none where the key is lost")
         made: dict[str, EpochChange] = {}
         changing: list[str] = []
 
         def change(epochs: TokenEpochs) -> TokenEpochs:
-            now_ms = self.clock.wall_ms()
+            now_ms: int = self.clock.wall_ms()
             from_ms = now_ms + ahead_ms
             for recipient_id in recipient_ids:
                 before = epochs.changes.get(recipient_id, ())
-                if skip_changing and before and now_ms < before[-1].both_until_ms:
+                if lost:
+                    epochs, now_ms = cut_at(epochs, recipient_id, from_ms), from_ms
+                elif skip_changing and before and now_ms < before[-1].both_until_ms:
                     changing.append(recipient_id)
                     continue
                 epochs = epochs.changed(

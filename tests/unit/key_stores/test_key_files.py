@@ -2,6 +2,7 @@
 
 import json
 import os
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,13 @@ from gateway.backends.signature_proof import verify
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.keys import KeyStoreFault, SignatureAlgorithm
+from gateway.server.cli.backup import backup_command
 from gateway.server.cli.keys import keys_command
 from gateway.server.install import write_settings
 from gateway.server.own_keys import key_files
+from gateway.server.policy import apply_policy, read_policy
 from gateway.server.settings import Settings, load_settings
+from tests.kit.installation import SAMPLE_POLICY
 from tests.kit.softhsm import PIN, SoftHsm, why_not
 from tests.kit.vault_contract import TOKEN, Vault
 from tests.unit.key_stores.kit import public_of
@@ -114,6 +118,30 @@ def test_a_file_under_a_passphrase_is_not_taken_where_the_settings_name_a_store(
     create_keys(place.settings.state.keys, SystemEntropy(), make_passphrase=True, scrypt_log2_n=4)
     with pytest.raises(KeyFileError, match="not opened by"):
         place.files().load()
+
+
+def test_a_backup_has_neither_the_store_nor_its_secret_and_says_what_to_keep(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = place.settings.state
+    state.make()
+    place.files().create()
+    for name in ("pkcs11-pin", "vault-token"):
+        (state.keys / name).write_text("the secret of the store")
+    apply_policy(
+        state.policy_db, read_policy(SAMPLE_POLICY), actor="test", reason="first", clock=SystemClock()
+    )
+    # Of the whole test run, otherwise.
+    monkeypatch.setattr(os, "nice", lambda more: more)
+    archive = state.root.parent / "monday.ein"
+    ran = CliRunner().invoke(backup_command, [str(archive), "--config", str(place.settings.source)])
+    assert ran.exit_code == 0, ran.output
+    assert f"keep the store ({place.settings.keys.store})" in ran.output
+    assert "unknown" not in ran.output
+    with tarfile.open(archive) as kept:
+        names = kept.getnames()
+    assert "keys/own.json" in names
+    assert not [name for name in names if "pin" in name or "token" in name]
 
 
 def test_an_installation_with_keys_in_files_moves_to_the_store_and_its_cards_keep_their_pseudonyms(

@@ -190,6 +190,7 @@ def test_the_child_of_a_fork_begins_anew_and_the_parent_goes_on(hsm: Hsm) -> Non
 def test_a_token_that_is_gone_is_a_typed_fault_and_signs_again_once_it_is_back(hsm: Hsm) -> None:
     jwk = hsm.store.create("sig-1", ES256)
     signer = hsm.store.signer("sig-1", ES256)
+    hsm.clock.advance_ms(REST_MS)
     away = hsm.remove()
     for _ in range(3):
         with pytest.raises(KeyStoreFault):
@@ -201,9 +202,28 @@ def test_a_token_that_is_gone_is_a_typed_fault_and_signs_again_once_it_is_back(h
     verify(public_of(jwk), ES256, signer.sign(b"x"), b"x")
 
 
+def test_a_module_that_fails_at_every_call_is_not_begun_anew_at_every_call(
+    hsm: Hsm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hsm.token.run(lambda held: None)
+    hsm.clock.advance_ms(REST_MS)
+    begun, begin = list[bool](), hsm.token._module.begun
+    monkeypatch.setattr(hsm.token._module, "begun", lambda *, anew: (begun.append(anew), begin(anew=anew))[1])
+
+    def fails(held: "Held") -> None:
+        raise exceptions.GeneralError
+
+    for _ in range(5):
+        with pytest.raises(KeyStoreFault, match="GeneralError"):
+            hsm.token.run(fails)
+    assert begun == [True]
+    hsm.token.run(lambda held: None)  # what is asked for else is not held up
+
+
 def test_a_module_that_begins_anew_under_us_is_logged_in_again(hsm: Hsm) -> None:
     jwk = hsm.store.create("sig-1", ES256)
     signer = hsm.store.signer("sig-1", ES256)
+    hsm.clock.advance_ms(REST_MS)
     # As when a connection to a module in the network was cut: no session of before is good.
     with hsm.token._module.turn():
         hsm.token._module._lib.reinitialize()

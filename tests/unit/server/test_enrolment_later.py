@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.backends.embedded.enrolments import SqliteEnrolments
-from gateway.backends.embedded.keyfiles import publish_recipient_keys
+from gateway.backends.embedded.recipient_files import publish_recipient_keys
 from gateway.programs.enrolling import EnrolmentRefused, Stage
 from gateway.server.bootstrap.pins import pin_check
 from gateway.server.clients import read_clients

@@ -39,8 +39,9 @@ class AssertionPort(Target):
         state.make()
         keys = public_signing_keys(self.jwks)
         add_client(state, Client(client_id=CLIENT, principal_id=CLIENT, role="caller", keys=keys))
+        own = Key("sig-own")
         self.endpoint = TokenEndpoint(
-            issuer=ISS, clients=Clients(state.clients), signer=Key("sig-own").signer, clock=SystemClock(),
+            issuer=ISS, clients=Clients(state.clients), signer=lambda: own.signer, clock=SystemClock(),
             entropy=SystemEntropy(), seen=MemorySeenIds(),
         )  # fmt: skip
 

@@ -114,6 +114,40 @@ def test_the_command_schedules_for_one_or_for_all_and_says_when(rig: Rig) -> Non
     assert [act["reason"] for act in rig.acts()] == ["regular change", "yearly"]
 
 
+@pytest.mark.parametrize("under_way", ["nothing", "an overlap", "a change that is planned"])
+def test_a_lost_key_is_of_no_use_seconds_later_whatever_was_under_way(rig: Rig, under_way: str) -> None:
+    if under_way != "nothing":
+        rig.schedule(BANK)
+    if under_way == "an overlap":
+        rig.clock.jump_wall_ms(2 * DAY_MS)
+    before = rig.epochs().get(BANK, ())
+    last, now_ms = len(before) + 1, rig.clock.wall_ms()
+    rig.schedule(BANK, ahead_ms=10_000, overlap_ms=0, lost=True)
+    epochs = rig.files.load().token_epochs
+    held = epochs.of(BANK, now_ms + 9_999)
+    planned = under_way == "a change that is planned"
+    assert (held.epoch, held.previous) == {"nothing": (1, 0), "an overlap": (2, 1)}.get(under_way, (1, 0))
+    assert (epochs.of(BANK, now_ms + 10_000).epoch, epochs.of(BANK, now_ms + 10_000).previous) == (
+        last + 1,
+        0,
+    )
+    # A planned epoch whose key was handed out ahead is passed over: it was lost with the other.
+    assert [one.from_ms for one in epochs.changes[BANK]][-2:].count(now_ms + 10_000) == (2 if planned else 1)
+    assert epochs.of(BANK, now_ms + 400 * DAY_MS).epoch == last + 1
+
+
+def test_a_lost_key_has_no_overlap_and_a_reason(rig: Rig) -> None:
+    with pytest.raises(KeyRefused, match="none where the key is lost"):
+        rig.schedule(BANK, lost=True)
+    assert "--lost needs --reason" in rig.run("rotate-tokens", BANK, "--lost").output
+    rig.run("rotate-tokens", BANK)
+    done = rig.run("rotate-tokens", BANK, "--lost", "--reason", "laptop stolen")
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(f"{BANK}: epoch 3 from ")
+    assert "both tokens" not in done.output
+    assert rig.acts()[-1]["reason"] == "laptop stolen"
+
+
 def test_the_epochs_of_each_recipient_are_shown_with_whether_it_has_fetched_the_key(rig: Rig) -> None:
     now = rig.run("token-epochs")
     assert now.output.splitlines() == [

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,15 @@ from urllib.parse import quote_plus, urlencode
 
 import pytest
 
+from gateway.backends.embedded.seen_ids import SqliteSeenIds, begin_seen_ids
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
+from gateway.sealing.inbound import InboundVerifier
 from gateway.server.certificates import PeerCertificate
 from gateway.server.clients import Client, Clients, read_clients, without_client, write_clients
 from gateway.server.identity import Authenticator, Principal
 from gateway.server.oauth.access_tokens import LIFE_S, TOKEN_TYPE, AccessTokens, make_access_token
-from gateway.server.oauth.assertions import SEEN_A_CLIENT_MAX
+from gateway.server.oauth.assertions import ASSERTION, SEEN_A_CLIENT_MAX
 from gateway.server.oauth.token_endpoint import NOT_A_CLIENT, Asked, TokenEndpoint, TokenRefused
 from gateway.server.secret_words import make_secret
 from gateway.server.state import StateDir
@@ -172,6 +175,16 @@ def test_an_assertion_is_good_once(rig: Rig) -> None:
     form = rig.key.form("by-key", ISS)
     rig.ask(form)
     assert rig.refused(form).code == "invalid_client"
+
+
+def test_an_assertion_that_was_used_before_a_restart_is_refused_after_it(rig: Rig) -> None:
+    begin_seen_ids(rig.state.seen_ids)
+    form = rig.key.form("by-key", ISS)
+    for first in (True, False):
+        with closing(SqliteSeenIds(rig.state.seen_ids, began_ms=now_s() * 1000)) as seen:
+            rig.endpoint._assertions = InboundVerifier(ASSERTION, audience=ISS, seen=seen)
+            assert rig.ask(form) if first else rig.refused(form).code == "invalid_client"
+            assert rig.ask(rig.key.form("by-key", ISS)), "and another is taken at once"
 
 
 def test_an_assertion_of_before_the_ids_are_remembered_is_refused(rig: Rig) -> None:

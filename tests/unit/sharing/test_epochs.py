@@ -1,13 +1,15 @@
 """A share carries the token of the epoch in use, and while two overlap that of the one before as well."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from gateway.programs.table import ReleaseTable
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sealing.token_epochs import EpochChange, TokenEpochs
 from tests.kit.payments import HARBOR, MERIDIAN
-from tests.unit.sharing.kit import NOW_MS, Kit, Macs, requests
+from tests.unit.sharing.kit import NOW_MS, Kit, Macs, requests, sample_table
 from tests.unit.sharing.opened import released
 
 BANK = "harbor-federal"
@@ -58,6 +60,38 @@ def test_another_recipient_stays_in_its_own_epoch() -> None:
     asked = requests(30, iin=MERIDIAN) + requests(30, iin=HARBOR, prefix="h")
     epochs = {body["recipient_id"]: body["token_epoch"] for _, body in shared(FROM_MS, *asked)}
     assert epochs == {BANK: 2, "meridian-cards": 1}
+
+
+@pytest.mark.parametrize("changing", [BANK, "meridian-cards"])
+def test_of_two_recipients_of_one_payment_none_gets_a_token_of_the_other(changing: str) -> None:
+    """No policy has it today: all programs of an issuer go to its one recipient."""
+    kit = Kit(table=to_another_too())
+    kit.token_epochs = TokenEpochs({changing: (EpochChange(2, NOW_MS, NOW_MS + 1),)})
+    asked = {request.request_id: request.card.pan for request in requests(30, iin=HARBOR)}
+    kit.results(*requests(30, iin=HARBOR))
+    found: dict[str, set[str]] = {}
+    for record, decision, body in released(kit):
+        pan, recipient_id = asked[record.request_id], decision.recipient_id
+        epoch, previous = (2, 1) if recipient_id == changing else (1, 0)
+        assert body["card_token"] == token(recipient_id, epoch, pan)
+        older = token(recipient_id, previous, pan) if previous else None
+        assert body["match"].get("previous_card_token") == older
+        found.setdefault(record.request_id, set()).add(recipient_id)
+    assert [both for both in found.values() if len(both) == 2]
+
+
+def to_another_too() -> ReleaseTable:
+    """The sample, in which each of Harbor's programs goes to Meridian too, before and after it."""
+    table = sample_table()
+    harbor = table.issuers[BANK]
+    twice = tuple(
+        replace(entry, recipient_id=recipient_id)
+        for entry in harbor.programs
+        for recipient_id in ("meridian-cards", BANK, "meridian-cards")
+    )
+    made = replace(harbor, programs=twice)
+    owners = [made if owner is harbor else owner for owner in table._owners]
+    return replace(table, issuers={**table.issuers, BANK: made}, _owners=owners)
 
 
 def test_each_payment_of_a_batch_has_the_tokens_of_its_own_card() -> None:

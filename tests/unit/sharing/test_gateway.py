@@ -10,11 +10,14 @@ from joserfc import jwe
 from joserfc.jwk import ECKey
 
 from gateway.records.reasons import Reason
+from gateway.sealing.jwk import recipient_keys
+from gateway.sealing.keys import StaticRecipientKeys
 from gateway.sharing import gateway as gateway_module
 from gateway.sharing.items import ALREADY_EXISTS, INVALID_ARGUMENT, Refusal
 from gateway.sharing.record import record_of
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import common_pb2
+from simulator.recipient_keys import ec_pair
 from tests.kit.payments import HARBOR, LAKESIDE, MERIDIAN, NORTHGATE, payment
 from tests.unit.sharing.kit import (
     NOW_MS,
@@ -302,6 +305,26 @@ def test_a_recipient_without_a_key_loses_both_arms_alike() -> None:
     decisions = [d for r in kit.journal.records() for d in r.decisions]
     assert {Reason(d.withhold_reason) for d in decisions} == {Reason.KEY_UNAVAILABLE}
     assert not any(d.arm or d.eligible for d in decisions)
+
+
+@pytest.mark.parametrize("behind", [0, 1, 2])
+def test_a_key_that_ends_stops_what_is_shared_whatever_stands_behind_it_in_its_set(behind: int) -> None:
+    kit, ends_s = Kit(), NOW_MS // 1000 + 1
+    first = {**ec_pair("first")[0], "exp": ends_s}
+    jwks = {"keys": [first, *(ec_pair(f"next-{number}")[0] for number in range(behind))]}
+    kit.keys = StaticRecipientKeys(recipient_keys("northgate-bank", json.dumps(jwks)))
+    kit.gateway = kit.make_gateway()
+    kit.renew()
+    reasons: list[set[int]] = []
+    for number in range(2):
+        kit.results(*requests(40, prefix=f"run-{number}"))
+        decisions = [d for r in kit.journal.records()[40 * number :] for d in r.decisions]
+        assert {d.recipient_kid for d in decisions if d.sealed} == ({"first"} if number == 0 else set())
+        reasons.append({d.withhold_reason for d in decisions})
+        kit.clock.advance_ms(1_000)
+        kit.renew()
+    assert Reason.KEY_UNAVAILABLE not in reasons[0]
+    assert reasons[1] == {Reason.KEY_UNAVAILABLE}
 
 
 def test_over_the_deadline_nothing_is_shared_and_the_arm_is_kept() -> None:

@@ -18,8 +18,10 @@ from enrichment.payment import Payment
 from enrichment.reader import read_by_twin
 from enrichment.signals import Signals, signals
 from gateway.server.verbs.subjects import CardNamed
+from gateway.sharing import gateway as gateway_module
 from gateway.sharing.items import Item, Refusal
 from gateway.sharing.ports import IncomingCall
+from gateway.sharing.record import record_of
 from gateway.sharing.work import Batch, Work
 from tests.kit.payments import HARBOR, MERIDIAN, pan, payment
 from tests.unit.sharing.kit import NOW_MS, Kit, requests
@@ -144,6 +146,19 @@ def test_the_search_finds_a_number_wherever_it_is_kept(kept: str) -> None:
     else:
         kit.gateway._encoder._tails[1, f"x{DIGITS}x"] = b""
     assert holding([kit], frozenset({DIGITS}))
+
+
+def test_the_number_is_gone_before_answer_and_record_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    kit = Kit()
+    seen: list[tuple[Any, Any]] = []
+
+    def spy(batch: Batch, work: Work, *rest: Any) -> bytes:
+        seen.append((work.payment.pan, work.payment.network_token))
+        return record_of(batch, work, *rest)
+
+    monkeypatch.setattr(gateway_module, "record_of", spy)
+    kit.results(*requests(20, iin=HARBOR))
+    assert seen == [(None, None)] * 20
 
 
 def test_behind_the_edge_nothing_of_a_gateway_holds_a_number_or_a_token_after_its_batch() -> None:
