@@ -53,6 +53,7 @@ class JwksCache:
         self._fetched_at: float | None = None
         self._refreshed_at: float | None = None
         self._retry_at = 0.0
+        self._one = asyncio.Lock()
 
     def current(self) -> Mapping[str, Any]:
         """The set fetched last; the provider that `Receiver` takes."""
@@ -63,13 +64,16 @@ class JwksCache:
 
         Fetches for age do not count: what came since may have the key. Raises PollFault.
         """
-        now = asyncio.get_running_loop().time()
-        if self._refreshed_at is not None and now - self._refreshed_at < self._cooldown_s:
-            return False
-        fetched = await self._fetch(now)
-        if fetched:
-            self._refreshed_at = now
-        return fetched
+        asked = asyncio.get_running_loop().time()
+        async with self._one:
+            if self._fetched_at is not None and self._fetched_at >= asked:
+                return True
+            if self._refreshed_at is not None and asked - self._refreshed_at < self._cooldown_s:
+                return False
+            fetched = await self._fetch()
+            if fetched:
+                self._refreshed_at = self._fetched_at
+            return fetched
 
     async def keep_fresh(self) -> bool:
         """Fetches a set that is older than the transmitter lets it be (RFC 9111 5.2.2.1); whether it did.
@@ -77,12 +81,18 @@ class JwksCache:
         Ask before tokens are verified: a key that was taken out of the set is not trusted any longer then.
         Where it raises PollFault the set stays as it is.
         """
-        now = asyncio.get_running_loop().time()
-        if self._fetched_at is not None and now - self._fetched_at < self._max_age_s:
+        if not self._old():
             return False
-        return await self._fetch(now)
+        # Whoever asks meanwhile waits for the same answer: by the set of before it would be refused.
+        async with self._one:
+            return not self._old() or await self._fetch()
 
-    async def _fetch(self, now: float) -> bool:
+    def _old(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        return self._fetched_at is None or now - self._fetched_at >= self._max_age_s
+
+    async def _fetch(self) -> bool:
+        now = asyncio.get_running_loop().time()
         if now < self._retry_at:
             return False
         self._retry_at = now + min(JWKS_RETRY_S, self._cooldown_s)

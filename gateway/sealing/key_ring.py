@@ -22,7 +22,9 @@ AHEAD_MAX_MS: Final = 90 * 24 * 3_600_000
 """A key that waits a quarter is forgotten, and as old as one that is due."""
 
 AT_ONCE_MS: Final = 5_000
-"""What "at once" is ahead: every process has looked at the file five times by then, and none lags behind."""
+"""Until every process of ours has a new key: each has looked at the file five times by then. What a key is
+ahead counts from there, and "at once" is this alone.
+"""
 
 
 class KeyState(StrEnum):
@@ -175,7 +177,7 @@ def use_from_ms(
     max_age_ms: int,
     at_once: bool = False,
 ) -> int:
-    """When a new key of `alg` would take over. Raises KeyRefused where the ring does not allow one.
+    """When a new key of `alg` takes over: `ahead_ms` after it is published for certain. Raises KeyRefused.
 
     `max_age_ms`: how long receivers may act on a JWK Set that they have. `at_once`: the key in use is in
     others' hands, and tokens that wait for a receiver's next look are the lesser harm.
@@ -192,7 +194,7 @@ def use_from_ms(
             f"ahead: receivers may act for {max_age_ms // 1000} s on the JWK Set that they have: at least so"
             f" long, and at most {AHEAD_MAX_MS // 86_400_000} days; `--now` for a key that was stolen"
         )
-    return now_ms + ahead_ms
+    return now_ms + AT_ONCE_MS + ahead_ms
 
 
 def holds(ring: KeyRing, kid: str, *, now_ms: int, margin_ms: int, use: KeyUse) -> tuple[Hold, ...]:

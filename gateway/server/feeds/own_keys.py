@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -35,6 +36,9 @@ class Retirement:
         self._note = note
         self._clock = clock
         self._due_ns = 0
+        self._open: set[str] = set()
+        self._seen: set[str] | None = None
+        """Keys that had open tokens, and all that were superseded, at the last look; None before any."""
 
     def step(self) -> int:
         """How many were retired, where it is time to look. Raises GatewayError."""
@@ -47,18 +51,26 @@ class Retirement:
         return self._retire(self.note())
 
     def note(self) -> dict[str, KeyUse]:
-        """Looks at what is open, and keeps that. First before anything leaves: it may be answered at once."""
+        """Looks at what is open, and keeps that. First before anything leaves: it may be answered at once.
+
+        What was open at the last look and is not now may have been so until a moment ago: it counts as open
+        once more. So does what was still in use then.
+        """
         old = self._superseded()
-        if not old:
-            return {}
         began_ns = self._clock.monotonic_ns()
         uses = dict(self._desk.uses.of(old))
         now_ns = self._clock.monotonic_ns()
         self._due_ns = max(self._due_ns, now_ns + RETIRE_DUTY * (now_ns - began_ns))
-        open_now = [kid for kid, use in uses.items() if use.open_tokens]
-        if open_now:
-            self._note(open_now, self._clock.wall_ms())
-        return uses
+        open_now = {kid for kid, use in uses.items() if use.open_tokens}
+        since_used = set() if self._seen is None else uses.keys() - self._seen
+        till_now = uses.keys() & (open_now | self._open | since_used)
+        now_ms = self._clock.wall_ms()
+        if till_now:
+            self._note(sorted(till_now), now_ms)
+        self._open, self._seen = open_now, set(uses)
+        return {
+            kid: replace(use, last_open_ms=now_ms) if kid in till_now else use for kid, use in uses.items()
+        }
 
     def _superseded(self) -> list[RingKey]:
         ring, now_ms = self._keys.current.ring, self._clock.wall_ms()

@@ -24,9 +24,14 @@ class Publisher:
         self.headers = {"Cache-Control": "max-age=60"}
         self.status = 200
         self.asked: list[str | None] = []
+        self.held: asyncio.Event | None = None
+        self.arrived = asyncio.Event()
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(request.headers.get("If-None-Match"))
+        self.arrived.set()
+        if self.held is not None:
+            await self.held.wait()
         headers = {**self.headers, "ETag": self.tag} if self.tag else self.headers
         if self.status == 200 and self.asked[-1] == self.tag:
             return web.Response(status=304, headers=headers)
@@ -115,6 +120,23 @@ def test_an_unknown_key_is_looked_for_once_a_cooldown_however_young_the_set_is()
             assert not await cache.refresh()
             aged(cache, 31)
             assert await cache.refresh()
+
+    asyncio.run(scenario())
+
+
+def test_who_asks_while_the_set_is_on_its_way_waits_for_it_and_nobody_asks_twice() -> None:
+    async def scenario() -> None:
+        ours = Publisher()
+        async with ours.cache() as cache:
+            ours.held = asyncio.Event()
+            asking = [asyncio.ensure_future(cache.keep_fresh()) for _ in range(3)]
+            asking.append(asyncio.ensure_future(cache.refresh()))
+            await ours.arrived.wait()
+            assert not any(one.done() for one in asking)
+            ours.held.set()
+            await asyncio.gather(*asking)
+            assert len(ours.asked) <= 2, "once for its age, once for a key that was asked for before"
+            assert kids(cache) == ["old"]
 
     asyncio.run(scenario())
 
