@@ -7,6 +7,8 @@ import pytest
 from tests.unit.docs.pages import DOCS
 from tests.unit.docs.typed import on_free_ports, shapes, steps, type_in
 
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture(scope="module")
 def page() -> str:

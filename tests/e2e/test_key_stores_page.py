@@ -9,6 +9,7 @@ from tests.unit.docs.pages import DOCS
 from tests.unit.docs.typed import on_free_ports, shapes, steps, type_in, with_vault
 
 PAGE = DOCS / "key-stores.md"
+pytestmark = pytest.mark.timeout(300)
 
 
 @needs_softhsm
