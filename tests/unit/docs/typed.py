@@ -21,7 +21,7 @@ from tests.unit.docs.pages import ROOT
 PORTS = ("7443", "7444", "7445", "7480", "9443", "9444", "9445")
 VAULT, VAULT_TOKEN = "127.0.0.1:8200", "hvs.of-this-page"
 TIMEOUT_S = 240
-"""Of a whole page: the longest has thirty commands, a second each, on a machine that does other things too."""
+"""Of a whole page: the longest has thirty commands, of a second each where the machine is busy."""
 END_OF_COMMAND = "=== end of a command ==="
 
 # A file of the page names itself in its first line.
