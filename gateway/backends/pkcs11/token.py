@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -153,7 +154,8 @@ class Token:
         """Of the module, when we logged in."""
         self._logged_in_ns = 0
         self._lost = False
-        self._refused_pin: str | None = None
+        self._refused_sha256 = b""
+        """Of the PIN that was refused: it may be right at another token, and is not kept in clear."""
         self._rest: tuple[int, str] = (0, "")
 
     def __repr__(self) -> str:
@@ -187,14 +189,14 @@ class Token:
         if self._clock.monotonic_ns() < until_ns:
             raise KeyStoreFault(text)
         pin = self._pin.read()
-        if pin == self._refused_pin:
+        if sha256(pin.encode()).digest() == self._refused_sha256:
             raise KeyStoreMisconfigured(
                 "the module refused this PIN: it is not tried again, lest the token locks; set another"
             )
         try:
             held = self._opened(pin)
         except _PIN_REFUSED as fault:
-            self._refused_pin = pin
+            self._refused_sha256 = sha256(pin.encode()).digest()
             raise KeyStoreMisconfigured(f"the module refuses the PIN: {type(fault).__name__}") from None
         except exceptions.PKCS11Error as fault:
             text = f"the token is not to be had: {type(fault).__name__}; see keys.module and keys.token_label"

@@ -22,7 +22,8 @@ from gateway.sealing.keys import KeyUnavailable, SignatureAlgorithm, SigningKey,
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sealing.signer import LocalSigner
 from gateway.sealing.token_epochs import EpochChange, TokenEpochs
-from gateway.server.feeds.token_keys_http import KEEP_MS, TokenKeyDesk, TokenKeyRoutes
+from gateway.server.feeds.token_key_desk import KEEP_MS, TokenKeyDesk
+from gateway.server.feeds.token_keys_http import TokenKeyRoutes
 from gateway.server.identity import Principal
 from issuernetwork.issuer_cli import new_key
 from issuernetwork.token_keys import TokenKeys
