@@ -28,7 +28,7 @@ SKEW_S_MAX: Final = 60
 """Between the clocks of two machines: as for payments."""
 
 KEPT_LONGER_MS: Final = SKEW_S_MAX * 1000
-"""An id outlives its token by this: who verified a token may wait for its turn while others, by a later clock, forget."""
+"""An id outlives its token: who verified one may wait its turn while others, later by the clock, forget."""
 
 NESTING_MAX: Final = 8
 """Objects and lists within each other. Receipts have three, a proof of enrolment two."""

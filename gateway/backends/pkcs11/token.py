@@ -53,6 +53,11 @@ _PIN_REFUSED: Final = (
 )
 
 
+def _sha256(pin: str) -> bytes:
+    # Of the environment it may be no UTF-8.
+    return sha256(pin.encode(errors="surrogateescape")).digest()
+
+
 def _is_lost(fault: exceptions.PKCS11Error) -> bool:
     # Of no class of its own: not begun, or a code of the vendor's.
     return isinstance(fault, _LOST) or type(fault) is exceptions.PKCS11Error
@@ -189,14 +194,14 @@ class Token:
         if self._clock.monotonic_ns() < until_ns:
             raise KeyStoreFault(text)
         pin = self._pin.read()
-        if sha256(pin.encode()).digest() == self._refused_sha256:
+        if _sha256(pin) == self._refused_sha256:
             raise KeyStoreMisconfigured(
                 "the module refused this PIN: it is not tried again, lest the token locks; set another"
             )
         try:
             held = self._opened(pin)
         except _PIN_REFUSED as fault:
-            self._refused_sha256 = sha256(pin.encode()).digest()
+            self._refused_sha256 = _sha256(pin)
             raise KeyStoreMisconfigured(f"the module refuses the PIN: {type(fault).__name__}") from None
         except exceptions.PKCS11Error as fault:
             text = f"the token is not to be had: {type(fault).__name__}; see keys.module and keys.token_label"

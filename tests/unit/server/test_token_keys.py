@@ -27,6 +27,7 @@ from gateway.server.feeds.token_keys_http import TokenKeyRoutes
 from gateway.server.identity import Principal
 from issuernetwork.issuer_cli import new_key
 from issuernetwork.token_keys import TokenKeys
+from tests.kit.jwks import public_jwks
 
 ISS, BANK, OTHER = "https://feeds.test", "northgate-bank", "harbor-federal"
 NOW_MS, DAY_MS = 1_790_000_000_000, 24 * 3_600_000
@@ -73,7 +74,7 @@ class Rig:
     def opened(self, tokens: list[str], recipient_id: str = BANK) -> TokenKeys:
         keys = TokenKeys(
             recipient_id=recipient_id, private_keys=[self.privates[recipient_id]],
-            jwks=lambda: jwk.public_jwks((self.signing,)), iss=ISS,
+            jwks=lambda: public_jwks((self.signing,)), iss=ISS,
         )  # fmt: skip
         for token in tokens:
             keys.take(token)
