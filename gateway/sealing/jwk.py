@@ -221,11 +221,6 @@ def private_jwk(key: SigningKey) -> dict[str, str]:
     return {**public, **{name: _segment(value, _octets_of(value)) for name, value in secret.items()}}
 
 
-def public_jwks(keys: tuple[SigningKey, ...]) -> dict[str, list[dict[str, str]]]:
-    """The JWK Set of private keys, as `jwk_set`."""
-    return jwk_set([public_jwk(key) for key in keys])
-
-
 def jwk_set(published: list[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
     """Our JWK Set (RFC 7517 5). Raises BadKey where one RSA key is meant for two algorithms (RFC 8017 6)."""
     moduli = {(found["n"], found["alg"]) for found in published if found["kty"] == "RSA"}

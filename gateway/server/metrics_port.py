@@ -15,6 +15,9 @@ from gateway.server.tls import Tls, TlsInvalid, WatchedContext
 REQUEST_S: Final = 10.0
 """A scrape takes milliseconds, and scrapers give up after ten seconds by default."""
 
+CONNECTIONS_MAX: Final = 16
+"""Each has a thread. A Prometheus and its twin have one each; the rest is for those that say nothing."""
+
 
 class _Handler(WSGIRequestHandler):
     timeout = REQUEST_S
@@ -28,7 +31,10 @@ class _Handler(WSGIRequestHandler):
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """A thread for each scrape; the handshake is in it, so that no stranger holds up another."""
+    """A thread for each scrape; the handshake is in it, so that no stranger holds up another.
+
+    What comes beyond CONNECTIONS_MAX is closed before anything of it is read.
+    """
 
     daemon_threads = True
 
@@ -36,7 +42,25 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         self._secured = None if tls is None else tls.http_context(client_needed=True)
         self._refreshing = threading.Lock()
+        self._places = threading.BoundedSemaphore(CONNECTIONS_MAX)
         super().__init__((host, port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._places.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            # No thread began that would give it back.
+            self._places.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         request.settimeout(REQUEST_S)

@@ -20,7 +20,7 @@ from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
 from gateway.runtime.entropy import Entropy
 from gateway.sealing import jwk
-from gateway.sealing.inbound import SKEW_S_MAX, SeenIds, TokenRefused
+from gateway.sealing.inbound import KEPT_LONGER_MS, SKEW_S_MAX, SeenIds, TokenRefused
 from gateway.sealing.jwe import p256_private_key
 from gateway.sealing.keys import BadKey, SignatureAlgorithm, SigningKey
 from gateway.sealing.operator_token import (
@@ -46,7 +46,7 @@ OPERATORS_MAX: Final = 1000
 """People, not machines."""
 
 ACTS_MAX: Final = 4096
-"""Tokens of one operator that acted and have not run out: seven acts a second for ten minutes."""
+"""Tokens of one operator that acted and are remembered: six acts a second for eleven minutes."""
 
 KEY_FILE_BYTES_MAX: Final = 4096
 """A P-256 JWK has under 300 bytes."""
@@ -128,10 +128,16 @@ def spending(seen: SeenIds, clock: Clock) -> Callable[[TokenId], None]:
             raise OperatorTokenRefused(
                 "authorization: iat: made before tokens are remembered here; make a new one in a minute"
             )
+        now_ms, ends_ms = clock.wall_ms(), shown.expires_s * 1000
+        # It was good when it was verified; since then its call may have waited.
+        if now_ms >= ends_ms:
+            raise OperatorTokenRefused(
+                "authorization: exp: the token ran out before its act was done; make a new one"
+            )
         try:
             seen.take(
                 f"operator/{shown.thumbprint}", shown.jti,
-                until_ms=shown.expires_s * 1000, now_ms=clock.wall_ms(), most=ACTS_MAX,
+                until_ms=ends_ms + KEPT_LONGER_MS, now_ms=now_ms, most=ACTS_MAX,
             )  # fmt: skip
         except TokenRefused as refused:
             mend = (

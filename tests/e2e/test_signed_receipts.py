@@ -11,7 +11,6 @@ import pytest
 from gateway.backends.embedded.enrolments import SqliteEnrolments
 from gateway.records import journal
 from gateway.runtime.clock import SystemClock
-from gateway.sealing import jwk
 from gateway.sealing.inbound import MENDS, TokenRefused
 from gateway.sealing.jwk import thumbprint
 from issuernetwork.issuer_cli import new_signing_key
@@ -21,6 +20,7 @@ from issuernetwork.tokens import sign_key
 from issuernetwork.v1 import feed_pb2 as v1
 from tests.kit.feeds_process import Feeds, until
 from tests.kit.installation import Installation
+from tests.kit.jwks import public_jwks
 from tests.prove.token_attacks import Target, attacks, refusal
 from tests.unit.feeds.records import references
 
@@ -73,7 +73,7 @@ def enrolled(feeds: Feeds, recipient_id: str, *signing: dict[str, str]) -> None:
 def feeds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feeds]:
     with Installation(tmp_path_factory.mktemp("signed"), processes=("feeds",)) as installation:
         running = Feeds(installation)
-        enrolled(running, BANK, PUBLIC, *jwk.public_jwks(tuple(Target().keys.values()))["keys"])
+        enrolled(running, BANK, PUBLIC, *public_jwks(tuple(Target().keys.values()))["keys"])
         enrolled(running, OTHER, new_signing_key("bank-sig")[1])
         enrolled(running, REVOKED, PUBLIC)
         yield running

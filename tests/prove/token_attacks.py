@@ -23,6 +23,7 @@ from gateway.sealing.set import CLEAR_SHARE_EVENT, SHARE_EVENT
 from gateway.sealing.signer import LocalSigner
 from issuernetwork._jose import verify_keys
 from issuernetwork.receiver import Inbox, Offered, Receiver, RefusedToken, Share
+from tests.kit.jwks import public_jwks
 from tests.kit.seen_ids import MemorySeenIds
 from tests.unit.receiver.network import BANK, ISS, NOW_MS, Network, signing_key
 from tests.unit.receiver.test_open import b64, claims_of, part, signed_with, unb64
@@ -67,7 +68,7 @@ class Target:
     def __init__(self) -> None:
         self.keys = {alg: signing_key(alg, f"sig-{alg}") for alg in SignatureAlgorithm}
         self.network = Network(signing=self.keys[ES256])
-        self.jwks = jwk.public_jwks(tuple(self.keys.values()))
+        self.jwks = public_jwks(tuple(self.keys.values()))
         self.other = p256_private_key(UnsafeSeededEntropy(99))
         self.receiver = self.receiving(self.jwks, self.network.private)
         self.party = Party(BANK, verify_keys(self.jwks))

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gateway.sealing import jwk
 from gateway.sealing.keys import SignatureAlgorithm
+from tests.kit.jwks import public_jwks
 from tests.vectors.golden_clear import clear
 from tests.vectors.golden_contact import contact
 from tests.vectors.golden_keys import public_half, unsafe_recipient_jwks, unsafe_signing_key
@@ -21,7 +21,7 @@ def public_documents() -> dict[str, Any]:
     """The network's public keys and the recipient's, by name of the file."""
     signing = tuple(unsafe_signing_key(alg) for alg in SignatureAlgorithm)
     return {
-        "jwks.json": jwk.public_jwks(signing),
+        "jwks.json": public_jwks(signing),
         "recipient.jwks.json": {"keys": [public_half(key) for key in unsafe_recipient_jwks()]},
     }
 

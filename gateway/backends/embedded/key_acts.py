@@ -1,6 +1,7 @@
 """What was done to our signing keys, by whom and why: events in the policy's SQLite file, for the ledger.
 
 Each act has two, before it is done (`begin_...`) and after: what a process that died left undone is seen.
+A key is made once and ends once: whoever finds it done later writes what is missing, and nobody writes it twice.
 """
 
 from dataclasses import dataclass
@@ -28,25 +29,37 @@ create table if not exists key_events (
 
 
 class KeyVerb(StrEnum):
-    """What may be done to a key."""
+    """What may be done to a key; `REWRAP` is of the file that all are in."""
 
     ADD = "add_key"
     ROTATE = "rotate_key"
     RETIRE = "retire_key"
     DESTROY = "destroy_key"
+    REWRAP = "rewrap"
 
 
 BEGIN: Final = "begin_"
 VERBS: Final = frozenset((*KeyVerb, *(BEGIN + verb for verb in KeyVerb)))
 
+_DONE: Final = "select 1 from key_events where verb = ? and kid = ?"
+_ENDS: Final = f"'{KeyVerb.RETIRE}', '{KeyVerb.DESTROY}'"
+_BEGINS: Final = f"'{BEGIN}{KeyVerb.RETIRE}', '{BEGIN}{KeyVerb.DESTROY}'"
+# Of two acts that began the later one is meant: two people may destroy what the feeds could not end.
+_ENDINGS: Final = f"""select verb, kid, alg, actor, approver, reason from key_events
+    where event_id in (select max(event_id) from key_events where verb in ({_BEGINS}) group by kid)
+    and kid not in (select kid from key_events where verb in ({_ENDS})) order by event_id"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyAct:
-    """Who does what to which key, and why. `use_from_ms` of a new one: when it signs."""
+    """Who does what to which key, and why. `use_from_ms` of a new one: when it signs.
+
+    What is done to the file of all of them has neither `kid` nor `alg`.
+    """
 
     verb: KeyVerb
-    kid: str
-    alg: SignatureAlgorithm
+    kid: str = ""
+    alg: SignatureAlgorithm | None = None
     by: str
     reason: str
     approver: str = ""
@@ -72,12 +85,26 @@ class SqliteKeyActs(SharedDatabase):
         self._keep(BEGIN + act.verb, act)
 
     def done(self, act: KeyAct) -> None:
-        """After the key changed."""
-        self._keep(act.verb, act)
+        """After the key changed; where that is written already nothing happens."""
+        self._keep(act.verb, act, once=bool(act.kid))
 
-    def _keep(self, verb: str, act: KeyAct) -> None:
-        row = (verb, act.kid, str(act.alg), act.use_from_ms, act.by, act.approver, act.reason)
+    def endings(self) -> list[KeyAct]:
+        """Of each key whose end began, and is not written to be done: the act that began it last."""
+        with self._lock, self._faults():
+            rows = self._db.execute(_ENDINGS).fetchall()
+        return [
+            KeyAct(
+                verb=KeyVerb(verb.removeprefix(BEGIN)), kid=kid, alg=SignatureAlgorithm(alg), by=actor,
+                approver=approver, reason=reason,
+            )
+            for verb, kid, alg, actor, approver, reason in rows
+        ]  # fmt: skip
+
+    def _keep(self, verb: str, act: KeyAct, *, once: bool = False) -> None:
+        row = (verb, act.kid, str(act.alg or ""), act.use_from_ms, act.by, act.approver, act.reason)
         with self._write() as db:
+            if once and db.execute(_DONE, (verb, act.kid)).fetchone():
+                return
             db.execute(
                 "insert into key_events values (null, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, self._clock.wall_ms())
             )

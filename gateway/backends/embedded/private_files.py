@@ -28,13 +28,16 @@ class KeyFileError(KeyStoreFault):
     code = "key_files"
 
 
+def mark_in(status: os.stat_result) -> Mark:
+    return (status.st_mtime_ns, status.st_ino, status.st_size)
+
+
 def mark_of(path: Path) -> Mark | None:
     """None where there is no such file."""
     try:
-        status = path.stat()
+        return mark_in(path.stat())
     except FileNotFoundError:
         return None
-    return (status.st_mtime_ns, status.st_ino, status.st_size)
 
 
 def read_private(path: Path, max_bytes: int = FILE_BYTES_MAX) -> bytes:

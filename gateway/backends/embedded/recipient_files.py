@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.backends.embedded.private_files import FILE_BYTES_MAX, Mark, replace_private
+from gateway.backends.embedded.private_files import FILE_BYTES_MAX, Mark, mark_in, replace_private
 from gateway.runtime.clock import MS, Clock
 from gateway.sealing import jwk
 from gateway.sealing.keys import BadKey, KeyUnavailable, RecipientKey, StaticRecipientKeys
@@ -64,7 +64,7 @@ class FileRecipientKeys:
         again_ns = now_ns + RECIPIENTS_LOOK_EVERY_MS * MS
         try:
             status = path.stat()
-            mark = (status.st_mtime_ns, status.st_ino, status.st_size)
+            mark = mark_in(status)
             if held is not None and held.mark == mark:
                 held.look_again_ns = again_ns
                 return held

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -50,6 +51,11 @@ _PIN_REFUSED: Final = (
     exceptions.PinExpired,
     exceptions.PinLocked,
 )
+
+
+def _sha256(pin: str) -> bytes:
+    # Of the environment it may be no UTF-8.
+    return sha256(pin.encode(errors="surrogateescape")).digest()
 
 
 def _is_lost(fault: exceptions.PKCS11Error) -> bool:
@@ -153,7 +159,8 @@ class Token:
         """Of the module, when we logged in."""
         self._logged_in_ns = 0
         self._lost = False
-        self._refused_pin: str | None = None
+        self._refused_sha256 = b""
+        """Of the PIN that was refused: it may be right at another token, and is not kept in clear."""
         self._rest: tuple[int, str] = (0, "")
 
     def __repr__(self) -> str:
@@ -187,14 +194,14 @@ class Token:
         if self._clock.monotonic_ns() < until_ns:
             raise KeyStoreFault(text)
         pin = self._pin.read()
-        if pin == self._refused_pin:
+        if _sha256(pin) == self._refused_sha256:
             raise KeyStoreMisconfigured(
                 "the module refused this PIN: it is not tried again, lest the token locks; set another"
             )
         try:
             held = self._opened(pin)
         except _PIN_REFUSED as fault:
-            self._refused_pin = pin
+            self._refused_sha256 = _sha256(pin)
             raise KeyStoreMisconfigured(f"the module refuses the PIN: {type(fault).__name__}") from None
         except exceptions.PKCS11Error as fault:
             text = f"the token is not to be had: {type(fault).__name__}; see keys.module and keys.token_label"

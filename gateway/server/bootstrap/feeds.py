@@ -41,7 +41,7 @@ from gateway.server.enrolment.desk import EnrolmentDesk
 from gateway.server.feeds.case_names import CaseNames
 from gateway.server.feeds.erasures import ErasureParts
 from gateway.server.feeds.ledger import LedgerKeeper, LedgerParts
-from gateway.server.feeds.token_keys_http import TokenKeyDesk
+from gateway.server.feeds.token_key_desk import TokenKeyDesk
 from gateway.server.own_keys import LiveKeys, key_files
 from gateway.server.retention import bodies_since_ms
 from gateway.server.settings import Settings

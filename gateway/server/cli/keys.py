@@ -1,7 +1,6 @@
 """`ein keys`: our own signing keys, made, rotated, retired and destroyed while the processes run."""
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,14 +9,15 @@ from typing import Any, Final
 import click
 
 from gateway.backends.embedded.approvals import SqliteApprovals
+from gateway.backends.embedded.key_acts import KeyAct, KeyVerb, SqliteKeyActs
 from gateway.backends.embedded.keyfiles import rewrap
 from gateway.backends.embedded.own_file import OWN_KEYS_FILE
 from gateway.backends.embedded.passphrase import PassphraseUnwrapper
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
-from gateway.sealing.keys import KeyRefused, SignatureAlgorithm
+from gateway.sealing.keys import SignatureAlgorithm
 from gateway.server.cli.audit import own_jwks
-from gateway.server.cli.options import config_option, json_option
+from gateway.server.cli.options import config_option, duration_ms, json_option
 from gateway.server.cli.telling import at_text
 from gateway.server.cli.token_keys import rotate_tokens_command, token_epochs_command
 from gateway.server.operators import acting
@@ -31,9 +31,7 @@ AHEAD_DEFAULT: Final = "1h"
 REGULAR: Final = "regular rotation"
 RETIRE: Final = "retired by hand"
 ADD: Final = "first key of its algorithm"
-
-_UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION: Final = re.compile(r"([0-9]{1,6})([smhd])")
+REWRAP: Final = "keys moved"
 
 _algorithm = click.argument("algorithm", type=click.Choice([str(alg) for alg in SignatureAlgorithm]))
 
@@ -82,7 +80,7 @@ def rotate_command(algorithm: str, ahead: str, at_once: bool, reason: str, confi
         raise click.UsageError("--now needs --reason: receivers may refuse what it signs for a minute")
     with _desk(config_path) as (desk, settings):
         made = desk.rotate(
-            SignatureAlgorithm(algorithm), ahead_ms=duration_ms(ahead), at_once=at_once,
+            SignatureAlgorithm(algorithm), ahead_ms=duration_ms("ahead", ahead), at_once=at_once,
             by=_acting(settings), reason=reason or REGULAR,
         )  # fmt: skip
     click.echo(f"{algorithm}: made {made.kid}; it takes over at {at_text(made.use_from_ms)}Z")
@@ -154,8 +152,9 @@ def show_jwks_command(retired: bool, config_path: Path) -> None:
     type=click.Path(path_type=Path),
     help="Settings that open the key file today. [default: its passphrase]",
 )
+@click.option("--reason", default=REWRAP, show_default=True, help="Why, for the audit.")
 @config_option
-def rewrap_command(opened_by: Path | None, config_path: Path) -> None:
+def rewrap_command(opened_by: Path | None, reason: str, config_path: Path) -> None:
     """Put the key file under what the settings name: a module or a vault, or again the passphrase.
 
     Signing keys stay where they are: `ein keys rotate` makes the next ones in the store of the settings. What
@@ -163,18 +162,15 @@ def rewrap_command(opened_by: Path | None, config_path: Path) -> None:
     """
     settings = load_settings(config_path)
     keys, clock = settings.state.keys, SystemClock()
+    act = KeyAct(verb=KeyVerb.REWRAP, by=_acting(settings), reason=reason)
     before = None if opened_by is None else load_settings(opened_by)
     after = opener(settings, clock)
-    rewrap(keys, PassphraseUnwrapper(keys) if before is None else opener(before, clock), after)
+    opens = PassphraseUnwrapper(keys) if before is None else opener(before, clock)
+    with closing(SqliteKeyActs(str(settings.state.policy_db), clock)) as acts:
+        acts.begin(act)
+        rewrap(keys, opens, after)
+        acts.done(act)
     click.echo(f"{keys / OWN_KEYS_FILE}: opened by {after.kind} from now on; start the processes anew")
-
-
-def duration_ms(text: str) -> int:
-    """Of a whole number and one of s, m, h, d. Raises KeyRefused."""
-    found = _DURATION.fullmatch(text.strip())
-    if found is None:
-        raise KeyRefused("ahead: a whole number and one of s, m, h, d: 90s, 10m, 1h")
-    return int(found[1]) * _UNITS_MS[found[2]]
 
 
 def _row(one: Listed) -> dict[str, Any]:

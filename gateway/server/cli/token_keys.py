@@ -13,7 +13,7 @@ from gateway.backends.embedded.token_keys import SqliteTokenKeys
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.keys import KeyRefused
-from gateway.server.cli.options import config_option, json_option
+from gateway.server.cli.options import config_option, duration_ms, json_option
 from gateway.server.cli.telling import at_text
 from gateway.server.operators import acting
 from gateway.server.own_keys import key_files
@@ -64,8 +64,8 @@ def rotate_tokens_command(
     with _desk(settings) as desk:
         done = desk.schedule(
             known if everybody else [recipient_id],
-            ahead_ms=_ms("ahead", ahead or (LOST_AHEAD if lost else AHEAD_DEFAULT)),
-            overlap_ms=_ms("overlap", overlap or ("0s" if lost else OVERLAP_DEFAULT)),
+            ahead_ms=duration_ms("ahead", ahead or (LOST_AHEAD if lost else AHEAD_DEFAULT)),
+            overlap_ms=duration_ms("overlap", overlap or ("0s" if lost else OVERLAP_DEFAULT)),
             by=by, reason=reason or REGULAR, skip_changing=everybody, lost=lost,
         )  # fmt: skip
     for name, one in done.changes.items():
@@ -105,13 +105,3 @@ def _desk(settings: Settings) -> Iterator[TokenEpochDesk]:
     clock = SystemClock()
     with closing(SqliteTokenKeys(str(settings.state.policy_db), clock)) as events:
         yield TokenEpochDesk(key_files(settings, clock), events, clock)
-
-
-def _ms(option: str, text: str) -> int:
-    # Its group imports this module.
-    from gateway.server.cli.keys import duration_ms
-
-    try:
-        return duration_ms(text)
-    except KeyRefused:
-        raise KeyRefused(f"{option}: a whole number and one of s, m, h, d: 90s, 24h, 7d") from None

@@ -1,23 +1,15 @@
-"""Recipients fetch the keys behind their card tokens: sealed, signed, written down before they leave."""
+"""The endpoint where recipients fetch the keys behind their card tokens."""
 
 from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
 
-from gateway.backends.embedded.token_keys import SqliteTokenKeys
 from gateway.records.access import HTTP_ACCESS, TOKEN_KEYS_ROUTE
-from gateway.runtime.clock import Clock
-from gateway.sealing.jwe import Sealer
-from gateway.sealing.keys import KeyUnavailable, MacKeys, Signer
-from gateway.sealing.token_epochs import TokenEpochs
-from gateway.sealing.token_key import signed_token_key
-from gateway.sealing.token_spans import spans, spans_to_hand_out
+from gateway.sealing.keys import KeyUnavailable
 from gateway.server.beside import Beside
+from gateway.server.feeds.token_key_desk import TokenKeyDesk
 from gateway.server.identity import Principal
-
-KEEP_MS: Final = 9 * 24 * 3_600_000
-"""After its end: a share is delivered for 8 days, and whoever fetches once a day has it the day after."""
 
 THREADS: Final = 1
 """Recipients fetch once a day; a sealer is one thread's."""
@@ -26,52 +18,6 @@ INSIDE_MAX: Final = 64
 """A few milliseconds each where our key is in a file."""
 
 _NO_STORE: Final = {"Cache-Control": "no-store"}
-
-
-class TokenKeyDesk:
-    """Makes what a recipient fetches. Calls block: keep it off event loops, on one thread."""
-
-    def __init__(
-        self,
-        *,
-        handed_out: SqliteTokenKeys,
-        token_epochs: Callable[[], TokenEpochs],
-        mac_keys: MacKeys,
-        sealer: Sealer,
-        signer_of: Callable[[str], Signer],
-        iss: str,
-        clock: Clock,
-    ) -> None:
-        """`signer_of` a recipient's stream: it verifies no other algorithm."""
-        self._handed_out = handed_out
-        self._token_epochs = token_epochs
-        self._mac_keys = mac_keys
-        self._sealer = sealer
-        self._signer_of = signer_of
-        self._iss = iss
-        self._clock = clock
-
-    def keys_of(self, recipient_id: str) -> list[str]:
-        """Signed token keys, the oldest epoch first. Raises KeyUnavailable where there is none to seal to."""
-        now_ms = self._clock.wall_ms()
-        found = spans_to_hand_out(spans(self._token_epochs(), recipient_id), now_ms=now_ms, keep_ms=KEEP_MS)
-        signer = self._signer_of(recipient_id)
-        made, kid = [], ""
-        for span in found:
-            held = self._sealer.held(recipient_id, fresh=True)
-            if held.recipient_key.kid != kid:
-                # Before anything is made that could leave; a key that changed meanwhile is one more.
-                kid = held.recipient_key.kid
-                self._handed_out.hand_out(recipient_id, [one.epoch for one in found], recipient_kid=kid)
-            token = signed_token_key(
-                signer, held, iss=self._iss, recipient_id=recipient_id, issued_at_ms=now_ms, span=span,
-                key=self._mac_keys.token(recipient_id, span.epoch),
-            )  # fmt: skip
-            made.append(token.decode("ascii"))
-        return made
-
-    def close(self) -> None:
-        self._handed_out.close()
 
 
 class TokenKeyRoutes:

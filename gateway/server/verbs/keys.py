@@ -13,6 +13,7 @@ from gateway.runtime.clock import Clock
 from gateway.sealing.jwk import thumbprint
 from gateway.sealing.key_ring import (
     AT_ONCE_MS,
+    IN_FILE,
     NOT_USED,
     Hold,
     KeyRing,
@@ -35,7 +36,6 @@ BY_ITSELF: Final = "feeds:retirement"
 """Who retires a key that nothing waits for any more; operators' names have no colon."""
 
 DUE: Final = "superseded, and none of its tokens is open any more"
-ANSWERED: Final = "the store of its private half answers again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +132,16 @@ class KeyDesk:
         return gone
 
     def end_left(self) -> None:
-        """Ends what is left in stores of keys that are retired already. Raises KeyStoreFault."""
-        for gone in self.files.end_retired():
-            alg = SignatureAlgorithm(gone.public["alg"])
-            self.acts.done(
-                KeyAct(verb=KeyVerb.RETIRE, kid=gone.kid, alg=alg, by=BY_ITSELF, reason=ANSWERED)
-            )  # fmt: skip
+        """Ends what is left in stores of keys that are retired already. Raises KeyStoreFault.
+
+        Whose ends were not written to be done are now, under the names of those who began them.
+        """
+        self.files.end_retired()
+        begun = self.acts.endings()
+        ended = {one.kid for one in self.files.load().ring.retired if one.store == IN_FILE} if begun else ()
+        for act in begun:
+            if act.kid in ended:
+                self.acts.done(act)
 
     def listed(self) -> list[Listed]:
         """All keys of the JWK Set, by algorithm in the order of their use."""
@@ -169,7 +173,10 @@ class KeyDesk:
         return any(one.kid == kid for one in self.files.load().ring.retired)
 
     def destroy(self, approved: Approval, *, approver: str) -> None:
-        """Ends the private half: what is still signed by it is refused. A second time nothing changes."""
+        """Ends the private half: what is still signed by it is refused. A second time nothing changes.
+
+        Where the store did not answer, or the process died on its way, that writes what is missing.
+        """
         kid, alg = approved.subject["kid"], SignatureAlgorithm(approved.subject["alg"])
         act = KeyAct(
             verb=KeyVerb.DESTROY, kid=kid, alg=alg, by=approved.requested_by, reason=approved.reason,
@@ -180,11 +187,16 @@ class KeyDesk:
             check_destroy(ring, kid, now_ms=self.clock.wall_ms())
             self.acts.begin(act)
 
-        if not self.is_retired(kid):
+        retired = {one.kid: one for one in self.files.load().ring.retired}
+        if kid not in retired:
             self.files.retire_key(kid, check)
-        elif kid not in {one.kid for one in self.files.end_retired()}:
+            self.acts.done(act)
             return
-        self.acts.done(act)
+        verbs = {one.kid: one.verb for one in self.acts.endings()}
+        if retired[kid].store != IN_FILE and verbs.get(kid) is not KeyVerb.DESTROY:
+            # It was retired while two people decided, and its store still has its private half.
+            self.acts.begin(act)
+        self.end_left()
 
 
 def hold_text(hold: Hold) -> str:

@@ -38,6 +38,7 @@ from issuernetwork.issuer_cli import new_key, new_signing_key
 from issuernetwork.receipts import signed_receipts
 from issuernetwork.tokens import sign_key
 from issuernetwork.v1 import common_pb2, feed_pb2
+from tests.kit.jwks import public_jwks
 from tests.unit.docs.generate import commands, examples, help_of
 from tests.unit.docs.pages import DOCS, REFERENCE, block, example, first_names, rows, section
 from tests.unit.server.test_operator_calls import MAY
@@ -243,7 +244,7 @@ def test_the_code_of_the_feed_page_opens_a_share_and_refuses_a_swapped_body() ->
             evaluation_id="e", share_id=share_id, sealed=sealed, stream_seq=1,
         ).decode()  # fmt: skip
 
-    jwks = jwk.public_jwks((key,))
+    jwks = public_jwks((key,))
     assert open_share(token("share-1"), jwks, private)["fields"] == {"score_norm": 7}
     with pytest.raises(ValueError, match="another share"):
         open_share(token("share-2"), jwks, private)

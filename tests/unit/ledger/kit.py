@@ -18,7 +18,6 @@ from gateway.records.journal import DELIVERIES, EVALUATIONS, FEEDS_TOPICS, GATEW
 from gateway.runtime.clock import SimClock
 from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import UnsafeSeededEntropy
-from gateway.sealing import jwk
 from gateway.sealing.jwe import p256_private_key
 from gateway.sealing.keys import SignatureAlgorithm, SigningKey
 from gateway.sealing.signer import LocalSigner
@@ -26,6 +25,7 @@ from gateway.server.cli.audit import signature_check, verify_state
 from gateway.server.feeds.ledger import HEAD_INTERVAL_MS, LedgerKeeper, LedgerParts
 from gateway.server.state import StateDir
 from issuernetwork.storage.v1 import journal_pb2 as storage
+from tests.kit.jwks import public_jwks
 from tests.unit.feeds.records import BASE_MS, MESSAGE, SSF, decision, evaluation
 
 KEY = SigningKey("sig-1", SignatureAlgorithm.ES256, p256_private_key(UnsafeSeededEntropy(1)))
@@ -123,7 +123,7 @@ class Ledger:
             reader.close()
 
     def verify(self, **options: Any) -> Report:
-        return verify_state(self.state, signature_check(jwk.public_jwks((KEY,))), **options)
+        return verify_state(self.state, signature_check(public_jwks((KEY,))), **options)
 
     def found(self, **options: Any) -> list[tuple[str, str, int, int]]:
         """Findings, without their words."""

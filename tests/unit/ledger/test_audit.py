@@ -3,10 +3,10 @@
 import pytest
 
 from gateway.ledger.heads import HeadInvalid
-from gateway.sealing import jwk
 from gateway.sealing.set import sign_set
 from gateway.sealing.signer import LocalSigner
 from gateway.server.cli.audit import render_report, signature_check
+from tests.kit.jwks import public_jwks
 from tests.unit.ledger.kit import CHAIN, KEY, Ledger, changed
 
 
@@ -36,6 +36,6 @@ def test_no_value_of_an_entry_is_in_a_report(ledger: Ledger) -> None:
 
 
 def test_a_token_of_another_type_that_we_signed_is_no_head() -> None:
-    check = signature_check(jwk.public_jwks((KEY,)))
+    check = signature_check(public_jwks((KEY,)))
     with pytest.raises(HeadInvalid, match="another type"):
         check(sign_set(LocalSigner(KEY), {"number": 1}))

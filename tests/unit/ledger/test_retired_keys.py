@@ -8,11 +8,11 @@ import pytest
 
 from gateway.ledger.heads import line_hash, next_head, signed_line
 from gateway.runtime.entropy import UnsafeSeededEntropy
-from gateway.sealing import jwk
 from gateway.sealing.jwe import p256_private_key
 from gateway.sealing.keys import SignatureAlgorithm, SigningKey
 from gateway.sealing.signer import LocalSigner
 from gateway.server.cli.audit import signature_check, verify_state
+from tests.kit.jwks import public_jwks
 from tests.unit.ledger.kit import ISS, KEY, Ledger
 
 NEXT = SigningKey("sig-2", SignatureAlgorithm.ES256, p256_private_key(UnsafeSeededEntropy(7)))
@@ -30,7 +30,7 @@ def rotated(ledger: Ledger) -> Ledger:
 
 def found(ledger: Ledger, **members: Any) -> list[tuple[str, str, int, int]]:
     """Findings with a JWK Set in which the first key has more `members`, or is missing."""
-    (first,), (second,) = (jwk.public_jwks((key,))["keys"] for key in (KEY, NEXT))
+    (first,), (second,) = (public_jwks((key,))["keys"] for key in (KEY, NEXT))
     known = [second] if members.pop("missing", False) else [second, {**first, **members}]
     report = verify_state(ledger.state, signature_check({"keys": known}))
     return [(one.kind, one.place, one.first, one.last) for one in report.findings]

@@ -17,6 +17,7 @@ from gateway.sealing.set import erasure_set, share_set, withdrawn_set
 from gateway.sealing.signer import LocalSigner
 from issuernetwork.issuer_cli import new_key
 from issuernetwork.receiver import Receiver
+from tests.kit.jwks import public_jwks
 
 ISS = "https://network.example"
 BANK = "northgate-bank"
@@ -60,7 +61,7 @@ class Network:
         self.clock = SimClock(wall_ms=NOW_MS)
         keys = jwk.recipient_keys(BANK, json.dumps({"keys": [self.public]}))
         self.sealer = Sealer(entropy, self.clock, StaticRecipientKeys(keys))
-        self.jwks: Mapping[str, Any] = jwk.public_jwks((self.signing,))
+        self.jwks: Mapping[str, Any] = public_jwks((self.signing,))
         self.receiver = self.receiver_for()
 
     def receiver_for(self, recipient_id: str = BANK, iss: str = ISS) -> Receiver:

@@ -17,6 +17,7 @@ from gateway.sealing.jwe import p256_private_key
 from gateway.sealing.keys import BadKey, SignatureAlgorithm, SigningKey
 from gateway.sealing.set import SHARE_EVENT, WITHDRAWN_EVENT, share_set, withdrawn_set
 from gateway.sealing.signer import LocalSigner
+from tests.kit.jwks import public_jwks
 
 KEYS = (
     SigningKey("k-ES256", SignatureAlgorithm.ES256, p256_private_key(UnsafeSeededEntropy(1))),
@@ -46,7 +47,7 @@ def share(key: SigningKey, stream_seq: int | None = 3) -> bytes:
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: str(key.alg))
 def test_joserfc_verifies_a_share_with_our_public_jwks(key: SigningKey) -> None:
-    keys = KeySet.import_key_set(jwk.public_jwks(KEYS))  # type: ignore[arg-type]
+    keys = KeySet.import_key_set(public_jwks(KEYS))  # type: ignore[arg-type]
     for _ in range(20):
         found = other_jws.deserialize_compact(share(key), keys, algorithms=[str(key.alg)])
         assert found.headers() == {"alg": str(key.alg), "kid": key.kid, "typ": "secevent+jwt"}
@@ -192,9 +193,9 @@ def test_one_rsa_key_is_never_published_for_two_algorithms() -> None:
     rs256 = KEYS[2]
     twice = SigningKey("k-2", SignatureAlgorithm.PS256, rs256.private_key)
     with pytest.raises(BadKey, match="exactly one"):
-        jwk.public_jwks((rs256, twice))
+        public_jwks((rs256, twice))
     renamed = SigningKey("k-2", SignatureAlgorithm.RS256, rs256.private_key)
-    assert len(jwk.public_jwks((rs256, renamed))["keys"]) == 2
+    assert len(public_jwks((rs256, renamed))["keys"]) == 2
 
 
 def test_an_ed25519_key_is_told_from_an_x25519_key_by_its_curve_and_has_two_halves_of_one_key() -> None:

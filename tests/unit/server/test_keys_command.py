@@ -88,12 +88,23 @@ def test_after_a_theft_a_key_takes_over_at_once_and_somebody_says_why(settings: 
 def test_from_the_first_operator_on_keys_are_changed_by_operators_alone(settings: Settings) -> None:
     register(settings, "alice")
     register(settings, "audrey", "auditor")
-    for words in (("rotate", "ES256"), ("add", "RS256"), ("retire", "sig-1")):
+    for words in (("rotate", "ES256"), ("add", "RS256"), ("retire", "sig-1"), ("rewrap",)):
         for by in ("", "audrey"):
             assert "operator" in refused(settings, "keys", *words, by=by)
     good(settings, "keys", "rotate", "ES256", by="alice")
     assert acts(settings) == [("begin_rotate_key", "alice"), ("rotate_key", "alice")]
     assert len(keys(settings)) == 2
+
+
+def test_moving_the_key_file_is_an_act_of_somebody_for_a_reason(settings: Settings) -> None:
+    register(settings, "alice")
+    good(settings, "keys", "rewrap", "--reason", "new passphrase", by="alice")
+    with closing(StoredActs(settings.state.policy_db, settings.state.consents_db)) as stored:
+        told = [(one.verb, one.row["actor"], one.row["reason"]) for one in stored.after(KEYS, 0, 100)]
+    assert told == [("begin_rewrap", "alice", "new passphrase"), ("rewrap", "alice", "new passphrase")]
+    before = (settings.state.keys / "own.json").read_bytes()
+    assert "reason" in refused(settings, "keys", "rewrap", "--reason", " ", by="alice")
+    assert (settings.state.keys / "own.json").read_bytes() == before, "what is not recorded is not done"
 
 
 def test_an_act_is_recorded_before_it_is_done_and_what_cannot_be_recorded_is_not_done(

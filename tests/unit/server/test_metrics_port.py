@@ -3,6 +3,7 @@
 import http.client
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.server.dev_ca import DevCa, Issued
-from gateway.server.metrics_port import serve_metrics
+from gateway.server.metrics_port import CONNECTIONS_MAX, REQUEST_S, serve_metrics
 from gateway.server.tls import Tls
 
 TIMEOUT_S = 10.0
@@ -93,6 +94,29 @@ def test_who_says_nothing_holds_up_nobody_else(ca: DevCa, closing: ExitStack) ->
     silent = [closing.enter_context(socket.create_connection((host, int(port)), TIMEOUT_S)) for _ in range(3)]
     assert "ein_canary_total 1.0" in scrape(address, trusting(ca))
     assert len(silent) == 3
+
+
+def test_what_comes_beyond_the_limit_is_closed_and_a_place_is_given_back(closing: ExitStack) -> None:
+    address = serve_metrics("127.0.0.1:0", registry(), closing)
+    host, _, port = address.rpartition(":")
+    silent = [socket.create_connection((host, int(port)), TIMEOUT_S) for _ in range(CONNECTIONS_MAX)]
+    # Before the time is up after which silence ends a connection by itself.
+    with socket.create_connection((host, int(port)), REQUEST_S / 2) as beyond:
+        assert beyond.recv(1) == b""
+    for one in silent:
+        one.close()
+    assert "ein_canary_total 1.0" in scraped_in_time(address)
+
+
+def scraped_in_time(address: str) -> str:
+    """As soon as the threads that had the places saw that nobody is there."""
+    until_s = time.monotonic() + REQUEST_S / 2
+    while True:
+        try:
+            return scrape(address)
+        except (http.client.HTTPException, OSError):
+            if time.monotonic() >= until_s:
+                raise
 
 
 def test_new_certificates_serve_the_next_scrape_and_spoilt_ones_change_nothing(

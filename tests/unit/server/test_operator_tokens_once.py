@@ -8,7 +8,7 @@ import pytest
 
 from gateway.backends.embedded.seen_ids import SqliteSeenIds
 from gateway.records.access import ACCESS, is_act
-from gateway.runtime.clock import SystemClock
+from gateway.runtime.clock import SimClock, SystemClock
 from gateway.sealing.operator_token import OperatorTokenRefused, TokenId
 from gateway.server.install import install
 from gateway.server.operators import ACTS_MAX, spending
@@ -93,6 +93,31 @@ def test_tokens_of_before_the_ids_are_remembered_act_no_more() -> None:
     with pytest.raises(OperatorTokenRefused, match="in a minute"):
         spend(shown())
     spend(shown(issued_s=NOW_S + 60))
+
+
+def test_a_token_that_ran_out_while_its_call_waited_acts_no_more() -> None:
+    token, clock = shown(), SimClock(wall_ms=NOW_S * 1000)
+    spend = spending(MemorySeenIds(), clock)
+    clock.advance_ms((token.expires_s - NOW_S) * 1000)
+    with pytest.raises(OperatorTokenRefused, match="exp: the token ran out"):
+        spend(token)
+    in_time = SimClock(wall_ms=token.expires_s * 1000 - 1)
+    spending(MemorySeenIds(), in_time)(token)
+
+
+def test_a_token_that_acted_is_known_to_a_process_whose_clock_is_behind(tmp_path: Path) -> None:
+    path = tmp_path / "seen.sqlite3"
+    stores = [SqliteSeenIds(path, began_ms=0) for _ in range(2)]
+    token = shown()
+    behind = SimClock(wall_ms=token.expires_s * 1000 - 1)
+    ahead = SimClock(wall_ms=token.expires_s * 1000 + 59_000)
+    spending(stores[0], behind)(token)
+    # Forgets what has run out by its clock.
+    spending(stores[1], ahead)(shown("b", issued_s=token.expires_s))
+    with pytest.raises(OperatorTokenRefused, match="an act was done with this token"):
+        spending(stores[0], behind)(token)
+    for store in stores:
+        store.close()
 
 
 def test_one_operator_fills_no_memory_of_anothers(tmp_path: Path) -> None:

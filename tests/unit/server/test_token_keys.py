@@ -22,10 +22,12 @@ from gateway.sealing.keys import KeyUnavailable, SignatureAlgorithm, SigningKey,
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sealing.signer import LocalSigner
 from gateway.sealing.token_epochs import EpochChange, TokenEpochs
-from gateway.server.feeds.token_keys_http import KEEP_MS, TokenKeyDesk, TokenKeyRoutes
+from gateway.server.feeds.token_key_desk import KEEP_MS, TokenKeyDesk
+from gateway.server.feeds.token_keys_http import TokenKeyRoutes
 from gateway.server.identity import Principal
 from issuernetwork.issuer_cli import new_key
 from issuernetwork.token_keys import TokenKeys
+from tests.kit.jwks import public_jwks
 
 ISS, BANK, OTHER = "https://feeds.test", "northgate-bank", "harbor-federal"
 NOW_MS, DAY_MS = 1_790_000_000_000, 24 * 3_600_000
@@ -72,7 +74,7 @@ class Rig:
     def opened(self, tokens: list[str], recipient_id: str = BANK) -> TokenKeys:
         keys = TokenKeys(
             recipient_id=recipient_id, private_keys=[self.privates[recipient_id]],
-            jwks=lambda: jwk.public_jwks((self.signing,)), iss=ISS,
+            jwks=lambda: public_jwks((self.signing,)), iss=ISS,
         )  # fmt: skip
         for token in tokens:
             keys.take(token)
