@@ -76,12 +76,15 @@ class FanOut:
         iss: str,
         lapsed: Lapsed = lambda merchant_id, platform_id, consent_id: None,
         stops_card: StopsCard = lambda unit_key, card_key, decided_at_ms: None,
+        share_signer_of: SignerOf | None = None,
     ) -> None:
+        """`share_signer_of`: of new shares alone, where it is not `signer_of`."""
         self._lapsed = lapsed
         self._stops_card = stops_card
         self._store = store
         self._reader = reader
         self._signer_of = signer_of
+        self._share_signer_of = share_signer_of or signer_of
         self._iss = iss
 
     def plan(
@@ -212,7 +215,7 @@ class FanOut:
             evaluation_id = share_id
         seq = self._take_place(draft, decision.recipient_id) if on_stream else 0
         signed = share_set(
-            self._signer_of(decision.recipient_id), iss=self._iss, recipient_id=decision.recipient_id,
+            self._share_signer_of(decision.recipient_id), iss=self._iss, recipient_id=decision.recipient_id,
             issued_at_ms=now_ms, jti=share_id, evaluation_id=evaluation_id, share_id=share_id,
             issuer_id=issuer_id, program=decision.program, sealed=decision.sealed,
             stream_seq=seq or None, clear=clear,

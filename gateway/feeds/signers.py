@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from gateway.programs.model import Recipient
-from gateway.sealing.keys import SignatureAlgorithm, Signer
+from gateway.sealing.keys import KeyStoreFault, SignatureAlgorithm, Signer
 
 
 class StreamSigners:
@@ -13,14 +13,21 @@ class StreamSigners:
     and orders to erase, must be of the one that it reads.
     """
 
-    __slots__ = ("_by_recipient", "_default", "_in_use")
+    __slots__ = ("_by_recipient", "_default", "_followed", "_in_use")
 
     def __init__(
-        self, in_use: Callable[[SignatureAlgorithm], Signer | None], default: Callable[[], Signer]
+        self,
+        in_use: Callable[[SignatureAlgorithm], Signer | None],
+        default: Callable[[], Signer],
+        followed: Callable[[], bool],
     ) -> None:
-        """`in_use`: who signs with an algorithm now, None where there is no key for it."""
+        """`in_use`: who signs with an algorithm now, None where no key for it is in use.
+
+        `followed`: whether that is so in every process, and not only here.
+        """
         self._in_use = in_use
         self._default = default
+        self._followed = followed
         self._by_recipient: Mapping[str, tuple[SignatureAlgorithm, ...]] = {}
 
     def __repr__(self) -> str:
@@ -39,8 +46,21 @@ class StreamSigners:
         # As a whole, so that no reader sees half of it.
         self._by_recipient = known
 
+    def of_share(self, recipient_id: str) -> Signer:
+        """Who signs a new share for it: raises KeyStoreFault where that cannot be told yet.
+
+        Where its algorithm has no key anywhere, the share is of before, when the document named another.
+        """
+        named = self._by_recipient.get(recipient_id, ())
+        if named and self._in_use(named[0]) is None and (len(named) == 1 or not self._followed()):
+            raise KeyStoreFault(
+                f"a recipient's stream is to be signed with {named[0]}, and no key for it is in use here:"
+                " see `ein keys list` and `ein status`"
+            )
+        return self.of(recipient_id)
+
     def of(self, recipient_id: str) -> Signer:
-        """The signer of the recipient's stream now. Ask for each token."""
+        """Who signs what takes back, tombstones and orders to erase: it must leave. Ask for each token."""
         for alg in self._by_recipient.get(recipient_id, ()):
             found = self._in_use(alg)
             if found is not None:

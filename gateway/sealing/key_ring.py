@@ -18,6 +18,9 @@ IN_FILE: Final = ""
 RING_KEYS_MAX: Final = 32
 """Published at once: receivers take no larger JWK Set (issuernetwork/_jose.py)."""
 
+REGULAR_KEYS_MAX: Final = RING_KEYS_MAX - 4
+"""A regular rotation leaves room for one at once of each of our four algorithms: a theft does not wait."""
+
 AHEAD_MAX_MS: Final = 90 * 24 * 3_600_000
 """A key that waits a quarter is forgotten, and as old as one that is due."""
 
@@ -25,6 +28,9 @@ AT_ONCE_MS: Final = 5_000
 """Until every process of ours has a new key: each has looked at the file five times by then. What a key is
 ahead counts from there, and "at once" is this alone.
 """
+
+PLAN_MS_MAX: Final = 2_000
+"""From when a key's time is planned until it is in the file: the rest of AT_ONCE_MS is for three looks."""
 
 
 class KeyState(StrEnum):
@@ -148,10 +154,11 @@ class KeyRing:
         self.check_room()
         return replace(self, keys=(*self.keys, key))
 
-    def check_room(self) -> None:
-        if len(self.keys) >= RING_KEYS_MAX:
+    def check_room(self, keys_max: int = RING_KEYS_MAX) -> None:
+        if len(self.keys) >= keys_max:
+            kept = f", and {RING_KEYS_MAX - keys_max} are kept for thefts" if keys_max < RING_KEYS_MAX else ""
             raise KeyRefused(
-                f"receivers take at most {RING_KEYS_MAX} keys: retire some first, see `ein keys list`"
+                f"receivers take at most {RING_KEYS_MAX} keys{kept}: retire some first, see `ein keys list`"
             )
 
     def without(self, kid: str, now_ms: int) -> "KeyRing":
@@ -184,7 +191,7 @@ def use_from_ms(
     """
     if ring.in_use(alg, now_ms) is None:
         raise KeyRefused(f"{alg}: there is no key to rotate; make one: `ein keys add {alg}`")
-    ring.check_room()
+    ring.check_room(RING_KEYS_MAX if at_once else REGULAR_KEYS_MAX)
     if at_once:
         return now_ms + AT_ONCE_MS
     if any(key.use_from_ms > now_ms for key in ring.of(alg)):
@@ -220,5 +227,11 @@ def check_destroy(ring: KeyRing, kid: str, *, now_ms: int) -> RingKey:
         raise KeyRefused(
             f"kid: the key is in use; first `ein keys rotate {key.alg} --now`, and destroy it when that has"
             " taken over"
+        )
+    if 0 < key.use_from_ms - now_ms < AT_ONCE_MS:
+        # Not every process would have heard of it by then: one of them would sign with a key that is gone.
+        raise KeyRefused(
+            f"kid: the key takes over within {AT_ONCE_MS // 1000} s: wait until it has, then"
+            f" `ein keys rotate {key.alg} --now`, and destroy it when that has taken over"
         )
     return key

@@ -1,12 +1,13 @@
-"""Signing with a key in memory."""
+"""Signing with a key in memory, and with one that is opened when it is first used."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from gateway.sealing.keys import BadKey, SignatureAlgorithm, SigningKey
+from gateway.sealing.keys import BadKey, SignatureAlgorithm, Signer, SigningKey
 
 _ECDSA_SHA256 = ec.ECDSA(SHA256())
 _SHA256 = SHA256()
@@ -53,3 +54,32 @@ class LocalSigner:
             else key.sign(signing_input, _RSA_PADDINGS[alg], _SHA256)
         )
         return signature
+
+
+class LateSigner:
+    """Implements `keys.Signer`; its key is opened by the first signature. For any thread.
+
+    To open an RSA key stops the process for 50 ms, and most processes never sign by it.
+    """
+
+    __slots__ = ("_open", "_signer", "alg", "kid")
+
+    def __init__(self, kid: str, alg: SignatureAlgorithm, open_key: Callable[[], Signer]) -> None:
+        """`open_key` is asked again by every signature until it has answered; it raises KeyStoreFault."""
+        self.kid = kid
+        self.alg = alg
+        self._open = open_key
+        self._signer: Signer | None = None
+
+    def __repr__(self) -> str:
+        return f"LateSigner(kid={self.kid!r}, alg={str(self.alg)!r})"
+
+    def open(self) -> Signer:
+        """Raises KeyStoreFault."""
+        if self._signer is None:
+            self._signer = self._open()
+        return self._signer
+
+    def sign(self, signing_input: bytes) -> bytes:
+        """Raises KeyStoreFault where the key cannot be opened."""
+        return (self._signer or self.open()).sign(signing_input)

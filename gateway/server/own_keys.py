@@ -18,9 +18,10 @@ import structlog
 from gateway.backends.embedded.keyfiles import KeyFiles, OwnKeys
 from gateway.backends.embedded.passphrase import PassphraseUnwrapper
 from gateway.records.errors import GatewayError
-from gateway.runtime.clock import Clock
+from gateway.runtime.clock import MS, Clock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.runtime.tasks import Stop
+from gateway.sealing.key_ring import AT_ONCE_MS, PLAN_MS_MAX
 from gateway.sealing.keys import KeyStoreFault, SignatureAlgorithm, Signer, Unwrapper
 from gateway.server.key_stores import key_stores
 from gateway.server.settings import Settings
@@ -31,6 +32,9 @@ LOOK_EVERY_S: Final = 1.0
 
 RETRY_EVERY_S: Final = 30.0
 """Of a file that did not open and did not change since: a passphrase takes half a second to stretch."""
+
+FOLLOWED_MS: Final = AT_ONCE_MS - PLAN_MS_MAX
+"""A key is in the file for so long before it is used: a later look has seen it."""
 
 HEALTH_SERVICE: Final = "own-keys"
 """Name in gRPC health: NOT_SERVING while the file has something that cannot be taken."""
@@ -74,23 +78,37 @@ class LiveKeys:
     """Keys as they are now. `look` is for one thread; everything else for any."""
 
     def __init__(self, files: KeyFiles, clock: Clock) -> None:
-        """Opens them. Raises KeyStoreFault."""
+        """Opens them. Raises KeyStoreFault; not for one signing key that is missing in its store."""
         self.files = files
         self._clock = clock
+        self._latest_ms = 0
+        self._looked_ns = clock.monotonic_ns()
         self._mark = files.mark()
         self.current: OwnKeys = files.load()
         """Replaced as a whole."""
         self._fault: GatewayError | None = None
         self._retry_ns = 0
         self._signable = self._in_use_now()
+        if self.current.missing is not None:
+            self._failed(self.current.missing)
+
+    def _now_ms(self) -> int:
+        """Never before what it was: a clock that is set back brings no key back that was stolen."""
+        self._latest_ms = max(self._latest_ms, self._clock.wall_ms())
+        return self._latest_ms
 
     def signer(self, alg: SignatureAlgorithm) -> Signer | None:
-        """Who signs with `alg` now; None where there is no key for it."""
-        return self.current.signer_at(alg, self._clock.wall_ms())
+        """Who signs with `alg` now; None where no key for it is in use yet."""
+        return self.current.signer_at(alg, self._now_ms())
 
     def default(self) -> Signer:
         """Who signs now what names no algorithm: heads of the ledger, certificates, access tokens."""
-        return self.current.default_at(self._clock.wall_ms())
+        return self.current.default_at(self._now_ms())
+
+    def followed(self) -> bool:
+        """Whether a key that any process uses by now is known here."""
+        late_ns = self._clock.monotonic_ns() - self._looked_ns
+        return self._fault is None and late_ns < FOLLOWED_MS * MS
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """Our JWK Set: another object once it changed."""
@@ -104,7 +122,7 @@ class LiveKeys:
         return alg in self._signable
 
     def _in_use_now(self) -> frozenset[str]:
-        now_ms = self._clock.wall_ms()
+        now_ms = self._now_ms()
         return frozenset(alg for alg, held in self.current.signers.items() if held[-1][0] <= now_ms)
 
     def look(self) -> bool:
@@ -116,9 +134,11 @@ class LiveKeys:
     def _look(self) -> bool:
         """Takes what the file has now where it changed; whether it did."""
         mark = None
+        now_ns = self._clock.monotonic_ns()
         try:
             mark = self.files.mark()
-            if mark == self._mark and (self._fault is None or self._clock.monotonic_ns() < self._retry_ns):
+            if mark == self._mark and (self._fault is None or now_ns < self._retry_ns):
+                self._looked_ns = now_ns
                 return False
             found = self.files.load()
             if found.mac_keys != self.current.mac_keys:
@@ -129,8 +149,13 @@ class LiveKeys:
             self._failed(fault)
             return False
         # The mark of before: what changed while it was read is looked at once more.
-        self._mark, self._fault = mark, None
+        self._mark, self._looked_ns = mark, now_ns
         self.current = found
+        if found.missing is None:
+            self._fault = None
+        else:
+            # All else is taken: the JWK Set, epochs and retirements have to follow, and another may sign.
+            self._failed(found.missing)
         _log.info("own_keys", published=len(found.ring.keys))
         return True
 
@@ -145,7 +170,7 @@ class LiveKeys:
 
     def told(self) -> KeysTold:
         """For people: what is in use, and what is wrong."""
-        current, now_ms = self.current, self._clock.wall_ms()
+        current, now_ms = self.current, self._now_ms()
         in_use = {
             str(alg): key.kid for alg in sorted(current.signers) if (key := current.signer_at(alg, now_ms))
         }

@@ -79,7 +79,8 @@ class ShareSealer:
 
     def begin(self, now_ms: int, epochs: TokenEpochs) -> None:
         """Recipients' keys and epochs are looked at anew for each batch, at its wall time."""
-        self._now_ms, self._epochs = now_ms, epochs
+        # Never back: a clock that is set back brings no epoch back whose key is lost.
+        self._now_ms, self._epochs = max(self._now_ms, now_ms), epochs
         self._recipients.clear()
 
     def seal(self, work: Work) -> None:

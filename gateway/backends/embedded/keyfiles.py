@@ -4,7 +4,9 @@ Private halves stand in the file, or in a store that the ring names and that the
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -23,10 +25,10 @@ from gateway.backends.embedded.passphrase import (
 )
 from gateway.backends.embedded.private_files import KeyFileError, Mark, alone, mark_of, write_new
 from gateway.backends.embedded.recipient_files import RECIPIENTS_DIR
-from gateway.runtime.clock import Clock, SystemClock
+from gateway.runtime.clock import MS, Clock, SystemClock
 from gateway.runtime.entropy import Entropy, SystemEntropy
 from gateway.sealing import base64url, jwk
-from gateway.sealing.key_ring import IN_FILE, KeyRing, KeyState, RetiredKey, RingKey
+from gateway.sealing.key_ring import IN_FILE, PLAN_MS_MAX, KeyRing, KeyState, RetiredKey, RingKey
 from gateway.sealing.keys import (
     BadKey,
     KeyStoreFault,
@@ -37,6 +39,7 @@ from gateway.sealing.keys import (
     Unwrapper,
 )
 from gateway.sealing.pseudonyms_macs import canonical
+from gateway.sealing.signer import LateSigner
 from gateway.sealing.token_epochs import TokenEpochs, parse_epochs
 
 T = TypeVar("T")
@@ -78,21 +81,21 @@ class OwnKeys:
     jwks: dict[str, list[dict[str, str]]]
     signers: Mapping[SignatureAlgorithm, tuple[tuple[int, Signer], ...]]
     """By algorithm: from when each signs, the latest first. Those that will not sign again are left out."""
+    missing: KeyStoreFault | None = None
+    """Why a key that is to sign does not open in its store. Its signer raises, and tries again each time."""
 
     def signer_at(self, alg: SignatureAlgorithm, now_ms: int) -> Signer | None:
-        """Who signs with `alg` at wall time `now_ms`; None where there is no key for it."""
-        found = None
+        """Who signs with `alg` at wall time `now_ms`; None where no key for it is in use yet."""
         for use_from_ms, signer in self.signers.get(alg, ()):
-            found = signer
             if use_from_ms <= now_ms:
-                break
-        return found
+                return signer
+        return None
 
     def default_at(self, now_ms: int) -> Signer:
         """Of the ledger, of certificates, and of streams that name no algorithm."""
-        found = self.signer_at(DEFAULT_ALGORITHM, now_ms) or self.signer_at(self.ring.keys[0].alg, now_ms)
-        assert found is not None
-        return found
+        alg = DEFAULT_ALGORITHM if DEFAULT_ALGORITHM in self.signers else self.ring.keys[0].alg
+        # Where the clock is before all keys the first of them signs: something has to.
+        return self.signer_at(alg, now_ms) or self.signers[alg][-1][1]
 
     def public_jwks(self) -> dict[str, list[dict[str, str]]]:
         """Our JWK Set, for receivers."""
@@ -150,7 +153,7 @@ class KeyFiles:
         self._make_in = make_in
         self._clock = clock or SystemClock()
         self._entropy = entropy or SystemEntropy()
-        self._signers: Mapping[str, Signer] = {}
+        self._signers: Mapping[str, LateSigner] = {}
         self._file = OwnFile(
             directory, unwrapper or PassphraseUnwrapper(directory, entropy=self._entropy), self._entropy
         )
@@ -170,7 +173,9 @@ class KeyFiles:
         if self._file.path.exists():
             raise exist
         held = Held(KeyRing(()), {}, self._entropy.bytes(32), TokenEpochs())
-        self._make(held, self.new_kid(), DEFAULT_ALGORITHM, use_from_ms=0)
+        kid = self.new_kid()
+        public = self._store(self._make_in, held.private).create(kid, DEFAULT_ALGORITHM)
+        held.ring = held.ring.added(self._made(kid, DEFAULT_ALGORITHM, public, use_from_ms=0))
         try:
             self._file.write(held.as_json(), new=True)
         except FileExistsError:
@@ -182,6 +187,8 @@ class KeyFiles:
 
         Nothing is written where `work` raises, or changes nothing. Raises KeyStoreFault.
         """
+        # Once without the lock: what opens the file may be a module or a vault that takes its time.
+        self._file.read()
         with alone(self._file.path):
             clear, unwrap = self._file.read()
             held = _held(clear)
@@ -198,15 +205,34 @@ class KeyFiles:
     def add_key(self, alg: SignatureAlgorithm, plan: Callable[[KeyRing, str], int | None]) -> RingKey | None:
         """Makes a key that is used from when `plan` says, told the ring and the new id; None for no key.
 
-        What `plan` raises ends it. Once it has returned the key is made.
+        What `plan` raises ends it, and the key with it. It is made first, and without the lock: a module may
+        take longer than other processes have until the key signs.
         """
+        kid, private, planned = self.new_kid(), dict[str, dict[str, str]](), False
+        store = self._store(self._make_in, private)
+        public = store.create(kid, alg)
 
         def work(held: Held) -> RingKey | None:
-            kid = self.new_kid()
+            nonlocal planned
+            began_ns = self._clock.monotonic_ns()
             use_from_ms = plan(held.ring, kid)
-            return None if use_from_ms is None else self._make(held, kid, alg, use_from_ms=use_from_ms)
+            if use_from_ms is None:
+                return None
+            if self._clock.monotonic_ns() - began_ns > PLAN_MS_MAX * MS:
+                raise KeyStoreFault("this machine is too slow just now: no key was made; try again")
+            made = self._made(kid, alg, public, use_from_ms=use_from_ms)
+            held.ring = held.ring.added(made)
+            held.private |= private
+            planned = True
+            return made
 
-        return self.change(work)
+        try:
+            return self.change(work)
+        finally:
+            # Not where the file may have it. One that is left behind is in no ring: it never signs.
+            if not planned:
+                with suppress(KeyStoreFault):
+                    store.destroy(kid)
 
     def retire_key(self, kid: str, check: Callable[[KeyRing], None]) -> RetiredKey:
         """Takes a key out of the JWK Set and ends its private half. What `check` raises ends it.
@@ -228,16 +254,22 @@ class KeyFiles:
         return gone
 
     def end_retired(self) -> list[RetiredKey]:
-        """Ends private halves of retired keys that stores still have; which. Raises KeyStoreFault."""
+        """Ends private halves of retired keys that stores still have; which. Raises KeyStoreFault.
+
+        Without the lock while the stores are asked. Of two that do it at a time one is told of each key.
+        """
+        retired = _held(self._file.read()[0]).ring.retired
+        left = [key for key in retired if key.store in self._stores]
+        for key in left:
+            self._stores[key.store].destroy(key.kid)
 
         def work(held: Held) -> list[RetiredKey]:
-            left = [key for key in held.ring.retired if key.store in self._stores]
-            for key in left:
-                self._stores[key.store].destroy(key.kid)
+            ended = [key for key in left if key in held.ring.retired]
+            for key in ended:
                 held.ring = held.ring.ended(key.kid)
-            return left
+            return ended
 
-        return self.change(work)
+        return self.change(work) if left else []
 
     def change_epochs(self, change: Callable[[TokenEpochs], TokenEpochs]) -> TokenEpochs:
         """Raises what `change` raises."""
@@ -248,16 +280,14 @@ class KeyFiles:
 
         return self.change(work)
 
-    def _make(self, held: Held, kid: str, alg: SignatureAlgorithm, *, use_from_ms: int) -> RingKey:
-        held.ring.check_room()
-        public = self._store(self._make_in, held).create(kid, alg)
-        made = RingKey(kid, alg, public, self._clock.wall_ms(), use_from_ms, self._make_in)
-        held.ring = held.ring.added(made)
-        return made
+    def _made(
+        self, kid: str, alg: SignatureAlgorithm, public: Mapping[str, str], *, use_from_ms: int
+    ) -> RingKey:
+        return RingKey(kid, alg, public, self._clock.wall_ms(), use_from_ms, self._make_in)
 
-    def _store(self, name: str, held: Held) -> SigningStore:
+    def _store(self, name: str, private: dict[str, dict[str, str]]) -> SigningStore:
         if name == IN_FILE:
-            return InFile(held.private, self._entropy)
+            return InFile(private, self._entropy)
         if name not in self._stores:
             raise KeyStoreFault(f"a signing key is in the store {name}, which the settings do not name")
         return self._stores[name]
@@ -266,12 +296,17 @@ class KeyFiles:
         ring, now_ms = held.ring, self._clock.wall_ms()
         # What is not to sign again may be gone from its store.
         signing = [key for key in ring.keys if ring.state(key, now_ms) is not KeyState.SUPERSEDED]
-        # To make an RSA key anew costs 50 ms: a change of one key leaves the others as they were opened.
-        made = {
-            key.kid: self._signers.get(key.kid) or self._store(key.store, held).signer(key.kid, key.alg)
-            for key in signing
-        }
+        # A change of one key leaves the others as they were opened.
+        made = {key.kid: self._signers.get(key.kid) or self._signer(key, held) for key in signing}
         self._signers = made
+        missing = None
+        for key in signing:
+            # What a store has lost is to be told before it is to sign; what is in the file is there.
+            try:
+                if key.store:
+                    made[key.kid].open()
+            except KeyStoreFault as fault:
+                missing = fault
         signers = {
             alg: tuple((key.use_from_ms, made[key.kid]) for key in reversed(ring.of(alg)) if key in signing)
             for alg in ring.algorithms
@@ -280,7 +315,14 @@ class KeyFiles:
             jwks = ring.jwks()
         except (*DAMAGED, BadKey):
             raise KeyFileError(DAMAGED_TEXT) from None
-        return OwnKeys(ring, HkdfMacKeys(held.mac_master), held.token_epochs, jwks, signers)
+        return OwnKeys(ring, HkdfMacKeys(held.mac_master), held.token_epochs, jwks, signers, missing)
+
+    def _signer(self, key: RingKey, held: Held) -> LateSigner:
+        own = {key.kid: held.private[key.kid]} if key.kid in held.private else {}
+        return LateSigner(key.kid, key.alg, partial(self._open, key, own))
+
+    def _open(self, key: RingKey, private: dict[str, dict[str, str]]) -> Signer:
+        return self._store(key.store, private).signer(key.kid, key.alg)
 
 
 def create_keys(
@@ -316,7 +358,9 @@ def add_signing_keys(files: KeyFiles, algorithms: Iterable[SignatureAlgorithm]) 
         # Used from the beginning: no other has to be published before it.
         return files.add_key(alg, lambda ring, kid: None if alg in ring.algorithms else 0)
 
-    return [key for key in map(made, dict.fromkeys(algorithms)) if key is not None]
+    there = files.load().ring.algorithms
+    wanted = [alg for alg in dict.fromkeys(algorithms) if alg not in there]
+    return [key for key in map(made, wanted) if key is not None]
 
 
 def rewrap(directory: str | Path, before: Unwrapper, after: Unwrapper) -> None:

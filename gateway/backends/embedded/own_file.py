@@ -88,12 +88,13 @@ class OwnFile:
         return made
 
     def _secret(self, unwrap: Mapping[str, Any]) -> bytes:
-        name = _name(unwrap)
-        if self._opened is None or self._opened[0] != name:
+        # Looked at once: another thread may keep what opens another file meanwhile.
+        name, opened = _name(unwrap), self._opened
+        if opened is None or opened[0] != name:
             self._check_kind(unwrap.get("kind"))
             secret = self._unwrapper.unwrap({key: one for key, one in unwrap.items() if key != "kind"})
-            self._opened = (name, secret)
-        return self._opened[1]
+            opened = self._opened = (name, secret)
+        return opened[1]
 
     def _check_kind(self, kind: object) -> None:
         if kind != self._unwrapper.kind:

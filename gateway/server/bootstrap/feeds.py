@@ -127,7 +127,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
         store.close()
         raise
 
-    signers = StreamSigners(keys.signer, keys.default)
+    signers = StreamSigners(keys.signer, keys.default, keys.followed)
     report_reader, fan_out_reader = store.reader(), store.reader()
     policy, board = SqlitePolicyStore(str(state.policy_db), clock), FileLeaseBoard(disk, str(state.leases))
     registry = SqliteConsents(str(state.consents_db), clock)
@@ -140,7 +140,7 @@ def build_feeds(settings: Settings) -> FeedsParts:
     seen = SqliteSeenIds(state.seen_ids, began_ms=clock.wall_ms())
     fan_out = FanOut(
         store=store, reader=fan_out_reader, signer_of=signers.of, iss=settings.issuer_url,
-        lapsed=consents.lapsed, stops_card=consents.subjects.stops,
+        lapsed=consents.lapsed, stops_card=consents.subjects.stops, share_signer_of=signers.of_share,
     )  # fmt: skip
     return FeedsParts(
         clock=clock,

@@ -80,6 +80,18 @@ def test_a_share_on_two_transports_is_signed_once(bench: Bench) -> None:
     assert batch.wake == {"stream-northgate-bank"}
 
 
+def test_a_share_has_a_signer_of_its_own_and_what_takes_its_place_has_the_streams(bench: Bench) -> None:
+    of_shares = FakeSigner()
+    bench.fan_out = FanOut(
+        store=bench.store, reader=bench.reader, signer_of=lambda _: bench.signer, iss="https://us.test",
+        share_signer_of=lambda _: of_shares,
+    )  # fmt: skip
+    bench.run(evaluation(0, decision("a")))
+    assert (of_shares.count, bench.signer.count) == (1, 0)
+    bench.fan_out.notify(1, {"northgate-bank": ["a"]}, name_of=lambda recipient_id, part: "n", now_ms=BASE_MS)
+    assert (of_shares.count, bench.signer.count) == (1, 1)
+
+
 def test_a_share_seen_before_takes_no_second_place(bench: Bench) -> None:
     batch = bench.run(evaluation(0, decision("a")), evaluation(1, decision("a")))
     assert len(batch.change.shares) == 1

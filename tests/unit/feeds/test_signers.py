@@ -1,17 +1,21 @@
 """Which signer a stream has."""
 
+import pytest
+
 from gateway.feeds.signers import StreamSigners
 from gateway.programs.model import Recipient
-from gateway.sealing.keys import SignatureAlgorithm
+from gateway.sealing.keys import KeyStoreFault, SignatureAlgorithm
 from gateway.sealing.signer import LocalSigner
 from tests.unit.receiver.network import signing_key
 
 ES256, RS256 = (LocalSigner(signing_key(alg)) for alg in (SignatureAlgorithm.ES256, SignatureAlgorithm.RS256))
 
 
-def signers(known: dict[SignatureAlgorithm, LocalSigner] | None = None) -> StreamSigners:
+def signers(
+    known: dict[SignatureAlgorithm, LocalSigner] | None = None, *, followed: bool = True
+) -> StreamSigners:
     held = known or {SignatureAlgorithm.ES256: ES256, SignatureAlgorithm.RS256: RS256}
-    return StreamSigners(held.get, lambda: ES256)
+    return StreamSigners(held.get, lambda: ES256, lambda: followed)
 
 
 def test_a_recipient_has_the_signer_that_its_document_names_and_an_unknown_one_the_default() -> None:
@@ -49,3 +53,32 @@ def test_an_algorithm_signs_from_when_it_has_a_key_and_another_key_from_when_it_
     assert made.of("bank") is RS256
     known[SignatureAlgorithm.RS256] = later = LocalSigner(signing_key(SignatureAlgorithm.RS256))
     assert made.of("bank") is later
+
+
+def test_a_share_waits_for_the_key_that_its_stream_is_read_with_and_what_takes_back_does_not() -> None:
+    known = {SignatureAlgorithm.ES256: ES256}
+    made = signers(known)
+    assert made.of_share("bank") is ES256, "of whom no document is known"
+    made.use({"bank": Recipient("bank", True, "RS256"), "other": Recipient("other", True)})
+    with pytest.raises(KeyStoreFault, match="RS256"):
+        made.of_share("bank")
+    assert made.of("bank") is ES256
+    assert made.of_share("other") is ES256
+    known[SignatureAlgorithm.RS256] = RS256
+    assert made.of_share("bank") is RS256
+
+
+@pytest.mark.parametrize("followed", [True, False])
+def test_a_share_of_before_is_signed_as_before_unless_another_process_may_have_the_key(
+    followed: bool,
+) -> None:
+    made = signers(followed=followed)
+    made.use({"bank": Recipient("bank", True, "RS256")})
+    made.use({"bank": Recipient("bank", True, "EdDSA")})
+    if followed:
+        # Nobody can have released it for a stream of EdDSA: there is no such key.
+        assert made.of_share("bank") is RS256
+    else:
+        with pytest.raises(KeyStoreFault, match="EdDSA"):
+            made.of_share("bank")
+    assert made.of("bank") is RS256

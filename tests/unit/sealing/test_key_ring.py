@@ -8,6 +8,7 @@ from gateway.sealing.key_ring import (
     AHEAD_MAX_MS,
     AT_ONCE_MS,
     NOT_USED,
+    REGULAR_KEYS_MAX,
     RING_KEYS_MAX,
     Hold,
     KeyRing,
@@ -96,6 +97,17 @@ def test_there_are_never_more_keys_than_a_receiver_takes() -> None:
     assert len(full.without("k0", NOW_MS).added(key("one more")).keys) == RING_KEYS_MAX
 
 
+def test_a_regular_rotation_leaves_room_for_one_at_once_of_every_algorithm() -> None:
+    ring = KeyRing(tuple(key(f"k{number}", number) for number in range(REGULAR_KEYS_MAX - 1)))
+    assert ask(ring, ES256)
+    ring = ring.added(key("regular", REGULAR_KEYS_MAX))
+    with pytest.raises(KeyRefused, match=r"kept for thefts: retire some"):
+        ask(ring, ES256)
+    for number, _ in enumerate(SignatureAlgorithm):
+        assert ask(ring, ES256, at_once=True) == NOW_MS + AT_ONCE_MS
+        ring = ring.added(key(f"stolen {number}", NOW_MS))
+
+
 def waits(kid: str, use: KeyUse = NOT_USED, now_ms: int = NOW_MS, margin_ms: int = 100) -> tuple[Hold, ...]:
     return holds(RING, kid, now_ms=now_ms, margin_ms=margin_ms, use=use)
 
@@ -143,10 +155,14 @@ def test_what_is_still_in_its_store_is_known_until_it_is_ended() -> None:
     assert ring.ended("a").retired[0].store == ""
 
 
-def test_a_key_is_destroyed_unless_it_signs() -> None:
-    for kid in ("old", "next"):
-        assert check_destroy(RING, kid, now_ms=NOW_MS).kid == kid
+def test_a_key_is_destroyed_unless_it_signs_or_is_to_sign_before_every_process_knows() -> None:
+    in_time_ms = NOW_MS + 1000 - AT_ONCE_MS
+    assert check_destroy(RING, "old", now_ms=NOW_MS).kid == "old"
+    assert check_destroy(RING, "next", now_ms=in_time_ms).kid == "next"
     for kid in ("used", "rsa", "nobody's"):
         with pytest.raises(KeyRefused):
             check_destroy(RING, kid, now_ms=NOW_MS)
-    assert RING.state(RING.key("next"), NOW_MS) is KeyState.PUBLISHED
+    for late_ms in (in_time_ms + 1, NOW_MS + 999):
+        assert RING.state(RING.key("next"), late_ms) is KeyState.PUBLISHED
+        with pytest.raises(KeyRefused, match="takes over within 5 s"):
+            check_destroy(RING, "next", now_ms=late_ms)

@@ -11,10 +11,11 @@ from gateway.backends.embedded.passphrase import PASSPHRASE_ENV
 from gateway.runtime.clock import SimClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.key_ring import AT_ONCE_MS
-from gateway.sealing.keys import SignatureAlgorithm
+from gateway.sealing.keys import KeyStoreFault, SignatureAlgorithm
 from gateway.server.oauth.access_tokens import AccessTokenRefused, AccessTokens, make_access_token
-from gateway.server.own_keys import RETRY_EVERY_S, KeysTold, KeyWatch, LiveKeys, read_told
+from gateway.server.own_keys import FOLLOWED_MS, RETRY_EVERY_S, KeysTold, KeyWatch, LiveKeys, read_told
 from gateway.server.state import StateDir
+from tests.unit.sealing.test_key_files_apart import Module
 
 ES256, RS256 = SignatureAlgorithm.ES256, SignatureAlgorithm.RS256
 ISS = "https://issuernetwork.test"
@@ -82,10 +83,74 @@ def test_an_algorithm_can_be_signed_with_when_every_process_has_its_key_and_not_
     rig.rotate(AT_ONCE_MS, RS256)
     rig.live.look()
     assert RS256 not in rig.live
-    assert rig.live.signer(RS256) is not None, "who is asked to sign all the same does"
-    rig.clock.advance_ms(AT_ONCE_MS)
+    rig.clock.advance_ms(AT_ONCE_MS - 1)
+    assert rig.live.signer(RS256) is None
+    rig.clock.advance_ms(1)
     rig.live.look()
     assert "RS256" in rig.live
+    assert rig.live.signer(RS256) is not None
+
+
+def test_a_clock_that_is_set_back_brings_no_key_back_into_use(rig: Rig) -> None:
+    first = rig.live.default().kid
+    later = rig.rotate(AT_ONCE_MS)
+    rig.rotate(AT_ONCE_MS, RS256)
+    rig.live.look()
+    rig.clock.advance_ms(AT_ONCE_MS)
+    assert rig.live.default().kid == later
+    rig.clock.jump_wall_ms(-AT_ONCE_MS)
+    rig.watch.step()
+    signer = rig.live.signer(ES256)
+    assert signer is not None
+    assert {signer.kid, rig.live.default().kid, rig.told[-1].in_use["ES256"]} == {later} != {first}
+    assert RS256 in rig.live
+    assert rig.live.signer(RS256) is not None
+
+
+def test_keys_are_followed_while_looks_are_frequent_and_the_file_opens(rig: Rig) -> None:
+    assert rig.live.followed()
+    rig.clock.advance_ms(FOLLOWED_MS)
+    assert not rig.live.followed(), "another process may have a key that is used by now"
+    rig.live.look()
+    assert rig.live.followed()
+    corrupt(rig)
+    rig.live.look()
+    assert not rig.live.followed()
+
+
+def test_a_key_that_its_store_has_lost_holds_up_nothing_else_of_the_file(rig: Rig) -> None:
+    module = Module({}, SystemEntropy())
+    rig.command = KeyFiles(rig.state.keys, stores={"module": module}, make_in="module", clock=rig.clock)
+    rig.live = LiveKeys(
+        KeyFiles(rig.state.keys, stores={"module": module}, clock=rig.clock), rig.clock
+    )
+    rig.watch = KeyWatch(rig.live, rig.state, "feeds", rig.told.append)
+    first, later = rig.live.default().kid, rig.rotate()
+    rig.command.change_epochs(lambda epochs: epochs.changed("bank", now_ms=1, from_ms=5, both_until_ms=9))
+    module.away = True
+    rig.watch.step()
+    assert rig.told[-1] == KeysTold({"ES256": first}, 2, "key_store", "the module does not answer")
+    assert rig.published() == [first, later]
+    assert rig.live.current.token_epochs.of("bank", 9) == (2, 0, 1 << 62)
+    assert rig.live.default().sign(b"x")
+    rig.clock.advance_ms(60_000)
+    with pytest.raises(KeyStoreFault):
+        rig.live.default().sign(b"x")
+    module.away = False
+    assert rig.live.default().sign(b"x")
+    rig.clock.advance_ms(int(RETRY_EVERY_S * 1000))
+    rig.watch.step()
+    assert rig.told[-1] == KeysTold({"ES256": later}, 2)
+
+
+def test_a_process_begins_without_a_key_that_its_store_has_lost_and_tells(rig: Rig) -> None:
+    module = Module({}, SystemEntropy())
+    rig.command = KeyFiles(rig.state.keys, stores={"module": module}, make_in="module", clock=rig.clock)
+    rig.rotate()
+    module.away = True
+    live = LiveKeys(KeyFiles(rig.state.keys, stores={"module": module}, clock=rig.clock), rig.clock)
+    assert live.told().code == "key_store"
+    assert live.default().sign(b"x")
 
 
 def corrupt(rig: Rig) -> None:

@@ -113,6 +113,20 @@ def test_without_a_card_number_there_is_no_token_of_either_epoch() -> None:
         assert (decision.card_token, decision.token_epoch, decision.previous_card_token) == ("", 0, "")
 
 
+def test_a_clock_that_is_set_back_brings_no_epoch_back() -> None:
+    kit = Kit()
+    kit.token_epochs = CHANGE
+    for number, jump_ms in enumerate((0, BOTH_UNTIL_MS - NOW_MS, NOW_MS - BOTH_UNTIL_MS)):
+        kit.clock.jump_wall_ms(jump_ms)
+        kit.results(*requests(20, iin=HARBOR, prefix=f"round-{number}"))
+    found = [(decision.token_epoch, decision.previous_card_token) for _, decision, _ in released(kit)]
+    epochs = [epoch for epoch, _ in found]
+    assert epochs == sorted(epochs)
+    assert {1, 2} == set(epochs)
+    assert epochs.count(2) > epochs.count(1), "those of the last round too"
+    assert {older for _, older in found} == {""}
+
+
 def test_a_change_of_the_schedule_is_taken_up_between_two_batches() -> None:
     kit = Kit()
     kit.results(*requests(20, iin=HARBOR))
