@@ -35,8 +35,8 @@ TOKEN_KEY_TYPE: Final = "ein-token-key+jwt"  # noqa: S105 - the type's name
 KEY_BYTES: Final = 32
 """Of HMAC-SHA256: as many as the hash has (RFC 2104 3)."""
 
-EPOCHS_MAX: Final = 128
-"""Of one recipient: a change a month for ten years."""
+EPOCHS_MAX: Final = 1_024
+"""Of one recipient: a change a month for ten years are 128, and each key that was lost is one more."""
 
 _TIME_MS_MAX: Final = 2**63 - 1
 # 26 letters hold the 128 bits of a pseudonym (RFC 4648 6, in lower case, without padding).

@@ -65,6 +65,8 @@ class RetiredKey:
     public: Mapping[str, str]
     retired_at_ms: int
     store: str = IN_FILE
+    after_head: int = 0
+    """Number of the ledger's newest head by then. Its time does not do where a clock was ahead."""
 
 
 class Wait(StrEnum):
@@ -161,11 +163,12 @@ class KeyRing:
                 f"receivers take at most {RING_KEYS_MAX} keys{kept}: retire some first, see `ein keys list`"
             )
 
-    def without(self, kid: str, now_ms: int) -> "KeyRing":
+    def without(self, kid: str, now_ms: int, after_head: int = 0) -> "KeyRing":
         """With that key retired. Whether it may be is asked before: `holds`, `check_destroy`."""
         gone = self.key(kid)
         left = tuple(key for key in self.keys if key is not gone)
-        return KeyRing(left, (*self.retired, RetiredKey(gone.kid, gone.public, now_ms, gone.store)))
+        retired = RetiredKey(gone.kid, gone.public, now_ms, gone.store, after_head)
+        return KeyRing(left, (*self.retired, retired))
 
     def ended(self, kid: str) -> "KeyRing":
         """The private half of a retired key is gone from its store."""

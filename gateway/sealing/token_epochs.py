@@ -17,7 +17,12 @@ ALWAYS_MS: Final = 1 << 62
 """`valid_until_ms` of what no change is planned for."""
 
 EPOCHS_MAX: Final = 128
-"""Of one recipient: a change a month for ten years. A look for one card tries all of them."""
+"""Of one recipient: a change a month for ten years. A look for one card tries all of them. A key that is in
+others' hands is changed beyond that too, since each such change is a person's.
+"""
+
+RESTORE_STEP_MS: Final = 10_000
+"""Nobody changes epochs more often for long: `--lost` is so far ahead. A number fits an int32 until 2650."""
 
 
 class TokenEpoch(NamedTuple):
@@ -67,8 +72,11 @@ class TokenEpochs:
         changes = self.changes.get(recipient_id, ())
         return (*(one.epoch for one in reversed(changes) if one.from_ms <= now_ms), FIRST_EPOCH)
 
-    def changed(self, recipient_id: str, *, now_ms: int, from_ms: int, both_until_ms: int) -> "TokenEpochs":
-        """With one change more. Raises KeyRefused: there is a change under way already."""
+    def changed(
+        self, recipient_id: str, *, now_ms: int, from_ms: int, both_until_ms: int, first_free: int = 0,
+        lost: bool = False,
+    ) -> "TokenEpochs":  # fmt: skip
+        """With one change more, to `first_free` or later. Raises KeyRefused: one is under way already."""
         before = self.changes.get(recipient_id, ())
         if before and now_ms < before[-1].both_until_ms:
             raise KeyRefused(
@@ -76,10 +84,10 @@ class TokenEpochs:
             )
         if from_ms < now_ms or both_until_ms < from_ms:
             raise KeyRefused("token epoch: it begins now or later, and both end after that")
-        if len(before) >= EPOCHS_MAX - 1:
-            raise KeyRefused(f"token epoch: a recipient has at most {EPOCHS_MAX}")
+        if not lost and len(before) >= EPOCHS_MAX - 1:
+            raise KeyRefused(f"token epoch: a recipient has at most {EPOCHS_MAX}, unless a key is lost")
         last = before[-1].epoch if before else FIRST_EPOCH
-        change = EpochChange(last + 1, from_ms, both_until_ms)
+        change = EpochChange(max(last + 1, first_free), from_ms, both_until_ms)
         return TokenEpochs({**self.changes, recipient_id: (*before, change)})
 
     def as_json(self) -> dict[str, list[dict[str, int]]]:
@@ -93,6 +101,15 @@ class TokenEpochs:
 
 
 _NEVER_CHANGED: Final = TokenEpoch(FIRST_EPOCH, 0, ALWAYS_MS)
+
+
+def first_free_epoch(restored_at_ms: int) -> int:
+    """The least number of another epoch behind a restore at that time; 0 where there was none.
+
+    A key follows from its number alone. Numbers that were given since the backup would bring their keys back,
+    and one of those may be in others' hands.
+    """
+    return restored_at_ms // RESTORE_STEP_MS
 
 
 def parse_epochs(document: Mapping[str, list[dict[str, int]]]) -> TokenEpochs:

@@ -2,7 +2,7 @@
 
 import errno
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -48,13 +48,19 @@ class MeasureSettings(_Strict):
     metrics: str = HostPort
 
 
+RETIRE_MARGIN_S_MIN: Final = 660
+"""An access token's life, and how far clocks may differ (oauth/access_tokens.py). What fan-out has signed and
+not committed yet, which no look finds, is long in the store by then.
+"""
+
+
 class KeysSettings(_Strict):
     """Our own keys, wherever they are."""
 
     jwks_max_age_s: int = Field(default=60, ge=1, le=86_400)
     """How long receivers may act on the JWK Set that they have: a key is published for so long before use."""
 
-    retire_margin_s: int = Field(default=86_400, ge=0, le=31_536_000)
+    retire_margin_s: int = Field(default=86_400, ge=RETIRE_MARGIN_S_MIN, le=31_536_000)
     """A day: a receiver that verifies what it has written down does so by then."""
 
 

@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gateway.server.policy import read_policy
 from issuernetwork.receiver import Receiver, Share
 from issuernetwork.v1 import enrichment_pb2_grpc
+from tests.kit.brief_margin import make_margin_brief
 from tests.kit.feeds_process import Recipients, until
 from tests.kit.installation import ROOT, SAMPLE_POLICY, Installation
 from tests.kit.payments import NORTHGATE, payment
@@ -101,8 +102,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     }
     installation = Installation(folder, processes=("gateway", "feeds"), policy=policy)
     document = yaml.safe_load(installation.config.read_text())
-    document["keys"] = {"jwks_max_age_s": 1, "retire_margin_s": 0}
+    document["keys"] = {"jwks_max_age_s": 1}
     installation.config.write_text(yaml.safe_dump(document))
+    make_margin_brief(installation.supervisor, margin_ms=0)
     with installation:
         yield Running(installation, policy)
 

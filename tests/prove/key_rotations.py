@@ -2,8 +2,8 @@
 
 A real gateway and feeds, four recipients each with an algorithm of its own, receivers of the SDK with the
 cooldown that it comes with. Each new key has signed what a receiver verified before the next one is made. At
-the end all old keys are retired by themselves (look-ups are over in seconds here), and the ledger's heads are
-good, by whichever key.
+the end all old keys are retired by themselves (look-ups and the margin are over in seconds here), and the
+ledger's heads are good, by whichever key.
 
 `EIN_PLANTED=1` plants what must make it fail: keys that are used before they are published, and receivers
 that do not ask again.
@@ -35,6 +35,7 @@ from issuernetwork.jwks_cache import JWKS_COOLDOWN_S
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1.common_pb2 import TRANSPORT_SSF
 from tests.kit.brief_lookups import make_lookups_brief
+from tests.kit.brief_margin import make_margin_brief
 from tests.kit.installation import Installation
 from tests.kit.operators import key_of, register
 from tests.kit.stream_policy import policy
@@ -44,7 +45,7 @@ from tests.prove.rotation_ends import Ends, since
 MAX_AGE_S = 2
 """Of the JWK Set: an hour of rotations in a minute."""
 
-MARGIN_S = 2
+MARGIN_MS = 2_000
 ALGORITHMS = tuple(SignatureAlgorithm)
 BY_COMMAND, AT_ONCE = 5, 10
 """Every so many rotations one is made by the command itself, and one at once, as after a theft."""
@@ -194,7 +195,7 @@ def _on_streams(installation: Installation) -> dict[str, set[str]]:
 
 def _settings(installation: Installation) -> None:
     document = yaml.safe_load(installation.config.read_text())
-    document["keys"] = {"jwks_max_age_s": MAX_AGE_S, "retire_margin_s": MARGIN_S}
+    document["keys"] = {"jwks_max_age_s": MAX_AGE_S}
     installation.config.write_text(yaml.safe_dump(document))
 
 
@@ -241,6 +242,7 @@ def run(full: bool) -> dict[str, Any]:
         installation = Installation(Path(folder), processes=("gateway", "feeds"), policy=policy())
         _settings(installation)
         make_lookups_brief(installation.supervisor)
+        make_margin_brief(installation.supervisor, MARGIN_MS)
         with installation:
             cooldown_s = LONGER_THAN_THE_RUN_S if planted else JWKS_COOLDOWN_S
             ends = Ends(installation, cooldown_s=cooldown_s, follows_rules=not planted)

@@ -123,6 +123,7 @@ class Held:
             "retired": [
                 {
                     "jwk": dict(key.public), "retired_at_ms": key.retired_at_ms,
+                    "after_head": key.after_head,
                     **({"store": key.store} if key.store else {}),
                 }
                 for key in self.ring.retired
@@ -234,7 +235,7 @@ class KeyFiles:
                 with suppress(KeyStoreFault):
                     store.destroy(kid)
 
-    def retire_key(self, kid: str, check: Callable[[KeyRing], None]) -> RetiredKey:
+    def retire_key(self, kid: str, check: Callable[[KeyRing], None], after_head: int = 0) -> RetiredKey:
         """Takes a key out of the JWK Set and ends its private half. What `check` raises ends it.
 
         Out of the ring first: where the store does not answer (KeyStoreFault), or the process dies in
@@ -244,7 +245,7 @@ class KeyFiles:
         def work(held: Held) -> RetiredKey:
             held.ring.key(kid)
             check(held.ring)
-            held.ring = held.ring.without(kid, self._clock.wall_ms())
+            held.ring = held.ring.without(kid, self._clock.wall_ms(), after_head)
             held.private.pop(kid, None)
             return held.ring.retired[-1]
 
@@ -383,8 +384,9 @@ def _held(clear: dict[str, Any]) -> Held:
         }
         retired = tuple(
             RetiredKey(
-                str(row["jwk"]["kid"]), row["jwk"], int(row["retired_at_ms"]), str(row.get("store", IN_FILE))
-            )
+                str(row["jwk"]["kid"]), row["jwk"], int(row["retired_at_ms"]), str(row.get("store", IN_FILE)),
+                int(row.get("after_head", 0)),
+            )  # fmt: skip
             for row in clear.get("retired", ())
         )
         master = base64url.decode(clear["mac_master"].encode())

@@ -42,12 +42,19 @@ class NotProven(GatewayError):
 
 
 def signature_check(jwks: Mapping[str, Any]) -> CheckSignature:
-    """Checks heads with a JWK Set of ours, in which retired keys say when they were (`retired_at_ms`)."""
+    """Checks heads with a JWK Set of ours, in which retired keys say when they were, and after which head.
+
+    Members `retired_at_ms`, `retired_after_head`: what was there by then is good, whatever the clock said.
+    """
     from issuernetwork._jose import RefusedToken, json_object, verify_jws, verify_keys
 
     # One at a time: retired keys are kept for good, and a receiver takes no set of so many.
     keys = {kid: key for one in jwks["keys"] for kid, key in verify_keys({"keys": [one]}).items()}
-    ended_ms = {one["kid"]: one["retired_at_ms"] for one in jwks["keys"] if "retired_at_ms" in one}
+    ended = {
+        one["kid"]: (one["retired_at_ms"], one.get("retired_after_head", 0))
+        for one in jwks["keys"]
+        if "retired_at_ms" in one
+    }
 
     def check(jws: bytes, after_ms: int = 0) -> Mapping[str, Any]:
         try:
@@ -55,7 +62,8 @@ def signature_check(jwks: Mapping[str, Any]) -> CheckSignature:
             if header.get("typ") != HEAD_TYPE:
                 raise HeadInvalid("a token of another type stands for a head")
             claims = json_object(payload)
-            if max(int(claims["at_ms"]), after_ms) > ended_ms.get(str(header["kid"]), inf):
+            ended_ms, last_head = ended.get(str(header["kid"]), (inf, 0))
+            if int(claims["number"]) > last_head and max(int(claims["at_ms"]), after_ms) > ended_ms:
                 raise HeadInvalid("a head is signed by a key that was retired before")
             return claims
         except (RefusedToken, ValueError, KeyError, TypeError):
@@ -67,7 +75,10 @@ def signature_check(jwks: Mapping[str, Any]) -> CheckSignature:
 def own_jwks(own: "OwnKeys") -> dict[str, Any]:
     """All our public keys, with when they were retired: what a head of any time is verified by."""
     # RFC 7517 4: members that are not understood are ignored.
-    gone = [{**one.public, "retired_at_ms": one.retired_at_ms} for one in own.ring.retired]
+    gone = [
+        {**one.public, "retired_at_ms": one.retired_at_ms, "retired_after_head": one.after_head}
+        for one in own.ring.retired
+    ]
     return {"keys": [*own.public_jwks()["keys"], *gone]}
 
 

@@ -77,5 +77,6 @@ def restore_command(file: Path, config_path: Path, as_json: bool) -> None:
     )
     click.echo(f"streams go on at stream_seq {restored.first_free_seq}")
     click.echo(
-        "gone, to be done again before the start: what was killed, paused or taken back since, and policy"
+        "gone, to be done again before the start: what was killed, paused or taken back since, lost keys,"
+        " and policy"
     )

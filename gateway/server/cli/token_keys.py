@@ -13,6 +13,7 @@ from gateway.backends.embedded.token_keys import SqliteTokenKeys
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.keys import KeyRefused
+from gateway.sealing.token_epochs import first_free_epoch
 from gateway.server.cli.options import config_option, duration_ms, json_option
 from gateway.server.cli.telling import at_text
 from gateway.server.operators import acting
@@ -104,4 +105,5 @@ def token_epochs_command(config_path: Path, as_json: bool) -> None:
 def _desk(settings: Settings) -> Iterator[TokenEpochDesk]:
     clock = SystemClock()
     with closing(SqliteTokenKeys(str(settings.state.policy_db), clock)) as events:
-        yield TokenEpochDesk(key_files(settings, clock), events, clock)
+        first_free = first_free_epoch(settings.state.restored_at_ms())
+        yield TokenEpochDesk(key_files(settings, clock), events, clock, first_free)

@@ -1,13 +1,18 @@
 """What operators do to our signing keys, and what the feeds do by themselves: each act is recorded first."""
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from gateway.backends.embedded.key_acts import KeyAct, KeyVerb, SqliteKeyActs
 from gateway.backends.embedded.key_uses import StoredKeyUses
 from gateway.backends.embedded.keyfiles import KeyFiles
+from gateway.backends.embedded.ledger import SqliteLedgerReader
+from gateway.ledger.ports import LedgerUnavailable
 from gateway.programs.approvals import Approval, ApprovalStore, Kind
 from gateway.runtime.clock import Clock
 from gateway.sealing.jwk import thumbprint
@@ -59,6 +64,8 @@ class KeyDesk:
     clock: Clock
     margin_ms: int
     max_age_ms: int
+    last_head: Callable[[], int] = lambda: 0
+    """Number of the ledger's newest head; 0 for none. Raises LedgerUnavailable."""
 
     @staticmethod
     def of(settings: Settings, files: KeyFiles, clock: Clock) -> "KeyDesk":
@@ -66,6 +73,7 @@ class KeyDesk:
         return KeyDesk(
             files, SqliteKeyActs(str(state.policy_db), clock), StoredKeyUses(state.feeds_db), clock,
             margin_ms=own.retire_margin_s * 1000, max_age_ms=own.jwks_max_age_s * 1000,
+            last_head=partial(_last_head, state.ledger_db),
         )  # fmt: skip
 
     def close(self) -> None:
@@ -127,7 +135,7 @@ class KeyDesk:
                 raise KeyRefused("kid: it is not to be retired yet: " + "; ".join(map(hold_text, waits)))
             self.acts.begin(act)
 
-        gone = self.files.retire_key(kid, check)
+        gone = self.files.retire_key(kid, check, self.last_head())
         self.acts.done(act)
         return gone
 
@@ -189,7 +197,12 @@ class KeyDesk:
 
         retired = {one.kid: one for one in self.files.load().ring.retired}
         if kid not in retired:
-            self.files.retire_key(kid, check)
+            try:
+                after_head = self.last_head()
+            except LedgerUnavailable:
+                # A ledger that is damaged keeps no stolen key.
+                after_head = 0
+            self.files.retire_key(kid, check, after_head)
             self.acts.done(act)
             return
         verbs = {one.kid: one.verb for one in self.acts.endings()}
@@ -197,6 +210,14 @@ class KeyDesk:
             # It was retired while two people decided, and its store still has its private half.
             self.acts.begin(act)
         self.end_left()
+
+
+def _last_head(ledger_db: Path) -> int:
+    if not ledger_db.exists():
+        return 0
+    with closing(SqliteLedgerReader(ledger_db)) as reader:
+        kept = reader.kept_head()
+    return 0 if kept is None else kept.number
 
 
 def hold_text(hold: Hold) -> str:

@@ -45,6 +45,8 @@ class TokenEpochDesk:
     files: KeyFiles
     events: SqliteTokenKeys
     clock: Clock
+    first_free: int = 0
+    """See `token_epochs.first_free_epoch`."""
 
     def told(self, recipient_ids: Sequence[str]) -> list[EpochTold]:
         """Epochs that are in use or to come, by recipient."""
@@ -82,8 +84,9 @@ class TokenEpochDesk:
                     changing.append(recipient_id)
                     continue
                 epochs = epochs.changed(
-                    recipient_id, now_ms=now_ms, from_ms=from_ms, both_until_ms=from_ms + overlap_ms
-                )
+                    recipient_id, now_ms=now_ms, from_ms=from_ms, both_until_ms=from_ms + overlap_ms,
+                    first_free=self.first_free, lost=lost,
+                )  # fmt: skip
                 made[recipient_id] = epochs.changes[recipient_id][-1]
             for recipient_id, one in made.items():
                 self.events.schedule(recipient_id, one, by=by, reason=reason)

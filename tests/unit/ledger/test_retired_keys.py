@@ -51,6 +51,18 @@ def test_a_head_that_is_dated_after_its_key_was_retired_is_named(rotated: Ledger
     assert found(rotated, retired_at_ms=at_ms(rotated, 2) - 1) == [("edited", "heads", 2, 2)]
 
 
+def test_heads_that_were_there_when_their_key_was_retired_are_good_by_a_clock_that_was_ahead_too(
+    rotated: Ledger,
+) -> None:
+    # Signed an hour ahead; then the clock was put right, and the key retired within that hour.
+    retired_at_ms = at_ms(rotated, 1) - 3_600_000
+    assert found(rotated, retired_at_ms=retired_at_ms, retired_after_head=2) == []
+    assert found(rotated, retired_at_ms=retired_at_ms, retired_after_head=1) == [("edited", "heads", 2, 2)]
+    assert found(rotated, retired_at_ms=retired_at_ms) == [
+        ("edited", "heads", number, number) for number in (1, 2)
+    ]
+
+
 @pytest.mark.parametrize("dated", [lambda now_ms: now_ms, lambda now_ms: 1])
 def test_a_head_that_somebody_signs_with_a_retired_key_is_named_however_it_is_dated(
     rotated: Ledger, dated: Callable[[int], int]
@@ -63,4 +75,6 @@ def test_a_head_that_somebody_signs_with_a_retired_key_is_named_however_it_is_da
     rotated.rewrite_heads(lambda held: [*held[:3], line])
     rotated.sql("update head set line = ?", line)
     assert found(rotated) == [], "by a key that is not retired it would be a head like any other"
-    assert found(rotated, retired_at_ms=retired_at_ms) == [("edited", "heads", 4, 4)]
+    for after_head in (0, 2, 3):
+        told = found(rotated, retired_at_ms=retired_at_ms, retired_after_head=after_head)
+        assert told == [("edited", "heads", 4, 4)]

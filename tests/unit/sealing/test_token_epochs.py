@@ -13,6 +13,7 @@ from gateway.sealing.token_epochs import (
     EpochChange,
     TokenEpoch,
     TokenEpochs,
+    first_free_epoch,
     parse_epochs,
 )
 
@@ -82,6 +83,26 @@ def test_a_recipient_has_no_more_epochs_than_a_look_for_a_card_tries() -> None:
     assert len(epochs.begun(BANK, EPOCHS_MAX)) == EPOCHS_MAX
     with pytest.raises(KeyRefused, match="at most"):
         epochs.changed(BANK, now_ms=EPOCHS_MAX, from_ms=EPOCHS_MAX, both_until_ms=EPOCHS_MAX)
+    beyond = epochs.changed(
+        BANK, now_ms=EPOCHS_MAX, from_ms=EPOCHS_MAX, both_until_ms=EPOCHS_MAX, lost=True
+    )  # fmt: skip
+    assert beyond.of(BANK, EPOCHS_MAX).epoch == EPOCHS_MAX + 1, "who lost a key has to have another"
+    assert parse_epochs(beyond.as_json()) == beyond
+
+
+def test_behind_a_restore_no_number_is_given_that_was_given_since_the_backup() -> None:
+    restored_ms, second_ms = 1_790_000_000_000, 1_790_000_060_000
+    first_free = first_free_epoch(restored_ms)
+    once = EPOCHS.changed(BANK, now_ms=1000, from_ms=1000, both_until_ms=1000, first_free=first_free)
+    assert once.of(BANK, 1000).epoch == first_free > 1_000 * EPOCHS_MAX
+    again = once.changed(BANK, now_ms=2000, from_ms=2000, both_until_ms=2000, first_free=first_free)
+    assert again.of(BANK, 2000).epoch == first_free + 1
+    assert parse_epochs(again.as_json()) == again
+    # Of the same backup once more, a minute later: those two were given since.
+    assert first_free_epoch(second_ms) > first_free + 1
+    assert first_free_epoch(0) == 0
+    # The journals keep the number as an int32: to the end of the year 2600.
+    assert first_free_epoch(19_912_000_000_000) < 2**31 - EPOCHS_MAX
 
 
 def test_a_schedule_is_read_as_it_was_written() -> None:

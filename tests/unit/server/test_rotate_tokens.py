@@ -14,7 +14,7 @@ from gateway.backends.embedded.token_keys import TOKEN_KEYS, SqliteTokenKeys
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import SimClock
 from gateway.sealing.keys import KeyRefused
-from gateway.sealing.token_epochs import EpochChange
+from gateway.sealing.token_epochs import EPOCHS_MAX, EpochChange, TokenEpochs, first_free_epoch
 from gateway.server.cli.keys import keys_command
 from gateway.server.install import install
 from gateway.server.own_keys import key_files
@@ -146,6 +146,35 @@ def test_a_lost_key_has_no_overlap_and_a_reason(rig: Rig) -> None:
     assert done.output.startswith(f"{BANK}: epoch 3 from ")
     assert "both tokens" not in done.output
     assert rig.acts()[-1]["reason"] == "laptop stolen"
+
+
+def test_behind_a_restore_the_next_epoch_is_one_whose_key_nobody_ever_had(rig: Rig) -> None:
+    # A change of after the backup, which the restore took back: its key was handed out.
+    leaked = rig.schedule(BANK).changes[BANK].epoch
+    rig.files.change_epochs(lambda epochs: TokenEpochs())
+    rig.settings.state.restored.write_text(json.dumps({"restored_at_ms": NOW_MS}))
+    done = rig.run("rotate-tokens", BANK, "--lost", "--reason", "stolen, done again after the restore")
+    assert done.exit_code == 0, done.output
+    (change,) = rig.epochs()[BANK]
+    assert change.epoch == first_free_epoch(NOW_MS) > leaked
+    own = rig.files.load().mac_keys
+    assert own.token(BANK, change.epoch).secret != own.token(BANK, leaked).secret
+    assert [act["epoch"] for act in rig.acts()] == [leaked, change.epoch]
+
+
+def test_a_lost_key_is_changed_by_who_has_used_up_all_regular_changes(rig: Rig) -> None:
+    def all_used_up(epochs: TokenEpochs) -> TokenEpochs:
+        for number in range(2, EPOCHS_MAX + 1):
+            at_ms = NOW_MS - DAY_MS + number
+            epochs = epochs.changed(BANK, now_ms=at_ms, from_ms=at_ms, both_until_ms=at_ms)
+        return epochs
+
+    rig.files.change_epochs(all_used_up)
+    with pytest.raises(KeyRefused, match="at most 128"):
+        rig.schedule(BANK)
+    done = rig.schedule(BANK, ahead_ms=10_000, overlap_ms=0, lost=True)
+    assert done.changes[BANK].epoch == EPOCHS_MAX + 1
+    assert rig.epochs()[BANK][-1] == done.changes[BANK]
 
 
 def test_the_epochs_of_each_recipient_are_shown_with_whether_it_has_fetched_the_key(rig: Rig) -> None:
