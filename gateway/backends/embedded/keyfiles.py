@@ -384,7 +384,10 @@ def _held(clear: dict[str, Any]) -> Held:
         }
         retired = tuple(
             RetiredKey(
-                str(row["jwk"]["kid"]), row["jwk"], int(row["retired_at_ms"]), str(row.get("store", IN_FILE)),
+                str(row["jwk"]["kid"]),
+                row["jwk"],
+                int(row["retired_at_ms"]),
+                str(row.get("store", IN_FILE)),
                 int(row.get("after_head", 0)),
             )  # fmt: skip
             for row in clear.get("retired", ())

@@ -121,9 +121,7 @@ def test_keys_are_followed_while_looks_are_frequent_and_the_file_opens(rig: Rig)
 def test_a_key_that_its_store_has_lost_holds_up_nothing_else_of_the_file(rig: Rig) -> None:
     module = Module({}, SystemEntropy())
     rig.command = KeyFiles(rig.state.keys, stores={"module": module}, make_in="module", clock=rig.clock)
-    rig.live = LiveKeys(
-        KeyFiles(rig.state.keys, stores={"module": module}, clock=rig.clock), rig.clock
-    )
+    rig.live = LiveKeys(KeyFiles(rig.state.keys, stores={"module": module}, clock=rig.clock), rig.clock)
     rig.watch = KeyWatch(rig.live, rig.state, "feeds", rig.told.append)
     first, later = rig.live.default().kid, rig.rotate()
     rig.command.change_epochs(lambda epochs: epochs.changed("bank", now_ms=1, from_ms=5, both_until_ms=9))
