@@ -1,7 +1,7 @@
 """The PIN of a token, or what proves us to a vault: read where it is needed, shown nowhere.
 
-Nothing is kept here. Of a PIN a process keeps no more than the hash of one that was refused; a client of a vault
-keeps its token in memory, since it sends it with each call.
+Nothing is kept here. Of a PIN a process keeps no more than the hash of one that was refused; a client of a
+vault keeps its token in memory, since it sends it with each call.
 """
 
 import os

@@ -1,7 +1,7 @@
 """What was done to our signing keys, by whom and why: events in the policy's SQLite file, for the ledger.
 
 Each act has two, before it is done (`begin_...`) and after: what a process that died left undone is seen.
-A key is made once and ends once: whoever finds it done later writes what is missing, and nobody writes it twice.
+A key is made once and ends once: whoever finds it done later writes what is missing, nobody writes it twice.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ _BEGINS: Final = f"'{BEGIN}{KeyVerb.RETIRE}', '{BEGIN}{KeyVerb.DESTROY}'"
 # Of two acts that began the later one is meant: two people may destroy what the feeds could not end.
 _ENDINGS: Final = f"""select verb, kid, alg, actor, approver, reason from key_events
     where event_id in (select max(event_id) from key_events where verb in ({_BEGINS}) group by kid)
-    and kid not in (select kid from key_events where verb in ({_ENDS})) order by event_id"""
+    and kid not in (select kid from key_events where verb in ({_ENDS})) order by event_id"""  # noqa: S608  our own words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -389,7 +389,7 @@ def _held(clear: dict[str, Any]) -> Held:
                 int(row["retired_at_ms"]),
                 str(row.get("store", IN_FILE)),
                 int(row.get("after_head", 0)),
-            )  # fmt: skip
+            )
             for row in clear.get("retired", ())
         )
         master = base64url.decode(clear["mac_master"].encode())

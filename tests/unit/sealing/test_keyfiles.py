@@ -190,8 +190,8 @@ def test_a_key_is_made_for_an_algorithm_that_has_none_and_every_other_stays_as_i
     assert load_keys(tmp_path).public_jwks() == own.public_jwks()
     assert add_signing_keys(files, [alg]) == []
     assert stat.S_IMODE((tmp_path / "own.json").stat().st_mode) == 0o600
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["own.json", "own.lock", "passphrase", "recipients"]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names - {"own.lock"} == {"own.json", "passphrase", "recipients"}
 
 
 def test_two_rsa_algorithms_have_two_keys(tmp_path: Path) -> None:
