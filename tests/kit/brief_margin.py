@@ -8,6 +8,7 @@ For checks in which keys have to go: settings take no margin under eleven minute
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 from gateway.backends.embedded.keyfiles import KeyFiles
 from gateway.runtime.clock import Clock
@@ -31,7 +32,7 @@ def _make_brief(margin_ms: int) -> None:
     def brief(settings: Settings, files: KeyFiles, clock: Clock) -> KeyDesk:
         return replace(whole(settings, files, clock), margin_ms=margin_ms)
 
-    KeyDesk.of = staticmethod(brief)  # type: ignore[method-assign, assignment]
+    patch.object(KeyDesk, "of", brief).start()
 
 
 if __name__ == "__main__":
