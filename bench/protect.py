@@ -20,7 +20,7 @@ from joserfc.jwk import ECKey
 
 from bench.result import Run, Scale, alternate
 from gateway.backends.embedded.in_file import new_signing_key
-from gateway.backends.embedded.keyfiles import HkdfMacKeys
+from gateway.backends.embedded.mac_keys import HkdfMacKeys
 from gateway.runtime.clock import SystemClock, WallTimeMs
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing import jwk

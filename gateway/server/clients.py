@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+from gateway.backends.embedded.private_files import alone
 from gateway.programs.issues import near
 from gateway.records.errors import GatewayError
 from gateway.server.certificates import PeerCertificate
-from gateway.server.private_rows import alone, write_rows
+from gateway.server.private_rows import write_rows
 from gateway.server.secret_words import secret_sha256
 from issuernetwork._jose import BadKey, VerifyKey, verify_keys
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import get_args
 
+from gateway.backends.embedded.private_files import alone
 from gateway.programs.issues import near
 from gateway.records.access import Role
 from gateway.records.errors import GatewayError
@@ -20,7 +21,7 @@ from gateway.server.clients import Client, Clients
 from gateway.server.clients import MachineRole as MachineRole
 from gateway.server.oauth.access_tokens import TOKEN_TYPE, AccessTokenRefused, AccessTokens, type_of
 from gateway.server.operators import Operators
-from gateway.server.private_rows import alone, write_rows
+from gateway.server.private_rows import write_rows
 from gateway.server.secret_words import make_secret, secret_sha256
 from gateway.server.state import StateDir
 from gateway.sharing.ports import Credential

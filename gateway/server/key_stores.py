@@ -52,7 +52,7 @@ def _pkcs11(settings: Settings, keys: Pkcs11Keys, clock: Clock, entropy: Entropy
         from gateway.backends.pkcs11.unwrapper import Pkcs11Unwrapper
     except ImportError:
         raise _without("pkcs11", "hsm") from None
-    pin = SecretSource("the PIN", PIN_ENV, PIN_CREDENTIAL, settings.state.keys / PIN_FILE)
+    pin = SecretSource("PIN", PIN_ENV, PIN_CREDENTIAL, settings.state.keys / PIN_FILE)
     # One for both: a module begins once in a process, and a login is the process's.
     token = Token(settings.source.parent / keys.module, keys.token_label, pin, clock)
     unwrapper = Pkcs11Unwrapper(token, keys.wrapping_key, entropy)
@@ -70,7 +70,7 @@ def _vault(settings: Settings, keys: VaultKeys, clock: Clock) -> KeyStores:
         address=keys.address,
         mount=keys.mount,
         token=SecretSource(
-            "the vault's token", TOKEN_ENV, TOKEN_CREDENTIAL, settings.state.keys / TOKEN_FILE
+            "token for the vault", TOKEN_ENV, TOKEN_CREDENTIAL, settings.state.keys / TOKEN_FILE
         ),
         ca=None if keys.ca is None else settings.source.parent / keys.ca,
         namespace=keys.namespace,

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+from gateway.backends.embedded.private_files import alone
 from gateway.programs.issues import near
 from gateway.records.errors import GatewayError
 from gateway.runtime.clock import Clock
@@ -33,7 +34,7 @@ from gateway.sealing.operator_token import (
     verify_token,
 )
 from gateway.sealing.signer import LocalSigner
-from gateway.server.private_rows import alone, write_rows
+from gateway.server.private_rows import write_rows
 from gateway.server.state import StateDir
 
 OperatorRole = Literal["operator", "approver", "auditor"]

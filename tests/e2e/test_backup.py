@@ -328,9 +328,7 @@ def test_what_was_imported_before_the_backup_holds_behind_the_restore(drill: Dri
 
 
 def test_keys_open_and_are_those_of_before(drill: Drill) -> None:
-    assert (
-        load_keys(drill.settings.state.keys).public_jwks() == load_keys(drill.lost.state.keys).public_jwks()
-    )
+    assert load_keys(drill.settings.state.keys).jwks == load_keys(drill.lost.state.keys).jwks
 
 
 def test_the_bank_gets_everything_that_is_shared_after_the_restore_and_nothing_twice(drill: Drill) -> None:

@@ -4,16 +4,14 @@ Private halves stand in the file, or in a store that the ring names and that the
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from gateway.backends.embedded.in_file import InFile
+from gateway.backends.embedded.mac_keys import HkdfMacKeys
 from gateway.backends.embedded.own_file import OWN_KEYS_FILE, OwnFile
 from gateway.backends.embedded.passphrase import (
     DAMAGED,
@@ -32,13 +30,11 @@ from gateway.sealing.key_ring import IN_FILE, PLAN_MS_MAX, KeyRing, KeyState, Re
 from gateway.sealing.keys import (
     BadKey,
     KeyStoreFault,
-    MacKey,
     SignatureAlgorithm,
     Signer,
     SigningStore,
     Unwrapper,
 )
-from gateway.sealing.pseudonyms_macs import canonical
 from gateway.sealing.signer import LateSigner
 from gateway.sealing.token_epochs import TokenEpochs, parse_epochs
 
@@ -48,27 +44,8 @@ DEFAULT_ALGORITHM: Final = SignatureAlgorithm.ES256
 """Of the ledger, of certificates and access tokens, and of streams that name no other."""
 
 
-@dataclass(frozen=True, slots=True)
-class HkdfMacKeys:
-    """Every MAC key from one master (RFC 5869), each under a name of its own. Implements `keys.MacKeys`."""
-
-    master: bytes = field(repr=False)
-
-    def _derive(self, name: bytes, *parts: str) -> MacKey:
-        info = canonical(b"ein mac key v1 " + name, *parts)
-        return MacKey(HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(self.master))
-
-    def unit(self) -> MacKey:
-        return self._derive(b"unit")
-
-    def velocity(self) -> MacKey:
-        return self._derive(b"velocity")
-
-    def share(self) -> MacKey:
-        return self._derive(b"share")
-
-    def token(self, recipient_id: str, epoch: int) -> MacKey:
-        return self._derive(b"token", recipient_id, str(epoch))
+LOCK_WAIT_S: Final = 10.0
+"""A change of keys takes a second: who waits longer is told that another command hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +56,7 @@ class OwnKeys:
     mac_keys: HkdfMacKeys
     token_epochs: TokenEpochs
     jwks: dict[str, list[dict[str, str]]]
+    """Our JWK Set, for receivers."""
     signers: Mapping[SignatureAlgorithm, tuple[tuple[int, Signer], ...]]
     """By algorithm: from when each signs, the latest first. Those that will not sign again are left out."""
     missing: KeyStoreFault | None = None
@@ -96,10 +74,6 @@ class OwnKeys:
         alg = DEFAULT_ALGORITHM if DEFAULT_ALGORITHM in self.signers else self.ring.keys[0].alg
         # Where the clock is before all keys the first of them signs: something has to.
         return self.signer_at(alg, now_ms) or self.signers[alg][-1][1]
-
-    def public_jwks(self) -> dict[str, list[dict[str, str]]]:
-        """Our JWK Set, for receivers."""
-        return self.jwks
 
 
 @dataclass(slots=True)
@@ -190,7 +164,7 @@ class KeyFiles:
         """
         # Once without the lock: what opens the file may be a module or a vault that takes its time.
         self._file.read()
-        with alone(self._file.path):
+        with _alone(self._file.path):
             clear, unwrap = self._file.read()
             held = _held(clear)
             before = held.as_json()
@@ -367,9 +341,14 @@ def add_signing_keys(files: KeyFiles, algorithms: Iterable[SignatureAlgorithm]) 
 def rewrap(directory: str | Path, before: Unwrapper, after: Unwrapper) -> None:
     """Puts the file under another unwrapper, with a new key; keys themselves stay. Raises KeyStoreFault."""
     entropy = SystemEntropy()
-    with alone(Path(directory) / OWN_KEYS_FILE):
+    with _alone(Path(directory) / OWN_KEYS_FILE):
         clear, _ = OwnFile(directory, before, entropy).read()
         OwnFile(directory, after, entropy).write(clear)
+
+
+def _alone(path: Path) -> AbstractContextManager[None]:
+    busy = KeyFileError("another command is changing the keys; try again")
+    return alone(path, busy, wait_s=LOCK_WAIT_S)
 
 
 def _held(clear: dict[str, Any]) -> Held:

@@ -9,7 +9,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from gateway.backends.embedded.private_files import FILE_BYTES_MAX, KeyFileError, read_private
+from gateway.backends.embedded.private_files import KeyFileError
+from gateway.backends.secret_source import SecretSource
 from gateway.runtime.entropy import Entropy, SystemEntropy
 
 PASSPHRASE_ENV = "EIN_KEYS_PASSPHRASE"  # noqa: S105 - the name of the variable
@@ -95,22 +96,6 @@ def has_passphrase(base: Path) -> bool:
 
 def passphrase(base: Path) -> bytes:
     """As it is now. Raises KeyFileError where there is none."""
-    given = os.environ.get(PASSPHRASE_ENV)
-    if given:
-        return given.encode()
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    if credentials and (Path(credentials) / CREDENTIAL).exists():
-        # systemd's own folder: readable by the unit alone, whatever the mode of the file says.
-        return (Path(credentials) / CREDENTIAL).read_bytes()[:FILE_BYTES_MAX].strip()
-    try:
-        found = read_private(base / PASSPHRASE_FILE).strip()
-    except KeyFileError:
-        if (base / PASSPHRASE_FILE).exists():
-            raise
-        raise KeyFileError(
-            f"no passphrase: set {PASSPHRASE_ENV}, or put one into the file keys/passphrase of the state"
-            " directory, mode 0600"
-        ) from None
-    if not found:
-        raise KeyFileError("the passphrase file is empty")
-    return found
+    return SecretSource(
+        "passphrase", PASSPHRASE_ENV, CREDENTIAL, base / PASSPHRASE_FILE, KeyFileError
+    ).read_bytes()

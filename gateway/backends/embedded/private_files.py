@@ -7,16 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gateway.records.errors import GatewayError
 from gateway.runtime.disk import RealDisk
 from gateway.sealing.keys import KeyStoreFault
 
 FILE_BYTES_MAX = 256 * 1024
 """A JWK Set of 32 RSA-4096 keys is 30 kB."""
 
-LOCK_WAIT_S = 10.0
-"""A change of keys takes a second: who waits longer is told that another command hangs."""
-
 LOCK_RETRY_S = 0.02
+"""Between two looks whether the lock is free."""
 
 Mark = tuple[int, int, int]
 """Tells a file from the one that takes its place: time, inode, size."""
@@ -73,17 +72,17 @@ def replace_private(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """While a file is read, changed and written, so that no change undoes another. Raises KeyFileError."""
+def alone(path: Path, busy: GatewayError, wait_s: float = 0.0) -> Iterator[None]:
+    """While a file is read, changed and written, so that no change undoes another. Raises `busy`."""
     disk, lock_path = RealDisk(), str(path.with_suffix(".lock"))
-    until_s = time.monotonic() + LOCK_WAIT_S
+    until_s = time.monotonic() + wait_s
     while True:
         try:
             lock = disk.lock(lock_path)
             break
         except BlockingIOError:
             if time.monotonic() >= until_s:
-                raise KeyFileError("another command is changing the keys; try again") from None
+                raise busy from None
             time.sleep(LOCK_RETRY_S)
     try:
         yield

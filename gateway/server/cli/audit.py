@@ -79,7 +79,7 @@ def own_jwks(own: "OwnKeys") -> dict[str, Any]:
         {**one.public, "retired_at_ms": one.retired_at_ms, "retired_after_head": one.after_head}
         for one in own.ring.retired
     ]
-    return {"keys": [*own.public_jwks()["keys"], *gone]}
+    return {"keys": [*own.jwks["keys"], *gone]}
 
 
 def _check(settings: Settings, jwks_path: Path | None) -> CheckSignature:

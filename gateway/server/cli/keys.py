@@ -142,7 +142,7 @@ def show_jwks_command(retired: bool, config_path: Path) -> None:
     """Print the public halves as the JWK Set that the feeds publish."""
     settings = load_settings(config_path)
     own = key_files(settings, SystemClock()).load()
-    click.echo(json.dumps(own_jwks(own) if retired else own.public_jwks(), indent=1))
+    click.echo(json.dumps(own_jwks(own) if retired else own.jwks, indent=1))
 
 
 @keys_command.command("rewrap")

@@ -77,7 +77,7 @@ def test_the_file_names_the_store_and_has_public_halves_alone(place: Place) -> N
     kind = place.settings.keys.store
     assert json.loads(place.text)["unwrap"]["kind"] == kind
     found = place.files().load()
-    assert found.public_jwks() == made.public_jwks()
+    assert found.jwks == made.jwks
     assert [(key.store, "d" in key.public) for key in found.ring.keys] == [(kind, False)]
     assert place.files().change(lambda held: held.private) == {}
     assert found.mac_keys == made.mac_keys
@@ -85,7 +85,7 @@ def test_the_file_names_the_store_and_has_public_halves_alone(place: Place) -> N
 
 def test_another_process_signs_with_the_key_that_one_made(place: Place) -> None:
     place.files().create()
-    [jwk] = place.files().load().public_jwks()["keys"]
+    [jwk] = place.files().load().jwks["keys"]
     verify(public_of(jwk), ES256, place.files().load().default_at(SystemClock().wall_ms()).sign(b"x"), b"x")
 
 
@@ -94,7 +94,7 @@ def test_a_key_that_is_added_and_one_that_is_retired_are_so_in_the_store(place: 
     [first] = place.files().load().ring.keys
     for alg in (ES256, RS256):
         assert place.files().add_key(alg, lambda ring, kid: 0)
-    assert len(place.files().load().public_jwks()["keys"]) == 3
+    assert len(place.files().load().jwks["keys"]) == 3
     place.files().retire_key(first.kid, lambda ring: None)
     left = place.files().load()
     assert first.kid not in {key.kid for key in left.ring.keys}
@@ -154,7 +154,7 @@ def test_an_installation_with_keys_in_files_moves_to_the_store_and_its_cards_kee
     (keys / "passphrase").unlink()
     after = place.files().load()
     assert after.mac_keys == before.mac_keys
-    assert after.public_jwks() == before.public_jwks()
+    assert after.jwks == before.jwks
     made = place.files().add_key(ES256, lambda ring, kid: 0)
     assert made is not None
     assert made.store == place.settings.keys.store

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from gateway.backends.embedded import private_files
+from gateway.backends.embedded import keyfiles, private_files
 from gateway.backends.embedded.in_file import InFile
 from gateway.backends.embedded.keyfiles import KeyFiles, add_signing_keys, create_keys
 from gateway.backends.embedded.own_file import OwnFile
 from gateway.backends.embedded.passphrase import PASSPHRASE_ENV
+from gateway.backends.embedded.private_files import KeyFileError
 from gateway.runtime.clock import SimClock
 from gateway.runtime.entropy import SystemEntropy
 from gateway.sealing.key_ring import AT_ONCE_MS, PLAN_MS_MAX, KeyRing, RetiredKey, use_from_ms
@@ -105,7 +106,7 @@ def test_a_file_is_not_locked_while_a_store_makes_ends_or_opens_a_key(
 
     def lock(path: Path) -> None:
         asked.append(path)
-        with private_files.alone(path):
+        with private_files.alone(path, KeyFileError("held")):
             pass
 
     class Asked(Elsewhere):
@@ -113,7 +114,7 @@ def test_a_file_is_not_locked_while_a_store_makes_ends_or_opens_a_key(
             lock(tmp_path / "other" / "own.json")
             return super().unwrap(wrapped)
 
-    monkeypatch.setattr(private_files, "LOCK_WAIT_S", 0.05)
+    monkeypatch.setattr(keyfiles, "LOCK_WAIT_S", 0.05)
     rig.module.meanwhile = lambda: lock(rig.folder / "own.json")
     made = rig.files.add_key(ES256, rig.at_once)
     assert made is not None

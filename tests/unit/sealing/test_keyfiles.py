@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from gateway.backends.embedded import private_files
+from gateway.backends.embedded import keyfiles, private_files
 from gateway.backends.embedded.keyfiles import (
     KeyFiles,
     OwnKeys,
@@ -73,10 +73,10 @@ def write_v1(directory: Path, private: dict[str, str], master: bytes) -> None:
 
 def test_keys_load_as_they_were_created(tmp_path: Path) -> None:
     made, loaded = make(tmp_path), load_keys(tmp_path)
-    assert made.public_jwks() == loaded.public_jwks()
+    assert made.jwks == loaded.jwks
     assert made.mac_keys == loaded.mac_keys
-    assert "d" not in loaded.public_jwks()["keys"][0]
-    assert kid(loaded) == loaded.public_jwks()["keys"][0]["kid"]
+    assert "d" not in loaded.jwks["keys"][0]
+    assert kid(loaded) == loaded.jwks["keys"][0]["kid"]
 
 
 def test_files_are_for_their_owner_alone_and_hold_nothing_clear(tmp_path: Path) -> None:
@@ -183,11 +183,11 @@ def test_a_key_is_made_for_an_algorithm_that_has_none_and_every_other_stays_as_i
     own = files.load()
     assert [key.alg for key in made] == ([] if alg is SignatureAlgorithm.ES256 else [alg])
     assert len(own.ring.keys) == 1 + len(made)
-    assert own.public_jwks()["keys"][:1] == before.public_jwks()["keys"]
+    assert own.jwks["keys"][:1] == before.jwks["keys"]
     assert own.mac_keys == before.mac_keys
     assert kid(own) == kid(before)
     assert own.signer_at(alg, NOW_MS).alg is alg  # type: ignore[union-attr]
-    assert load_keys(tmp_path).public_jwks() == own.public_jwks()
+    assert load_keys(tmp_path).jwks == own.jwks
     assert add_signing_keys(files, [alg]) == []
     assert stat.S_IMODE((tmp_path / "own.json").stat().st_mode) == 0o600
     names = {path.name for path in tmp_path.iterdir()}
@@ -197,7 +197,7 @@ def test_a_key_is_made_for_an_algorithm_that_has_none_and_every_other_stays_as_i
 def test_two_rsa_algorithms_have_two_keys(tmp_path: Path) -> None:
     make(tmp_path)
     add_signing_keys(KeyFiles(tmp_path), [SignatureAlgorithm.RS256, SignatureAlgorithm.PS256])
-    published = load_keys(tmp_path).public_jwks()["keys"]
+    published = load_keys(tmp_path).jwks["keys"]
     assert [key["alg"] for key in published] == ["ES256", "RS256", "PS256"]
     assert published[1]["n"] != published[2]["n"]
 
@@ -206,10 +206,10 @@ def test_a_change_of_keys_waits_for_another_and_gives_up_with_the_file_as_it_was
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(tmp_path)
-    monkeypatch.setattr(private_files, "LOCK_WAIT_S", 0.05)
+    monkeypatch.setattr(keyfiles, "LOCK_WAIT_S", 0.05)
     before = (tmp_path / "own.json").read_bytes()
     with (
-        private_files.alone(tmp_path / "own.json"),
+        private_files.alone(tmp_path / "own.json", KeyFileError("held")),
         pytest.raises(KeyFileError, match="another command"),
     ):
         add_signing_keys(KeyFiles(tmp_path), [SignatureAlgorithm.EDDSA])
@@ -237,18 +237,18 @@ def test_of_the_keys_of_an_algorithm_the_one_signs_whose_time_has_come(tmp_path:
     own = files.load()
     assert later is not None
     assert [kid(own, NOW_MS + at_ms) for at_ms in (0, 9, 10, 11)] == [first, first, later.kid, later.kid]
-    assert [key["kid"] for key in own.public_jwks()["keys"]] == [first, later.kid]
+    assert [key["kid"] for key in own.jwks["keys"]] == [first, later.kid]
 
 
 def test_a_retired_key_leaves_its_public_half_behind_and_nothing_of_the_private_one(tmp_path: Path) -> None:
     first, files = kid(make(tmp_path)), KeyFiles(tmp_path)
-    public = files.load().public_jwks()["keys"][0]
+    public = files.load().jwks["keys"][0]
     files.add_key(SignatureAlgorithm.ES256, lambda ring, kid: 1)
     gone = files.retire_key(first, lambda ring: None)
     assert (gone.kid, gone.public) == (first, public)
     own = KeyFiles(tmp_path).load()
     assert [one.kid for one in own.ring.retired] == [first]
-    assert first not in {key["kid"] for key in own.public_jwks()["keys"]}
+    assert first not in {key["kid"] for key in own.jwks["keys"]}
     held = files.change(lambda held: json.dumps(held.as_json()))
     assert f'"kid": "{first}"' in held
     assert held.count('"d"') == 1
@@ -276,14 +276,14 @@ def test_a_file_of_before_is_read_and_is_of_the_new_kind_after_the_first_change(
     private = KeyFiles(tmp_path).change(lambda held: dict(held.private[kid(own)]))
     write_v1(tmp_path, private, own.mac_keys.master)
     files = KeyFiles(tmp_path)
-    assert files.load().public_jwks() == own.public_jwks()
+    assert files.load().jwks == own.jwks
     assert files.load().mac_keys == own.mac_keys
     assert json.loads((tmp_path / "own.json").read_text())["version"] == 1
     add_signing_keys(files, [SignatureAlgorithm.EDDSA])
     document = json.loads((tmp_path / "own.json").read_text())
     assert (document["version"], document["unwrap"]["kind"]) == (2, "passphrase")
     assert document["unwrap"]["kdf"]["log2_n"] == SCRYPT_LOG2_N
-    assert load_keys(tmp_path).public_jwks()["keys"][0] == own.public_jwks()["keys"][0]
+    assert load_keys(tmp_path).jwks["keys"][0] == own.jwks["keys"][0]
     assert load_keys(tmp_path).mac_keys == own.mac_keys
 
 

@@ -25,7 +25,7 @@ def test_a_systemd_credential_opens_the_keys_and_another_does_not(
     (credentials / "keys-passphrase").write_text("first secret\n")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
     made = create_keys(tmp_path / "keys", UnsafeSeededEntropy(1), scrypt_log2_n=QUICK)
-    assert load_keys(tmp_path / "keys").public_jwks() == made.public_jwks()
+    assert load_keys(tmp_path / "keys").jwks == made.jwks
     (credentials / "keys-passphrase").write_text("second secret\n")
     with pytest.raises(KeyFileError):
         load_keys(tmp_path / "keys")

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from enrichment.velocity import velocity_values
-from gateway.backends.embedded.keyfiles import HkdfMacKeys
+from gateway.backends.embedded.mac_keys import HkdfMacKeys
 from gateway.runtime.native import engines
 from gateway.sealing.keys import BadKey, MacKey
 from gateway.sealing.pseudonyms import Pseudonyms

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 
-from gateway.backends.embedded.keyfiles import HkdfMacKeys
 from gateway.backends.embedded.ledger_acts import StoredActs
+from gateway.backends.embedded.mac_keys import HkdfMacKeys
 from gateway.backends.embedded.policy import PolicyStoreUnavailable
 from gateway.backends.embedded.token_keys import TOKEN_KEYS, SqliteTokenKeys
 from gateway.ledger.entry import Act
