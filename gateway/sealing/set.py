@@ -37,8 +37,8 @@ def sign_set(signer: Signer, claims: dict[str, object]) -> bytes:
 
 
 def _signed(signer: Signer, payload: str) -> bytes:
-    signing_input = header_segment(str(signer.alg), signer.kid) + b"." + base64url.encode(payload.encode())
-    return signing_input + b"." + base64url.encode(signer.sign(signing_input))
+    signing_input = base64url.joined(header_segment(signer.alg, signer.kid), payload.encode())
+    return base64url.joined(signing_input, signer.sign(signing_input))
 
 
 def share_set(

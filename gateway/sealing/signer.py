@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from gateway.runtime.native import engines
 from gateway.sealing.keys import BadKey, SignatureAlgorithm, Signer, SigningKey
 
 _ECDSA_SHA256 = ec.ECDSA(SHA256())
@@ -16,6 +17,16 @@ _RSA_PADDINGS: Final = {
     # A salt of just the hash's length: RFC 7518 3.5.
     SignatureAlgorithm.PS256: padding.PSS(mgf=padding.MGF1(SHA256()), salt_length=padding.PSS.DIGEST_LENGTH),
 }
+
+
+def raw_of_der_by_twin(der: bytes) -> bytes:
+    """R || S of 32 bytes each, as JWS wants a signature of P-256 (RFC 7518 3.4): cryptography gives DER."""
+    r, s = decode_dss_signature(der)
+    return (r << 256 | s).to_bytes(64, "big")
+
+
+raw_of_der: Callable[[bytes], bytes] = getattr(engines, "raw_of_der", raw_of_der_by_twin)
+"""By the engine where it is built (native/src/signature.rs)."""
 
 
 class LocalSigner:
@@ -45,9 +56,7 @@ class LocalSigner:
         # By the algorithm, which fits the key: to ask an abstract class costs a fortieth of a signature.
         key, alg = self._key, self.alg
         if alg is SignatureAlgorithm.ES256:
-            # JWS wants R || S of 32 bytes each (RFC 7518 3.4), cryptography gives DER.
-            r, s = decode_dss_signature(key.sign(signing_input, _ECDSA_SHA256))
-            return (r << 256 | s).to_bytes(64, "big")
+            return raw_of_der(key.sign(signing_input, _ECDSA_SHA256))
         signature: bytes = (
             key.sign(signing_input)
             if alg is SignatureAlgorithm.EDDSA

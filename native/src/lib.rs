@@ -20,6 +20,7 @@ mod seal;
 mod seal_base64;
 mod seal_body;
 mod shapes;
+mod signature;
 mod slots;
 mod velocity;
 mod velocity_frozen;
@@ -44,6 +45,8 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<mac::CardTokens>()?;
     module.add_class::<seal::ContentKey>()?;
     module.add_function(wrap_pyfunction!(seal_body::sealed_body, module)?)?;
+    module.add_function(wrap_pyfunction!(signature::joined, module)?)?;
+    module.add_function(wrap_pyfunction!(signature::raw_of_der, module)?)?;
     module.add_class::<remembered::Recent>()?;
     module.add_class::<release::Answers>()?;
     module.add_class::<consents::Registered>()?;
