@@ -32,6 +32,7 @@ from gateway.outcomes.matching import EvaluationRow, match_keys
 from gateway.programs.model import CLEAR_PROFILE
 from gateway.records.journal import EVALUATIONS, LABELS, Entry
 from gateway.records.reasons import Reason
+from gateway.sealing.keys import Signer
 from gateway.sealing.set import share_set
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1.common_pb2 import TRANSPORT_LOOKUP, TRANSPORT_SSF
@@ -76,9 +77,9 @@ class FanOut:
         iss: str,
         lapsed: Lapsed = lambda merchant_id, platform_id, consent_id: None,
         stops_card: StopsCard = lambda unit_key, card_key, decided_at_ms: None,
-        share_signer_of: SignerOf | None = None,
+        share_signer_of: Callable[[str], Signer | None] | None = None,
     ) -> None:
-        """`share_signer_of`: of new shares alone, where it is not `signer_of`."""
+        """`share_signer_of`: of new shares alone, where it is not `signer_of`; None: nobody can."""
         self._lapsed = lapsed
         self._stops_card = stops_card
         self._store = store
@@ -214,9 +215,11 @@ class FanOut:
             # Of no subject: nothing in it ties it to what else is shared about the payment.
             evaluation_id = share_id
         seq = self._take_place(draft, decision.recipient_id) if on_stream else 0
+        signer = self._share_signer_of(decision.recipient_id)
         signed = share_set(
-            self._share_signer_of(decision.recipient_id), iss=self._iss, recipient_id=decision.recipient_id,
-            issued_at_ms=now_ms, jti=share_id, evaluation_id=evaluation_id, share_id=share_id,
+            signer or self._signer_of(decision.recipient_id),
+            iss=self._iss, recipient_id=decision.recipient_id, issued_at_ms=now_ms,
+            jti=share_id, evaluation_id=evaluation_id, share_id=share_id,
             issuer_id=issuer_id, program=decision.program, sealed=decision.sealed,
             stream_seq=seq or None, clear=clear,
         )  # fmt: skip
@@ -226,7 +229,11 @@ class FanOut:
             stream_id=stream_of(decision.recipient_id), stream_seq=seq, jti=share_id, set_bytes=signed,
         )  # fmt: skip
         # Decided while nothing stood against it, and taken back before it came here.
-        reason = switches.stopped(decision.program, issuer_id) or self._stops_card(*card_keys, decided_at_ms)
+        reason = (
+            (Reason.KEY_UNAVAILABLE if signer is None else None)
+            or switches.stopped(decision.program, issuer_id)
+            or self._stops_card(*card_keys, decided_at_ms)
+        )
         if reason is None:
             # Of a payment that is known no more nobody can say that its merchant still agrees.
             reason = (

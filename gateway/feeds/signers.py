@@ -46,17 +46,21 @@ class StreamSigners:
         # As a whole, so that no reader sees half of it.
         self._by_recipient = known
 
-    def of_share(self, recipient_id: str) -> Signer:
-        """Who signs a new share for it: raises KeyStoreFault where that cannot be told yet.
+    def of_share(self, recipient_id: str) -> Signer | None:
+        """Who signs a new share for it; None where nobody can: the share is withdrawn then, alone.
 
-        Where its algorithm has no key anywhere, the share is of before, when the document named another.
+        Raises KeyStoreFault where another process may have the key already: the share waits for it.
+        Where the algorithm has no key anywhere, but the one before has, the share is of before.
         """
         named = self._by_recipient.get(recipient_id, ())
-        if named and self._in_use(named[0]) is None and (len(named) == 1 or not self._followed()):
-            raise KeyStoreFault(
-                f"a recipient's stream is to be signed with {named[0]}, and no key for it is in use here:"
-                " see `ein keys list` and `ein status`"
-            )
+        if named and self._in_use(named[0]) is None:
+            if not self._followed():
+                raise KeyStoreFault(
+                    f"a recipient's stream is to be signed with {named[0]}, and no key for it is in use here:"
+                    " see `ein keys list` and `ein status`"
+                )
+            if len(named) == 1:
+                return None
         return self.of(recipient_id)
 
     def of(self, recipient_id: str) -> Signer:

@@ -92,6 +92,22 @@ def test_a_share_has_a_signer_of_its_own_and_what_takes_its_place_has_the_stream
     assert (of_shares.count, bench.signer.count) == (1, 1)
 
 
+def test_a_share_that_nobody_can_sign_is_withdrawn_and_the_next_recipients_is_not(bench: Bench) -> None:
+    bench.fan_out = FanOut(
+        store=bench.store, reader=bench.reader, signer_of=lambda _: bench.signer, iss="https://us.test",
+        share_signer_of=lambda recipient_id: None if recipient_id == "northgate-bank" else bench.signer,
+    )  # fmt: skip
+    other = decision("b", transports=(SSF,))
+    other.recipient_id = "harbor-federal"
+    batch = bench.run(evaluation(0, decision("a", transports=(SSF, LOOKUP)), other))
+    found = {(item.share_id, item.transport): item for item in batch.change.items}
+    assert {key: item.withdrawn for key, item in found.items()} == {
+        ("a", SSF): True, ("a", LOOKUP): True, ("b", SSF): False,
+    }  # fmt: skip
+    tombstone = found["a", SSF].set_bytes.split(b".")[1]
+    assert b'"reason":"key_unavailable"' in urlsafe_b64decode(tombstone + b"==")
+
+
 def test_a_share_seen_before_takes_no_second_place(bench: Bench) -> None:
     batch = bench.run(evaluation(0, decision("a")), evaluation(1, decision("a")))
     assert len(batch.change.shares) == 1

@@ -55,9 +55,9 @@ def test_an_algorithm_signs_from_when_it_has_a_key_and_another_key_from_when_it_
     assert made.of("bank") is later
 
 
-def test_a_share_waits_for_the_key_that_its_stream_is_read_with_and_what_takes_back_does_not() -> None:
+def test_a_share_waits_for_a_key_that_another_process_may_have_and_what_takes_back_does_not() -> None:
     known = {SignatureAlgorithm.ES256: ES256}
-    made = signers(known)
+    made = signers(known, followed=False)
     assert made.of_share("bank") is ES256, "of whom no document is known"
     made.use({"bank": Recipient("bank", True, "RS256"), "other": Recipient("other", True)})
     with pytest.raises(KeyStoreFault, match="RS256"):
@@ -66,6 +66,13 @@ def test_a_share_waits_for_the_key_that_its_stream_is_read_with_and_what_takes_b
     assert made.of_share("other") is ES256
     known[SignatureAlgorithm.RS256] = RS256
     assert made.of_share("bank") is RS256
+
+
+def test_a_share_whose_key_is_nowhere_has_no_signer_and_holds_nobody_up() -> None:
+    made = signers({SignatureAlgorithm.ES256: ES256})
+    made.use({"bank": Recipient("bank", True, "RS256"), "other": Recipient("other", True)})
+    assert made.of_share("bank") is None
+    assert made.of_share("other") is ES256
 
 
 @pytest.mark.parametrize("followed", [True, False])
