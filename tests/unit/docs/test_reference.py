@@ -67,7 +67,7 @@ def leaves(model: type[BaseModel], prefix: str = "") -> set[str]:
 def test_every_reason_of_a_tombstone_has_a_row_and_every_row_a_reason() -> None:
     documented = first_names(section(page("feed"), "Withdrawn"))
     lapses = {Reason.MERCHANT_OPTED_OUT, Reason.MERCHANT_CONSENT_MISSING, Reason.SUBJECT_OBJECTED}
-    ends = {Reason.NOT_ENROLLED, Reason.OUTSIDE_VALIDITY, Reason.ATTESTATION_EXPIRED}
+    ends = {Reason.NOT_ENROLLED, Reason.OUTSIDE_VALIDITY, Reason.ATTESTATION_EXPIRED, Reason.KEY_UNAVAILABLE}
     stops = {told_reason(reason) for reason in {Reason.KILLED, Reason.PROGRAM_NOT_ACTIVE, *lapses, *ends}}
     assert documented - {"reason"} == stops | {REFUSED_REASON, EXPIRED_REASON, RESTORED_REASON}
 
