@@ -33,7 +33,7 @@ struct Field {
 }
 
 /// Bits that are always set, rows of presence, rows of doubts.
-type VerdictRows<'py> = (u64, Vec<(String, usize, u64)>, Vec<Bound<'py, PyTuple>>);
+type VerdictRows<'py> = (u128, Vec<(String, usize, u128)>, Vec<Bound<'py, PyTuple>>);
 
 /// By field number.
 type Table = Vec<Option<Field>>;
@@ -56,14 +56,14 @@ enum Column {
     Iin,
     TruncatedIin,
     Last4,
-    Group { make: NamedTuple, parts: Vec<Part>, present: usize, optional: bool, bit: u64, needs: Needs },
-    Location { make: Py<PyAny>, latitude: usize, longitude: usize, present: usize, bit: u64 },
+    Group { make: NamedTuple, parts: Vec<Part>, present: usize, optional: bool, bit: u128, needs: Needs },
+    Location { make: Py<PyAny>, latitude: usize, longitude: usize, present: usize, bit: u128 },
     Raws { make: Py<PyAny>, slot: usize },
     NewList,
     /// The fields that were asked for, as a message: numbers and what stands there.
     Written { fields: Vec<(u64, Source)> },
     /// Mask of the fields that are there and plainly fit to be shared; -1 where that is for Python to say.
-    Presence { both: (usize, usize), bit: u64 },
+    Presence { both: (usize, usize), bit: u128 },
 }
 
 /// Of a field that is written.
@@ -278,7 +278,7 @@ impl Reader {
                 Column::Presence { both, bit } => {
                     let both = !values[both.0].is_none() && !values[both.1].is_none();
                     match presence {
-                        Some(mask) => (mask | if both { *bit } else { 0 }).into_pyobject(py)?.into_any(),
+                        Some(mask) => mask_number(py, mask | if both { *bit } else { 0 })?,
                         None => int(py, -1)?,
                     }
                 }
@@ -406,6 +406,14 @@ fn string<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyAny> {
 
 fn int(py: Python<'_>, number: i64) -> PyResult<Bound<'_, PyAny>> {
     Ok(number.into_pyobject(py)?.into_any())
+}
+
+/// Most requests have no field beyond the 62nd, and such a number is made in a third of the time.
+fn mask_number(py: Python<'_>, mask: u128) -> PyResult<Bound<'_, PyAny>> {
+    match i64::try_from(mask) {
+        Ok(small) => int(py, small),
+        Err(_) => Ok(mask.into_pyobject(py)?.into_any()),
+    }
 }
 
 /// Rows of (number, kind, slot, and what the kind needs).

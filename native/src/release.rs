@@ -1,6 +1,6 @@
 //! The same walk as `ProgramEntry.release_by_twin` (gateway/programs/release.py), over the same dicts and tuples, which
 //! it neither copies nor keeps a reading of. The rules are written down there; here is what they say most often.
-//! Whatever is unusual (another type, a number beyond 64 bits) is answered None: ask the twin.
+//! Whatever is unusual (another type, a number beyond its bits) is answered None: ask the twin.
 use crate::covering::{Consents, signed};
 use crate::made::NamedTuple;
 use pyo3::prelude::*;
@@ -203,11 +203,6 @@ fn look_up<'py>(dict: &Bound<'py, PyDict>, key: &Bound<'py, PyAny>) -> Option<Op
     dict.get_item(key.cast_exact::<PyString>().ok()?).ok()
 }
 
-fn bits(value: &Bound<'_, PyAny>) -> Option<u64> {
-    let value = value.cast_exact::<PyInt>().ok()?;
-    // Masks have no 64th bit yet, and without it they are read in half the time.
-    match value.extract::<i64>() {
-        Ok(bits) if bits >= 0 => Some(bits as u64),
-        _ => value.extract().ok(),
-    }
+fn bits(value: &Bound<'_, PyAny>) -> Option<u128> {
+    value.cast_exact::<PyInt>().ok()?.extract().ok()
 }
