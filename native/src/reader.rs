@@ -9,6 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
+use crate::masks;
 use crate::made::{NamedTuple, call};
 use crate::shapes::{Shape, canonical_ipv6};
 use crate::slots::{Card, Digits, Request, Slot};
@@ -278,7 +279,7 @@ impl Reader {
                 Column::Presence { both, bit } => {
                     let both = !values[both.0].is_none() && !values[both.1].is_none();
                     match presence {
-                        Some(mask) => mask_number(py, mask | if both { *bit } else { 0 })?,
+                        Some(mask) => masks::number(py, mask | if both { *bit } else { 0 }),
                         None => int(py, -1)?,
                     }
                 }
@@ -406,14 +407,6 @@ fn string<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyAny> {
 
 fn int(py: Python<'_>, number: i64) -> PyResult<Bound<'_, PyAny>> {
     Ok(number.into_pyobject(py)?.into_any())
-}
-
-/// Most requests have no field beyond the 62nd, and such a number is made in a third of the time.
-fn mask_number(py: Python<'_>, mask: u128) -> PyResult<Bound<'_, PyAny>> {
-    match i64::try_from(mask) {
-        Ok(small) => int(py, small),
-        Err(_) => Ok(mask.into_pyobject(py)?.into_any()),
-    }
 }
 
 /// Rows of (number, kind, slot, and what the kind needs).
