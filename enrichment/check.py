@@ -49,6 +49,9 @@ _HEAD = StringGroup(
     StringField("platform_id", formats.ID),
     StringField("mit_reason", text(32)),
     StringField("cardholder_region", formats.COUNTRY),
+    StringField("correlation_id", formats.ID),
+    StringField("issuer_reference_id", formats.ID),
+    StringField("original_network_transaction_id", formats.NETWORK_TRANSACTION_ID),
 )
 _HEAD_NUMBERS = attrgetter(
     "attempt_no", "network", "amount_minor", "initiated_at_ms", "channel", "initiation", "validate_only"
@@ -105,6 +108,7 @@ _AUTHENTICATION = StringGroup(
     StringField("cvv_result", formats.alphanumeric(1)),
     StringField("exemption", formats.EXEMPTION),
 )
+_ORDER = StringGroup("order.", StringField("basket_category", text(64)))
 _ASSESSMENT = StringGroup(
     "caller_assessments.",
     StringField("assessor", formats.ID),
@@ -112,7 +116,7 @@ _ASSESSMENT = StringGroup(
     StringField("model_id", formats.ID),
 )
 GROUPS: Final = (
-    _HEAD, _ACQUIRER, _MERCHANT, _CUSTOMER, _BILLING, _SHIPPING, _DEVICE, _BROWSER, _AUTHENTICATION,
+    _HEAD, _ACQUIRER, _MERCHANT, _CUSTOMER, _BILLING, _SHIPPING, _DEVICE, _BROWSER, _AUTHENTICATION, _ORDER,
 )  # fmt: skip
 """Every group of strings in a request but the card's."""
 
@@ -136,9 +140,11 @@ MAX_NETWORK: Final = 5
 MAX_CHANNEL: Final = 4
 MAX_INITIATION: Final = 2
 MAX_TRANS_STATUS: Final = 8
+MAX_DELIVERY_TIMEFRAME: Final = 6
 
 _NO_CUSTOMER: Final = ("", "", "", None, None, None)
 _NO_DEVICE: Final = ("", "", "", None, None)
+_NO_ORDER: Final = ("", 0)
 
 
 def check(request: enrichment_pb2.EnrichAuthorizationRequest, now_ms: int) -> Payment | BadRequest:
@@ -149,8 +155,8 @@ def check(request: enrichment_pb2.EnrichAuthorizationRequest, now_ms: int) -> Pa
     """
     issues: list[Issue] = []
     refusals: list[Issue] = []
-    request_id, payment_intent_id, merchant_id, currency, platform_id, mit_reason, region = _HEAD.read(
-        request, issues, refusals
+    request_id, payment_intent_id, merchant_id, currency, platform_id, mit_reason, region, *references = (
+        _HEAD.read(request, issues, refusals)
     )
     attempt_no, network, amount_minor, initiated_at_ms, channel, initiation, validate_only = _HEAD_NUMBERS(
         request
@@ -190,6 +196,8 @@ def check(request: enrichment_pb2.EnrichAuthorizationRequest, now_ms: int) -> Pa
         channel,
         initiation,
         mit_reason,
+        *references,
+        *(_order(request.order, issues) if has("order") else _NO_ORDER),
         *card,
         *_ACQUIRER.read(request.acquirer, issues, refusals),
         *_MERCHANT.read(request.merchant, issues, refusals),
@@ -311,6 +319,13 @@ def _authentication(message: Any, issues: list[Issue]) -> tuple[Any, ...]:
     if not 0 <= status <= MAX_TRANS_STATUS:
         status = known_enum("authentication.trans_status", status, MAX_TRANS_STATUS, issues)
     return eci, status, ds_trans_id, avs_result, cvv_result, exemption
+
+
+def _order(message: Any, issues: list[Issue]) -> tuple[Any, ...]:
+    """basket_category, delivery_timeframe."""
+    (category,) = _ORDER.read(message, issues, issues)
+    timeframe = message.delivery_timeframe
+    return category, known_enum("order.delivery_timeframe", timeframe, MAX_DELIVERY_TIMEFRAME, issues)
 
 
 def assessments(messages: Any, issues: list[Issue]) -> tuple[Assessment, ...]:

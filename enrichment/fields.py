@@ -1,7 +1,7 @@
 """The one table of fields that may be shared: number, name, group, sensitivity, purpose.
 
-Numbers are bits of the 64-bit field masks in journal records: once given they are never used again for
-another field. A field that no request can fill yet has no number yet.
+Numbers are bits of the field masks in journal records and in the ledger: once given they are never used again
+for another field. A field whose provider is not there is never present.
 """
 
 from collections.abc import Iterable
@@ -13,8 +13,11 @@ from issuernetwork.v1 import common_pb2
 Sensitivity = Literal["A", "Y", "I", "P"]
 """A low, Y pseudonymous, I personal, P the PAN itself. On a record about one card nothing is non-personal."""
 
-DICTIONARY_VERSION: Final = 1
-MASK_BITS: Final = 64  # field_mask of the journal record is a uint64
+DICTIONARY_VERSION: Final = 2  # 1 had the fields up to number 62
+MASK_BITS: Final = 128
+"""Of every mask. Two uint64 of a journal record, one u128 of the engines (native/src/release.rs)."""
+
+EVERY_BIT: Final = (1 << MASK_BITS) - 1
 
 AUTHORIZATION: Final = int(common_pb2.PURPOSE_FRAUD_AUTHORIZATION)
 REPORTING: Final = int(common_pb2.PURPOSE_FRAUD_REPORTING)
@@ -25,6 +28,9 @@ _CLEAR_GROUPS: Final = frozenset({"score", "velocity", "auth"})
 
 # Who sells, and nothing else: the same for every cardholder who buys there.
 _SUBJECTLESS_GROUPS: Final = frozenset({"merchant"})
+
+# What was measured of a merchant is nobody's name for itself: it leaves sealed.
+_MEASURED: Final = frozenset({"merchant_fraud_rate_bp", "merchant_dispute_rate_bp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ class Field:
     @property
     def subjectless(self) -> bool:
         """Whether it says nothing of a card, a person, a device or a payment: it may leave unsealed."""
-        return self.group in _SUBJECTLESS_GROUPS and self.sensitivity == "A"
+        return self.group in _SUBJECTLESS_GROUPS and self.sensitivity == "A" and self.name not in _MEASURED
 
 
 _ROWS: Final[tuple[tuple[str, str, Sensitivity, str], ...]] = (
@@ -115,6 +121,36 @@ _ROWS: Final[tuple[tuple[str, str, Sensitivity, str], ...]] = (
     ("dispute_stage", "fraud", "A", "inquiry | alert | chargeback | represented | won | lost"),
     ("email_hash", "contact", "Y", "[{token_epoch, hash}], HMAC of the normal form, by the recipient's key"),
     ("phone_hash", "contact", "Y", "[{token_epoch, hash}], HMAC of the number, by the recipient's key"),
+    ("correlation_id", "correlation", "Y", "string <= 64, the sender's own"),
+    ("issuer_reference_id", "correlation", "Y", "string <= 64, returned by the issuer earlier"),
+    ("network_txn_id", "correlation", "Y", "22 of [A-Za-z0-9_-]: of the first attempt or the original"),
+    ("basket_category", "payment", "I", "string <= 32, what is bought"),
+    (
+        "delivery_timeframe",
+        "payment",
+        "A",
+        "electronic | same_day | overnight | two_three_days | four_or_more_days | to_store",
+    ),
+    ("ip_country", "device", "A", "ISO 3166-1 alpha-2"),
+    ("ip_anonymised", "device", "A", "none | vpn | proxy | tor | hosting"),
+    ("ip_asn", "device", "A", "int, autonomous system number"),
+    ("email_domain_type", "contact", "A", "free | disposable | corporate"),
+    ("cards_per_email_24h", "velocity", "A", "int, distinct, the present one included"),
+    ("cards_per_device_24h", "velocity", "A", "int, distinct, the present one included"),
+    ("cards_per_ip_24h", "velocity", "A", "int, distinct, the present one included"),
+    ("merchants_per_card_24h", "velocity", "A", "int, distinct, the present one included"),
+    ("card_attempts_1h", "velocity", "A", "int, the present attempt included"),
+    ("card_attempts_24h", "velocity", "A", "int, the present attempt included"),
+    ("card_attempts_7d", "velocity", "A", "int, the present attempt included"),
+    ("email_attempts_24h", "velocity", "A", "int, the present attempt included"),
+    ("device_on_card_age_days", "device", "Y", "int, days since the device was first seen with the card"),
+    ("amount_to_card_mean", "velocity", "A", "int, percent of the card's own mean amount"),
+    ("amount_to_merchant_mean", "velocity", "A", "int, percent of the merchant's mean amount"),
+    ("merchant_fraud_rate_bp", "merchant", "A", "int, basis points, as measured"),
+    ("merchant_dispute_rate_bp", "merchant", "A", "int, basis points, as measured"),
+    ("card_testing", "velocity", "A", "none | possible | likely"),
+    ("score_percentile", "score", "Y", "number 0-100, high is risky"),
+    ("recommendation", "score", "Y", "trust | neutral | distrust"),
 )
 
 FIELDS: Final[tuple[Field, ...]] = tuple(

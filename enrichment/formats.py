@@ -130,6 +130,14 @@ IP: Final = Format(
     shape=("ip",),
 )
 EXEMPTION: Final = text(32)
+# Mastercard's Banknet reference with its date has 13 characters, Visa's transaction identifier 15, and
+# Mastercard's transaction link identifier 22.
+NETWORK_TRANSACTION_ID: Final = Format(
+    "[A-Za-z0-9_-]{13,22}+",
+    22,
+    "send 13 to 22 letters, digits, hyphens and underscores, as the network returned them",
+    shape=("reference", 13, 22),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +168,13 @@ class StringGroup:
     def __init__(self, prefix: str, *fields: StringField) -> None:
         self._prefix = prefix
         self._fields = fields
-        self._get: Callable[[Any], tuple[str, ...]] = attrgetter(*(field.name for field in fields))
+        first = fields[0].name
+        # Of a single name `attrgetter` would give no tuple.
+        self._get: Callable[[Any], tuple[str, ...]] = (
+            attrgetter(*(field.name for field in fields))
+            if len(fields) > 1
+            else lambda message: (getattr(message, first),)
+        )
         self._forms = tuple(re.compile(field.format.pattern).fullmatch for field in fields)
         parts = (f"(?:{f.format.pattern})" if f.required else f"(?:{f.format.pattern})?" for f in fields)
         self._fast = re.compile("\0".join(parts)).fullmatch

@@ -104,6 +104,11 @@ class Payment(MaskedStruct):
     channel: int
     initiation: int
     mit_reason: str
+    correlation_id: str
+    issuer_reference_id: str
+    original_network_transaction_id: str
+    basket_category: str
+    delivery_timeframe: int
     pan: Pan | None
     network_token: Pan | None
     card_ref: str

@@ -30,6 +30,7 @@ _RANGES: Final = {
     "channel": (0, check.MAX_CHANNEL),
     "initiation": (0, check.MAX_INITIATION),
     "validate_only": (0, 1),
+    "order.delivery_timeframe": (0, check.MAX_DELIVERY_TIMEFRAME),
     "card.funding": (0, MAX_FUNDING),
     "card.commercial": (0, 1),
     "device.browser.screen_width": (0, check.MAX_SCREEN_PIXELS),
@@ -101,6 +102,10 @@ _GROUP_FIELDS: Final = {"customer.billing": "billing_address", "customer.shippin
 # What `signals.presence` must come to, by path: a text that is not empty, a number that is not 0, or, with
 # history, a number that was given.
 _TEXTS: Final = {
+    "correlation_id": "correlation_id",
+    "issuer_reference_id": "issuer_reference_id",
+    "original_network_transaction_id": "network_txn_id",
+    "order.basket_category": "basket_category",
     "card.pan": "pan",
     "card.par": "par",
     "acquirer.network_match_key": "match_key",
@@ -126,6 +131,7 @@ _TEXTS: Final = {
 _NUMBERS: Final = {
     "channel": "channel",
     "initiation": "initiation",
+    "order.delivery_timeframe": "delivery_timeframe",
     "card.funding": "funding",
     "card.commercial": "funding",
     "authentication.trans_status": "trans_status",

@@ -13,11 +13,15 @@ AMOUNT, CURRENCY, INITIATED_AT = _N["amount_minor"], _N["currency"], _N["initiat
 CHANNEL, INITIATION, ATTEMPT_NO = _N["channel"], _N["initiation"], _N["attempt_no"]
 BIN8, LAST4, PAN, PAR = _N["bin8"], _N["last4"], _N["pan"], _N["par"]
 IS_NETWORK_TOKEN, FUNDING = _N["is_network_token"], _N["funding"]
+CORRELATION_ID, ISSUER_REFERENCE_ID = _N["correlation_id"], _N["issuer_reference_id"]
+NETWORK_TXN_ID = _N["network_txn_id"]
+BASKET_CATEGORY, DELIVERY_TIMEFRAME = _N["basket_category"], _N["delivery_timeframe"]
 
 # By number of the contract's enums.
 CHANNELS = ("", "ecom", "app", "moto", "pos")
 INITIATIONS = ("", "CIT", "MIT")
 FUNDINGS = ("", "credit", "debit", "prepaid")
+TIMEFRAMES = ("", "electronic", "same_day", "overnight", "two_three_days", "four_or_more_days", "to_store")
 
 
 def _initiation(known: Any) -> str:
@@ -47,6 +51,11 @@ VALUES: Values = {
     PAR: "par",
     IS_NETWORK_TOKEN: lambda known: known.payment.network_token is not None,
     FUNDING: _funding,
+    CORRELATION_ID: "correlation_id",
+    ISSUER_REFERENCE_ID: "issuer_reference_id",
+    NETWORK_TXN_ID: "original_network_transaction_id",
+    BASKET_CATEGORY: "basket_category",
+    DELIVERY_TIMEFRAME: lambda known: TIMEFRAMES[known.payment.delivery_timeframe],
 }
 
 ALWAYS = (
@@ -55,6 +64,9 @@ ALWAYS = (
 )  # fmt: skip
 _CHANNEL, _INITIATION, _PAN, _PAR, _FUNDING = bit(CHANNEL), bit(INITIATION), bit(PAN), bit(PAR), bit(FUNDING)
 _MATCH_KEY, _STAN, _RRN, _TRANSMISSION = bit(MATCH_KEY), bit(STAN), bit(RRN), bit(TRANSMISSION)
+_CORRELATION_ID, _ISSUER_REFERENCE_ID = bit(CORRELATION_ID), bit(ISSUER_REFERENCE_ID)
+_NETWORK_TXN_ID, _BASKET_CATEGORY = bit(NETWORK_TXN_ID), bit(BASKET_CATEGORY)
+_DELIVERY_TIMEFRAME = bit(DELIVERY_TIMEFRAME)
 
 
 def present(payment: Payment, poor: list[Poor]) -> int:
@@ -82,4 +94,14 @@ def present(payment: Payment, poor: list[Poor]) -> int:
             poor.append((RRN, "placeholder"))
     if payment.transmission_date_time:
         mask |= _TRANSMISSION
+    if payment.correlation_id:
+        mask |= _CORRELATION_ID
+    if payment.issuer_reference_id:
+        mask |= _ISSUER_REFERENCE_ID
+    if payment.original_network_transaction_id:
+        mask |= _NETWORK_TXN_ID
+    if payment.basket_category:
+        mask |= _BASKET_CATEGORY
+    if payment.delivery_timeframe:
+        mask |= _DELIVERY_TIMEFRAME
     return mask

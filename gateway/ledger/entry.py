@@ -13,6 +13,7 @@ from struct import Struct
 from typing import Final
 
 from gateway.ledger.merkle import Frontier, leaf_hash
+from gateway.records.masks import mask_in
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1 import common_pb2 as v1
 
@@ -105,7 +106,7 @@ def release_facts(
             "dictionary_version": decision.dictionary_version,
             "enrolment_id": decision.enrolment_id,
             "evaluation_id": evaluation_id,
-            "field_mask": f"{decision.field_mask:016x}",
+            "field_mask": f"{mask_in(decision):016x}",
             "issuer_id": issuer_id,
             "payload_sha256": decision.payload_sha256.hex(),
             "policy_version": policy_version,

@@ -19,6 +19,7 @@ from gateway.outcomes.matching import (
 )
 from gateway.outcomes.receipts import BAD_ID, ID, PAYMENT_ID, Issue, Verdict, bad_time
 from gateway.programs.table import ProgramEntry, Query, ReleaseTable
+from gateway.records.masks import mask_in, put_mask
 from gateway.records.reasons import Reason, Withhold
 from gateway.sealing.body import sealed_body
 from gateway.sealing.jwe import Sealer
@@ -210,7 +211,7 @@ class LabelDesk:
             decision.withhold_reason = int(released.reason)  # type: ignore[assignment]
             return decision
         decision.consent_id, decision.eligible = released.consent_id, True
-        decision.field_mask = released.mask
+        put_mask(decision, released.mask)
         decision.refusals.extend(
             storage.FieldRefusal(field=number, reason=int(reason))  # type: ignore[arg-type]
             for number, reason in released.refusals
@@ -245,7 +246,7 @@ class LabelDesk:
             card_token="",
             token_epoch=0,
             match={"keys": list(row.match_keys), "attempted_at_ms": row.initiated_at_ms},
-            fields={name: fields[name] for name in names_of(decision.field_mask)},
+            fields={name: fields[name] for name in names_of(mask_in(decision))},
         )
         try:
             if entry.signing_algorithm not in self._signable:

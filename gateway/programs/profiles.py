@@ -4,7 +4,7 @@ B seals the body to the recipient, inside the signed event. A signs and does not
 records with no subject alone: nothing in them may say anything of a card, a person, a device or a payment.
 """
 
-from enrichment.fields import FIELDS, MASK_BITS, SUBJECTLESS_MASK
+from enrichment.fields import EVERY_BIT, FIELDS, SUBJECTLESS_MASK
 from gateway.programs.issues import Report
 from gateway.programs.model import CLEAR_PROFILE, Program
 from gateway.programs.schema import EnrolmentDocument
@@ -12,7 +12,7 @@ from gateway.programs.schema import EnrolmentDocument
 
 def profile_mask(profile: str) -> int:
     """Bits of the fields that may leave under it."""
-    return SUBJECTLESS_MASK if profile == CLEAR_PROFILE else (1 << MASK_BITS) - 1
+    return SUBJECTLESS_MASK if profile == CLEAR_PROFILE else EVERY_BIT
 
 
 def check_profile(

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
+from enrichment.fields import MASK_BITS
 from gateway.programs.consent_rows import NOBODY, Consents
 from gateway.programs.model import DEFAULT_SIGNING_ALGORITHM, State, Tier
 from gateway.records.reasons import Reason, Withhold
@@ -245,7 +246,7 @@ def refused(mask: int, reason: Reason) -> Refusals:
     return refusals
 
 
-# All there are: 256 bytes in 8 places, under each reason that a field can be refused for.
-@lru_cache(maxsize=256 * 8 * 5)
+# All there are: 256 bytes in 16 places, under each reason that a field can be refused for.
+@lru_cache(maxsize=256 * (MASK_BITS // 8) * 5)
 def _of_byte(byte: int, first: int, reason: Reason) -> Refusals:
     return tuple((first + bit, reason) for bit in range(8) if byte >> bit & 1)

@@ -1,5 +1,6 @@
 """The answer to a repeat: as given before, but for what may not leave a second time."""
 
+from enrichment.fields import EVERY_BIT
 from enrichment.payment import Payment
 from gateway.programs.subjects import Subjects
 from gateway.programs.switches import SwitchRunner, SwitchView
@@ -9,8 +10,6 @@ from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sharing.objecting import card_key_of, unit_key_of
 from gateway.sharing.work import Batch
 from issuernetwork.v1 import common_pb2, enrichment_pb2
-
-_EVERY_FIELD = (1 << 64) - 1
 
 
 class Repeats:
@@ -60,7 +59,7 @@ class Repeats:
         )
         return Query(
             payment.cardholder_region, payment.merchant_id, payment.platform_id, payment.channel, payment.mcc,
-            payment.amount_minor, payment.merchant_country, _EVERY_FIELD, 0, batch.now_ms, objected,
+            payment.amount_minor, payment.merchant_country, EVERY_BIT, 0, batch.now_ms, objected,
         )  # fmt: skip
 
 

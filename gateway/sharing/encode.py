@@ -7,6 +7,7 @@ from enrichment.fields import DICTIONARY_VERSION
 from enrichment.payment import Assessment, Payment
 from enrichment.signals import Signals
 from gateway.programs.table import ProgramEntry, Refusals
+from gateway.records.masks import LOW_BITS, LOW_MASK
 from gateway.records.reasons import PUBLIC, Reason
 from gateway.sealing.body import SCHEMA_VERSION as BODY_SCHEMA_VERSION
 from gateway.sharing.decide import Decided
@@ -114,9 +115,9 @@ class Encoder:
             recorded.append(
                 _RELEASED_DECISION.write(
                     (
-                        part, share_id, consent_id, _RELEASED, one.arm, True, mask, one.card_token,
+                        part, share_id, consent_id, _RELEASED, one.arm, True, mask & LOW_MASK, one.card_token,
                         one.token_epoch, one.recipient_kid, one.payload_sha256, one.sealed,
-                        expires_at_ms, match_keys, one.previous_card_token,
+                        expires_at_ms, match_keys, one.previous_card_token, mask >> LOW_BITS,
                     )
                 )
             )  # fmt: skip
@@ -199,7 +200,7 @@ _DECISION = make_writer(
 _RELEASED_DECISION = make_writer(
     [(0, "raw"), (2, "text"), (5, "text"), (7, "varint"), (10, "varint"), (15, "varint"),
      (16, "varint"), (19, "text"), (20, "varint"), (22, "text"), (23, "bytes"), (24, "bytes"), (26, "varint"),
-     (27, "texts"), (28, "text")],
+     (27, "texts"), (28, "text"), (29, "varint")],
     _DECISIONS_OF_RECORD,
 )  # fmt: skip
 """storage.v1.Decision of what is released, in its record: its static part, its refusals, what changes."""

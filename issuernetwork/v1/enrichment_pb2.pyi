@@ -8,6 +8,16 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class DeliveryTimeframe(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DELIVERY_TIMEFRAME_UNSPECIFIED: _ClassVar[DeliveryTimeframe]
+    DELIVERY_TIMEFRAME_ELECTRONIC: _ClassVar[DeliveryTimeframe]
+    DELIVERY_TIMEFRAME_SAME_DAY: _ClassVar[DeliveryTimeframe]
+    DELIVERY_TIMEFRAME_OVERNIGHT: _ClassVar[DeliveryTimeframe]
+    DELIVERY_TIMEFRAME_TWO_THREE_DAYS: _ClassVar[DeliveryTimeframe]
+    DELIVERY_TIMEFRAME_FOUR_OR_MORE_DAYS: _ClassVar[DeliveryTimeframe]
+    DELIVERY_TIMEFRAME_TO_STORE: _ClassVar[DeliveryTimeframe]
+
 class TransStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     TRANS_STATUS_UNSPECIFIED: _ClassVar[TransStatus]
@@ -25,6 +35,13 @@ class Completeness(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     COMPLETENESS_UNSPECIFIED: _ClassVar[Completeness]
     COMPLETENESS_FULL: _ClassVar[Completeness]
     COMPLETENESS_DEGRADED: _ClassVar[Completeness]
+DELIVERY_TIMEFRAME_UNSPECIFIED: DeliveryTimeframe
+DELIVERY_TIMEFRAME_ELECTRONIC: DeliveryTimeframe
+DELIVERY_TIMEFRAME_SAME_DAY: DeliveryTimeframe
+DELIVERY_TIMEFRAME_OVERNIGHT: DeliveryTimeframe
+DELIVERY_TIMEFRAME_TWO_THREE_DAYS: DeliveryTimeframe
+DELIVERY_TIMEFRAME_FOUR_OR_MORE_DAYS: DeliveryTimeframe
+DELIVERY_TIMEFRAME_TO_STORE: DeliveryTimeframe
 TRANS_STATUS_UNSPECIFIED: TransStatus
 TRANS_STATUS_Y: TransStatus
 TRANS_STATUS_N: TransStatus
@@ -39,7 +56,7 @@ COMPLETENESS_FULL: Completeness
 COMPLETENESS_DEGRADED: Completeness
 
 class EnrichAuthorizationRequest(_message.Message):
-    __slots__ = ("request_id", "payment_intent_id", "attempt_no", "merchant_id", "platform_id", "network", "amount_minor", "currency", "initiated_at_ms", "channel", "initiation", "mit_reason", "card", "acquirer", "merchant", "customer", "device", "authentication", "cardholder_region", "caller_assessments", "validate_only")
+    __slots__ = ("request_id", "payment_intent_id", "attempt_no", "merchant_id", "platform_id", "network", "amount_minor", "currency", "initiated_at_ms", "channel", "initiation", "mit_reason", "card", "acquirer", "merchant", "customer", "device", "authentication", "cardholder_region", "caller_assessments", "validate_only", "correlation_id", "issuer_reference_id", "original_network_transaction_id", "order")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_INTENT_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_NO_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +78,10 @@ class EnrichAuthorizationRequest(_message.Message):
     CARDHOLDER_REGION_FIELD_NUMBER: _ClassVar[int]
     CALLER_ASSESSMENTS_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    ISSUER_REFERENCE_ID_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_NETWORK_TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     payment_intent_id: str
     attempt_no: int
@@ -82,7 +103,19 @@ class EnrichAuthorizationRequest(_message.Message):
     cardholder_region: str
     caller_assessments: _containers.RepeatedCompositeFieldContainer[_common_pb2.Assessment]
     validate_only: bool
-    def __init__(self, request_id: _Optional[str] = ..., payment_intent_id: _Optional[str] = ..., attempt_no: _Optional[int] = ..., merchant_id: _Optional[str] = ..., platform_id: _Optional[str] = ..., network: _Optional[_Union[_common_pb2.Network, str]] = ..., amount_minor: _Optional[int] = ..., currency: _Optional[str] = ..., initiated_at_ms: _Optional[int] = ..., channel: _Optional[_Union[_common_pb2.Channel, str]] = ..., initiation: _Optional[_Union[_common_pb2.Initiation, str]] = ..., mit_reason: _Optional[str] = ..., card: _Optional[_Union[Card, _Mapping]] = ..., acquirer: _Optional[_Union[Acquirer, _Mapping]] = ..., merchant: _Optional[_Union[Merchant, _Mapping]] = ..., customer: _Optional[_Union[Customer, _Mapping]] = ..., device: _Optional[_Union[Device, _Mapping]] = ..., authentication: _Optional[_Union[Authentication, _Mapping]] = ..., cardholder_region: _Optional[str] = ..., caller_assessments: _Optional[_Iterable[_Union[_common_pb2.Assessment, _Mapping]]] = ..., validate_only: bool = ...) -> None: ...
+    correlation_id: str
+    issuer_reference_id: str
+    original_network_transaction_id: str
+    order: Order
+    def __init__(self, request_id: _Optional[str] = ..., payment_intent_id: _Optional[str] = ..., attempt_no: _Optional[int] = ..., merchant_id: _Optional[str] = ..., platform_id: _Optional[str] = ..., network: _Optional[_Union[_common_pb2.Network, str]] = ..., amount_minor: _Optional[int] = ..., currency: _Optional[str] = ..., initiated_at_ms: _Optional[int] = ..., channel: _Optional[_Union[_common_pb2.Channel, str]] = ..., initiation: _Optional[_Union[_common_pb2.Initiation, str]] = ..., mit_reason: _Optional[str] = ..., card: _Optional[_Union[Card, _Mapping]] = ..., acquirer: _Optional[_Union[Acquirer, _Mapping]] = ..., merchant: _Optional[_Union[Merchant, _Mapping]] = ..., customer: _Optional[_Union[Customer, _Mapping]] = ..., device: _Optional[_Union[Device, _Mapping]] = ..., authentication: _Optional[_Union[Authentication, _Mapping]] = ..., cardholder_region: _Optional[str] = ..., caller_assessments: _Optional[_Iterable[_Union[_common_pb2.Assessment, _Mapping]]] = ..., validate_only: bool = ..., correlation_id: _Optional[str] = ..., issuer_reference_id: _Optional[str] = ..., original_network_transaction_id: _Optional[str] = ..., order: _Optional[_Union[Order, _Mapping]] = ...) -> None: ...
+
+class Order(_message.Message):
+    __slots__ = ("basket_category", "delivery_timeframe")
+    BASKET_CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_TIMEFRAME_FIELD_NUMBER: _ClassVar[int]
+    basket_category: str
+    delivery_timeframe: DeliveryTimeframe
+    def __init__(self, basket_category: _Optional[str] = ..., delivery_timeframe: _Optional[_Union[DeliveryTimeframe, str]] = ...) -> None: ...
 
 class Card(_message.Message):
     __slots__ = ("pan", "network_token", "card_ref", "iin", "last4", "last4_source", "par", "funding", "commercial")

@@ -12,6 +12,7 @@ mod json;
 mod mac;
 mod mac_keyed;
 mod made;
+mod masks;
 mod pack;
 mod reader;
 mod release;

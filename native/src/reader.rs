@@ -9,6 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
+use crate::masks;
 use crate::made::{NamedTuple, call};
 use crate::shapes::{Shape, canonical_ipv6};
 use crate::slots::{Card, Digits, Request, Slot};
@@ -33,7 +34,7 @@ struct Field {
 }
 
 /// Bits that are always set, rows of presence, rows of doubts.
-type VerdictRows<'py> = (u64, Vec<(String, usize, u64)>, Vec<Bound<'py, PyTuple>>);
+type VerdictRows<'py> = (u128, Vec<(String, usize, u128)>, Vec<Bound<'py, PyTuple>>);
 
 /// By field number.
 type Table = Vec<Option<Field>>;
@@ -56,14 +57,14 @@ enum Column {
     Iin,
     TruncatedIin,
     Last4,
-    Group { make: NamedTuple, parts: Vec<Part>, present: usize, optional: bool, bit: u64, needs: Needs },
-    Location { make: Py<PyAny>, latitude: usize, longitude: usize, present: usize, bit: u64 },
+    Group { make: NamedTuple, parts: Vec<Part>, present: usize, optional: bool, bit: u128, needs: Needs },
+    Location { make: Py<PyAny>, latitude: usize, longitude: usize, present: usize, bit: u128 },
     Raws { make: Py<PyAny>, slot: usize },
     NewList,
     /// The fields that were asked for, as a message: numbers and what stands there.
     Written { fields: Vec<(u64, Source)> },
     /// Mask of the fields that are there and plainly fit to be shared; -1 where that is for Python to say.
-    Presence { both: (usize, usize), bit: u64 },
+    Presence { both: (usize, usize), bit: u128 },
 }
 
 /// Of a field that is written.
@@ -278,7 +279,7 @@ impl Reader {
                 Column::Presence { both, bit } => {
                     let both = !values[both.0].is_none() && !values[both.1].is_none();
                     match presence {
-                        Some(mask) => (mask | if both { *bit } else { 0 }).into_pyobject(py)?.into_any(),
+                        Some(mask) => masks::number(py, mask | if both { *bit } else { 0 }),
                         None => int(py, -1)?,
                     }
                 }

@@ -1,10 +1,11 @@
 //! The same walk as `ProgramEntry.release_by_twin` (gateway/programs/release.py), over the same dicts and tuples, which
 //! it neither copies nor keeps a reading of. The rules are written down there; here is what they say most often.
-//! Whatever is unusual (another type, a number beyond 64 bits) is answered None: ask the twin.
+//! Whatever is unusual (another type, a number beyond its bits) is answered None: ask the twin.
 use crate::covering::{Consents, signed};
 use crate::made::NamedTuple;
+use crate::masks;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFrozenSet, PyInt, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyFrozenSet, PyString, PyTuple, PyType};
 
 /// `Answers(query, release, no_tier, opted_out, withheld, widened)`: the two types, the numbers of two tiers, the
 /// refusals in the order of the rules, and what adds those of data below quality. `entry(...)` is an `Entry`, or
@@ -166,7 +167,7 @@ impl Entry {
         let [granted_number, refusals] = grant.cast::<PyTuple>().ok()?.as_slice() else {
             return None;
         };
-        let granted = bits(granted_number)?;
+        let granted = masks::bits(granted_number)?;
         if granted == 0 {
             return withhold(&withheld.5);
         }
@@ -178,8 +179,8 @@ impl Entry {
         {
             return withhold(&withheld.7);
         }
-        let there = granted & bits(available)?;
-        let mask = there & !bits(below_quality)?;
+        let there = granted & masks::bits(available)?;
+        let mask = there & !masks::bits(below_quality)?;
         if mask == 0 {
             return withhold(&withheld.8);
         }
@@ -192,7 +193,7 @@ impl Entry {
         };
         let mask = match mask == granted {
             true => granted_number.clone(),
-            false => mask.into_pyobject(py).ok()?.into_any(),
+            false => masks::number(py, mask),
         };
         Some(answers.release.make(py, vec![mask, refusals, consent.consent_id.into_bound(py)]))
     }
@@ -201,13 +202,4 @@ impl Entry {
 /// None for a key that is no plain text; else what stands there, if something does.
 fn look_up<'py>(dict: &Bound<'py, PyDict>, key: &Bound<'py, PyAny>) -> Option<Option<Bound<'py, PyAny>>> {
     dict.get_item(key.cast_exact::<PyString>().ok()?).ok()
-}
-
-fn bits(value: &Bound<'_, PyAny>) -> Option<u64> {
-    let value = value.cast_exact::<PyInt>().ok()?;
-    // Masks have no 64th bit yet, and without it they are read in half the time.
-    match value.extract::<i64>() {
-        Ok(bits) if bits >= 0 => Some(bits as u64),
-        _ => value.extract().ok(),
-    }
 }

@@ -17,6 +17,8 @@ pub enum Shape {
     Digits { least: usize, most: usize },
     Alphanumeric { exactly: usize },
     Printable { most: usize },
+    /// Letters, digits, hyphens and underscores.
+    Reference { least: usize, most: usize },
     Table(Codes),
     Iin,
     DateTime,
@@ -37,6 +39,7 @@ impl Shape {
             "digits" => Self::Digits { least: number(1)?, most: number(2)? },
             "alphanumeric" => Self::Alphanumeric { exactly: number(1)? },
             "printable" => Self::Printable { most: number(1)? },
+            "reference" => Self::Reference { least: number(1)?, most: number(2)? },
             "table" => {
                 let mut codes = Codes { bits: vec![0; CODES.div_ceil(64)] };
                 for code in shape.get_item(1)?.try_iter()? {
@@ -68,6 +71,10 @@ impl Shape {
             }
             Self::Printable { most } => {
                 value.len() <= *most && value.iter().all(|byte| (0x20..=0x7e).contains(byte))
+            }
+            Self::Reference { least, most } => {
+                let part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+                (*least..=*most).contains(&value.len()) && value.iter().all(part)
             }
             Self::Table(codes) => codes.has(value),
             Self::Iin => matches!(value.len(), 6 | 8) && all_digits(value),

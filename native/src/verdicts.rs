@@ -29,16 +29,16 @@ enum Doubt {
 
 /// Bits and doubts of fields, by slot.
 pub struct Verdicts {
-    always: u64,
-    presence: Vec<(Presence, usize, u64)>,
+    always: u128,
+    presence: Vec<(Presence, usize, u128)>,
     doubts: Vec<(Doubt, usize)>,
 }
 
 impl Verdicts {
     /// From rows of (kind, slot, bit) and of (kind, slot, what the kind needs).
     pub fn from_python(
-        always: u64,
-        presence: &[(String, usize, u64)],
+        always: u128,
+        presence: &[(String, usize, u128)],
         doubts: &[Bound<'_, PyTuple>],
     ) -> PyResult<Self> {
         let presence = presence
@@ -63,7 +63,7 @@ impl Verdicts {
     }
 
     /// The mask of what is there; None where anything is doubtful.
-    pub fn mask(&self, request: &Request<'_>) -> Option<u64> {
+    pub fn mask(&self, request: &Request<'_>) -> Option<u128> {
         if self.doubts.iter().any(|(doubt, slot)| doubt.is_cast_on(request.text(*slot))) {
             return None;
         }

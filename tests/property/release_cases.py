@@ -16,7 +16,12 @@ from gateway.programs.model import PolicySnapshot
 from gateway.records.reasons import Withhold
 from tests.property import release_reference as reference
 
-FIELDS = ["email", "ip", "device_id", "mcc", "score_norm", "reason_codes", "avs_result", "account_age_days"]
+FIELDS = [
+    "email", "ip", "device_id", "mcc", "score_norm", "reason_codes", "avs_result", "account_age_days",
+    "correlation_id", "network_txn_id", "cards_per_email_24h", "ip_country", "recommendation",
+]  # fmt: skip
+"""Numbers on both sides of 62, 63 and 64, where machine words end."""
+
 CLEAR = ["score_norm", "reason_codes", "avs_result"]
 GROUPS = ["contact", "device", "score", "merchant", "fraud"]
 DAYS = ["2026-01-01", "2026-02-01", "2026-03-01", "2026-04-01", "2026-05-01"]

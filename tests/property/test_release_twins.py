@@ -30,8 +30,8 @@ UNUSUAL: dict[str, list[Any]] = {
     "mcc": [Text("5411"), "\ud800", None],
     "amount_minor": [True, 1.5, -1, 2**63, 2**70],
     "merchant_country": [Text("US"), None],
-    "available_mask": [True, (1 << 64) - 1, (1 << 64) + 6, -1],
-    "below_quality_mask": [False, (1 << 64) - 1, 1 << 64, -1, -3],
+    "available_mask": [True, (1 << 64) - 1, (1 << 64) + 6, (1 << 128) - 1, (1 << 128) + 6, -1],
+    "below_quality_mask": [False, (1 << 64) - 1, 1 << 64, 1 << 127, (1 << 128) - 1, 1 << 128, -1, -3],
     "now_ms": [True, 1.5, 1.77e12, -(2**63), 2**63, 2**70],
     "subject_objected": [0, 1, None, "yes"],
 }

@@ -99,7 +99,7 @@ class FieldRefusal(_message.Message):
     def __init__(self, field: _Optional[int] = ..., reason: _Optional[_Union[WithholdReason, str]] = ...) -> None: ...
 
 class Decision(_message.Message):
-    __slots__ = ("program", "share_id", "enrolment_id", "contract_id", "consent_id", "purpose", "outcome", "withhold_reason", "refusals", "arm", "variant", "experiment_id", "ramp_ppm", "holdout_ppm", "eligible", "field_mask", "dictionary_version", "recipient_id", "card_token", "token_epoch", "profile", "recipient_kid", "payload_sha256", "sealed", "transports", "expires_at_ms", "match_keys", "previous_card_token")
+    __slots__ = ("program", "share_id", "enrolment_id", "contract_id", "consent_id", "purpose", "outcome", "withhold_reason", "refusals", "arm", "variant", "experiment_id", "ramp_ppm", "holdout_ppm", "eligible", "field_mask", "dictionary_version", "recipient_id", "card_token", "token_epoch", "profile", "recipient_kid", "payload_sha256", "sealed", "transports", "expires_at_ms", "match_keys", "previous_card_token", "field_mask_high")
     PROGRAM_FIELD_NUMBER: _ClassVar[int]
     SHARE_ID_FIELD_NUMBER: _ClassVar[int]
     ENROLMENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -128,6 +128,7 @@ class Decision(_message.Message):
     EXPIRES_AT_MS_FIELD_NUMBER: _ClassVar[int]
     MATCH_KEYS_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_CARD_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FIELD_MASK_HIGH_FIELD_NUMBER: _ClassVar[int]
     program: str
     share_id: str
     enrolment_id: str
@@ -156,7 +157,8 @@ class Decision(_message.Message):
     expires_at_ms: int
     match_keys: _containers.RepeatedScalarFieldContainer[str]
     previous_card_token: str
-    def __init__(self, program: _Optional[str] = ..., share_id: _Optional[str] = ..., enrolment_id: _Optional[str] = ..., contract_id: _Optional[str] = ..., consent_id: _Optional[str] = ..., purpose: _Optional[_Union[_common_pb2.Purpose, str]] = ..., outcome: _Optional[_Union[DecisionOutcome, str]] = ..., withhold_reason: _Optional[_Union[WithholdReason, str]] = ..., refusals: _Optional[_Iterable[_Union[FieldRefusal, _Mapping]]] = ..., arm: _Optional[_Union[_common_pb2.Arm, str]] = ..., variant: _Optional[str] = ..., experiment_id: _Optional[str] = ..., ramp_ppm: _Optional[int] = ..., holdout_ppm: _Optional[int] = ..., eligible: bool = ..., field_mask: _Optional[int] = ..., dictionary_version: _Optional[int] = ..., recipient_id: _Optional[str] = ..., card_token: _Optional[str] = ..., token_epoch: _Optional[int] = ..., profile: _Optional[str] = ..., recipient_kid: _Optional[str] = ..., payload_sha256: _Optional[bytes] = ..., sealed: _Optional[bytes] = ..., transports: _Optional[_Iterable[_Union[_common_pb2.Transport, str]]] = ..., expires_at_ms: _Optional[int] = ..., match_keys: _Optional[_Iterable[str]] = ..., previous_card_token: _Optional[str] = ...) -> None: ...
+    field_mask_high: int
+    def __init__(self, program: _Optional[str] = ..., share_id: _Optional[str] = ..., enrolment_id: _Optional[str] = ..., contract_id: _Optional[str] = ..., consent_id: _Optional[str] = ..., purpose: _Optional[_Union[_common_pb2.Purpose, str]] = ..., outcome: _Optional[_Union[DecisionOutcome, str]] = ..., withhold_reason: _Optional[_Union[WithholdReason, str]] = ..., refusals: _Optional[_Iterable[_Union[FieldRefusal, _Mapping]]] = ..., arm: _Optional[_Union[_common_pb2.Arm, str]] = ..., variant: _Optional[str] = ..., experiment_id: _Optional[str] = ..., ramp_ppm: _Optional[int] = ..., holdout_ppm: _Optional[int] = ..., eligible: bool = ..., field_mask: _Optional[int] = ..., dictionary_version: _Optional[int] = ..., recipient_id: _Optional[str] = ..., card_token: _Optional[str] = ..., token_epoch: _Optional[int] = ..., profile: _Optional[str] = ..., recipient_kid: _Optional[str] = ..., payload_sha256: _Optional[bytes] = ..., sealed: _Optional[bytes] = ..., transports: _Optional[_Iterable[_Union[_common_pb2.Transport, str]]] = ..., expires_at_ms: _Optional[int] = ..., match_keys: _Optional[_Iterable[str]] = ..., previous_card_token: _Optional[str] = ..., field_mask_high: _Optional[int] = ...) -> None: ...
 
 class Evaluation(_message.Message):
     __slots__ = ("evaluation_id", "request_id", "request_digest", "sender_id", "merchant_id", "platform_id", "payment_intent_id", "attempt_no", "issuer_id", "initiated_at_ms", "received_at_ms", "decided_at_ms", "unit_key", "unit_source", "match", "score", "amount_minor", "currency", "channel", "mcc", "velocity_keys", "policy_version", "schema_version", "decisions", "switch_epoch", "answer", "degraded", "cardholder_region", "merchant_country", "card_key", "card_source")

@@ -19,6 +19,9 @@ def full_request() -> enrichment_pb2.EnrichAuthorizationRequest:
     request.initiation = 1
     request.mit_reason = "recurring"
     request.cardholder_region = "US"
+    request.correlation_id, request.issuer_reference_id = "order-7", "ref-northgate-3"
+    request.original_network_transaction_id = "MCS8A1B2C3_0229-ABCDEF"
+    request.order.basket_category, request.order.delivery_timeframe = "groceries", 2
     request.card.par = "Q" * 29
     request.card.funding = 1
     request.card.last4_source = "fpan"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from enrichment.fields import FIELD_BY_NAME
+from enrichment.fields import EVERY_BIT, FIELD_BY_NAME
 from gateway.programs.consent_rows import MEMBER, NOBODY, ROW, TwinRegistered
 from gateway.programs.documents import load_policy
 from gateway.programs.issues import PolicyInvalid
@@ -19,7 +19,7 @@ from gateway.server.policy import read_policy
 from tests.kit.installation import SAMPLE_POLICY
 
 NOW_MS = 1_790_000_000_000
-EVERYTHING = (1 << 63) - 1
+EVERYTHING = EVERY_BIT
 KEPT: Any = {"registry": TwinRegistered(), "kept_sealed_days": 8, "kept_pseudonymous_days": 400}
 
 

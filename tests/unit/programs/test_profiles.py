@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from enrichment.fields import FIELDS, MASK_BITS, SUBJECTLESS_MASK, mask_of, names_of
+from enrichment.fields import EVERY_BIT, FIELDS, SUBJECTLESS_MASK, mask_of, names_of
 from gateway.programs.documents import examine_policy, load_policy
 from gateway.programs.model import PolicySnapshot
 from gateway.programs.profiles import profile_mask
@@ -27,7 +27,7 @@ def test_the_fields_without_a_subject_are_the_merchants_and_of_low_sensitivity()
     assert set(names_of(SUBJECTLESS_MASK)) == {"mcc", "merchant_name", "acceptor_id", "merchant_country"}
     assert all(field.sensitivity == "A" for field in FIELDS if field.subjectless)
     assert profile_mask("A") == SUBJECTLESS_MASK
-    assert profile_mask("B") == (1 << MASK_BITS) - 1
+    assert profile_mask("B") == EVERY_BIT
 
 
 def test_a_policy_with_profile_a_and_every_signature_is_taken_whole() -> None:

@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from enrichment.fields import mask_of
+from enrichment.fields import EVERY_BIT, mask_of
 from gateway.programs import model
 from gateway.programs.arms import Arm
 from gateway.programs.documents import load_policy
@@ -14,7 +14,7 @@ from issuernetwork.v1 import common_pb2
 
 ROOT = Path(__file__).parents[3] / "deploy" / "sample" / "policy"
 NOW_MS = 1_790_000_000_000  # September 2026
-EVERYTHING = (1 << 64) - 1
+EVERYTHING = EVERY_BIT
 
 
 def sample_table() -> ReleaseTable:
