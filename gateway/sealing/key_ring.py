@@ -178,6 +178,15 @@ class KeyRing:
         )
 
 
+def added_from_ms(ring: KeyRing, alg: SignatureAlgorithm, *, now_ms: int) -> int | None:
+    """When the first key of `alg` is used; None where it has one. Raises KeyRefused."""
+    if alg in ring.algorithms:
+        return None
+    ring.check_room(REGULAR_KEYS_MAX)
+    # Nobody is to share what another process cannot sign yet.
+    return now_ms + AT_ONCE_MS
+
+
 def use_from_ms(
     ring: KeyRing,
     alg: SignatureAlgorithm,

@@ -17,7 +17,6 @@ from gateway.programs.approvals import Approval, ApprovalStore, Kind
 from gateway.runtime.clock import Clock
 from gateway.sealing.jwk import thumbprint
 from gateway.sealing.key_ring import (
-    AT_ONCE_MS,
     IN_FILE,
     NOT_USED,
     Hold,
@@ -27,6 +26,7 @@ from gateway.sealing.key_ring import (
     RetiredKey,
     RingKey,
     Wait,
+    added_from_ms,
     check_destroy,
     holds,
     use_from_ms,
@@ -83,8 +83,7 @@ class KeyDesk:
         """Makes a key for an algorithm that has none; None where there is one. Raises KeyRefused."""
 
         def when(ring: KeyRing) -> int | None:
-            # Nobody is to share what another process cannot sign yet.
-            return None if alg in ring.algorithms else self.clock.wall_ms() + AT_ONCE_MS
+            return added_from_ms(ring, alg, now_ms=self.clock.wall_ms())
 
         return self._make(KeyVerb.ADD, alg, when, by=by, reason=reason)
 

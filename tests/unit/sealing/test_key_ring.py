@@ -16,6 +16,7 @@ from gateway.sealing.key_ring import (
     KeyUse,
     RingKey,
     Wait,
+    added_from_ms,
     check_destroy,
     holds,
     use_from_ms,
@@ -106,6 +107,15 @@ def test_a_regular_rotation_leaves_room_for_one_at_once_of_every_algorithm() -> 
     for number, _ in enumerate(SignatureAlgorithm):
         assert ask(ring, ES256, at_once=True) == NOW_MS + AT_ONCE_MS
         ring = ring.added(key(f"stolen {number}", NOW_MS))
+
+
+def test_the_first_key_of_an_algorithm_takes_no_place_kept_for_a_theft() -> None:
+    ring = KeyRing(tuple(key(f"k{number}", number) for number in range(REGULAR_KEYS_MAX - 1)))
+    assert added_from_ms(ring, ES256, now_ms=NOW_MS) is None
+    assert added_from_ms(ring, RS256, now_ms=NOW_MS) == NOW_MS + AT_ONCE_MS
+    ring = ring.added(key("regular", REGULAR_KEYS_MAX))
+    with pytest.raises(KeyRefused, match=r"kept for thefts: retire some"):
+        added_from_ms(ring, RS256, now_ms=NOW_MS)
 
 
 def waits(kid: str, use: KeyUse = NOT_USED, now_ms: int = NOW_MS, margin_ms: int = 100) -> tuple[Hold, ...]:
