@@ -7,7 +7,7 @@ for another field. A field whose provider is not there is never present.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from enrichment.field_shapes import (
@@ -64,7 +64,7 @@ class Field:
     name: str
     group: str
     sensitivity: Sensitivity
-    shape: Shape
+    shape: Shape = field(hash=False)
     """Of its value in a share."""
     category: str
     """Data category of fideslang."""

@@ -10,8 +10,8 @@ CLASSES = {"A": "low sensitivity", "Y": "pseudonymous", "I": "personal", "P": "t
 
 HEAD = f"""# Fields that may be shared
 
-Dictionary version {DICTIONARY_VERSION}. Made from `enrichment/fields.py`; tests hold this page, the request's contract,
-the [schema of a share's `fields`](schemas/fields.json) and the check of policies to that table.
+Dictionary version {DICTIONARY_VERSION}. Made from `enrichment/fields.py`; tests hold this page, the request's
+contract, the [schema of a share's `fields`](schemas/fields.json) and the check of policies to that table.
 What was not given, not looked up or not granted is absent: nothing stands for it.
 
 - *class*: A low sensitivity, Y pseudonymous, I personal, P the PAN itself. On a record about one card

@@ -38,8 +38,8 @@ NOT_SHARED = {
     "cardholder_region", "validate_only", "card.network_token", "card.card_ref", "card.last4_source",
     "card.commercial", "acquirer.acquiring_institution_id", "acquirer.terminal_id", "caller_assessments",
 }  # fmt: skip
-"""What a request is handled by, and parts of what is shared as one: `mit_reason` of `initiation`, `commercial` of
-`funding`."""
+"""What a request is handled by, and parts of what is shared as one: `mit_reason` of `initiation`,
+`commercial` of `funding`."""
 
 
 def test_the_page_is_the_table() -> None:
@@ -125,9 +125,9 @@ def test_shares_that_their_recipients_open_keep_to_the_schema() -> None:
 
 def test_what_is_shared_of_a_label_keeps_to_the_schema() -> None:
     label = feed_pb2.LabelEvent(
-        kind=feed_pb2.LABEL_KIND_DISPUTE, source=feed_pb2.LABEL_SOURCE_TC40, state=feed_pb2.LABEL_STATE_CONFIRMED,
-        dispute_stage=feed_pb2.DISPUTE_STAGE_WON, fraud_type="04", reported_at_ms=1, effective_at_ms=1,
-        amount_minor=7, source_ref="ARN-1",
+        kind=feed_pb2.LABEL_KIND_DISPUTE, source=feed_pb2.LABEL_SOURCE_TC40, fraud_type="04",
+        state=feed_pb2.LABEL_STATE_CONFIRMED, dispute_stage=feed_pb2.DISPUTE_STAGE_WON,
+        reported_at_ms=1, effective_at_ms=1, amount_minor=7, source_ref="ARN-1",
     )  # fmt: skip
     label.match.network_transaction_id = "MCS8A1B2C30229"
     fields = _fields(label)
