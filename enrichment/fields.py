@@ -1,13 +1,36 @@
-"""The one table of fields that may be shared: number, name, group, sensitivity, purpose.
+"""The one table of fields that may be shared.
+
+The request's contract, the JSON of a share, the reference page and the check of policies all follow it.
 
 Numbers are bits of the field masks in journal records and in the ledger: once given they are never used again
 for another field. A field whose provider is not there is never present.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
 
+from enrichment.field_shapes import (
+    ADDRESS,
+    BOOL,
+    BROWSER,
+    CODES,
+    COUNT,
+    COUNTRY,
+    DAYS,
+    HASHES,
+    PLACE,
+    SCALE,
+    TIME_MS,
+    Shape,
+    alphanumeric,
+    digits,
+    number,
+    one_of,
+    pattern,
+    text,
+    whole,
+)
 from issuernetwork.v1 import common_pb2
 
 Sensitivity = Literal["A", "Y", "I", "P"]
@@ -41,10 +64,22 @@ class Field:
     name: str
     group: str
     sensitivity: Sensitivity
+    shape: Shape = field(hash=False)
+    """Of its value in a share."""
+    category: str
+    """Data category of fideslang."""
+    provider: str
+    """The family of signals that makes it (enrichment/providers, enrichment/lookups)."""
+    meaning: str
+    """What it is, with its ISO 8583 data element."""
+    source: str
+    """Path in a request that it is read from, or "" where it is made of others or looked up."""
+    unit: str
+    """Of a number, or ""."""
+    quality: str
+    """Rule that a value keeps to before it is shared (enrichment/quality.py), or ""."""
     purpose: int
     """Number of `v1.Purpose` that the field is collected for."""
-    meaning: str
-    """Type, unit and ISO 8583 data element."""
 
     @property
     def clear_ok(self) -> bool:
@@ -57,105 +92,210 @@ class Field:
         return self.group in _SUBJECTLESS_GROUPS and self.sensitivity == "A" and self.name not in _MEASURED
 
 
-_ROWS: Final[tuple[tuple[str, str, Sensitivity, str], ...]] = (
-    ("match_key", "correlation", "Y", "string <= 64; key that the network issued for matching"),
-    ("stan", "correlation", "A", "n6, DE11"),
-    ("rrn", "correlation", "Y", "an12, DE37"),
-    ("transmission_date_time", "correlation", "A", "MMDDhhmmss UTC, DE7"),
-    ("ds_trans_id", "correlation", "Y", "UUID of the 3DS directory server"),
-    ("amount_minor", "payment", "A", "int64 minor units, DE4"),
-    ("currency", "payment", "A", "ISO 4217 alphabetic, DE49"),
-    ("initiated_at", "payment", "A", "int64 UTC epoch milliseconds"),
-    ("channel", "payment", "A", "ecom | app | moto | pos"),
-    ("initiation", "payment", "A", "CIT | MIT | MIT:reason"),
-    ("attempt_no", "payment", "A", "int, from 1"),
-    ("bin8", "card", "A", "n6 or n8, leading digits of DE2"),
-    ("last4", "card", "Y", "n4, last digits of DE2"),
-    ("pan", "card", "P", "n13-19, DE2; only inside a JWE"),
-    ("par", "card", "Y", "an29, Payment Account Reference"),
-    ("is_network_token", "card", "A", "bool"),
-    ("funding", "card", "A", "credit | debit | prepaid | commercial"),
-    ("email", "contact", "I", "RFC 5321 <= 254, normalised"),
-    ("phone_e164", "contact", "I", "E.164 with leading plus"),
-    ("cardholder_name", "contact", "I", "string <= 64"),
-    ("billing_address", "contact", "I", "{line1, city, region, postal_code, country}"),
-    ("shipping_address", "contact", "I", "{line1, city, region, postal_code, country}"),
-    ("ship_bill_match", "contact", "A", "bool"),
-    ("ip", "device", "I", "IPv4 or IPv6"),
-    ("device_id", "device", "Y", "string <= 64, stable"),
-    ("user_agent", "device", "Y", "string <= 512"),
-    ("browser_fp", "device", "Y", "{time_zone, language, screen_width, screen_height}"),
-    ("geo", "device", "I", "{latitude, longitude}, two decimals"),
-    ("account_age_days", "history", "Y", "int, days"),
-    ("account_change_age_days", "history", "Y", "int, days"),
-    ("password_change_age_days", "history", "Y", "int, days"),
-    ("txn_count_24h", "history", "A", "int"),
-    ("txn_count_1y", "history", "A", "int"),
-    ("purchases_6m", "history", "A", "int"),
-    ("add_card_attempts_24h", "history", "A", "int"),
-    ("card_on_file_age_days", "history", "Y", "int, days"),
-    ("mcc", "merchant", "A", "n4, DE18"),
-    ("merchant_name", "merchant", "A", "string <= 64, DE43"),
-    ("acceptor_id", "merchant", "A", "ans15, DE42"),
-    ("merchant_country", "merchant", "A", "ISO 3166-1 alpha-2"),
-    ("eci", "auth", "A", "an2"),
-    ("trans_status", "auth", "A", "Y | N | U | A | C | D | R | I"),
-    ("sca_exemption", "auth", "A", "string <= 32"),
-    ("avs_result", "auth", "A", "an1"),
-    ("cvv_result", "auth", "A", "an1, the result and never the value"),
-    ("card_attempts_10m", "velocity", "A", "int, the present attempt included"),
-    ("ip_attempts_10m", "velocity", "A", "int, the present attempt included"),
-    ("device_attempts_10m", "velocity", "A", "int, the present attempt included"),
-    ("score_raw", "score", "Y", "int 0-100, high is risky"),
-    ("score_scale", "score", "A", "{min, max, high_is_risky}"),
-    ("score_norm", "score", "Y", "int 0-999, high is risky"),
-    ("reason_codes", "score", "Y", "list of codes, strongest first, at most 4"),
-    ("model_id", "score", "A", "string and version"),
-    ("label_state", "fraud", "Y", "suspected | confirmed | not_fraud"),
-    ("label_source", "fraud", "A", "tc40 | mastercard_fld | issuer | chargeback | merchant | manual"),
-    ("fraud_type", "fraud", "Y", "string <= 16, code of the source"),
-    ("reported_at", "fraud", "A", "int64 UTC epoch milliseconds: when the source said so"),
-    ("effective_at", "fraud", "A", "int64 UTC epoch milliseconds: when it happened"),
-    ("fraud_amount_minor", "fraud", "A", "int64 minor units"),
-    ("external_ref", "fraud", "Y", "string <= 64, ACN or ARN"),
-    ("dispute_stage", "fraud", "A", "inquiry | alert | chargeback | represented | won | lost"),
-    ("email_hash", "contact", "Y", "[{token_epoch, hash}], HMAC of the normal form, by the recipient's key"),
-    ("phone_hash", "contact", "Y", "[{token_epoch, hash}], HMAC of the number, by the recipient's key"),
-    ("correlation_id", "correlation", "Y", "string <= 64, the sender's own"),
-    ("issuer_reference_id", "correlation", "Y", "string <= 64, returned by the issuer earlier"),
-    ("network_txn_id", "correlation", "Y", "22 of [A-Za-z0-9_-]: of the first attempt or the original"),
-    ("basket_category", "payment", "I", "string <= 32, what is bought"),
-    (
-        "delivery_timeframe",
-        "payment",
-        "A",
-        "electronic | same_day | overnight | two_three_days | four_or_more_days | to_store",
-    ),
-    ("ip_country", "device", "A", "ISO 3166-1 alpha-2"),
-    ("ip_anonymised", "device", "A", "none | vpn | proxy | tor | hosting"),
-    ("ip_asn", "device", "A", "int, autonomous system number"),
-    ("email_domain_type", "contact", "A", "free | disposable | corporate"),
-    ("cards_per_email_24h", "velocity", "A", "int, distinct, the present one included"),
-    ("cards_per_device_24h", "velocity", "A", "int, distinct, the present one included"),
-    ("cards_per_ip_24h", "velocity", "A", "int, distinct, the present one included"),
-    ("merchants_per_card_24h", "velocity", "A", "int, distinct, the present one included"),
-    ("card_attempts_1h", "velocity", "A", "int, the present attempt included"),
-    ("card_attempts_24h", "velocity", "A", "int, the present attempt included"),
-    ("card_attempts_7d", "velocity", "A", "int, the present attempt included"),
-    ("email_attempts_24h", "velocity", "A", "int, the present attempt included"),
-    ("device_on_card_age_days", "device", "Y", "int, days since the device was first seen with the card"),
-    ("amount_to_card_mean", "velocity", "A", "int, percent of the card's own mean amount"),
-    ("amount_to_merchant_mean", "velocity", "A", "int, percent of the merchant's mean amount"),
-    ("merchant_fraud_rate_bp", "merchant", "A", "int, basis points, as measured"),
-    ("merchant_dispute_rate_bp", "merchant", "A", "int, basis points, as measured"),
-    ("card_testing", "velocity", "A", "none | possible | likely"),
-    ("score_percentile", "score", "Y", "number 0-100, high is risky"),
-    ("recommendation", "score", "Y", "trust | neutral | distrust"),
-)
+# Of fideslang 3 (https://ethyca.github.io/fideslang/): a record of processing can be drawn by machine.
+_OPERATIONS: Final = "system.operations"
+_PAYMENT: Final = "user.payment"
+_CARD: Final = "user.financial.credit_card"
+_PURCHASES: Final = "user.behavior.purchase_history"
+_ACCOUNT: Final = "user.account"
+_BEHAVIOR: Final = "user.behavior"
+_DEVICE: Final = "user.device"
+_DEVICE_ID: Final = "user.device.device_id"
+_IP: Final = "user.device.ip_address"
+_EMAIL: Final = "user.contact.email"
+_PHONE: Final = "user.contact.phone_number"
+_POSTAL: Final = "user.contact.address"
+
+
+class _Row(NamedTuple):
+    """A field as the table below has it: its number is its place."""
+
+    name: str
+    group: str
+    sensitivity: Sensitivity
+    shape: Shape
+    category: str
+    provider: str
+    meaning: str
+    source: str = ""
+    unit: str = ""
+    quality: str = ""
+
+
+_ROWS: Final = (
+    _Row("match_key", "correlation", "Y", text(64), _OPERATIONS, "card",
+         "key that the network issued for matching", "acquirer.network_match_key"),
+    _Row("stan", "correlation", "A", digits(6), _OPERATIONS, "card", "DE11", "acquirer.stan",
+         quality="not_zeros"),
+    _Row("rrn", "correlation", "Y", alphanumeric(12), _OPERATIONS, "card", "DE37",
+         "acquirer.retrieval_reference_number", quality="not_zeros"),
+    _Row("transmission_date_time", "correlation", "A", digits(10), _OPERATIONS, "card",
+         "DE7, MMDDhhmmss in UTC", "acquirer.transmission_date_time"),
+    _Row("ds_trans_id", "correlation", "Y", pattern("UUID", "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+         _OPERATIONS, "authentication", "transaction id of the 3DS directory server",
+         "authentication.ds_trans_id", quality="not_placeholder"),
+    _Row("amount_minor", "payment", "A", whole(0, 10**12 - 1), _PAYMENT, "card", "DE4", "amount_minor",
+         "minor units"),
+    _Row("currency", "payment", "A", pattern("ISO 4217 alphabetic", "[A-Z]{3}"), _PAYMENT, "card", "DE49",
+         "currency"),
+    _Row("initiated_at", "payment", "A", TIME_MS, _PAYMENT, "card", "when the attempt was started",
+         "initiated_at_ms", "UTC epoch milliseconds"),
+    _Row("channel", "payment", "A", one_of("ecom", "app", "moto", "pos"), _PAYMENT, "card",
+         "where the payment was made", "channel"),
+    _Row("initiation", "payment", "A", pattern("CIT | MIT | MIT:reason", "(CIT|MIT)(:.{1,32})?"), _PAYMENT,
+         "card", "who started the payment", "initiation"),
+    _Row("attempt_no", "payment", "A", whole(1), _PAYMENT, "card", "attempt within the payment",
+         "attempt_no", "attempts"),
+    _Row("bin8", "card", "A", pattern("n6 or n8", "[0-9]{6}([0-9]{2})?"), _CARD, "card",
+         "leading digits of DE2", "card.iin"),
+    _Row("last4", "card", "Y", digits(4), _CARD, "card", "last digits of DE2", "card.last4"),
+    _Row("pan", "card", "P", digits(13, 19), _CARD, "card", "DE2; only inside a JWE", "card.pan"),
+    _Row("par", "card", "Y", alphanumeric(29), _CARD, "card", "Payment Account Reference", "card.par"),
+    _Row("is_network_token", "card", "A", BOOL, _CARD, "card", "whether a network token was sent"),
+    _Row("funding", "card", "A", one_of("credit", "debit", "prepaid", "commercial"), _CARD, "card",
+         "funding of the account", "card.funding"),
+    _Row("email", "contact", "I", text(254), _EMAIL, "identity", "RFC 5321, normalised", "customer.email",
+         quality="real_mailbox"),
+    _Row("phone_e164", "contact", "I", pattern("E.164 with leading plus", "\\+[1-9][0-9]{6,14}"), _PHONE,
+         "identity", "telephone number", "customer.phone_e164", quality="possible_number"),
+    _Row("cardholder_name", "contact", "I", text(64), "user.name", "identity", "as on the card",
+         "customer.name", quality="real_name"),
+    _Row("billing_address", "contact", "I", ADDRESS, _POSTAL, "identity", "billing address",
+         "customer.billing", quality="whole_address"),
+    _Row("shipping_address", "contact", "I", ADDRESS, _POSTAL, "identity", "shipping address",
+         "customer.shipping", quality="whole_address"),
+    _Row("ship_bill_match", "contact", "A", BOOL, _POSTAL, "identity", "goods go where the bill goes"),
+    _Row("ip", "device", "I", text(45), _IP, "network", "IPv4, or IPv6 as RFC 5952 writes it", "device.ip",
+         quality="public_address"),
+    _Row("device_id", "device", "Y", text(64), _DEVICE_ID, "network", "stable identifier of the device",
+         "device.device_id", quality="stable_id"),
+    _Row("user_agent", "device", "Y", text(512), _DEVICE, "network", "as the browser sent it",
+         "device.user_agent", quality="browser"),
+    _Row("browser_fp", "device", "Y", BROWSER, "user.device.telemetry", "network",
+         "what the browser says of itself", "device.browser"),
+    _Row("geo", "device", "I", PLACE, "user.location.coarse", "network", "coarse position, two decimals",
+         "device.coarse_location", "degrees", "real_place"),
+    _Row("account_age_days", "history", "Y", DAYS, _ACCOUNT, "identity", "age of the account",
+         "customer.history.account_age_days", "days"),
+    _Row("account_change_age_days", "history", "Y", DAYS, _ACCOUNT, "identity",
+         "since the account was last changed", "customer.history.account_change_age_days", "days"),
+    _Row("password_change_age_days", "history", "Y", DAYS, _ACCOUNT, "identity",
+         "since the password was last changed", "customer.history.password_change_age_days", "days"),
+    _Row("txn_count_24h", "history", "A", COUNT, _PURCHASES, "identity", "payments in the last 24 hours",
+         "customer.history.transactions_24h", "payments"),
+    _Row("txn_count_1y", "history", "A", COUNT, _PURCHASES, "identity", "payments in the last year",
+         "customer.history.transactions_1y", "payments"),
+    _Row("purchases_6m", "history", "A", COUNT, _PURCHASES, "identity", "purchases in the last 6 months",
+         "customer.history.purchases_6m", "purchases"),
+    _Row("add_card_attempts_24h", "history", "A", COUNT, _BEHAVIOR, "identity",
+         "attempts to add a card in the last 24 hours", "customer.history.add_card_attempts_24h", "attempts"),
+    _Row("card_on_file_age_days", "history", "Y", DAYS, _ACCOUNT, "identity", "age of the card on file",
+         "customer.history.card_on_file_age_days", "days"),
+    _Row("mcc", "merchant", "A", digits(4), _OPERATIONS, "merchant", "DE18", "merchant.mcc",
+         quality="real_category"),
+    _Row("merchant_name", "merchant", "A", text(64), _OPERATIONS, "merchant", "DE43", "merchant.name"),
+    _Row("acceptor_id", "merchant", "A", text(15), _OPERATIONS, "merchant", "ans15, DE42",
+         "acquirer.card_acceptor_id"),
+    _Row("merchant_country", "merchant", "A", COUNTRY, _OPERATIONS, "merchant", "country of the merchant",
+         "merchant.country"),
+    _Row("eci", "auth", "A", alphanumeric(2), _PAYMENT, "authentication", "electronic commerce indicator",
+         "authentication.eci"),
+    _Row("trans_status", "auth", "A", one_of("Y", "N", "U", "A", "C", "D", "R", "I"), _PAYMENT,
+         "authentication", "3DS transaction status", "authentication.trans_status"),
+    _Row("sca_exemption", "auth", "A", text(32), _PAYMENT, "authentication",
+         "exemption from strong customer authentication", "authentication.exemption"),
+    _Row("avs_result", "auth", "A", alphanumeric(1), _PAYMENT, "authentication",
+         "result of address verification", "authentication.avs_result"),
+    _Row("cvv_result", "auth", "A", alphanumeric(1), _PAYMENT, "authentication",
+         "the result and never the value", "authentication.cvv_result"),
+    _Row("card_attempts_10m", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
+         "of the card, the present one included", unit="attempts"),
+    _Row("ip_attempts_10m", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
+         "from the address, the present one included", unit="attempts"),
+    _Row("device_attempts_10m", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
+         "from the device, the present one included", unit="attempts"),
+    _Row("score_raw", "score", "Y", number(0, 100), _BEHAVIOR, "score", "high is risky"),
+    _Row("score_scale", "score", "A", SCALE, _OPERATIONS, "score", "scale of the raw score"),
+    _Row("score_norm", "score", "Y", whole(0, 999), _BEHAVIOR, "score", "high is risky"),
+    _Row("reason_codes", "score", "Y", CODES, _BEHAVIOR, "score", "what the score is high for"),
+    _Row("model_id", "score", "A", text(64), _OPERATIONS, "score", "model and version"),
+    _Row("label_state", "fraud", "Y", one_of("suspected", "confirmed", "not_fraud"), _PAYMENT, "labels",
+         "what the source holds of it"),
+    _Row("label_source", "fraud", "A",
+         one_of("tc40", "mastercard_fld", "issuer", "chargeback", "merchant", "manual"), _PAYMENT, "labels",
+         "who says so"),
+    _Row("fraud_type", "fraud", "Y", text(16), _PAYMENT, "labels", "code of the source"),
+    _Row("reported_at", "fraud", "A", TIME_MS, _PAYMENT, "labels", "when the source said so",
+         unit="UTC epoch milliseconds"),
+    _Row("effective_at", "fraud", "A", TIME_MS, _PAYMENT, "labels", "when it happened",
+         unit="UTC epoch milliseconds"),
+    _Row("fraud_amount_minor", "fraud", "A", whole(0, 10**15 - 1), _PAYMENT, "labels", "what was lost",
+         unit="minor units"),
+    _Row("external_ref", "fraud", "Y", text(64), _OPERATIONS, "labels", "ACN or ARN"),
+    _Row("dispute_stage", "fraud", "A",
+         one_of("inquiry", "alert", "chargeback", "represented", "won", "lost"), _PAYMENT, "labels",
+         "how far a dispute has come"),
+    _Row("email_hash", "contact", "Y", HASHES, _EMAIL, "sealing",
+         "HMAC of the normal form, by the recipient's key", quality="real_mailbox"),
+    _Row("phone_hash", "contact", "Y", HASHES, _PHONE, "sealing",
+         "HMAC of the number, by the recipient's key", quality="possible_number"),
+    _Row("correlation_id", "correlation", "Y", text(64), _OPERATIONS, "card", "the sender's own reference",
+         "correlation_id", quality="not_placeholder"),
+    _Row("issuer_reference_id", "correlation", "Y", text(64), _OPERATIONS, "card",
+         "returned by the issuer earlier", "issuer_reference_id", quality="not_placeholder"),
+    _Row("network_txn_id", "correlation", "Y",
+         pattern("13 to 22 of [A-Za-z0-9_-]", "[A-Za-z0-9_-]{13,22}"), _OPERATIONS, "card",
+         "of the payment's first attempt or of the original; in a report, of the payment itself",
+         "original_network_transaction_id", quality="not_placeholder"),
+    _Row("basket_category", "payment", "I", text(64), _PURCHASES, "card", "what is bought",
+         "order.basket_category"),
+    _Row("delivery_timeframe", "payment", "A",
+         one_of("electronic", "same_day", "overnight", "two_three_days", "four_or_more_days", "to_store"),
+         _PURCHASES, "card", "when the goods are delivered", "order.delivery_timeframe"),
+    _Row("ip_country", "device", "A", COUNTRY, _IP, "network", "country of the address"),
+    _Row("ip_anonymised", "device", "A", one_of("none", "vpn", "proxy", "tor", "hosting"), _IP, "network",
+         "how the address hides who is behind it"),
+    _Row("ip_asn", "device", "A", whole(0, (1 << 32) - 1), _IP, "network",
+         "autonomous system that the address belongs to"),
+    _Row("email_domain_type", "contact", "A", one_of("free", "disposable", "corporate"), _EMAIL, "contact",
+         "kind of host that the address is at"),
+    _Row("cards_per_email_24h", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
+         "distinct, the present one included", unit="cards"),
+    _Row("cards_per_device_24h", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
+         "distinct, the present one included", unit="cards"),
+    _Row("cards_per_ip_24h", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
+         "distinct, the present one included", unit="cards"),
+    _Row("merchants_per_card_24h", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
+         "distinct, the present one included", unit="merchants"),
+    _Row("card_attempts_1h", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
+         "of the card, the present one included", unit="attempts"),
+    _Row("card_attempts_24h", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
+         "of the card, the present one included", unit="attempts"),
+    _Row("card_attempts_7d", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
+         "of the card, the present one included", unit="attempts"),
+    _Row("email_attempts_24h", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
+         "with the e-mail address, the present one included", unit="attempts"),
+    _Row("device_on_card_age_days", "device", "Y", DAYS, _DEVICE_ID, "device",
+         "since the device was first seen with the card", unit="days"),
+    _Row("amount_to_card_mean", "velocity", "A", COUNT, _PURCHASES, "amounts",
+         "the amount against the card's own mean", unit="percent"),
+    _Row("amount_to_merchant_mean", "velocity", "A", COUNT, _PURCHASES, "amounts",
+         "the amount against the merchant's mean", unit="percent"),
+    _Row("merchant_fraud_rate_bp", "merchant", "A", whole(0, 10_000), _OPERATIONS, "merchant",
+         "as measured", unit="basis points"),
+    _Row("merchant_dispute_rate_bp", "merchant", "A", whole(0, 10_000), _OPERATIONS, "merchant",
+         "as measured", unit="basis points"),
+    _Row("card_testing", "velocity", "A", one_of("none", "possible", "likely"), _BEHAVIOR, "card_testing",
+         "pattern over a merchant and a device"),
+    _Row("score_percentile", "score", "Y", number(0, 100), _BEHAVIOR, "score",
+         "share of payments that score lower"),
+    _Row("recommendation", "score", "Y", one_of("trust", "neutral", "distrust"), _BEHAVIOR, "score",
+         "what the score comes to"),
+)  # fmt: skip
 
 FIELDS: Final[tuple[Field, ...]] = tuple(
-    Field(number, name, group, sensitivity, REPORTING if group == "fraud" else AUTHORIZATION, meaning)
-    for number, (name, group, sensitivity, meaning) in enumerate(_ROWS)
+    Field(place, *row, REPORTING if row.group == "fraud" else AUTHORIZATION)
+    for place, row in enumerate(_ROWS)
 )
 """In the order of their numbers: `FIELDS[n].number == n`."""
 
@@ -195,28 +335,3 @@ def names_of(mask: int) -> tuple[str, ...]:
 CLEAR_MASK: Final = mask_of(field.name for field in FIELDS if field.clear_ok)
 SUBJECTLESS_MASK: Final = mask_of(field.name for field in FIELDS if field.subjectless)
 PERSONAL_MASK: Final = mask_of(field.name for field in FIELDS if field.sensitivity in "IP")
-
-
-def reference_page() -> str:
-    """The text of docs/reference/fields.md, made from the table."""
-    lines = [
-        "# Fields that may be shared",
-        "",
-        f"Dictionary version {DICTIONARY_VERSION}. Made from `enrichment/fields.py`; a test compares them.",
-        "",
-        "Class: A low sensitivity, Y pseudonymous, I personal, P the PAN itself. On a record about one card",
-        "nothing is non-personal. *Clear* says whether the field may stand outside sealed bytes, in an",
-        "element of the authorization message; everything else leaves sealed to the recipient or not at all.",
-        "",
-        "| number | field | group | class | clear | purpose | meaning |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    purposes = {AUTHORIZATION: "fraud authorization", REPORTING: "fraud reporting"}
-    for field in FIELDS:
-        meaning = field.meaning.replace("|", "\\|")
-        clear = "yes" if field.clear_ok else "no"
-        lines.append(
-            f"| {field.number} | `{field.name}` | {field.group} | {field.sensitivity} | {clear} "
-            f"| {purposes[field.purpose]} | {meaning} |"
-        )
-    return "\n".join(lines) + "\n"

@@ -1,35 +1,109 @@
-"""Verdicts on values that are well formed and still not fit to be shared, decided from the value alone."""
+"""Verdicts on values that are well formed and still not fit to be shared, decided from the value alone.
+
+The engine (native/src/verdicts.rs) casts the same doubts, by tables that `enrichment/reader.py` hands it.
+"""
+
+# ruff: noqa: SIM905 - one string of words reads and diffs better than a list of quoted ones
 
 import ipaddress
+from collections.abc import Mapping
 from typing import Final
+
+from enrichment.disposable import is_disposable
+from enrichment.phones import is_possible
+from enrichment.postal import is_of_its_country
 
 Poor = tuple[int, str]
 """(field number, reason)."""
 
 NOT_PUBLIC: Final = "not_public"
 TEST_DOMAIN: Final = "test_domain"
+DISPOSABLE_DOMAIN: Final = "disposable_domain"
+ROLE_BASED: Final = "role_based"
+IMPOSSIBLE_NUMBER: Final = "impossible_number"
 PLACEHOLDER: Final = "placeholder"
+CONSTANT: Final = "constant"
+NOT_A_NAME: Final = "not_a_name"
 NOT_A_BROWSER: Final = "not_a_browser"
 INCOMPLETE: Final = "incomplete"
+BAD_POSTAL_CODE: Final = "bad_postal_code"
+
+MEND: Final[Mapping[str, str]] = {
+    NOT_PUBLIC: "send the customer's own address, not one of your network or of a proxy in front of you",
+    TEST_DOMAIN: "send the customer's own address; leave it out where there is none",
+    DISPOSABLE_DOMAIN: "ask the customer for an address that is kept: this domain's are thrown away",
+    ROLE_BASED: "send a person's address: this one belongs to a function",
+    IMPOSSIBLE_NUMBER: "send a number with all its digits behind the calling code of its country",
+    PLACEHOLDER: "send what it is; leave the field out where there is nothing",
+    CONSTANT: "send an id that each device has for itself; this one is the same on many",
+    NOT_A_NAME: "send the name as it stands on the card",
+    NOT_A_BROWSER: "send the User-Agent of the customer's browser, not the one of your own software",
+    INCOMPLETE: "send the country, and the postal code or the street",
+    BAD_POSTAL_CODE: "send the postal code as its country has it, for example 5 or 9 digits in the US",
+}
+"""How a sender mends it, by reason."""
+
+WITHIN: Final[Mapping[str, str]] = {BAD_POSTAL_CODE: ".postal_code"}
+"""Where in the field the fault is, of reasons that are about a part of it."""
+
+RULES: Final[Mapping[str, tuple[str, ...]]] = {
+    "public_address": (NOT_PUBLIC,),
+    "real_mailbox": (TEST_DOMAIN, DISPOSABLE_DOMAIN, ROLE_BASED),
+    "possible_number": (PLACEHOLDER, IMPOSSIBLE_NUMBER),
+    "real_name": (PLACEHOLDER, NOT_A_NAME),
+    "whole_address": (INCOMPLETE, BAD_POSTAL_CODE),
+    "stable_id": (PLACEHOLDER, CONSTANT),
+    "browser": (NOT_A_BROWSER,),
+    "real_place": (PLACEHOLDER,),
+    "real_category": (PLACEHOLDER,),
+    "not_zeros": (PLACEHOLDER,),
+    "not_placeholder": (PLACEHOLDER,),
+}
+"""Rules that the table of fields names, and the reasons that each may give."""
 
 # RFC 2606 and RFC 6761: names that no real mailbox has.
 TEST_TOP_LEVELS: Final = frozenset({"test", "invalid", "localhost", "local", "example"})
 TEST_DOMAINS: Final = frozenset({"example.com", "example.net", "example.org"})
 
+# RFC 2142, and what shops and their suppliers call the mailboxes of a function.
+ROLES: Final = frozenset(
+    """abuse accounting accounts admin administrator billing bounce compliance contact customerservice
+    do-not-reply donotreply enquiries feedback ftp help helpdesk hostmaster hr info inquiries invoices jobs
+    legal mailer-daemon marketing news no-reply no.reply no_reply noc noreply notifications office orders
+    postmaster press privacy purchasing reception returns root sales security service shop spam ssladmin
+    staff subscribe support sysadmin team unsubscribe usenet uucp webmaster www""".split()
+)
+
 # What software fills in when it has no value.
 PLACEHOLDERS: Final = frozenset(
     {"unknown", "null", "none", "undefined", "n/a", "na", "test", "default", "device", "nan", "0", "-"}
 )
-_LONGEST_PLACEHOLDER: Final = max(map(len, PLACEHOLDERS))
+# The same where a name is asked for.
+NAME_PLACEHOLDERS: Final = PLACEHOLDERS | {
+    "cardholder", "card holder", "cardholder name", "name on card", "customer", "guest", "guest user",
+    "first last", "firstname lastname", "test test", "test user", "valued customer", "no name",
+}  # fmt: skip
+# Ids that are the same on many devices: the Android emulator's, a hidden MAC address, sequences of examples.
+# The advertising id of zeros is a placeholder by itself.
+CONSTANT_IDS: Final = frozenset(
+    {"9774d56d682e549c", "02:00:00:00:00:00", "00:00:00:00:00:00", "dead00beef", "deadbeef", "1234567890",
+     "123456789", "0123456789", "12345678-1234-1234-1234-123456789012", "device_id", "deviceid", "device-id",
+     "123e4567-e89b-12d3-a456-426614174000", "fingerprint", "emulator", "android", "iphone", "browser", "web",
+     "desktop", "mobile"}
+)  # fmt: skip
+MOST_DIGITS_OF_A_NAME: Final = 3
+"""More are a number that went into the wrong field: a card's, say."""
+
 NOT_BROWSERS: Final = (
-    "curl/",
-    "python-requests/",
-    "wget/",
-    "okhttp/",
-    "java/",
-    "go-http-client/",
-    "libwww-perl/",
-)
+    "curl/", "python-requests/", "python-urllib/", "python/", "wget/", "okhttp/", "java/",
+    "go-http-client/", "libwww-perl/", "axios/", "node-fetch", "node", "undici", "got (", "guzzlehttp/",
+    "php/", "ruby", "faraday", "apache-httpclient/", "postmanruntime/", "insomnia/", "httpie/", "aiohttp/",
+    "httpx/", "scrapy/", "phantomjs",
+)  # fmt: skip
+"""How the names begin of what is no browser."""
+
+ROBOTS: Final = ("headlesschrome", "phantomjs", "googlebot", "bingbot", "selenium", "puppeteer")
+"""What stands within the names of browsers that nobody sits at."""
 
 _LONGEST_NOT_BROWSER: Final = max(map(len, NOT_BROWSERS))
 
@@ -80,14 +154,70 @@ def _ipv6_is_public(ip: str) -> bool:
     )
 
 
-def email_is_test(email: str) -> bool:
-    """Whether no real mailbox can be behind it. Takes a normalised address.
+def poor_email(email: str) -> str:
+    """Why no person's mailbox can be behind it, or "". Takes an address in lower case.
 
-    >>> email_is_test("jane@example.com"), email_is_test("jane@shop.test"), email_is_test("jane@gmx.net")
-    (True, True, False)
+    >>> poor_email("jane@example.com"), poor_email("jane@shop.test"), poor_email("jane@gmx.net")
+    ('test_domain', 'test_domain', '')
+    >>> poor_email("jane@mailinator.com"), poor_email("no-reply+7@gmx.net")
+    ('disposable_domain', 'role_based')
     """
-    domain = email.rpartition("@")[2]
-    return domain in TEST_DOMAINS or domain.rpartition(".")[2] in TEST_TOP_LEVELS
+    local, _, domain = email.rpartition("@")
+    if domain in TEST_DOMAINS or domain.rpartition(".")[2] in TEST_TOP_LEVELS:
+        return TEST_DOMAIN
+    if is_disposable(domain):
+        return DISPOSABLE_DOMAIN
+    return ROLE_BASED if local.partition("+")[0] in ROLES else ""
+
+
+def poor_phone(phone: str) -> str:
+    """Why nobody can be called there, or "". Takes E.164 with its plus.
+
+    >>> poor_phone("+15555555555"), poor_phone("+1415555"), poor_phone("+14155550123")
+    ('placeholder', 'impossible_number', '')
+    """
+    if phone[-1] == phone[-2] and len(set(phone[-7:])) == 1:
+        return PLACEHOLDER
+    return "" if is_possible(phone) else IMPOSSIBLE_NUMBER
+
+
+def poor_name(name: str) -> str:
+    """Why it is no cardholder's name, or "".
+
+    >>> poor_name("Card Holder"), poor_name("4111 1111"), poor_name("José María 3rd")
+    ('placeholder', 'not_a_name', '')
+    """
+    if name.lower() in NAME_PLACEHOLDERS or is_repeated(name):
+        return PLACEHOLDER
+    letters = digits = 0
+    for char in name:
+        letters += char.isalpha()
+        digits += char.isdigit()
+    return "" if letters and digits <= MOST_DIGITS_OF_A_NAME else NOT_A_NAME
+
+
+def poor_device_id(device_id: str) -> str:
+    """Why it does not name one device, or "".
+
+    >>> poor_device_id("unknown"), poor_device_id("9774d56d682e549c"), poor_device_id("device-17")
+    ('placeholder', 'constant', '')
+    """
+    if is_placeholder(device_id):
+        return PLACEHOLDER
+    return CONSTANT if device_id.lower() in CONSTANT_IDS else ""
+
+
+def poor_address(country: str, postal_code: str, line1: str) -> str:
+    """Why nothing can be sent there, or "".
+
+    >>> poor_address("", "62701", "1 Main St"), poor_address("US", "6270", "")
+    ('incomplete', 'bad_postal_code')
+    >>> poor_address("US", "62701", "")
+    ''
+    """
+    if not (country and (postal_code or line1)):
+        return INCOMPLETE
+    return "" if is_of_its_country(country, postal_code) else BAD_POSTAL_CODE
 
 
 def is_placeholder(value: str) -> bool:
@@ -98,8 +228,11 @@ def is_placeholder(value: str) -> bool:
     >>> is_placeholder("device-17")
     False
     """
-    if len(value) <= _LONGEST_PLACEHOLDER and value.lower() in PLACEHOLDERS:
-        return True
+    return value.lower() in PLACEHOLDERS or is_repeated(value)
+
+
+def is_repeated(value: str) -> bool:
+    """Whether it is one character over and over, hyphens aside."""
     first, last = value[:1], value[-1:]
     if first != last and first != "-" and last != "-":
         return False  # two characters at least: nearly all values end here
@@ -107,5 +240,14 @@ def is_placeholder(value: str) -> bool:
 
 
 def is_not_a_browser(user_agent: str) -> bool:
-    """Whether a library sent it."""
-    return user_agent[:_LONGEST_NOT_BROWSER].lower().startswith(NOT_BROWSERS)
+    """Whether a library sent it, or a browser that nobody sits at.
+
+    >>> is_not_a_browser("curl/8.1"), is_not_a_browser("Mozilla/5.0 (X11) HeadlessChrome/120.0")
+    (True, True)
+    >>> is_not_a_browser("Mozilla/5.0 (X11; Linux)")
+    False
+    """
+    if user_agent[:_LONGEST_NOT_BROWSER].lower().startswith(NOT_BROWSERS):
+        return True
+    name = user_agent.lower()
+    return any(robot in name for robot in ROBOTS)

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from enrichment import check, quality
+from enrichment import check, disposable, phones, postal, quality
 from enrichment.card import CARD, MAX_FUNDING
-from enrichment.fields import FIELD_BY_NAME
+from enrichment.fields import FIELD_BY_NAME, FIELDS
 from enrichment.formats import StringGroup
 from enrichment.masked import Pan
 from enrichment.payment import Address, BadRequest, Browser, History, Payment
@@ -101,42 +101,12 @@ _GROUP_FIELDS: Final = {"customer.billing": "billing_address", "customer.shippin
 
 # What `signals.presence` must come to, by path: a text that is not empty, a number that is not 0, or, with
 # history, a number that was given.
-_TEXTS: Final = {
-    "correlation_id": "correlation_id",
-    "issuer_reference_id": "issuer_reference_id",
-    "original_network_transaction_id": "network_txn_id",
-    "order.basket_category": "basket_category",
-    "card.pan": "pan",
-    "card.par": "par",
-    "acquirer.network_match_key": "match_key",
-    "acquirer.stan": "stan",
-    "acquirer.retrieval_reference_number": "rrn",
-    "acquirer.transmission_date_time": "transmission_date_time",
-    "merchant.mcc": "mcc",
-    "merchant.name": "merchant_name",
-    "acquirer.card_acceptor_id": "acceptor_id",
-    "merchant.country": "merchant_country",
-    "customer.email": "email",
-    "customer.phone_e164": "phone_e164",
-    "customer.name": "cardholder_name",
-    "device.ip": "ip",
-    "device.device_id": "device_id",
-    "device.user_agent": "user_agent",
-    "authentication.eci": "eci",
-    "authentication.ds_trans_id": "ds_trans_id",
-    "authentication.exemption": "sca_exemption",
-    "authentication.avs_result": "avs_result",
-    "authentication.cvv_result": "cvv_result",
-}
-_NUMBERS: Final = {
-    "channel": "channel",
-    "initiation": "initiation",
-    "order.delivery_timeframe": "delivery_timeframe",
-    "card.funding": "funding",
-    "card.commercial": "funding",
-    "authentication.trans_status": "trans_status",
-}
 _ALWAYS: Final = card_provider.ALWAYS
+_READ: Final = {one.source: one.name for one in FIELDS if one.source and not _ALWAYS >> one.number & 1}
+_TEXTS: Final = {path: name for path, name in _READ.items() if path in _FORMATS}
+_NUMBERS: Final = {
+    path: name for path, name in _READ.items() if path in _RANGES and not path.startswith("customer.history.")
+} | {"card.commercial": "funding"}
 _HISTORY_NUMBERS: Final = dict(zip(History._fields, identity.HISTORY, strict=True))
 
 
@@ -150,16 +120,34 @@ def _verdicts(slots: dict[str, int]) -> tuple[list[tuple[Any, ...]], list[tuple[
     words = sorted(quality.PLACEHOLDERS)
     doubts: list[tuple[Any, ...]] = [
         ("placeholder", slots[path], words)
-        for path in ("device.device_id", "customer.name", "authentication.ds_trans_id")
-    ]
+        for path in (
+            "authentication.ds_trans_id", "correlation_id", "issuer_reference_id",
+            "original_network_transaction_id",
+        )
+    ]  # fmt: skip
+    forms = [(country, sorted(spelled)) for country, spelled in postal.FORMS.items()]
     doubts += [
+        ("postal", slots[f"customer.{which}.postal_code"], slots[f"customer.{which}.country"], forms)
+        for which in ("billing", "shipping")
+    ]
+    domains = sorted(disposable.DISPOSABLE | quality.TEST_DOMAINS)
+    plans = [(code, *plan) for code, plan in phones.PLANS.items()]
+    doubts += [
+        ("placeholder", slots["device.device_id"], sorted(quality.PLACEHOLDERS | quality.CONSTANT_IDS)),
+        ("name", slots["customer.name"], sorted(quality.NAME_PLACEHOLDERS), quality.MOST_DIGITS_OF_A_NAME),
         ("one_of", slots["acquirer.stan"], ["000000"]),
         ("one_of", slots["acquirer.retrieval_reference_number"], ["000000000000"]),
         ("one_of", slots["merchant.mcc"], ["0000", "9999"]),
-        ("repeated", slots["customer.phone_e164"]),
+        ("phone", slots["customer.phone_e164"], plans),
         ("not_public", slots["device.ip"]),
-        ("mailbox", slots["customer.email"], sorted(quality.TEST_DOMAINS), sorted(quality.TEST_TOP_LEVELS)),
-        ("prefixes", slots["device.user_agent"], list(quality.NOT_BROWSERS)),
+        (
+            "mailbox",
+            slots["customer.email"],
+            domains,
+            sorted(quality.TEST_TOP_LEVELS),
+            sorted(quality.ROLES),
+        ),
+        ("robot", slots["device.user_agent"], list(quality.NOT_BROWSERS), list(quality.ROBOTS)),
     ]
     return presence, doubts
 

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final
 
+from enrichment import quality
 from enrichment.contact import HASHED_MASK
 from enrichment.fields import AUTHORIZATION, FIELD_BY_NAME, FIELDS
 from enrichment.masked import MASK, MaskedStruct
-from enrichment.payment import PRESENCE_UNKNOWN, Assessment, Facts, JsonValue, Payment
+from enrichment.payment import PRESENCE_UNKNOWN, Assessment, Facts, Issue, JsonValue, Payment
 from enrichment.providers import Values, authentication, bit, card, identity, merchant, network, velocity
 from enrichment.quality import Poor
 from enrichment.scoring import points
@@ -105,6 +106,17 @@ class Signals(MaskedStruct):
     def omissions(self) -> tuple[tuple[str, str], ...]:
         """Providers without an answer, and why."""
         return self.facts.omissions
+
+    @property
+    def issues(self) -> list[Issue]:
+        """What the sender may mend, by path in the request: what was dropped, and what is not fit to be
+        shared."""
+        found = self.payment.field_issues.copy()
+        for number, reason in self.quality:
+            path = FIELDS[number].source
+            if path:  # a hash has none: it is told by what it is made of
+                found.append((path + quality.WITHIN.get(reason, ""), reason, quality.MEND[reason]))
+        return found
 
     @property
     def values(self) -> dict[int, JsonValue]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from enrichment import quality
 from enrichment.fields import FIELD_BY_NAME
 from enrichment.payment import Payment
 from enrichment.providers import Values, bit
@@ -87,19 +88,25 @@ def present(payment: Payment, poor: list[Poor]) -> int:
     if payment.stan:
         mask |= _STAN
         if payment.stan == "000000":
-            poor.append((STAN, "placeholder"))
+            poor.append((STAN, quality.PLACEHOLDER))
     if payment.retrieval_reference_number:
         mask |= _RRN
         if payment.retrieval_reference_number == "000000000000":
-            poor.append((RRN, "placeholder"))
+            poor.append((RRN, quality.PLACEHOLDER))
     if payment.transmission_date_time:
         mask |= _TRANSMISSION
     if payment.correlation_id:
         mask |= _CORRELATION_ID
+        if quality.is_placeholder(payment.correlation_id):
+            poor.append((CORRELATION_ID, quality.PLACEHOLDER))
     if payment.issuer_reference_id:
         mask |= _ISSUER_REFERENCE_ID
+        if quality.is_placeholder(payment.issuer_reference_id):
+            poor.append((ISSUER_REFERENCE_ID, quality.PLACEHOLDER))
     if payment.original_network_transaction_id:
         mask |= _NETWORK_TXN_ID
+        if quality.is_placeholder(payment.original_network_transaction_id):
+            poor.append((NETWORK_TXN_ID, quality.PLACEHOLDER))
     if payment.basket_category:
         mask |= _BASKET_CATEGORY
     if payment.delivery_timeframe:

@@ -77,26 +77,32 @@ def present(payment: Payment, poor: list[Poor]) -> int:
     mask = 0
     if payment.email:
         mask |= _EMAIL
-        if quality.email_is_test(payment.email.lower()):
-            poor += [(EMAIL, quality.TEST_DOMAIN), (EMAIL_HASH, quality.TEST_DOMAIN)]
+        why = quality.poor_email(payment.email.lower())
+        if why:
+            poor += [(EMAIL, why), (EMAIL_HASH, why)]
     phone = payment.phone_e164
     if phone:
         mask |= _PHONE
-        if phone[-1] == phone[-2] and len(set(phone[-7:])) == 1:
-            poor += [(PHONE, quality.PLACEHOLDER), (PHONE_HASH, quality.PLACEHOLDER)]
+        why = quality.poor_phone(phone)
+        if why:
+            poor += [(PHONE, why), (PHONE_HASH, why)]
     if payment.cardholder_name:
         mask |= _NAME
-        if quality.is_placeholder(payment.cardholder_name):
-            poor.append((NAME, quality.PLACEHOLDER))
+        why = quality.poor_name(payment.cardholder_name)
+        if why:
+            poor.append((NAME, why))
     billing, shipping = payment.billing, payment.shipping
     if billing is not None:
         mask |= _BILLING
-        if not (billing.country and (billing.postal_code or billing.line1)):
-            poor.append((BILLING, quality.INCOMPLETE))
+        why = quality.poor_address(billing.country, billing.postal_code, billing.line1)
+        if why:
+            poor.append((BILLING, why))
     if shipping is not None:
         mask |= _SHIPPING
-        if not (shipping.country and (shipping.postal_code or shipping.line1)):
-            poor.append((SHIPPING, quality.INCOMPLETE))
+        if shipping is not billing:
+            why = quality.poor_address(shipping.country, shipping.postal_code, shipping.line1)
+        if why:
+            poor.append((SHIPPING, why))
         if billing is not None:
             mask |= _SHIP_BILL_MATCH
     history = payment.history

@@ -46,8 +46,9 @@ def present(payment: Payment, poor: list[Poor]) -> int:
             poor.append((IP, quality.NOT_PUBLIC))
     if payment.device_id:
         mask |= _DEVICE_ID
-        if quality.is_placeholder(payment.device_id):
-            poor.append((DEVICE_ID, quality.PLACEHOLDER))
+        why = quality.poor_device_id(payment.device_id)
+        if why:
+            poor.append((DEVICE_ID, why))
     if payment.user_agent:
         mask |= _USER_AGENT
         if quality.is_not_a_browser(payment.user_agent):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
 
+from enrichment import formats
 from enrichment.fields import DICTIONARY_VERSION, mask_of, names_of
 from gateway.outcomes.matching import (
     MATCH_WINDOW_MS,
@@ -29,6 +30,7 @@ from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1 import common_pb2
 from issuernetwork.v1 import feed_pb2 as v1
 
+_is_network_txn_id = formats.matcher(formats.NETWORK_TRANSACTION_ID)
 CURRENCY = re.compile(r"[A-Z]{3}")
 FRAUD_TYPE = re.compile(r"[A-Za-z0-9]{1,16}")
 LAST_MS = 1 << 62
@@ -111,7 +113,9 @@ class LabelDesk:
             return Verdict(label.label_id, issues=refused)
         kept, issues = _cleaned(label, policy.now_ms)
         row = self._match(kept, reporter, policy.table)
-        # References are of use for finding the payment alone; they are neither recorded nor handed on.
+        fields = _fields(kept)
+        # References are of use for finding the payment; none is recorded, and but for the network's own id of
+        # it none is handed on.
         kept.ClearField("match")
         label_evaluation_id = self._pseudonyms.evaluation_id(reporter.reporter_id, "label", 0, kept.label_id)
         record = storage.LabelRecord(
@@ -127,7 +131,7 @@ class LabelDesk:
             record.attempt_no, record.issuer_id = row.attempt_no, row.issuer_id
             record.evaluation_id = row.evaluation_id
             record.unit_key, record.card_key = row.unit_key, row.card_key
-            record.decisions.extend(self._decisions(kept, row, reporter, policy))
+            record.decisions.extend(self._decisions(kept, fields, row, reporter, policy))
         known.add(label.label_id)
         return Verdict(label.label_id, record=record.SerializeToString(), issues=issues)
 
@@ -170,13 +174,17 @@ class LabelDesk:
         return None
 
     def _decisions(
-        self, label: v1.LabelEvent, row: EvaluationRow, reporter: Reporter, policy: PolicyNow
+        self,
+        label: v1.LabelEvent,
+        fields: Mapping[str, object],
+        row: EvaluationRow,
+        reporter: Reporter,
+        policy: PolicyNow,
     ) -> list[storage.Decision]:
         issuer = None if policy.table is None else policy.table.issuers.get(row.issuer_id)
         # A recipient's own report is not sent back to it.
         if issuer is None or (reporter.is_recipient and issuer.recipient_id == reporter.reporter_id):
             return []
-        fields = _fields(label)
         return [self._decide(entry, label, fields, row, reporter, policy) for entry in issuer.after]
 
     def _decide(
@@ -359,6 +367,7 @@ def _cleaned(label: v1.LabelEvent, now_ms: int) -> tuple[v1.LabelEvent, tuple[Is
 
 def _fields(label: v1.LabelEvent) -> dict[str, object]:
     """The label's fields of the dictionary that are there."""
+    txn_id = label.match.network_transaction_id
     found: dict[str, object] = {
         "label_state": _word(v1.LabelState, label.state, "LABEL_STATE_"),
         "label_source": _word(v1.LabelSource, label.source, "LABEL_SOURCE_"),
@@ -368,6 +377,7 @@ def _fields(label: v1.LabelEvent) -> dict[str, object]:
         "effective_at": label.effective_at_ms,
         "fraud_amount_minor": label.amount_minor,
         "external_ref": label.source_ref,
+        "network_txn_id": txn_id if _is_network_txn_id(txn_id) else "",
     }
     return {name: value for name, value in found.items() if value}
 

@@ -42,10 +42,11 @@ _DEGRADED = enrichment_pb2.COMPLETENESS_DEGRADED
 class Encoder:
     """Joins answers and records. Keeps the parts that stay the same. One thread: the hot loop's."""
 
-    __slots__ = ("_assessments", "_standing", "_tails", "_withheld")
+    __slots__ = ("_assessments", "_issues", "_standing", "_tails", "_withheld")
 
     def __init__(self) -> None:
         self._assessments: dict[int, tuple[Assessment, bytes]] = {}
+        self._issues: dict[tuple[object, ...], bytes] = {}
         self._tails: dict[tuple[int, str], bytes] = {}
         self._standing: dict[tuple[int, int], tuple[ProgramEntry, Refusals, bytes]] = {}
         self._withheld: dict[tuple[int, Reason], tuple[ProgramEntry, bytes, bytes]] = {}
@@ -70,9 +71,21 @@ class Encoder:
         kept = self._assessments.get(id(signals.assessment))
         assessment = self._assessment(signals.assessment) if kept is None else kept[1]
         issues = b""
-        if payment.field_issues or signals.facts.omissions:
-            issues = _issues(payment, signals)
+        if payment.field_issues or signals.quality or signals.facts.omissions:
+            key = (tuple(payment.field_issues), signals.quality, signals.facts.omissions)
+            issues = self._issues.get(key) or self._tell(key, signals)
         return _ANSWER.write((payment.request_id, evaluation_id, tail, assessment, decisions, issues))
+
+    def _tell(self, key: tuple[object, ...], signals: Signals) -> bytes:
+        """The same faults come again and again: paths, codes and remedies are closed lists."""
+        answer = enrichment_pb2.EnrichAuthorizationResponse()
+        for name, code, mend in signals.issues:
+            answer.field_issues.add(field=name, code=code, mend=mend)
+        for provider, reason in signals.facts.omissions:
+            answer.omissions.add(provider=provider, reason=reason)
+        _bound(self._issues)
+        part = self._issues[key] = answer.SerializeToString()
+        return part
 
     def _assessment(self, assessment: Assessment) -> bytes:
         part = enrichment_pb2.EnrichAuthorizationResponse(
@@ -219,15 +232,6 @@ _WITHHELD_DECISION = make_writer(
 
 def _elements(one: Decided) -> bytes:
     return b"".join([_ELEMENT.write(element) for element in one.elements])
-
-
-def _issues(payment: Payment, signals: Signals) -> bytes:
-    answer = enrichment_pb2.EnrichAuthorizationResponse()
-    for name, code, mend in payment.field_issues:
-        answer.field_issues.add(field=name, code=code, mend=mend)
-    for provider, reason in signals.facts.omissions:
-        answer.omissions.add(provider=provider, reason=reason)
-    return answer.SerializeToString()
 
 
 def _bound(cache: dict[Any, Any]) -> None:

@@ -182,6 +182,7 @@ class Gateway:
                 continue
             if isinstance(payment, BadRequest):
                 tally.refused += 1
+                tally.tell(payment.issues)
                 results[index] = _refusal(payment)
                 continue
             if payment.validate_only:
@@ -306,6 +307,8 @@ class Gateway:
         for work in works:
             payment, seen, withhold = work.payment, work.signals, work.item.withhold
             tail = work.tail = batch.tail if withhold is None else self._tail(batch, withhold)
+            if seen.quality or payment.field_issues:
+                batch.tally.tell(seen.issues)
             if payment.validate_only:
                 batch.results[work.index] = answer(payment, seen, "", tail, b"")
                 continue

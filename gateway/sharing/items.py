@@ -1,6 +1,6 @@
 """What goes through the hot path: one authorization asked about, and what came of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -64,6 +64,12 @@ class Tally:
     repeated: int = 0
     refused: int = 0
     faults: int = 0
+    issues: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Faults of requests, by field and code: both are closed lists."""
+
+    def tell(self, issues: Iterable[Issue]) -> None:
+        for name, code, _ in issues:
+            self.issues[name, code] = self.issues.get((name, code), 0) + 1
 
     def withhold(self, reason: Reason) -> None:
         self.withheld[reason] = self.withheld.get(reason, 0) + 1

@@ -8,6 +8,7 @@ mod consent_buckets;
 mod consent_rows;
 mod consents;
 mod covering;
+mod doubts;
 mod json;
 mod mac;
 mod mac_keyed;

@@ -28,6 +28,12 @@ class GatewayMetrics:
         self._degraded = Counter("ein_degraded", "Answers with a step left out.", registry=registry)
         self._repeated = Counter("ein_repeated", "Repeated requests.", registry=registry)
         self._refused = Counter("ein_refused", "Requests refused as malformed.", registry=registry)
+        self._issues = Counter(
+            "ein_field_issues",
+            "Fields of requests that were dropped, refused or not fit to be shared.",
+            ["field", "code"],
+            registry=registry,
+        )
         self.faults = Counter("ein_gateway_faults", "Faults of ours, each answered.", registry=registry)
         self._batch = Histogram(
             "ein_batch_calls", "Calls of one commit.", buckets=_BATCH_CALLS, registry=registry
@@ -67,6 +73,8 @@ class GatewayMetrics:
         self._released.inc(tally.released)
         for reason, count in tally.withheld.items():
             self._withheld[reason].inc(count)
+        for (name, code), count in tally.issues.items():
+            self._issues.labels(name, code).inc(count)
         for counter, count in (
             (self._undetermined, tally.undetermined),
             (self._degraded, tally.degraded),

@@ -1,4 +1,5 @@
-"""Makes `docs/reference/schemas`: a JSON Schema of each policy document, from its model, for editors.
+"""Makes `docs/reference/schemas`: a JSON Schema of each policy document, from its model, for editors, and one
+of what is shared.
 
 Members are described with their rows of `docs/reference/policy.md`. `python -m tests.unit.docs.generate`
 writes them anew.
@@ -10,6 +11,7 @@ from typing import Any
 
 from enrichment.fields import FIELD_BY_NAME
 from gateway.programs.documents import KINDS, SINGLES
+from tests.unit.docs import fields_page
 from tests.unit.docs.pages import REFERENCE, rows, section
 
 FOLDER = REFERENCE / "schemas"
@@ -17,7 +19,15 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _FIELD_NAMES = {"type": "string", "enum": [*FIELD_BY_NAME]}
 
 
+FIELDS_FILE = "fields.json"
+
+
 def schemas() -> dict[str, dict[str, Any]]:
+    """File name to schema: one for each kind of document, and one for what is shared."""
+    return {**of_documents(), FIELDS_FILE: fields_page.schema()}
+
+
+def of_documents() -> dict[str, dict[str, Any]]:
     """File name to schema, one for each kind of document."""
     of_folders = {
         kind.removesuffix("s"): (f"{kind}/<{key}>.yaml", model) for kind, (model, key) in KINDS.items()
@@ -94,3 +104,4 @@ def write() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, schema in schemas().items():
         (FOLDER / name).write_text(written(schema))
+    (REFERENCE / "fields.md").write_text(fields_page.page())

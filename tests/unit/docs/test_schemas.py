@@ -39,6 +39,10 @@ def faults(value: Any, schema: Any, whole: Any, path: str = "") -> Iterator[str]
         yield f"{path}: const"
     if "pattern" in schema and not re.search(schema["pattern"], value):
         yield f"{path}: pattern"
+    if isinstance(value, str) and not (
+        schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
+    ):
+        yield f"{path}: length"
     if (
         not schema.get("minimum", 0)
         <= (value if schema["type"] in ("number", "integer") else 0)
@@ -52,6 +56,8 @@ def faults(value: Any, schema: Any, whole: Any, path: str = "") -> Iterator[str]
             yield f"{path}: uniqueItems"
         if len(value) < schema.get("minItems", 0):
             yield f"{path}: minItems"
+        if len(value) > schema.get("maxItems", len(value)):
+            yield f"{path}: maxItems"
         for index, one in enumerate(value):
             yield from faults(one, schema["items"], whole, f"{path}.{index}")
 
@@ -107,7 +113,7 @@ def test_the_committed_schemas_are_those_of_the_models() -> None:
     committed = {path.name: path.read_text() for path in FOLDER.iterdir()}
     made = {name: written(schema) for name, schema in schemas().items()}
     assert committed == made, "run python -m tests.unit.docs.generate"
-    assert len(made) == len(KINDS) + len(SINGLES)
+    assert len(made) == len(KINDS) + len(SINGLES) + 1, "and the fields of a share"
 
 
 def test_the_sample_policy_keeps_to_its_schemas() -> None:
