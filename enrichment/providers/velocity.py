@@ -25,7 +25,7 @@ def present(facts: Facts) -> int:
         return 0
     if None not in velocity:
         return _WHOLE
-    card, _, ip, device = velocity  # in the order of VelocityKind
+    card, _, ip, device, _ = velocity  # in the order of VelocityKind
     return (
         (0 if card is None else _CARD_10M)
         | (0 if ip is None else _IP_10M)

@@ -15,14 +15,15 @@ from enrichment.signals import Signals, signals
 from enrichment.velocity import VelocityKind, velocity_values
 from tests.unit.enrichment.requests import EMAIL, PAN, full_request, least_request, payment
 
-ONCE: tuple[Counts, ...] = ((1, 1, 1),) * 4
+SEEN_ONCE: Counts = (1,) * 8
+ONCE: tuple[Counts, ...] = (SEEN_ONCE,) * 5
 QUIET = Facts(ONCE)
 WARMING = Facts(None, (("velocity", "warming"),))
 
 
-def busy(**counts: Counts) -> Facts:
+def busy(**attempts: tuple[int, int, int, int]) -> Facts:
     """Facts where some kinds have been seen more often."""
-    return Facts(tuple(counts.get(kind.name.lower(), (1, 1, 1)) for kind in VelocityKind))
+    return Facts(tuple((*attempts.get(kind.name.lower(), (1, 1, 1, 1)), 1, 1, 1, 1) for kind in VelocityKind))
 
 
 def poor(known: Signals) -> dict[str, str]:
@@ -127,7 +128,7 @@ def test_a_rings_payment_scores_far_above_a_regular_customers() -> None:
     ring.customer.shipping.postal_code = "99999"
     ring.amount_minor = 250_000
     low = signals(payment(regular), QUIET).assessment
-    high = signals(payment(ring), busy(ip=(9, 20, 20), device=(9, 12, 12))).assessment
+    high = signals(payment(ring), busy(ip=(9, 20, 20, 20), device=(9, 12, 12, 12))).assessment
     assert low.normalised <= 50
     assert high.normalised >= 900
     assert high.reason_codes == ("ip_burst", "device_burst", "cvv_mismatch", "amount_very_high")
@@ -136,7 +137,7 @@ def test_a_rings_payment_scores_far_above_a_regular_customers() -> None:
 def test_card_testing_shows_by_small_amounts_amid_many_attempts() -> None:
     request = full_request()
     request.amount_minor = 100
-    assert "card_testing" in signals(payment(request), busy(ip=(5, 5, 5))).assessment.reason_codes
+    assert "card_testing" in signals(payment(request), busy(ip=(5, 5, 5, 5))).assessment.reason_codes
     assert "card_testing" not in signals(payment(request), QUIET).assessment.reason_codes
 
 
