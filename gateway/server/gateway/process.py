@@ -82,17 +82,22 @@ _log = structlog.get_logger("gateway")
 
 
 class _Snapshots:
-    """Asks the hot loop for a frozen state, and writes it beside the loop."""
+    """Velocity beside the hot loop: counts again what the journal has; then asks the loop for a frozen state
+    from time to time, and writes it."""
 
     def __init__(self, parts: GatewayParts, state: StateDir) -> None:
         self._parts = parts
         self._path = str(state.velocity_snapshot)
+        disk = RealDisk()
+        reader = FileJournalReader(disk, state.gateway_journal)
+        self.warming = Warming(parts.velocity, reader, disk, self._path)
         self._asked = threading.Event()
         self._given = threading.Event()
         self._frozen: tuple[FrozenVelocity, int] | None = None
 
     def between(self) -> None:
         """On the hot loop's thread."""
+        self.warming.between()
         if self._asked.is_set():
             self._asked.clear()
             # Before it has caught up with the journal, the last one is the better.
@@ -248,15 +253,6 @@ def _serve(
     closing.callback(host.close)
     closing.callback(front.close)
     snapshots = _Snapshots(parts, state)
-    disk = RealDisk()
-    warming = Warming(
-        parts.velocity, FileJournalReader(disk, state.gateway_journal), disk, str(state.velocity_snapshot)
-    )
-
-    def between() -> None:
-        warming.between()
-        snapshots.between()
-
     loop = HotLoop(
         front,
         parts.gateway,
@@ -264,7 +260,7 @@ def _serve(
         parts.authenticator.principal,
         on_batch=metrics.batch,
         on_fault=on_fault,
-        between=between,
+        between=snapshots.between,
     )
     hot, beside = ThreadTasks(on_failure), ThreadTasks(on_failure)
     parts.switches.step()
@@ -274,7 +270,7 @@ def _serve(
     beside.start("identities", _follow_identities(parts))
     beside.start("recipient-keys", _watch_keys(parts, state, metrics, host))
     beside.start("own-keys", follow_own_keys(parts.keys, state, metrics, host))
-    beside.start("velocity", warming.run)
+    beside.start("velocity", snapshots.warming.run)
     beside.start("snapshots", snapshots.run)
     beside.start("retention", _retention(parts, state))
     hot.start("hot-loop", loop.run)
@@ -284,7 +280,7 @@ def _serve(
     metrics_address = serve_metrics(settings.gateway.metrics, metrics.registry, closing, open_tls(settings))
     address = f"{host_of(settings.gateway.listen)}:{front.port}"
     _await_lease(parts, stop)
-    _await_warm(warming, stop)
+    _await_warm(snapshots.warming, stop)
     host.set_serving(True)
     state.write_ready("gateway", {"grpc": address, "metrics": metrics_address})
     _log.info("ready", grpc=address, policy_version=parts.gateway.table.version)

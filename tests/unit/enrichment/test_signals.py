@@ -150,6 +150,42 @@ def test_every_rule_has_words_and_its_own_code() -> None:
     assert all(rule.words and rule.points for rule in RULES)
 
 
+def test_each_count_is_the_value_of_its_own_field() -> None:
+    """Counts by kind as 11 to 18, 21 to 28 and so on: none can be taken for another."""
+    counted = tuple(tuple(range(10 * kind + 11, 10 * kind + 19)) for kind in VelocityKind)
+    known = signals(payment(), Facts(counted))  # type: ignore[arg-type]
+    velocity = FIELD_BY_NAME["card_attempts_10m"].group
+    names = [name for name in names_of(known.mask) if FIELD_BY_NAME[name].group == velocity]
+    assert {name: known.value(FIELD_BY_NAME[name].number) for name in names} == {
+        "card_attempts_10m": 11,
+        "card_attempts_1h": 12,
+        "card_attempts_24h": 13,
+        "card_attempts_7d": 14,
+        "merchants_per_card_24h": 17,
+        "ip_attempts_10m": 31,
+        "cards_per_ip_24h": 37,
+        "device_attempts_10m": 41,
+        "cards_per_device_24h": 47,
+        "email_attempts_24h": 53,
+        "cards_per_email_24h": 57,
+    }
+
+
+def test_a_kind_that_the_payment_has_not_leaves_out_its_own_fields_alone() -> None:
+    known = signals(payment(), Facts((SEEN_ONCE, SEEN_ONCE, None, SEEN_ONCE, None)))
+    names = set(names_of(known.mask))
+    assert {"card_attempts_7d", "merchants_per_card_24h", "cards_per_device_24h"} <= names
+    assert not {"ip_attempts_10m", "cards_per_ip_24h", "email_attempts_24h", "cards_per_email_24h"} & names
+
+
+def test_an_e_mail_address_is_counted_as_one_however_it_is_written() -> None:
+    one, other = full_request(), full_request()
+    one.customer.email, other.customer.email = "Jo.Doe@Example.org", "jo.doe@example.ORG"
+    kinds = [velocity_values(payment(request))[VelocityKind.EMAIL] for request in (one, other)]
+    assert kinds[0] == kinds[1] == "jo.doe@example.org"
+    assert velocity_values(payment(least_request()))[VelocityKind.EMAIL] is None
+
+
 def test_what_is_the_senders_own_is_counted_apart_for_each_sender() -> None:
     checked = payment()
     ours = velocity_values(checked, sender_id="a")
