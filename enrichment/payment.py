@@ -179,8 +179,10 @@ class Payment(MaskedStruct):
         self.network_token = None
 
 
-Counts = tuple[int, int, int]
-"""Attempts in the last 10 minutes, 1 hour and 24 hours of payment time, the present one included."""
+Counts = tuple[int, int, int, int, int, int, int, int]
+"""In the last 10 minutes, 1 hour, 24 hours and 7 days of payment time, the present attempt included: attempts
+(the first four), then the different others that came with them (see `enrichment.velocity.OTHERS`), where the
+largest number says "so many or more"."""
 
 
 JsonValue = Any

@@ -1,21 +1,42 @@
-"""How often the card, the address and the device were seen lately. Counts only; keys never come here."""
+"""How often the card, the address, the device and the e-mail were seen lately, and with how many others.
 
-from enrichment.fields import FIELD_BY_NAME
+Counts only; keys never come here.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from enrichment.fields import FIELD_BY_NAME, mask_of
 from enrichment.payment import Facts
-from enrichment.providers import Values, bit
+from enrichment.providers import Values
+from enrichment.velocity import VelocityKind
 
-CARD_10M = FIELD_BY_NAME["card_attempts_10m"].number
-IP_10M = FIELD_BY_NAME["ip_attempts_10m"].number
-DEVICE_10M = FIELD_BY_NAME["device_attempts_10m"].number
+_WINDOWS: Final = ("10m", "1h", "24h", "7d")
+"""In the order of `Counts`: attempts in each, then different others in each."""
+
+_FIELDS: Final[dict[VelocityKind, tuple[tuple[str, int], ...]]] = {
+    VelocityKind.CARD: (
+        *[(f"card_attempts_{window}", at) for at, window in enumerate(_WINDOWS)],
+        ("merchants_per_card_24h", 6),
+    ),
+    VelocityKind.MERCHANT: (),
+    VelocityKind.IP: (("ip_attempts_10m", 0), ("cards_per_ip_24h", 6)),
+    VelocityKind.DEVICE: (("device_attempts_10m", 0), ("cards_per_device_24h", 6)),
+    VelocityKind.EMAIL: (("email_attempts_24h", 2), ("cards_per_email_24h", 6)),
+}
+"""Of each kind: its fields, and where in its counts their value is."""
+
+
+def _value(kind: VelocityKind, at: int) -> Callable[[Any], int]:
+    return lambda known: known.facts.velocity[kind][at]
+
 
 VALUES: Values = {
-    CARD_10M: lambda known: known.facts.velocity[0][0],
-    IP_10M: lambda known: known.facts.velocity[2][0],
-    DEVICE_10M: lambda known: known.facts.velocity[3][0],
+    FIELD_BY_NAME[name].number: _value(kind, at) for kind, fields in _FIELDS.items() for name, at in fields
 }
 
-_CARD_10M, _IP_10M, _DEVICE_10M = bit(CARD_10M), bit(IP_10M), bit(DEVICE_10M)
-_WHOLE = _CARD_10M | _IP_10M | _DEVICE_10M
+_OF_KIND: Final = tuple(mask_of([name for name, _ in _FIELDS[kind]]) for kind in VelocityKind)
+_WHOLE: Final = sum(_OF_KIND)
 
 
 def present(facts: Facts) -> int:
@@ -25,9 +46,8 @@ def present(facts: Facts) -> int:
         return 0
     if None not in velocity:
         return _WHOLE
-    card, _, ip, device = velocity  # in the order of VelocityKind
-    return (
-        (0 if card is None else _CARD_10M)
-        | (0 if ip is None else _IP_10M)
-        | (0 if device is None else _DEVICE_10M)
-    )
+    mask = 0
+    for counts, fields in zip(velocity, _OF_KIND, strict=True):
+        if counts is not None:
+            mask |= fields
+    return mask

@@ -107,7 +107,6 @@ _ECOM, _APP, _MOTO, _POS = 1, 2, 3, 4  # v1.Channel
 _MIT = 2  # v1.Initiation
 _AUTHENTICATED, _NOT_AUTHENTICATED, _ATTEMPTED, _REJECTED = 1, 2, 4, 7  # v1.TransStatus Y, N, A, R
 
-_NO_COUNTS: Final = (0, 0, 0)
 
 # Rules that apply are kept as a mask: bit n is the nth of `RULES`.
 _BIT: Final[dict[str, int]] = {rule.code: 1 << at for at, rule in enumerate(RULES)}
@@ -233,8 +232,8 @@ def _strength(rule: Rule) -> int:
 
 
 def _velocity(velocity: tuple[Counts | None, ...], amount_dollars: int) -> int:
-    card, _, ip, device = velocity
-    card_10m, _, card_24h = card or _NO_COUNTS
+    card, _, ip, device, _ = velocity
+    card_10m, card_24h = (0, 0) if card is None else (card[0], card[2])
     rules = 0
     if card_10m >= 3:
         rules = _CARD_BURST if card_10m >= 6 else _CARD_REPEAT

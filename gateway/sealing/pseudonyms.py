@@ -21,12 +21,13 @@ class Pseudonyms:
     __slots__ = ("_contacts", "_macs", "_tokens", "names", "request_digest", "share_id")
 
     # Of the hot path: the engine's own functions, without a call in between.
-    names: Callable[[str, int, str, str, str, str, str, str, int, str], Names]
-    """(sender id, source, kind of unit, unit, merchant id, ip, device id, payment intent id, attempt,
-    request id) -> unit key, velocity keys by kind, evaluation id.
+    names: Callable[[str, int, str, str, str, str, str, str, str, int, str], Names]
+    """(sender id, source, kind of unit, unit, merchant id, ip, device id, e-mail address, payment
+    intent id, attempt, request id) -> unit key, velocity keys by kind, evaluation id.
 
     Source and unit as the payment has them: a reference of the sender's own is told from another sender's
-    here. Empty strings are absent: nothing is counted under them."""
+    here. The address in its own form (`enrichment.contact.email_of`). Empty strings are absent: nothing is
+    counted under them."""
 
     share_id: Callable[[str, str, int, str], str]
     """(sender id, payment intent id, attempt, program) -> 26 letters; a repeat has the same."""

@@ -19,10 +19,10 @@ _SHIFTS = tuple(range(120, -1, -10))
 _ID_LETTERS = bytes(ord(_LETTERS[byte & 31]) for byte in range(256))
 _ID_BYTES = 26
 
-# Kinds of velocity keys there may be; four are in use.
+# Kinds of velocity keys there may be; five are in use.
 VELOCITY_KINDS = 8
 
-VelocityKeys = tuple[bytes | None, bytes | None, bytes | None, bytes | None]
+VelocityKeys = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None]
 """16 bytes a kind, in the order of `VelocityKind`; None where there is nothing to count."""
 
 Names = tuple[bytes, VelocityKeys, str]
@@ -163,6 +163,7 @@ class Macs:
         merchant_id: str,
         ip: str,
         device_id: str,
+        email: str,
         payment_intent_id: str,
         attempt_no: int,
         request_id: str,
@@ -178,6 +179,7 @@ class Macs:
                 self.velocity_key(1, f"{sender_id}:{merchant_id}"),
                 self.velocity_key(2, ip) if ip else None,
                 self.velocity_key(3, f"{sender_id}:{device_id}") if device_id else None,
+                self.velocity_key(4, email) if email else None,
             ),
             self.evaluation_id(sender_id, payment_intent_id, attempt_no, request_id),
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from operator import length_hint
 from typing import TypeVar
 
+from enrichment.contact import email_of
 from enrichment.payment import NOTHING_FOUND, UNIT_PAR, BadRequest, Facts, make_facts
 from enrichment.reader import Read, make_read
 from enrichment.signals import signals
@@ -221,7 +222,8 @@ class Gateway:
             work.unit_source = source
             work.unit_key, velocity_keys, work.evaluation_id = names(
                 work.item.sender_id, source, UNIT_KINDS[source], unit, payment.merchant_id, payment.ip,
-                payment.device_id, payment.payment_intent_id, payment.attempt_no, payment.request_id,
+                payment.device_id, email_of(payment), payment.payment_intent_id, payment.attempt_no,
+                payment.request_id,
             )  # fmt: skip
             if source == UNIT_PAR:
                 work.card_source, work.card_key = card_key_of(self._pseudonyms, payment, work.item.sender_id)

@@ -1,10 +1,9 @@
-"""Port of the velocity store: counts attempts by key over payment time."""
+"""Port of the velocity store: attempts by key over payment time, and the different others seen with it."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
-Counts = tuple[int, int, int]
-"""Attempts in the last 10 minutes, 1 hour and 24 hours of payment time, the present one included."""
+from enrichment.payment import Counts as Counts
 
 Touch = tuple[int, Sequence[bytes | None]]
 """(payment time in UTC epoch milliseconds, 16-byte keys by `VelocityKind`; None where there is none)."""

@@ -21,7 +21,8 @@ impl From<NoKey> for PyErr {
 
 type Letters<'py> = Bound<'py, PyString>;
 type Key<'py> = Bound<'py, PyBytes>;
-type VelocityKeys<'py> = (Option<Key<'py>>, Key<'py>, Option<Key<'py>>, Option<Key<'py>>);
+type VelocityKeys<'py> =
+    (Option<Key<'py>>, Key<'py>, Option<Key<'py>>, Option<Key<'py>>, Option<Key<'py>>);
 
 /// All but the card tokens, whose secrets come one a recipient and epoch.
 #[pyclass(module = "ein_native", frozen)]
@@ -101,6 +102,7 @@ impl Macs {
         merchant_id: &str,
         ip: &str,
         device_id: &str,
+        email: &str,
         payment_intent_id: &str,
         attempt_no: i64,
         request_id: &str,
@@ -114,7 +116,7 @@ impl Macs {
         } else {
             self.unit.digest(&[&[kind], &[unit]])
         };
-        let [card, merchant, address, device, ..] = &self.velocity;
+        let [card, merchant, address, device, mailbox, ..] = &self.velocity;
         let key = |keyed: &Keyed<16>, parts: &[&[u8]]| PyBytes::new(py, &keyed.digest(parts));
         let mut from = Text::default();
         from.put(source);
@@ -124,6 +126,7 @@ impl Macs {
             key(merchant, &[sender, b":", merchant_id.as_bytes()]),
             (!ip.is_empty()).then(|| key(address, &[ip.as_bytes()])),
             (!device_id.is_empty()).then(|| key(device, &[sender, b":", device_id.as_bytes()])),
+            (!email.is_empty()).then(|| key(mailbox, &[email.as_bytes()])),
         );
         let evaluation_id = id(py, &self.evaluation, sender_id, payment_intent_id, attempt_no, request_id);
         (PyBytes::new(py, &unit_key), keys, evaluation_id)

@@ -10,19 +10,20 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
-use crate::velocity_frozen::Frozen;
+use crate::velocity_frozen::{Frozen, ROW_BYTES};
 use crate::velocity_keys::{Dying, Keys};
-use crate::velocity_record::{Counts, EMPTY, Record, UNITS, count};
+use crate::velocity_record::{Counts, EMPTY, Record, count};
 
 const MINUTE_MS: i64 = 60_000;
 const SHORT_MASK: u64 = (1 << 60) - 1;
-const SLAB_SHIFT: u32 = 9;
-const SLAB_RECORDS: usize = 1 << SLAB_SHIFT;
-const RECORD_BYTES: usize = 2 * UNITS;
+/// In place of a key where there is none: keys are 60 bits.
+const NONE: u64 = u64::MAX;
+pub const SLAB_SHIFT: u32 = 6;
+pub const SLAB_RECORDS: usize = 1 << SLAB_SHIFT;
 /// 12 GiB of counts: a larger number is a mistake, and slots are 32 bits.
 const KEYS_MAX: usize = 1 << 26;
 
-/// 512 records, 48 KiB: copied in some microseconds when a snapshot needs the old one.
+/// 64 records, 10 KiB: copied in less than a microsecond when a snapshot needs the old one.
 pub type Slab = [Record; SLAB_RECORDS];
 
 /// While a snapshot is written, keys new to the young generation go over both.
@@ -41,12 +42,16 @@ pub struct Velocity {
     slots: u32,
     ready: bool,
     held: Option<Held>,
+    /// By place in an attempt: the place of the key whose different ones are counted; none beyond.
+    others: Vec<Option<usize>>,
+    /// The keys of the attempt in hand, kept for its room.
+    shorts: Vec<u64>,
 }
 
 #[pymethods]
 impl Velocity {
     #[new]
-    fn new(max_keys: usize) -> PyResult<Self> {
+    fn new(max_keys: usize, others: Vec<Option<usize>>) -> PyResult<Self> {
         if max_keys < 2 {
             return Err(PyValueError::new_err("max_keys must be at least 2"));
         }
@@ -63,6 +68,8 @@ impl Velocity {
             slots: 0,
             ready: false,
             held: None,
+            others,
+            shorts: Vec::new(),
         })
     }
 
@@ -84,7 +91,7 @@ impl Velocity {
     fn __len__(&self) -> usize {
         let over = self.held.as_ref().map_or(0, |held| {
             let entries = held.over.entries().iter();
-            entries.filter(|entry| self.old.get(entry.key).is_none()).count()
+            entries.filter(|entry| self.old.get(entry.key()).is_none()).count()
         });
         self.young.len() + self.old.len() + over
     }
@@ -108,24 +115,19 @@ impl Velocity {
                 return Err(PyTypeError::new_err("an attempt is (payment_time_ms, keys)"));
             }
             let minute = minute_of(&*pair.get_borrowed_item(0)?)?;
-            answers.append(self.touch_keys(&*pair.get_borrowed_item(1)?, minute)?)?;
+            self.take_in(&*pair.get_borrowed_item(1)?)?;
+            answers.append(self.touch_keys(py, minute)?)?;
         }
         Ok(answers)
     }
 
-    /// Counts an attempt read back from the journal. An empty key stands for none, as records have it.
+    /// Counts an attempt read back from the journal.
     fn replay(&mut self, keys: &Bound<'_, PyAny>, payment_time_ms: &Bound<'_, PyAny>) -> PyResult<()> {
         self.thaw_if_released();
         let minute = minute_of(payment_time_ms)?;
-        for key in keys.try_iter()? {
-            let key = key?;
-            if key.is_none() {
-                continue;
-            }
-            let key = key.cast::<PyBytes>()?.as_bytes();
-            if !key.is_empty() {
-                self.count(key, minute);
-            }
+        self.take_in(keys)?;
+        for place in 0..self.shorts.len() {
+            self.count(place, minute);
         }
         Ok(())
     }
@@ -150,25 +152,24 @@ impl Velocity {
         }
     }
 
-    /// Takes up the parts of a snapshot whose sum was checked: keys, their slots, all slabs.
-    fn load(&mut self, keys: &[u8], slots: &[u8], slabs: &[u8]) -> PyResult<()> {
-        let (keys, odd_keys) = keys.as_chunks::<8>();
-        let (slots, odd_slots) = slots.as_chunks::<4>();
-        let (records, odd_records) = slabs.as_chunks::<RECORD_BYTES>();
-        let whole = odd_keys.is_empty() && odd_slots.is_empty() && odd_records.is_empty();
-        if !whole || keys.len() != slots.len() {
-            return Err(PyValueError::new_err("a snapshot's parts have other lengths than it says"));
-        }
+    /// Forgets all, before the rows of a snapshot come.
+    fn clear(&mut self) {
         self.young = Arc::new(Keys::new(self.half));
         self.old = Arc::new(Keys::new(self.half));
         (self.dying, self.slabs, self.slots, self.held) = (Vec::new(), Vec::new(), 0, None);
-        for (key, stored) in keys.iter().zip(slots) {
-            let slot = self.admit(u64::from_ne_bytes(*key));
-            if let Some(bytes) = records.get(u32::from_ne_bytes(*stored) as usize) {
-                let record = self.record(slot);
-                for (unit, two) in record.iter_mut().zip(bytes.as_chunks::<2>().0) {
-                    *unit = u16::from_ne_bytes(*two);
-                }
+    }
+
+    /// Takes up rows of a snapshot whose sum was checked.
+    fn load(&mut self, rows: &[u8]) -> PyResult<()> {
+        let (rows, odd) = rows.as_chunks::<ROW_BYTES>();
+        if !odd.is_empty() {
+            return Err(PyValueError::new_err("a snapshot has other rows than it says"));
+        }
+        for row in rows {
+            let Some((key, units)) = row.split_first_chunk() else { continue };
+            let slot = self.admit(u64::from_ne_bytes(*key) & SHORT_MASK);
+            for (unit, two) in self.record(slot).iter_mut().zip(units.as_chunks::<2>().0) {
+                *unit = u16::from_ne_bytes(*two);
             }
         }
         Ok(())
@@ -176,40 +177,46 @@ impl Velocity {
 }
 
 impl Velocity {
-    /// One answer: counts by key, None where there is no key.
-    fn touch_keys<'py>(&mut self, keys: &Bound<'py, PyAny>, minute: u32) -> PyResult<Bound<'py, PyTuple>> {
-        let mut answers = Vec::with_capacity(4);
+    /// The keys of one attempt. An empty key stands for none, as records have it.
+    fn take_in(&mut self, keys: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.shorts.clear();
         if let Ok(keys) = keys.cast::<PyTuple>() {
             for key in keys.iter_borrowed() {
-                answers.push(self.touch_key(&key, minute)?);
+                self.shorts.push(short_of(&key)?);
             }
         } else {
             for key in keys.try_iter()? {
-                answers.push(self.touch_key(&key?, minute)?);
+                self.shorts.push(short_of(&key?)?);
             }
         }
-        PyTuple::new(keys.py(), answers)
+        Ok(())
     }
 
-    fn touch_key<'py>(
-        &mut self,
-        key: &Bound<'py, PyAny>,
-        minute: u32,
-    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        if key.is_none() {
-            return Ok(None);
+    /// One answer: counts by key, None where there is no key.
+    fn touch_keys<'py>(&mut self, py: Python<'py>, minute: u32) -> PyResult<Bound<'py, PyTuple>> {
+        let mut answers = Vec::with_capacity(self.shorts.len());
+        for place in 0..self.shorts.len() {
+            answers.push(match self.count(place, minute) {
+                Some(counts) => Some(PyTuple::new(py, counts)?),
+                None => None,
+            });
         }
-        let counts = self.count(key.cast::<PyBytes>()?.as_bytes(), minute);
-        PyTuple::new(key.py(), counts).map(Some)
+        PyTuple::new(py, answers)
     }
 
-    fn count(&mut self, key: &[u8], minute: u32) -> Counts {
-        let short = short(key);
+    /// Counts under the key at one place of the attempt in hand.
+    fn count(&mut self, place: usize, minute: u32) -> Option<Counts> {
+        let short = self.shorts[place];
+        if short == NONE {
+            return None;
+        }
+        let other = self.others.get(place).copied().flatten();
+        let other = other.and_then(|other| self.shorts.get(other)).map_or(0, |&other| hash_of(other));
         let slot = match self.young.get(short) {
             Some(slot) => slot,
             None => self.admit(short),
         };
-        count(self.record(slot), minute)
+        Some(count(self.record(slot), minute, other))
     }
 
     /// The record, its slab copied first where a snapshot still holds it.
@@ -252,11 +259,11 @@ impl Velocity {
         // Out of the old first: a turn on the way would give the record of a key that lives to another.
         let old = Arc::make_mut(&mut self.old);
         for entry in held.over.entries() {
-            old.remove(entry.key);
+            old.remove(entry.key());
         }
         for entry in held.over.entries() {
             self.turn_if_full();
-            Arc::make_mut(&mut self.young).insert(entry.key, entry.slot);
+            Arc::make_mut(&mut self.young).insert(entry.key(), entry.slot);
         }
     }
 
@@ -288,6 +295,19 @@ impl Velocity {
         self.slots += 1;
         slot
     }
+}
+
+fn short_of(key: &Bound<'_, PyAny>) -> PyResult<u64> {
+    if key.is_none() {
+        return Ok(NONE);
+    }
+    let key = key.cast::<PyBytes>()?.as_bytes();
+    Ok(if key.is_empty() { NONE } else { short(key) })
+}
+
+/// What a key is among the others of another key: 32 bits of it, none of which is 0.
+fn hash_of(short: u64) -> u32 {
+    if short == NONE { 0 } else { (short as u32).max(1) }
 }
 
 /// 60 bits of the MAC, as the twin keeps and stores them.

@@ -8,9 +8,11 @@ const GONE: u64 = u64::MAX;
 /// 2^64 over the golden ratio: spreads keys whose low bits are alike.
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
+/// The key in halves: 12 bytes, where 8 together would take 16.
 #[derive(Clone, Copy)]
 pub struct Entry {
-    pub key: u64,
+    low: u32,
+    high: u32,
     pub slot: u32,
 }
 
@@ -56,7 +58,7 @@ impl Keys {
 
     pub fn remove(&mut self, key: u64) -> Option<u32> {
         let number = self.find(key)?;
-        self.entries[number].key = GONE;
+        self.entries[number] = Entry::new(GONE, self.entries[number].slot);
         self.live -= 1;
         Some(self.entries[number].slot)
     }
@@ -67,7 +69,7 @@ impl Keys {
         while self.places[place] != 0 {
             place = (place + 1) & (self.places.len() - 1);
         }
-        self.entries.push(Entry { key, slot });
+        self.entries.push(Entry::new(key, slot));
         self.places[place] = self.entries.len() as u32;
         self.live += 1;
     }
@@ -84,7 +86,7 @@ impl Keys {
         let mut place = self.home(key);
         loop {
             let number = self.places[place].checked_sub(1)? as usize;
-            if self.entries[number].key == key {
+            if self.entries[number].key() == key {
                 return Some(number);
             }
             place = (place + 1) & (self.places.len() - 1);
@@ -93,8 +95,16 @@ impl Keys {
 }
 
 impl Entry {
+    fn new(key: u64, slot: u32) -> Self {
+        Self { low: key as u32, high: (key >> 32) as u32, slot }
+    }
+
+    pub fn key(&self) -> u64 {
+        u64::from(self.low) | u64::from(self.high) << 32
+    }
+
     pub fn is_live(&self) -> bool {
-        self.key != GONE
+        self.key() != GONE
     }
 }
 

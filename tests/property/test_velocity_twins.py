@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.backends.embedded.velocity import EmbeddedVelocity
 from gateway.backends.embedded.velocity_engine import EngineVelocity
-from gateway.backends.embedded.velocity_snapshot import MAGIC, RECORD_UNITS, FrozenVelocity
+from gateway.backends.embedded.velocity_record import RECORD_UNITS
+from gateway.backends.embedded.velocity_snapshot import MAGIC, ROW, FrozenVelocity
 from gateway.backends.embedded.velocity_store import LocalVelocity
 from gateway.runtime.simdisk import SimDisk
 from tests.unit.velocity.stores import PATH, empty_disk, needs_engine, snapshot_bytes
@@ -140,17 +141,17 @@ def test_whatever_is_done_to_both_twins_they_answer_and_store_the_same(
         twins.move(name, None)
 
 
-def nearly_full(clock: int, buckets: list[int], sum_of_hours: int) -> SimDisk:
-    """A snapshot of one key, number 0, whose buckets are at or near their end."""
-    units = array("H", bytes(2 * RECORD_UNITS * 512))
-    units[0:RECORD_UNITS] = array("H", [clock & 0xFFFF, clock >> 16, *buckets, sum_of_hours])
-    header = struct.pack("=8sqIII", MAGIC, 1, 1, 0, 1)
-    body = header + units.tobytes() + array("Q", [0]).tobytes() + array("I", [0]).tobytes()
+def nearly_full(clock: int, buckets: list[int], sum_of_days: int) -> SimDisk:
+    """A snapshot of one key whose buckets are at or near their end."""
+    units = array("H", bytes(2 * RECORD_UNITS))
+    units[:56] = array("H", [clock & 0xFFFF, clock >> 16, *buckets, sum_of_days])
+    body = struct.pack("=8sqII", MAGIC, 1, 0, 1) + ROW.pack(NEARLY_FULL, units.tobytes())
     disk = empty_disk()
     disk.replace(PATH, body + struct.pack("=I", zlib.crc32(body)))
     return disk
 
 
+NEARLY_FULL = 1
 FULL = st.sampled_from([0, 1, 65_533, 65_534, 65_535])
 CLOCK = START_MS // MINUTE_MS
 
@@ -158,22 +159,23 @@ CLOCK = START_MS // MINUTE_MS
 @needs_engine
 @given(
     # What counting makes: no other bucket is over the sum, which stops at its end.
-    st.lists(FULL, min_size=24, max_size=24).flatmap(
-        lambda hours: st.tuples(
-            st.lists(FULL.filter(lambda one: one <= sum(hours)), min_size=22, max_size=22), st.just(hours)
+    st.lists(FULL, min_size=7, max_size=7).flatmap(
+        lambda days: st.tuples(
+            st.lists(FULL.filter(lambda one: one <= sum(days)), min_size=46, max_size=46), st.just(days)
         )
     ),
-    st.lists(st.integers(-1_500, 1_500), min_size=1, max_size=30),
+    st.lists(st.integers(-1_500, 1_500) | st.integers(-11_000, 11_000), min_size=1, max_size=30),
 )
 @settings(max_examples=200, deadline=None)
 def test_the_twins_are_the_same_where_buckets_are_at_their_end(
     rings: tuple[list[int], list[int]], minutes: list[int]
 ) -> None:
-    shorter, hours = rings
-    disk = nearly_full(CLOCK, shorter + hours, min(sum(hours), 65_535))
+    shorter, days = rings
+    disk = nearly_full(CLOCK, shorter + days, min(sum(days), 65_535))
     answers = []
     for store in (EmbeddedVelocity(), EngineVelocity()):
         assert store.load(disk, PATH) == 1
         store.caught_up()
-        answers.append(store.touch([(START_MS + minute * MINUTE_MS, [bytes(16)]) for minute in minutes]))
+        key = NEARLY_FULL.to_bytes(16, "little")
+        answers.append(store.touch([(START_MS + minute * MINUTE_MS, [key]) for minute in minutes]))
     assert answers[0] == answers[1]

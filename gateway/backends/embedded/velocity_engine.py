@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from enrichment.velocity import OTHERS
 from gateway.backends.embedded.velocity import MAX_KEYS
-from gateway.backends.embedded.velocity_snapshot import FrozenVelocity, read_snapshot
+from gateway.backends.embedded.velocity_snapshot import FrozenVelocity, open_snapshot
 from gateway.runtime.disk import Disk
 from gateway.runtime.native import engines
 from gateway.sharing.velocity_port import Counts, Touch
@@ -15,8 +16,8 @@ class EngineVelocity:
 
     __slots__ = ("_engine",)
 
-    def __init__(self, *, max_keys: int = MAX_KEYS) -> None:
-        self._engine: Any = engines.Velocity(max_keys)
+    def __init__(self, *, max_keys: int = MAX_KEYS, others: Sequence[int | None] = OTHERS) -> None:
+        self._engine: Any = engines.Velocity(max_keys, others)
 
     @property
     def ready(self) -> bool:
@@ -43,7 +44,7 @@ class EngineVelocity:
         return answers
 
     def replay(self, keys: Sequence[bytes | None], payment_time_ms: int) -> None:
-        """Counts an attempt read back from the journal. An empty key stands for none, as records have it."""
+        """Counts an attempt read back from the journal."""
         self._engine.replay(keys, payment_time_ms)
 
     def freeze(self) -> FrozenVelocity | None:
@@ -61,13 +62,15 @@ class EngineVelocity:
     def load(self, disk: Disk, path: str) -> int | None:
         """Takes up a snapshot of either twin and returns the journal position that it covers.
 
-        None where there is no snapshot. Raises VelocitySnapshotCorrupt, and then holds nothing.
+        None where there is no snapshot. Raises VelocitySnapshotUnusable, and then holds what it held.
         """
-        loaded = read_snapshot(disk, path)
-        if loaded is None:
+        snapshot = open_snapshot(disk, path)
+        if snapshot is None:
             return None
-        self._engine.load(loaded.keys, loaded.slots, loaded.slabs)
-        return loaded.position
+        self._engine.clear()
+        for rows in snapshot.rows():
+            self._engine.load(rows)
+        return snapshot.position
 
 
 class _FrozenEngine(FrozenVelocity):
@@ -84,8 +87,8 @@ class _FrozenEngine(FrozenVelocity):
     def release(self) -> None:
         self._frozen.release()
 
-    def sizes(self) -> tuple[int, int, int]:
-        found: tuple[int, int, int] = self._frozen.sizes()
+    def sizes(self) -> tuple[int, int]:
+        found: tuple[int, int] = self._frozen.sizes()
         return found
 
     def body(self) -> Iterator[bytes]:

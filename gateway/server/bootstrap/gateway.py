@@ -4,8 +4,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import structlog
-
 from gateway.backends.embedded.approvals import SqliteApprovals
 from gateway.backends.embedded.consents import SqliteConsents
 from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
@@ -14,7 +12,6 @@ from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.backends.embedded.recipient_files import FileRecipientKeys
 from gateway.backends.embedded.seen_ids import SqliteSeenIds
 from gateway.backends.embedded.subjects import SqliteSubjects
-from gateway.backends.embedded.velocity_snapshot import VelocitySnapshotCorrupt
 from gateway.backends.embedded.velocity_store import LocalVelocity, make_velocity
 from gateway.backends.embedded.wake import WakeSender
 from gateway.outcomes.recorder import KNOWN_SLOTS, OutcomeRecorder
@@ -22,7 +19,7 @@ from gateway.programs.documents import Known
 from gateway.programs.model import PolicySnapshot
 from gateway.programs.switches import SwitchRunner
 from gateway.programs.table import compile_table
-from gateway.records.journal import EVALUATIONS, FIRST, GATEWAY_TOPICS
+from gateway.records.journal import EVALUATIONS, GATEWAY_TOPICS
 from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.runtime.entropy import SystemEntropy
@@ -42,11 +39,6 @@ from issuernetwork.storage.v1 import journal_pb2
 
 REPLAY_RECORDS = 1_000
 """Records of the journal's tail taken in at a time."""
-
-VELOCITY_TAIL_RECORDS = 1 << 19
-"""Records counted again where there is no snapshot: 10 s of work, more than an hour at 100 payments/s."""
-
-_log = structlog.get_logger("gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +113,9 @@ def build_gateway(
     wake = WakeSender(state.run, "gateway")
     journal = FileJournalWriter(disk, clock, state.gateway_journal, GATEWAY_TOPICS, wake=wake)
     reader = FileJournalReader(disk, state.gateway_journal)
-    velocity = make_velocity()
+    velocity = make_velocity(max_keys=settings.gateway.velocity_max_keys)
     remembered = Remembered(reader)
-    catch_up(state, disk, reader, velocity, remembered, now_ms=clock.wall_ms())
+    catch_up(reader, remembered, now_ms=clock.wall_ms())
     outcomes = OutcomeRecorder(journal, clock, Positions(KNOWN_SLOTS))
     outcomes.replay(FileJournalReader(disk, state.gateway_journal))
     board = FileLeaseBoard(disk, str(state.leases))
@@ -172,31 +164,13 @@ def build_gateway(
     )
 
 
-def catch_up(
-    state: StateDir,
-    disk: RealDisk,
-    reader: FileJournalReader,
-    velocity: LocalVelocity,
-    remembered: Remembered,
-    *,
-    now_ms: int,
-) -> None:
-    """Takes in what the journal has beyond the velocity snapshot, and the requests of the last minutes."""
-    counted = max(FIRST, reader.end(EVALUATIONS) - VELOCITY_TAIL_RECORDS)
-    try:
-        covered = velocity.load(disk, str(state.velocity_snapshot))
-        if covered is not None:
-            counted = covered
-    except VelocitySnapshotCorrupt as fault:
-        _log.error(fault.code, public=fault.public)
+def catch_up(reader: FileJournalReader, remembered: Remembered, *, now_ms: int) -> None:
+    """Takes in the requests of the last minutes. Velocity is caught up beside the hot loop: see `Warming`."""
     since_ms = now_ms - WINDOW_MS
-    after = min(counted, tail_start(reader, since_ms=since_ms))
+    after = tail_start(reader, since_ms=since_ms)
     while entries := reader.read(EVALUATIONS, after, REPLAY_RECORDS):
         for entry in entries:
             record = journal_pb2.Evaluation.FromString(entry.payload)
-            if entry.position > counted:
-                velocity.replay(record.velocity_keys, record.initiated_at_ms)
             if record.decided_at_ms >= since_ms:
                 remembered.replay(record, entry.position)
         after = entries[-1].position
-    velocity.caught_up()

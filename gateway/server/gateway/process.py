@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from gateway.backends.embedded.journal import FileJournalReader
 from gateway.backends.embedded.velocity_snapshot import FrozenVelocity
 from gateway.backends.embedded.wake import WakeListener
 from gateway.programs.model import PolicySnapshot
@@ -32,6 +33,7 @@ from gateway.server.gateway.metrics import GatewayMetrics
 from gateway.server.gateway.outcome_service import OutcomeServicer
 from gateway.server.gateway.own_keys import follow_own_keys
 from gateway.server.gateway.services import SERVICES, Services, make_services
+from gateway.server.gateway.warming import Warming
 from gateway.server.grpc_common import ServerThread
 from gateway.server.logs import configure_logs
 from gateway.server.metrics_port import serve_metrics
@@ -67,6 +69,9 @@ RETENTION_INTERVAL_S = 600.0
 FROZEN_WAIT_S = 5.0
 """The hot loop freezes within a step; longer means that it hangs, and the snapshot can wait."""
 
+WARM_ROUNDS = 100
+"""Five seconds: with a snapshot of a million keys it takes two. Without one payments are told `warming`."""
+
 LEASE_ROUNDS = 40
 """Two seconds: three rounds are enough where the policy store answers."""
 
@@ -77,20 +82,26 @@ _log = structlog.get_logger("gateway")
 
 
 class _Snapshots:
-    """Asks the hot loop for a frozen state, and writes it beside the loop."""
+    """Velocity beside the hot loop: counts again what the journal has; then asks the loop for a frozen state
+    from time to time, and writes it."""
 
     def __init__(self, parts: GatewayParts, state: StateDir) -> None:
         self._parts = parts
         self._path = str(state.velocity_snapshot)
+        disk = RealDisk()
+        reader = FileJournalReader(disk, state.gateway_journal)
+        self.warming = Warming(parts.velocity, reader, disk, self._path)
         self._asked = threading.Event()
         self._given = threading.Event()
         self._frozen: tuple[FrozenVelocity, int] | None = None
 
     def between(self) -> None:
         """On the hot loop's thread."""
+        self.warming.between()
         if self._asked.is_set():
             self._asked.clear()
-            frozen = self._parts.velocity.freeze()
+            # Before it has caught up with the journal, the last one is the better.
+            frozen = self._parts.velocity.freeze() if self._parts.velocity.ready else None
             # None while an earlier one is being written: the next round takes it.
             if frozen is not None:
                 self._frozen = (frozen, self._parts.journal.end(EVALUATIONS))
@@ -259,6 +270,7 @@ def _serve(
     beside.start("identities", _follow_identities(parts))
     beside.start("recipient-keys", _watch_keys(parts, state, metrics, host))
     beside.start("own-keys", follow_own_keys(parts.keys, state, metrics, host))
+    beside.start("velocity", snapshots.warming.run)
     beside.start("snapshots", snapshots.run)
     beside.start("retention", _retention(parts, state))
     hot.start("hot-loop", loop.run)
@@ -268,6 +280,7 @@ def _serve(
     metrics_address = serve_metrics(settings.gateway.metrics, metrics.registry, closing, open_tls(settings))
     address = f"{host_of(settings.gateway.listen)}:{front.port}"
     _await_lease(parts, stop)
+    _await_warm(snapshots.warming, stop)
     host.set_serving(True)
     state.write_ready("gateway", {"grpc": address, "metrics": metrics_address})
     _log.info("ready", grpc=address, policy_version=parts.gateway.table.version)
@@ -287,6 +300,13 @@ def _await_lease(parts: GatewayParts, stop: threading.Event) -> None:
     """Ready means able to share. Where the switches do not answer it serves all the same, and says stale."""
     for _ in range(LEASE_ROUNDS):
         if parts.switches.fresh() or stop.wait(POLL_MS / 1000):
+            return
+
+
+def _await_warm(warming: Warming, stop: threading.Event) -> None:
+    """Ready means that velocity counts too, unless it takes long."""
+    for _ in range(WARM_ROUNDS):
+        if stop.is_set() or warming.wait(POLL_MS / 1000):
             return
 
 

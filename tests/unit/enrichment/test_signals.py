@@ -15,14 +15,15 @@ from enrichment.signals import Signals, signals
 from enrichment.velocity import VelocityKind, velocity_values
 from tests.unit.enrichment.requests import EMAIL, PAN, full_request, least_request, payment
 
-ONCE: tuple[Counts, ...] = ((1, 1, 1),) * 4
+SEEN_ONCE: Counts = (1,) * 8
+ONCE: tuple[Counts, ...] = (SEEN_ONCE,) * 5
 QUIET = Facts(ONCE)
 WARMING = Facts(None, (("velocity", "warming"),))
 
 
-def busy(**counts: Counts) -> Facts:
+def busy(**attempts: tuple[int, int, int, int]) -> Facts:
     """Facts where some kinds have been seen more often."""
-    return Facts(tuple(counts.get(kind.name.lower(), (1, 1, 1)) for kind in VelocityKind))
+    return Facts(tuple((*attempts.get(kind.name.lower(), (1, 1, 1, 1)), 1, 1, 1, 1) for kind in VelocityKind))
 
 
 def poor(known: Signals) -> dict[str, str]:
@@ -143,7 +144,7 @@ def test_a_rings_payment_scores_far_above_a_regular_customers() -> None:
     ring.customer.shipping.postal_code = "99999"
     ring.amount_minor = 250_000
     low = signals(payment(regular), QUIET).assessment
-    high = signals(payment(ring), busy(ip=(9, 20, 20), device=(9, 12, 12))).assessment
+    high = signals(payment(ring), busy(ip=(9, 20, 20, 20), device=(9, 12, 12, 12))).assessment
     assert low.normalised <= 50
     assert high.normalised >= 900
     assert high.reason_codes == ("ip_burst", "device_burst", "cvv_mismatch", "amount_very_high")
@@ -152,7 +153,7 @@ def test_a_rings_payment_scores_far_above_a_regular_customers() -> None:
 def test_card_testing_shows_by_small_amounts_amid_many_attempts() -> None:
     request = full_request()
     request.amount_minor = 100
-    assert "card_testing" in signals(payment(request), busy(ip=(5, 5, 5))).assessment.reason_codes
+    assert "card_testing" in signals(payment(request), busy(ip=(5, 5, 5, 5))).assessment.reason_codes
     assert "card_testing" not in signals(payment(request), QUIET).assessment.reason_codes
 
 
@@ -163,6 +164,42 @@ def test_while_velocity_is_warming_its_rules_have_no_say() -> None:
 def test_every_rule_has_words_and_its_own_code() -> None:
     assert len(RULE_BY_CODE) == len(RULES)
     assert all(rule.words and rule.points for rule in RULES)
+
+
+def test_each_count_is_the_value_of_its_own_field() -> None:
+    """Counts by kind as 11 to 18, 21 to 28 and so on: none can be taken for another."""
+    counted = tuple(tuple(range(10 * kind + 11, 10 * kind + 19)) for kind in VelocityKind)
+    known = signals(payment(), Facts(counted))  # type: ignore[arg-type]
+    velocity = FIELD_BY_NAME["card_attempts_10m"].group
+    names = [name for name in names_of(known.mask) if FIELD_BY_NAME[name].group == velocity]
+    assert {name: known.value(FIELD_BY_NAME[name].number) for name in names} == {
+        "card_attempts_10m": 11,
+        "card_attempts_1h": 12,
+        "card_attempts_24h": 13,
+        "card_attempts_7d": 14,
+        "merchants_per_card_24h": 17,
+        "ip_attempts_10m": 31,
+        "cards_per_ip_24h": 37,
+        "device_attempts_10m": 41,
+        "cards_per_device_24h": 47,
+        "email_attempts_24h": 53,
+        "cards_per_email_24h": 57,
+    }
+
+
+def test_a_kind_that_the_payment_has_not_leaves_out_its_own_fields_alone() -> None:
+    known = signals(payment(), Facts((SEEN_ONCE, SEEN_ONCE, None, SEEN_ONCE, None)))
+    names = set(names_of(known.mask))
+    assert {"card_attempts_7d", "merchants_per_card_24h", "cards_per_device_24h"} <= names
+    assert not {"ip_attempts_10m", "cards_per_ip_24h", "email_attempts_24h", "cards_per_email_24h"} & names
+
+
+def test_an_e_mail_address_is_counted_as_one_however_it_is_written() -> None:
+    one, other = full_request(), full_request()
+    one.customer.email, other.customer.email = "Jo.Doe@Example.org", "jo.doe@example.ORG"
+    kinds = [velocity_values(payment(request))[VelocityKind.EMAIL] for request in (one, other)]
+    assert kinds[0] == kinds[1] == "jo.doe@example.org"
+    assert velocity_values(payment(least_request()))[VelocityKind.EMAIL] is None
 
 
 def test_what_is_the_senders_own_is_counted_apart_for_each_sender() -> None:

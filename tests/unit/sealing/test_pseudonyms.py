@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from enrichment.contact import email_of
 from enrichment.velocity import velocity_values
 from gateway.backends.embedded.mac_keys import HkdfMacKeys
 from gateway.runtime.native import engines
@@ -121,7 +122,7 @@ def test_pseudonyms_show_nothing_of_what_is_behind_them(native: Any) -> None:
     assert repr(make_macs(*[b"secret" * 6] * 3)) == "Macs(****)"
     assert repr(make_tokens(b"secret" * 6)) == "CardTokens(****)"
     with pytest.raises((TypeError, AttributeError)) as fault:
-        named(native).names("s", 2, "pan", "4111", "m", 4111, "d", "p", 1, "r")  # type: ignore[arg-type]
+        named(native).names("s", 2, "pan", "4111", "m", 4111, "d", "e", "p", 1, "r")  # type: ignore[arg-type]
     assert "4111" not in str(fault.value)
 
 
@@ -137,6 +138,7 @@ payments = st.builds(
     merchant_id=texts,
     ip=texts,
     device_id=texts,
+    email=st.text(st.characters(max_codepoint=127), max_size=40),
     payment_intent_id=texts,
     attempt_no=st.integers(0, 2**32 - 1),
     request_id=texts,
@@ -146,7 +148,8 @@ payments = st.builds(
 def names_of(names: Pseudonyms, sender_id: str, payment: Any, kind: str) -> Any:
     return names.names(
         sender_id, *[payment.unit[0], kind, payment.unit[1]], payment.merchant_id, payment.ip,
-        payment.device_id, payment.payment_intent_id, payment.attempt_no, payment.request_id,
+        payment.device_id, email_of(payment), payment.payment_intent_id, payment.attempt_no,
+        payment.request_id,
     )  # fmt: skip
 
 

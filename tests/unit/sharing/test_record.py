@@ -40,7 +40,7 @@ references = (
     st.fixed_dictionaries(
         {"evaluation_id": ids, "sender_id": st.text(max_size=200), "issuer_id": ascii_text}
     ),
-    st.lists(st.none() | key, min_size=0, max_size=4),
+    st.lists(st.none() | key, min_size=0, max_size=5),
     st.integers(0, 10**12),
     st.integers(1, 2**42),
     st.integers(1, 2**31 - 1),

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.backends.embedded.velocity import EmbeddedVelocity
 from gateway.backends.embedded.velocity_engine import EngineVelocity
-from gateway.backends.embedded.velocity_snapshot import RECORD_UNITS, read_snapshot
+from gateway.backends.embedded.velocity_snapshot import ROW, open_snapshot
 from gateway.backends.embedded.velocity_store import LocalVelocity
 from gateway.runtime.native import engines
 from gateway.runtime.simdisk import SimDisk
@@ -45,10 +45,8 @@ def snapshot_bytes(disk: SimDisk) -> bytes:
 
 def records(store: LocalVelocity) -> list[tuple[int, list[int]]]:
     """Every key with its record, in order of generation and touch."""
-    found = read_snapshot(snapshot_of(store), PATH)
+    found = open_snapshot(snapshot_of(store), PATH)
     assert found is not None
-    units = array("H", found.slabs)
     return [
-        (short, list(units[slot * RECORD_UNITS : (slot + 1) * RECORD_UNITS]))
-        for short, slot in zip(array("Q", found.keys), array("I", found.slots), strict=True)
+        (short, list(array("H", record))) for rows in found.rows() for short, record in ROW.iter_unpack(rows)
     ]

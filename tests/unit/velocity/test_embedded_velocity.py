@@ -1,19 +1,27 @@
 """The embedded velocity store, each twin of it: bounds, snapshots, warming."""
 
+import struct
 import subprocess
 import sys
 import tracemalloc
+import zlib
 from typing import Any
 
 import pytest
 
-from gateway.backends.embedded.velocity import MAX_KEYS, EmbeddedVelocity
+from gateway.backends.embedded.velocity import EmbeddedVelocity
 from gateway.backends.embedded.velocity_engine import EngineVelocity
-from gateway.backends.embedded.velocity_snapshot import VelocitySnapshotCorrupt
+from gateway.backends.embedded.velocity_snapshot import (
+    MAGIC,
+    ROW,
+    VelocitySnapshotCorrupt,
+    VelocitySnapshotForeign,
+)
 from gateway.backends.embedded.velocity_store import LocalVelocity, make_velocity
 from gateway.runtime.disk import DiskFile
 from gateway.runtime.native import engines
 from gateway.runtime.simdisk import SimDisk
+from gateway.sharing.velocity_port import Counts
 from tests.unit.velocity.stores import (
     PATH,
     MakeStore,
@@ -39,7 +47,13 @@ def ready(make: MakeStore, **options: int) -> LocalVelocity:
     return store
 
 
-def once(store: LocalVelocity, number: int, at_ms: int = NOW_MS) -> tuple[int, int, int]:
+def attempts(*counts: int) -> Counts:
+    """Counts of a key that came alone, so that nothing was told apart under it."""
+    ten_minutes, hour, day, week = counts
+    return ten_minutes, hour, day, week, 0, 0, 0, 0
+
+
+def once(store: LocalVelocity, number: int, at_ms: int = NOW_MS) -> Counts:
     answer = store.touch([(at_ms, [key(number)])])[0]
     assert answer is not None
     assert answer[0] is not None
@@ -48,11 +62,12 @@ def once(store: LocalVelocity, number: int, at_ms: int = NOW_MS) -> tuple[int, i
 
 @both_twins
 def test_a_batch_counts_its_own_attempts_in_order(make: MakeStore) -> None:
-    a, b = key(1), key(2)
-    assert ready(make).touch([(NOW_MS, [a, None]), (NOW_MS, [a, b]), (NOW_MS, [b, b])]) == [
-        ((1, 1, 1), None),
-        ((2, 2, 2), (1, 1, 1)),
-        ((2, 2, 2), (3, 3, 3)),
+    a, b, c = key(1), key(2), key(3)
+    # Under the first of an attempt, a card's, the second one, a merchant's, is told apart.
+    assert ready(make).touch([(NOW_MS, [a, None]), (NOW_MS, [a, b]), (NOW_MS, [c, b])]) == [
+        ((1, 1, 1, 1, 0, 0, 0, 0), None),
+        ((2, 2, 2, 2, 1, 1, 1, 1), (1, 1, 1, 1, 0, 0, 0, 0)),
+        ((1, 1, 1, 1, 1, 1, 1, 1), (2, 2, 2, 2, 0, 0, 0, 0)),
     ]
 
 
@@ -63,7 +78,7 @@ def test_while_warming_there_is_no_answer_and_nothing_is_counted_twice(make: Mak
     store.replay([key(1)], NOW_MS)  # the journal has that attempt
     assert not store.ready
     store.caught_up()
-    assert once(store, 1) == (2, 2, 2)
+    assert once(store, 1) == attempts(2, 2, 2, 2)
 
 
 @both_twins
@@ -76,8 +91,8 @@ def test_the_keys_touched_least_lately_are_forgotten_and_never_more_than_the_lim
         once(store, 0)  # touched all along
         assert len(store) <= 200
     assert once(store, 0)[0] == 5_002
-    assert once(store, 4_999) == (2, 2, 2)
-    assert once(store, 1) == (1, 1, 1)
+    assert once(store, 4_999) == attempts(2, 2, 2, 2)
+    assert once(store, 1) == attempts(1, 1, 1, 1)
     assert store.slots <= 200
 
 
@@ -85,22 +100,22 @@ def test_the_keys_touched_least_lately_are_forgotten_and_never_more_than_the_lim
 def test_a_record_given_to_another_key_starts_at_nothing(make: MakeStore) -> None:
     store = ready(make, max_keys=4)
     for number in range(50):
-        assert once(store, number) == (1, 1, 1)
+        assert once(store, number) == attempts(1, 1, 1, 1)
 
 
 @both_twins
 def test_a_bucket_stops_at_its_limit_instead_of_starting_over(make: MakeStore) -> None:
     store = ready(make)
-    store.touch([(100 * 60_000, [key(1)] * 65_534)])
-    assert once(store, 1, at_ms=100 * 60_000) == (65_535,) * 3
-    assert once(store, 1, at_ms=100 * 60_000) == (65_535,) * 3
+    store.touch([(100 * 60_000, [key(1)])] * 65_534)
+    assert once(store, 1, at_ms=100 * 60_000) == attempts(*[65_535] * 4)
+    assert once(store, 1, at_ms=100 * 60_000) == attempts(*[65_535] * 4)
     assert once(store, 1, at_ms=101 * 60_000)[0] == 65_536
     assert once(store, 1, at_ms=100 * 60_000)[0] == 65_535
-    # A day later the sum is that of the buckets again.
-    assert once(store, 1, at_ms=(100 + 25 * 60) * 60_000) == (1, 1, 1)
+    # A week later the sum is that of the buckets again.
+    assert once(store, 1, at_ms=(100 + 8 * 24 * 60) * 60_000) == attempts(1, 1, 1, 1)
 
 
-def test_a_key_costs_at_most_200_bytes_in_python() -> None:
+def test_a_key_costs_at_most_270_bytes_in_python() -> None:
     # One generation exactly full, as both are at the limit: 2/3 of a power of two.
     keys = [key(number) for number in range(21_845)]
     tracemalloc.start()
@@ -112,8 +127,9 @@ def test_a_key_costs_at_most_200_bytes_in_python() -> None:
     finally:
         tracemalloc.stop()
     assert len(store) == len(keys)
-    # The limit has tables of 4-byte places, these have 2-byte ones: 3 bytes a key less of the promised 200.
-    assert cost <= 197, cost
+    # The limit has tables of 4-byte places, these have 2-byte ones: 3 bytes a key less. 200 bytes are
+    # promised of the engine, which serves where it is built.
+    assert cost <= 267, cost
 
 
 RESIDENT = """
@@ -122,7 +138,8 @@ from gateway.backends.embedded.velocity_engine import EngineVelocity
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
 
-store = EngineVelocity()
+MAX_KEYS = 200_000
+store = EngineVelocity(max_keys=MAX_KEYS)
 store.caught_up()
 before = resident()
 for number in range(MAX_KEYS):
@@ -135,9 +152,9 @@ print((resident() - before) / MAX_KEYS)
 @needs_engine
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read where Linux tells of it")
 def test_a_key_costs_at_most_200_bytes_in_rust() -> None:
-    program = RESIDENT.replace("MAX_KEYS", str(MAX_KEYS)).replace("NOW_MS", str(NOW_MS))
+    program = RESIDENT.replace("NOW_MS", str(NOW_MS))
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert 98 < float(run.stdout) <= 200, run.stdout
+    assert 160 < float(run.stdout) <= 200, run.stdout
 
 
 def test_the_store_is_the_engine_where_that_is_built() -> None:
@@ -162,7 +179,7 @@ def test_a_key_that_is_no_key_is_a_fault_that_does_not_show_it(make: MakeStore) 
     with pytest.raises(TypeError) as fault:
         store.touch([(NOW_MS, [key(1), 4_111])])  # type: ignore[list-item]
     assert "4111" not in str(fault.value)
-    assert once(store, 1) == (2, 2, 2)  # what came before it is counted
+    assert once(store, 1) == attempts(1, 1, 1, 1)  # nothing of the attempt is counted
 
 
 @both_twins
@@ -176,7 +193,7 @@ def test_a_snapshot_gives_back_counts_and_position(make: MakeStore) -> None:
     # To the byte, both generations: asking for counts would itself make keys old.
     assert len(again) == 80
     assert records(again) == records(store)
-    assert once(again, 79) == (2, 2, 2)
+    assert once(again, 79) == attempts(2, 2, 2, 2)
 
 
 @both_twins
@@ -207,6 +224,33 @@ def test_a_damaged_snapshot_is_refused_and_nothing_of_it_is_kept(make: MakeStore
     assert len(again) == 0
 
 
+@pytest.mark.parametrize("magic", [b"EINVEL2" + MAGIC[7:], MAGIC[:7] + b"?"], ids=["version", "byte order"])
+@both_twins
+def test_a_snapshot_of_another_version_is_refused_as_that_and_never_misread(
+    make: MakeStore, magic: bytes
+) -> None:
+    store = ready(make)
+    once(store, 1)
+    disk = snapshot_of(store)
+    body = magic + snapshot_bytes(disk)[8:-4]
+    disk.replace(PATH, body + struct.pack("=I", zlib.crc32(body)))
+    again = make()
+    with pytest.raises(VelocitySnapshotForeign, match="from the journal"):
+        again.load(disk, PATH)
+    assert len(again) == 0
+    # The next snapshot replaces it.
+    store.snapshot(disk, PATH, position=7)
+    assert again.load(disk, PATH) == 7
+
+
+@both_twins
+def test_a_snapshot_has_one_row_a_key_and_no_more(make: MakeStore) -> None:
+    store = ready(make, max_keys=100)
+    for number in range(1_000):
+        once(store, number)
+    assert len(snapshot_bytes(snapshot_of(store))) == 24 + len(store) * ROW.size + 4
+
+
 @both_twins
 def test_a_smaller_limit_keeps_the_keys_touched_last(make: MakeStore) -> None:
     store = ready(make, max_keys=100)
@@ -216,7 +260,7 @@ def test_a_smaller_limit_keeps_the_keys_touched_last(make: MakeStore) -> None:
     again.load(snapshot_of(store), PATH)
     again.caught_up()
     assert len(again) <= 20
-    assert once(again, 99) == (2, 2, 2)
+    assert once(again, 99) == attempts(2, 2, 2, 2)
 
 
 @both_twins
@@ -237,8 +281,8 @@ def test_counting_goes_on_as_ever_while_a_snapshot_is_written_and_after(make: Ma
     again = make(max_keys=64)
     assert again.load(disk, PATH) == 7
     again.caught_up()
-    assert once(again, 29) == (2, 2, 2)
-    assert once(again, 39) == (1, 1, 1)
+    assert once(again, 29) == attempts(2, 2, 2, 2)
+    assert once(again, 39) == attempts(1, 1, 1, 1)
 
 
 @both_twins
@@ -251,10 +295,10 @@ def test_a_key_counted_again_beside_a_snapshot_keeps_its_record_when_its_generat
     frozen = store.freeze()
     assert frozen is not None
     once(store, 20)  # with this one the young generation is full
-    assert once(store, 6) == (2, 2, 2)
+    assert once(store, 6) == attempts(2, 2, 2, 2)
     frozen.release()
-    assert [once(store, number) for number in (30, 31, 32)] == [(1, 1, 1)] * 3
-    assert once(store, 6) == (3, 3, 3)
+    assert [once(store, number) for number in (30, 31, 32)] == [attempts(1, 1, 1, 1)] * 3
+    assert once(store, 6) == attempts(3, 3, 3, 3)
 
 
 @both_twins
@@ -278,7 +322,7 @@ def test_a_snapshot_that_could_not_be_written_leaves_the_last_one_and_lets_count
     assert frozen is not None
     with pytest.raises(OSError, match="full"):
         frozen.write(FullDisk(disk), PATH, position=99)
-    assert once(store, 1) == (2, 2, 2)
+    assert once(store, 1) == attempts(2, 2, 2, 2)
     assert make().load(disk, PATH) == 41
     assert store.freeze() is not None
 
