@@ -1,6 +1,6 @@
 """A checked payment and what is known about it, as plain values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -183,23 +183,42 @@ Counts = tuple[int, int, int]
 """Attempts in the last 10 minutes, 1 hour and 24 hours of payment time, the present one included."""
 
 
+JsonValue = Any
+"""int, str, bool, float, or a small dict or list of them."""
+
+NOTHING_FOUND: Final[Mapping[str, JsonValue]] = {}
+"""Shared by all payments that no provider knows anything of: never written to."""
+
+
 class Facts(NamedTuple):
     """What was fetched about a payment.
 
     `velocity`: counts by kind, in the order of `VelocityKind` (None where the payment has no such key), or
     None when the store had no answer; `omissions` then says why: (("velocity", "warming"),).
+    `found`: what the other providers know, by name; what is not known has no name in it. `mask` has the bits
+    of those names that are fields of the dictionary; the others are for the score alone.
     """
 
     velocity: tuple[Counts | None, ...] | None = None
     omissions: tuple[tuple[str, str], ...] = ()
+    found: Mapping[str, JsonValue] = NOTHING_FOUND
+    mask: int = 0
+
+    def __repr__(self) -> str:
+        return f"Facts(omissions={self.omissions!r}, {MASK})"
 
 
-make_facts: Callable[[tuple[tuple[Counts | None, ...] | None, tuple[tuple[str, str], ...]]], Facts] = partial(
-    tuple.__new__, Facts
-)
-"""`Facts` without the call in between, which takes twice as long as the rest."""
+make_facts: Callable[
+    [
+        tuple[
+            tuple[Counts | None, ...] | None,
+            tuple[tuple[str, str], ...],
+            Mapping[str, JsonValue],
+            int,
+        ]
+    ],
+    Facts,
+] = partial(tuple.__new__, Facts)
+"""`Facts` without the call in between, which takes twice as long as the rest. All four, always."""
 
 NO_FACTS: Final = Facts(None, (("velocity", "not_asked"),))
-
-JsonValue = Any
-"""int, str, bool, float, or a small dict or list of them."""

@@ -5,7 +5,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from enrichment.contact import HASHED_MASK
-from enrichment.fields import FIELD_BY_NAME, FIELDS
+from enrichment.fields import AUTHORIZATION, FIELD_BY_NAME, FIELDS
 from enrichment.masked import MASK, MaskedStruct
 from enrichment.payment import PRESENCE_UNKNOWN, Assessment, Facts, JsonValue, Payment
 from enrichment.providers import Values, authentication, bit, card, identity, merchant, network, velocity
@@ -30,7 +30,7 @@ _SCORE: Final[Values] = {
 }
 SCORE_MASK: Final = sum(map(bit, _SCORE))
 """Fields that the assessment alone decides: the same assessment, the same values."""
-_SOURCES: Final[Values] = (
+_OF_OURS: Final[Values] = (
     card.VALUES
     | merchant.VALUES
     | identity.VALUES
@@ -39,6 +39,20 @@ _SOURCES: Final[Values] = (
     | velocity.VALUES
     | _SCORE
 )
+
+
+def _found(name: str) -> Callable[[Any], JsonValue]:
+    return lambda known: known.facts.found[name]
+
+
+PROVIDED: Final[dict[str, int]] = {
+    one.name: bit(one.number)
+    for one in FIELDS
+    if one.purpose == AUTHORIZATION and one.number not in _OF_OURS and not HASHED_MASK >> one.number & 1
+}
+"""Fields that no request, count or score fills: a provider may, and `Facts.found` has them. Name to bit."""
+
+_SOURCES: Final[Values] = _OF_OURS | {FIELD_BY_NAME[name].number: _found(name) for name in PROVIDED}
 
 _ALL: Final[dict[int, Callable[[Any], JsonValue]]] = {
     number: attrgetter(f"payment.{source}") if isinstance(source, str) else source
@@ -136,7 +150,7 @@ def signals(payment: Payment, facts: Facts) -> Signals:
     if billing is not None and shipping is not None:
         match = billing is shipping or identity.addresses_match(billing, shipping)
     assessment = points.score(payment, facts, ship_bill_match=match)
-    mask = SCORE_MASK | velocity.present(facts)
+    mask = SCORE_MASK | velocity.present(facts) | facts.mask
     if payment.presence != PRESENCE_UNKNOWN:
         return Signals(payment, facts, mask | payment.presence, 0, (), assessment, match)
     poor: list[Poor] = []

@@ -20,7 +20,7 @@ _WHOLE = _CARD_10M | _IP_10M | _DEVICE_10M
 
 def present(facts: Facts) -> int:
     """Mask of the group velocity; 0 while the store has no answer."""
-    velocity, _ = facts
+    velocity = facts[0]
     if velocity is None:
         return 0
     if None not in velocity:

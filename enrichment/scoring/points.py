@@ -158,7 +158,7 @@ def score(payment: Payment, facts: Facts, *, ship_bill_match: bool | None) -> As
     """The assessment of ours: raw 0 to 100, normalised 0 to 999, up to 4 reasons, strongest first."""
     # One straight line, since it runs for every payment: what is absent costs one look.
     rules = 0
-    velocity, _ = facts
+    velocity = facts[0]
     amount = payment.amount_minor // _MINOR_TO_DOLLAR.get(payment.currency, 100)
     if amount >= 500:
         rules = _AMOUNT_VERY_HIGH if amount >= 2000 else _AMOUNT_HIGH

@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from operator import length_hint
 from typing import TypeVar
 
-from enrichment.payment import UNIT_PAR, BadRequest, Facts, make_facts
+from enrichment.payment import NOTHING_FOUND, UNIT_PAR, BadRequest, Facts, make_facts
 from enrichment.reader import Read, make_read
 from enrichment.signals import signals
 from gateway.outcomes.matching import match_keys
@@ -241,7 +241,7 @@ class Gateway:
             self._on_fault("fetch", fault)
             counts, absent = [None] * len(batch.asked), _UNAVAILABLE
         for work, found in zip(batch.asked, counts, strict=True):
-            work.facts = absent if found is None else make_facts((found, ()))
+            work.facts = absent if found is None else make_facts((found, (), NOTHING_FOUND, 0))
 
     def _has_key(self, entry: ProgramEntry) -> bool:
         if entry.signing_algorithm not in self._signable:
