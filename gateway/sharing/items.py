@@ -64,6 +64,10 @@ class Tally:
     repeated: int = 0
     refused: int = 0
     faults: int = 0
+    omitted: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Payments whose fields of a provider are absent, by provider and reason."""
+    provided_ns: dict[str, int] = field(default_factory=dict)
+    """What each provider of this process took, nanoseconds."""
 
     def withhold(self, reason: Reason) -> None:
         self.withheld[reason] = self.withheld.get(reason, 0) + 1
