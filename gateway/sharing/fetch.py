@@ -260,4 +260,4 @@ def _plain(value: JsonValue) -> bool:
         return 0 < len(value) <= TEXT_MAX and value.isprintable()
     if kind is int:
         return -_INT_MAX <= value <= _INT_MAX
-    return kind is float and isfinite(value)  # JSON has no infinity and no NaN
+    return isinstance(value, float) and isfinite(value)  # JSON has no infinity and no NaN
