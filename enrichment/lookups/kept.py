@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 _GIVEN_BACK: Final = 512
-"""Entries of a forgotten generation given back a batch, in 30 µs: at once they would stop the loop for 20 ms."""
+"""Entries of a forgotten generation given back a batch, in 30 µs. All at once would take 20 ms."""
 
 _WORD: Final = 2**64 - 1
 _SPREAD: Final = 0x9E3779B97F4A7C15  # 2^64 / golden ratio (Knuth, TAOCP 3, 6.4): spreads what is near

@@ -68,13 +68,16 @@ class Merchant:
     name = "merchant"
     version = "1"
     wants = ("mcc", "sender_id", "merchant_id")
-    gives = ("mcc_risk", "merchant_fraud_rate_bp", "merchant_dispute_rate_bp")
 
-    __slots__ = ("_rates", "lacking")
+    __slots__ = ("_rates", "gives", "lacking")
 
     def __init__(self, *, rates_named: bool = False) -> None:
-        """`rates_named`: a table is to come; until it does, its fields are lacking."""
+        """`rates_named`: a table is to come; its fields are lacking until then. Else they are not ours."""
         self._rates: Rates = {}
+        self.gives = (
+            "mcc_risk",
+            *(("merchant_fraud_rate_bp", "merchant_dispute_rate_bp") if rates_named else ()),
+        )
         self.lacking = UNAVAILABLE if rates_named else ""
 
     def use(self, rates: Rates) -> None:

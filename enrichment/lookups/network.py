@@ -20,6 +20,9 @@ LIST_ENTRIES_MAX: Final = 500_000
 HIDINGS: Final = ("none", "vpn", "proxy", "tor", "hosting")
 """Values of `ip_anonymised`."""
 
+FILLS: Final = ("ip_country", "ip_asn", "ip_anonymised")
+"""In the order of `Answer`."""
+
 # Members of a record of the Anonymous IP database, the most telling first.
 _MARKS: Final = (
     ("is_tor_exit_node", "tor"),
@@ -152,11 +155,12 @@ class Network:
     name = "network"
     version = "1"
     wants = ("ip",)
-    gives = ("ip_country", "ip_asn", "ip_anonymised")
 
-    __slots__ = ("_sources",)
+    __slots__ = ("_sources", "gives")
 
-    def __init__(self, sources: Sources | None = None) -> None:
+    def __init__(self, gives: Sequence[str] = FILLS, sources: Sources | None = None) -> None:
+        """`gives`: of `FILLS`, what there is a database or list for."""
+        self.gives = tuple(gives)
         self._sources = sources or Sources(lacking=UNAVAILABLE)
 
     @property
@@ -179,5 +183,5 @@ class Network:
                 continue
             answer = answers.get(ip.rpartition(".")[0]) if "." in ip else None
             found.append(answer or answers.get(ip) or look(ip))
-        countries, numbers, hidings = zip(*found, strict=True) if found else ((), (), ())
-        return {"ip_country": countries, "ip_asn": numbers, "ip_anonymised": hidings}
+        columns = dict(zip(FILLS, zip(*found, strict=True), strict=False))
+        return {name: columns[name] for name in self.gives}

@@ -42,11 +42,12 @@ _DEGRADED = enrichment_pb2.COMPLETENESS_DEGRADED
 class Encoder:
     """Joins answers and records. Keeps the parts that stay the same. One thread: the hot loop's."""
 
-    __slots__ = ("_assessments", "_standing", "_tails", "_withheld")
+    __slots__ = ("_assessments", "_omitted", "_standing", "_tails", "_withheld")
 
     def __init__(self) -> None:
         self._assessments: dict[int, tuple[Assessment, bytes]] = {}
         self._tails: dict[tuple[int, str], bytes] = {}
+        self._omitted: dict[tuple[tuple[str, str], ...], bytes] = {}
         self._standing: dict[tuple[int, int], tuple[ProgramEntry, Refusals, bytes]] = {}
         self._withheld: dict[tuple[int, Reason], tuple[ProgramEntry, bytes, bytes]] = {}
 
@@ -69,10 +70,21 @@ class Encoder:
         """The serialized answer. Only our own assessment: the caller's may hold anything."""
         kept = self._assessments.get(id(signals.assessment))
         assessment = self._assessment(signals.assessment) if kept is None else kept[1]
-        issues = b""
-        if payment.field_issues or signals.facts.omissions:
-            issues = _issues(payment, signals)
+        issues, omissions = b"", signals.facts.omissions
+        if omissions:
+            issues = self._omitted.get(omissions) or self._omit(omissions)
+        if payment.field_issues:
+            issues += _issues(payment)
         return _ANSWER.write((payment.request_id, evaluation_id, tail, assessment, decisions, issues))
+
+    def _omit(self, omissions: tuple[tuple[str, str], ...]) -> bytes:
+        """Providers without an answer: few combinations, and each for many payments."""
+        answer = enrichment_pb2.EnrichAuthorizationResponse()
+        for provider, reason in omissions:
+            answer.omissions.add(provider=provider, reason=reason)
+        _bound(self._omitted)
+        part = self._omitted[omissions] = answer.SerializeToString()
+        return part
 
     def _assessment(self, assessment: Assessment) -> bytes:
         part = enrichment_pb2.EnrichAuthorizationResponse(
@@ -221,12 +233,10 @@ def _elements(one: Decided) -> bytes:
     return b"".join([_ELEMENT.write(element) for element in one.elements])
 
 
-def _issues(payment: Payment, signals: Signals) -> bytes:
+def _issues(payment: Payment) -> bytes:
     answer = enrichment_pb2.EnrichAuthorizationResponse()
     for name, code, mend in payment.field_issues:
         answer.field_issues.add(field=name, code=code, mend=mend)
-    for provider, reason in signals.facts.omissions:
-        answer.omissions.add(provider=provider, reason=reason)
     return answer.SerializeToString()
 
 

@@ -257,7 +257,7 @@ def _plain(value: JsonValue) -> bool:
     if value is None or kind is bool:
         return True
     if kind is str:
-        return 0 < len(value) <= TEXT_MAX and value.isprintable()
+        return 0 < len(value) <= TEXT_MAX and bool(value.isprintable())
     if kind is int:
-        return -_INT_MAX <= value <= _INT_MAX
+        return bool(-_INT_MAX <= value <= _INT_MAX)
     return isinstance(value, float) and isfinite(value)  # JSON has no infinity and no NaN
