@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from gateway.records.errors import GatewayError
+from gateway.server.providers.settings import ProvidersSettings
 from gateway.server.state import StateDir
 from gateway.server.tls import Tls
 
@@ -127,6 +128,7 @@ class Settings(_Strict):
     keys: Annotated[
         FilesKeys | Pkcs11Keys | VaultKeys, Field(discriminator="store"), BeforeValidator(_with_store)
     ] = FilesKeys()
+    providers: ProvidersSettings = ProvidersSettings()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     source: Path = Field(default=Path("ein.yaml"), exclude=True)
 

@@ -9,7 +9,7 @@ from operator import length_hint
 from typing import TypeVar
 
 from enrichment.contact import email_of
-from enrichment.payment import NOTHING_FOUND, UNIT_PAR, BadRequest, Facts, make_facts
+from enrichment.payment import UNIT_PAR, BadRequest
 from enrichment.reader import Read, make_read
 from enrichment.signals import signals
 from gateway.outcomes.matching import match_keys
@@ -30,6 +30,7 @@ from gateway.sharing.again import Repeats
 from gateway.sharing.commit import Committer
 from gateway.sharing.decide import Rules, decide, no_program
 from gateway.sharing.encode import EXPIRES_AFTER_MS, Encoder
+from gateway.sharing.fetch import Budgeted, Fetch
 from gateway.sharing.items import (
     ALREADY_EXISTS,
     INVALID_ARGUMENT,
@@ -44,7 +45,7 @@ from gateway.sharing.objecting import UNIT_KINDS, card_key_of
 from gateway.sharing.record import PAYMENT, frame_of, record_of
 from gateway.sharing.remembered import Remembered
 from gateway.sharing.seal import ShareSealer
-from gateway.sharing.velocity_port import Counts, VelocityStore
+from gateway.sharing.velocity_port import VelocityStore
 from gateway.sharing.work import Batch, Work
 
 _Entry = TypeVar("_Entry")
@@ -53,8 +54,6 @@ _CHANGED_BODY = Refusal(
     ALREADY_EXISTS, "request_id: used before with another body; choose a new one for each request"
 )
 _NO_MESSAGE = Refusal(INVALID_ARGUMENT, "request is not a message of this method: send protobuf")
-_WARMING = Facts(None, (("velocity", "warming"),))
-_UNAVAILABLE = Facts(None, (("velocity", "unavailable"),))
 _DEGRADED_TEXT = {Reason.OVER_DEADLINE: "over_deadline", Reason.OVERLOADED: "overloaded"}
 
 
@@ -79,6 +78,7 @@ class Gateway:
         on_fault: Callable[[str, BaseException], None] = lambda stage, fault: None,
         signable: Container[str] = frozenset(SignatureAlgorithm),
         token_epochs: Callable[[], TokenEpochs] = TokenEpochs,
+        providers: Sequence[Budgeted] = (),
     ) -> None:
         """`signable`: the algorithms that the feeds have a key for. `token_epochs`: as they are now."""
         self.table = table
@@ -92,13 +92,13 @@ class Gateway:
         self._repeats = Repeats(switches, self._subjects, pseudonyms)
         self._names, self._digest = pseudonyms.names, pseudonyms.request_digest
         self._recipient_keys = recipient_keys
-        self._velocity = velocity
         self._remembered = remembered if remembered is not None else Remembered(reader)
         self._look = self._remembered.look
         self._encoder = Encoder()
         self._share_sealer = ShareSealer(pseudonyms, sealer)
         self._committer = Committer(journal, self._remembered, self._encoder, switches, on_fault)
         self._on_fault = on_fault
+        self._fetch = Fetch(clock, velocity, providers, on_fault)
 
     def idle(self) -> None:
         """Says that nothing is in hand. Call it between batches, at least every 50 ms, or leases run out."""
@@ -122,7 +122,7 @@ class Gateway:
         self._admit_all(batch, items)
         # Stage by stage over the batch: what one stage needs stays in the processor's caches.
         self._stage(batch, "plan", self._plan)
-        self._fetch(batch)
+        self._fetch.fetch(batch)
         shared = global_line(batch.table.global_salt, batch.table.global_holdout_ppm)
         batch.rules = Rules(shared, view, batch.fresh, self._has_key)
         self._stage(batch, "decide", self._decide)
@@ -232,19 +232,6 @@ class Gateway:
                 work.velocity_keys = velocity_keys
                 asked.append(work)
                 touches.append((payment.initiated_at_ms, velocity_keys))
-
-    def _fetch(self, batch: Batch) -> None:
-        """One round trip for the batch. Without an answer the payments go on without velocity."""
-        counts: list[tuple[Counts | None, ...] | None]
-        absent = _WARMING
-        try:
-            counts = self._velocity.touch(batch.touches)
-        except FAULTS as fault:
-            batch.tally.faults += 1
-            self._on_fault("fetch", fault)
-            counts, absent = [None] * len(batch.asked), _UNAVAILABLE
-        for work, found in zip(batch.asked, counts, strict=True):
-            work.facts = absent if found is None else make_facts((found, (), NOTHING_FOUND, 0))
 
     def _has_key(self, entry: ProgramEntry) -> bool:
         if entry.signing_algorithm not in self._signable:

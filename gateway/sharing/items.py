@@ -67,6 +67,11 @@ class Tally:
     issues: dict[tuple[str, str], int] = field(default_factory=dict)
     """Faults of requests, by field and code: both are closed lists."""
 
+    omitted: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Payments whose fields of a provider are absent, by provider and reason."""
+    provided_ns: dict[str, int] = field(default_factory=dict)
+    """What each provider of this process took, nanoseconds."""
+
     def tell(self, issues: Iterable[Issue]) -> None:
         for name, code, _ in issues:
             self.issues[name, code] = self.issues.get((name, code), 0) + 1

@@ -18,7 +18,7 @@ from tests.unit.docs.test_schemas import faults
 from tests.unit.enrichment.requests import NOW_MS, full_request, least_request
 
 SCHEMA = schema()
-COUNTS = st.sampled_from([None, ((1, 1, 1),) * 4, ((2, 3, 4), None, None, (1, 1, 1))])
+COUNTS = st.sampled_from([None, ((1,) * 8,) * 5, ((2, 3, 4, 5, 1, 1, 2, 8), None, None, (1,) * 8, None)])
 
 
 @given(st.sampled_from([full_request, least_request, good_request]), COUNTS, st.data())

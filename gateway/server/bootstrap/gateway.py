@@ -31,6 +31,7 @@ from gateway.server.consent_follower import ConsentFollower
 from gateway.server.identity import Authenticator
 from gateway.server.own_keys import LiveKeys, key_files
 from gateway.server.policy import usable_policy
+from gateway.server.providers.build import Providers, build_providers
 from gateway.server.settings import Settings
 from gateway.server.state import StateDir
 from gateway.sharing.gateway import Gateway
@@ -88,6 +89,7 @@ class GatewayParts:
     cases: SqliteSubjects
     consents: ConsentFollower
     operator_stores: OperatorStores
+    providers: Providers
 
     def close(self) -> None:
         """After the hot loop has ended: what it held is given back."""
@@ -99,6 +101,7 @@ class GatewayParts:
         self.registry.close()
         self.cases.close()
         self.wake.close()
+        self.providers.close()
 
 
 def build_gateway(
@@ -108,6 +111,7 @@ def build_gateway(
     state, clock, disk, entropy = settings.state, SystemClock(), RealDisk(), SystemEntropy()
     keys = LiveKeys(key_files(settings, clock), clock)
     store = SqlitePolicyStore(str(state.policy_db), clock)
+    providers = build_providers(settings.providers, folder=settings.source.parent, copies=state.run)
     documents: Known = {}
     policy = usable_policy(store, documents)
     wake = WakeSender(state.run, "gateway")
@@ -142,6 +146,7 @@ def build_gateway(
         on_fault=on_fault,
         signable=keys,
         token_epochs=lambda: keys.current.token_epochs,
+        providers=providers.budgeted,
     )
     return GatewayParts(
         clock,
@@ -161,6 +166,7 @@ def build_gateway(
         cases,
         consents,
         OperatorStores.open(state, clock),
+        providers,
     )
 
 

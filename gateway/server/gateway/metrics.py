@@ -61,6 +61,21 @@ class GatewayMetrics:
         self.own_keys_stale = Gauge(
             "ein_own_keys_stale", "1 while the key file has what cannot be taken.", registry=registry
         )
+        self._omitted = Counter(
+            "ein_provider_omissions",
+            "Payments without what a provider knows.",
+            ["provider", "reason"],
+            registry=registry,
+        )
+        self._provided = Counter(
+            "ein_provider_seconds",
+            "Time that a provider took of the hot loop.",
+            ["provider"],
+            registry=registry,
+        )
+        self.provider_files_refused = Gauge(
+            "ein_provider_files_refused", "Files of providers that cannot be used.", registry=registry
+        )
         self.policy_stale = Gauge("ein_policy_stale", "1 where the lease has run out.", registry=registry)
 
     def batch(self, tally: Tally, calls: int, duration_ns: int) -> None:
@@ -75,6 +90,10 @@ class GatewayMetrics:
             self._withheld[reason].inc(count)
         for (name, code), count in tally.issues.items():
             self._issues.labels(name, code).inc(count)
+        for (provider, why), count in tally.omitted.items():
+            self._omitted.labels(provider, why).inc(count)
+        for provider, took_ns in tally.provided_ns.items():
+            self._provided.labels(provider).inc(took_ns / 1e9)
         for counter, count in (
             (self._undetermined, tally.undetermined),
             (self._degraded, tally.degraded),

@@ -272,6 +272,8 @@ def _serve(
     beside.start("own-keys", follow_own_keys(parts.keys, state, metrics, host))
     beside.start("velocity", snapshots.warming.run)
     beside.start("snapshots", snapshots.run)
+    parts.providers.tell = metrics.provider_files_refused.set
+    beside.start("providers", parts.providers.follow)
     beside.start("retention", _retention(parts, state))
     hot.start("hot-loop", loop.run)
     bell = WakeListener(state.run, "feeds", "gateway")

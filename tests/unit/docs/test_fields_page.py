@@ -11,6 +11,7 @@ from enrichment.payment import Facts
 from enrichment.providers import authentication, card, identity, merchant, network, velocity
 from enrichment.reader import read_by_twin
 from enrichment.signals import Signals, signals
+from enrichment.velocity import VelocityKind
 from gateway.outcomes.labels import _fields
 from gateway.programs.documents import examine_policy
 from gateway.sharing.seal import SCORE_MASK
@@ -104,7 +105,7 @@ def test_the_score_makes_what_the_table_says() -> None:
 
 def full() -> Signals:
     payment: Any = read_by_twin(full_request().SerializeToString(), NOW_MS)
-    return signals(payment, Facts(((1, 1, 1),) * 4))
+    return signals(payment, Facts(((1,) * 8,) * len(VelocityKind)))
 
 
 def test_the_values_of_a_full_request_keep_to_the_schema() -> None:

@@ -1,0 +1,110 @@
+"""The amount beside what this card and this merchant usually have, in the same currency."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from enrichment.lookups.kept import Kept, apart
+from enrichment.payment import JsonValue
+from enrichment.provider import Columns
+
+CARDS: Final = 2 * 174_762
+"""Cards by currency, 100 bytes each: 35 MB. Two dicts of 2^18 places, which are full at two thirds."""
+
+MERCHANTS: Final = 2 * 43_690
+"""Merchants by currency: 9 MB."""
+
+CARD_PAYMENTS_MIN: Final = 3
+"""Payments before a card's mean says something: of two, one is always the larger."""
+
+MERCHANT_PAYMENTS_MIN: Final = 20
+"""Payments before a merchant's mean says something: baskets differ more than a card's habits do."""
+
+CARD_PAYMENTS_COUNTED: Final = 32
+"""A card's mean follows its last thirty payments or so: habits change in months."""
+
+MERCHANT_PAYMENTS_COUNTED: Final = 1_024
+"""A merchant's mean moves by a thousandth a payment: one large sale changes nothing."""
+
+PERCENT_MAX: Final = 100_000
+"""A thousand times the mean; what is above is the same to everybody."""
+
+_SIXTEENTHS: Final = 16  # means are kept in sixteenths of a minor unit: without them small ones would stick
+_AMOUNT_MAX: Final = 10**15  # minor units: a thousand times the largest amount of DE4 (n12)
+_COUNT_BITS: Final = 11  # of a packed number: how many payments; above them the mean
+_COUNT: Final = (1 << _COUNT_BITS) - 1
+
+
+class _Means:
+    """Running means by key, each one packed number."""
+
+    __slots__ = ("_counted", "_kept", "_least")
+
+    def __init__(self, most: int, *, least: int, counted: int) -> None:
+        self._kept = Kept(most)
+        self._least = least
+        self._counted = counted
+
+    def percents(self, keys: Sequence[int], amounts: Sequence[int]) -> list[int | None]:
+        """Each amount in percent of the mean before it, which then takes it in. None for a key of 0."""
+        young, old, least, counted = self._kept.young, self._kept.old, self._least, self._counted
+        percents: list[int | None] = []
+        for key, amount in zip(keys, amounts, strict=True):
+            if not key:
+                percents.append(None)
+                continue
+            sixteenths = amount * _SIXTEENTHS
+            packed = young.get(key) or old(key)
+            if packed is None:
+                young[key] = sixteenths << _COUNT_BITS | 1
+                percents.append(None)
+                continue
+            count, mean = packed & _COUNT, packed >> _COUNT_BITS
+            seen = count + 1 if count < counted else count
+            young[key] = mean + (sixteenths - mean) // seen << _COUNT_BITS | seen
+            if count < least:
+                percents.append(None)
+                continue
+            percent = 100 * sixteenths // (mean or 1)
+            percents.append(percent if percent < PERCENT_MAX else PERCENT_MAX)
+        self._kept.settle()
+        return percents
+
+
+class Amounts:
+    """`amount_to_card_mean` and `amount_to_merchant_mean`, in percent of the mean of earlier attempts.
+
+    An amount of nothing (an account that is verified) counts for nothing.
+    """
+
+    name = "amounts"
+    version = "1"
+    wants = ("card_key", "merchant_key", "amount_minor", "currency")
+    gives = ("amount_to_card_mean", "amount_to_merchant_mean")
+
+    __slots__ = ("_apart", "_cards", "_merchants")
+
+    def __init__(self, cards: int = CARDS, merchants: int = MERCHANTS) -> None:
+        self._cards = _Means(cards, least=CARD_PAYMENTS_MIN, counted=CARD_PAYMENTS_COUNTED)
+        self._merchants = _Means(merchants, least=MERCHANT_PAYMENTS_MIN, counted=MERCHANT_PAYMENTS_COUNTED)
+        self._apart: dict[str, int] = {}  # at most the currencies of ISO 4217, which a request is checked for
+
+    def fetch(self, batch: Columns) -> Mapping[str, Sequence[JsonValue]]:
+        """As the port says."""
+        amounts, currencies = batch["amount_minor"], batch["currency"]
+        known = self._apart
+        for currency in set(currencies):
+            if currency not in known:
+                known[currency] = apart(currency)
+        # 0 where the amount is nothing or absurd.
+        others = [
+            known[currency] if 0 < amount < _AMOUNT_MAX else 0
+            for currency, amount in zip(currencies, amounts, strict=True)
+        ]
+        cards = [key and other and key ^ other for key, other in zip(batch["card_key"], others, strict=True)]
+        merchants = [
+            key and other and key ^ other for key, other in zip(batch["merchant_key"], others, strict=True)
+        ]
+        return {
+            "amount_to_card_mean": self._cards.percents(cards, amounts),
+            "amount_to_merchant_mean": self._merchants.percents(merchants, amounts),
+        }

@@ -1,0 +1,43 @@
+"""Shapes of e-mail addresses and telephone numbers: what they tell without knowing whose they are."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from enrichment.calling_codes import COUNTRIES_BY_PREFIX
+from enrichment.domains import domain_type
+from enrichment.payment import JsonValue
+from enrichment.provider import Columns
+
+_NO_DIGITS: Final = dict.fromkeys(map(ord, "0123456789"))
+
+
+class Contact:
+    """`email_domain_type`; for the score, how much of the local part is digits, and whether the telephone's
+    calling code is one of the billing country's."""
+
+    name = "contact"
+    version = "1"
+    wants = ("email", "phone_e164", "billing")
+    gives = ("email_domain_type", "email_digits_percent", "phone_fits_billing")
+
+    __slots__ = ()
+
+    def fetch(self, batch: Columns) -> Mapping[str, Sequence[JsonValue]]:
+        """As the port says."""
+        kinds: list[str | None] = []
+        digits: list[int | None] = []
+        for email in batch["email"]:
+            if not email:
+                kinds.append(None)
+                digits.append(None)
+                continue
+            local, _, domain = email.rpartition("@")
+            kinds.append(domain_type(domain.lower()))
+            digits.append(100 - 100 * len(local.translate(_NO_DIGITS)) // (len(local) or 1))
+        countries = COUNTRIES_BY_PREFIX.get
+        fits = [
+            None if not phone or billing is None or not billing.country else billing.country in known
+            for phone, billing in zip(batch["phone_e164"], batch["billing"], strict=True)
+            for known in (countries(phone[1:4], ()),)
+        ]
+        return {"email_domain_type": kinds, "email_digits_percent": digits, "phone_fits_billing": fits}

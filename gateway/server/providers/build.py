@@ -1,0 +1,197 @@
+"""The providers of an installation: made from its settings, with the files and threads that they need."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from enrichment.lookups.amounts import Amounts
+from enrichment.lookups.authentication import Authentication
+from enrichment.lookups.card_testing import CardTesting
+from enrichment.lookups.contact import Contact
+from enrichment.lookups.device import DeviceContinuity
+from enrichment.lookups.merchant import Merchant, Rates
+from enrichment.lookups.network import FILLS, HIDINGS, LocalList, Lookup, Network, Sources
+from enrichment.provider import UNAVAILABLE, Provider
+from gateway.runtime.tasks import Stop
+from gateway.server.providers.beside import ThreadBeside
+from gateway.server.providers.entry_points import load_others
+from gateway.server.providers.files import (
+    FileRefused,
+    Followed,
+    ProviderFileMissing,
+    read_database,
+    read_networks,
+    read_rates,
+)
+from gateway.server.providers.settings import MerchantSettings, NetworkSettings, ProvidersSettings
+from gateway.sharing.fetch import Budgeted
+
+FOLLOW_INTERVAL_S: Final = 1.0
+"""Two looks make a change: a file that was replaced is in use two seconds later."""
+
+_log = structlog.get_logger("gateway")
+
+_Records = Callable[[Any], bool]
+
+
+def _of(member: str) -> _Records:
+    return lambda record: isinstance(record, dict) and member in record
+
+
+_FIELDS: Final = {"country": "ip_country", "asn": "ip_asn", "anonymity": "ip_anonymised"}
+
+_DATABASES: Final[dict[str, _Records]] = {
+    "country": _of("country"),
+    "asn": _of("autonomous_system_number"),
+    "anonymity": _of("is_anonymous"),
+}
+"""Setting of a database, and whether a record has what the database is for."""
+
+
+class _NetworkFiles:
+    """The databases and lists that a network provider looks addresses up in."""
+
+    def __init__(self, settings: NetworkSettings, *, folder: Path, copies: Path) -> None:
+        def reader(has: _Records) -> Callable[[Path], Lookup]:
+            return lambda path: read_database(path, folder=copies, has=has)
+
+        self.databases: dict[str, Followed[Lookup]] = {}
+        self.lists: dict[str, Followed[tuple[str, ...]]] = {}
+        for name, has in _DATABASES.items():
+            path = getattr(settings, name)
+            if path is not None:
+                self.databases[name] = Followed(_there(folder, path, f"network.{name}"), reader(has))
+        for name in HIDINGS:
+            path = getattr(settings.lists, name)
+            if path is not None:
+                self.lists[name] = Followed(_there(folder, path, f"network.lists.{name}"), read_networks)
+        named = {_FIELDS[name] for name in self.databases} | ({"ip_anonymised"} if self.lists else set())
+        self.provider = Network([name for name in FILLS if name in named])
+
+    @property
+    def files(self) -> Iterator[Followed[Any]]:
+        yield from self.databases.values()
+        yield from self.lists.values()
+
+    def use(self) -> None:
+        """Hands over what was read last. A database that was never read is what the provider lacks."""
+        values = {name: followed.value for name, followed in self.databases.items()}
+        entries = (
+            (network, name) for name, followed in self.lists.items() for network in followed.value or ()
+        )
+        lacking = UNAVAILABLE if any(one.value is None for one in self.files) else ""
+        self.provider.use(Sources(**values, local=LocalList(entries), lacking=lacking))
+
+
+class _RateFile:
+    """The table of rates of a merchant provider."""
+
+    def __init__(self, settings: MerchantSettings, provider: Merchant, *, folder: Path) -> None:
+        assert settings.rates is not None
+        self.provider = provider
+        path = _there(folder, settings.rates, "merchant.rates")
+        self._rates: Followed[Rates] = Followed(path, read_rates)
+
+    @property
+    def files(self) -> Iterator[Followed[Any]]:
+        yield self._rates
+
+    def use(self) -> None:
+        if self._rates.value is not None:
+            self.provider.use(self._rates.value)
+
+
+def _there(folder: Path, path: Path, setting: str) -> Path:
+    """The path. A wrong name shows at the first start; what breaks later keeps no gateway from starting."""
+    found = folder / path
+    if not found.is_file():
+        raise ProviderFileMissing(f"providers.{setting}: no such file; name one, or leave the setting out")
+    return found
+
+
+@dataclass(slots=True)
+class Providers:
+    """All that are asked."""
+
+    budgeted: list[Budgeted]
+    followed: "list[_NetworkFiles | _RateFile]"
+    threads: list[ThreadBeside]
+    tell: Callable[[int], None] = lambda refused: None
+    """Takes how many files cannot be used as they are."""
+
+    def follow(self, stop: Stop) -> None:
+        """On a thread of its own."""
+        while not stop.wait(FOLLOW_INTERVAL_S):
+            self.step()
+
+    def step(self) -> None:
+        """One look at every file."""
+        for one in self.followed:
+            changed = False
+            for file in one.files:
+                try:
+                    changed |= file.look()
+                except FileRefused as refused:
+                    _log.error(refused.code, provider=one.provider.name, public=refused.public)
+            if changed:
+                one.use()
+                _log.info("provider_file_taken", provider=one.provider.name)
+        self.tell(sum(file.refused for one in self.followed for file in one.files))
+
+    def close(self) -> None:
+        """Ends their threads."""
+        for thread in self.threads:
+            thread.close()
+
+
+def build_providers(settings: ProvidersSettings, *, folder: Path, copies: Path) -> Providers:
+    """Makes them. `folder`: what paths are relative to; `copies`: where copies of databases are made.
+
+    Raises GatewayError where a setting names what is not there, or a provider cannot be used.
+    """
+    found = Providers([], [], [])
+
+    def add(provider: Provider, budget_us: int) -> None:
+        found.budgeted.append(Budgeted(provider, budget_us))
+
+    network, merchant = settings.network, settings.merchant
+    if network.enabled:
+        files = _NetworkFiles(network, folder=folder, copies=copies)
+        if files.provider.gives:
+            found.followed.append(files)
+            add(files.provider, network.budget_us)
+    if merchant.enabled:
+        merchants = Merchant(rates_named=merchant.rates is not None)
+        add(merchants, merchant.budget_us)
+        if merchant.rates is not None:
+            found.followed.append(_RateFile(merchant, merchants, folder=folder))
+    for named, make in (
+        (settings.contact, Contact),
+        (settings.device, DeviceContinuity),
+        (settings.amounts, Amounts),
+        (settings.authentication, Authentication),
+        (settings.card_testing, CardTesting),
+    ):
+        if named.enabled:
+            add(make(), named.budget_us)
+    _read_first(found)
+    taken = {field: one.provider.name for one in found.budgeted for field in one.provider.gives}
+    for other, provider in load_others(settings.others, taken):
+        thread = ThreadBeside(provider)
+        found.threads.append(thread)
+        found.budgeted.append(Budgeted(provider, other.budget_ms * 1_000, thread))
+    _log.info("providers", asked=[f"{one.provider.name} {one.provider.version}" for one in found.budgeted])
+    return found
+
+
+def _read_first(found: Providers) -> None:
+    for one in found.followed:
+        for file in one.files:
+            try:
+                file.first()
+            except FileRefused as refused:
+                _log.error(refused.code, provider=one.provider.name, public=refused.public)
+        one.use()

@@ -1,0 +1,263 @@
+"""Fetch: what is known of the payments of a batch, in one trip to the velocity store and each provider.
+
+Look-ups of this process are called inline; providers beside are asked first and waited for last. Whatever
+goes wrong with one costs its own fields: they are absent, and the answers say why.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from operator import attrgetter
+from struct import unpack
+from typing import Any, Final
+
+from enrichment.payment import NOTHING_FOUND, Counts, JsonValue, make_facts
+from enrichment.provider import HASHED, KEYS, OVER_BUDGET, REASONS, UNAVAILABLE, WARMING, Columns, Provider
+from enrichment.signals import PROVIDED
+from enrichment.velocity import VelocityKind
+from gateway.runtime.clock import MS, Clock
+from gateway.runtime.native import FAULTS
+from gateway.sharing.provider_port import Beside, Found
+from gateway.sharing.velocity_port import VelocityStore
+from gateway.sharing.work import Batch, Work
+
+STRIKES: Final = 5
+"""Batches in a row that are late or fail before a provider is put aside. One alone may be this machine's."""
+
+ASIDE_MS: Final = 1_000
+"""How long it is not asked then: what never answers costs the payments its budget once a second."""
+
+TEXT_MAX: Final = 64
+"""Characters of a value from a provider that is not ours, as of most texts of the dictionary."""
+
+_INT_MAX: Final = 2**63 - 1
+_VELOCITY: Final = "velocity"
+_HASH_KEYS: Final = {f"{kind.name.lower()}_key": kind.value for kind in VelocityKind}
+_HASH_BYTES: Final = 16
+_NO_HASH: Final = bytes(_HASH_BYTES)
+
+
+@dataclass(slots=True)
+class Budgeted:
+    """A provider, how long a batch may take it, and how it has done."""
+
+    provider: Provider
+    budget_us: int
+    beside: Beside | None = None
+    strikes: int = 0
+    aside_until_ns: int = 0
+    reason: str = ""
+    """Why it was put aside."""
+
+    def strike(self, reason: str, now_ns: int) -> None:
+        """It was late, or it failed."""
+        self.strikes += 1
+        if self.strikes >= STRIKES:
+            # One more is enough when it is asked again.
+            self.strikes = STRIKES - 1
+            self.reason, self.aside_until_ns = reason, now_ns + ASIDE_MS * MS
+
+
+class Nonsense(Exception):
+    """An answer that is none: another length, a name that was not promised, a value that is no plain one."""
+
+
+class Fetch:
+    """Fills in the facts of a batch. One thread: the hot loop's."""
+
+    __slots__ = ("_beside", "_clock", "_hashed", "_inline", "_on_fault", "_plain", "_read", "_velocity")
+
+    def __init__(
+        self,
+        clock: Clock,
+        velocity: VelocityStore,
+        providers: Sequence[Budgeted],
+        on_fault: Callable[[str, BaseException], None],
+    ) -> None:
+        self._clock = clock
+        self._velocity = velocity
+        self._on_fault = on_fault
+        self._inline = [one for one in providers if one.beside is None]
+        self._beside = [one for one in providers if one.beside is not None]
+        wanted = {key for one in providers for key in one.provider.wants}
+        self._hashed = {key: _HASH_KEYS[key] for key in _HASH_KEYS if key in wanted}
+        self._plain = tuple(key for key in KEYS if key in wanted and key != _VELOCITY and KEYS[key] != HASHED)
+        # Two more than there are: of a single path `attrgetter` would give no tuple.
+        self._read = attrgetter(*[KEYS[key] for key in self._plain], "index", "index")
+
+    def fetch(self, batch: Batch) -> None:
+        """One round trip for the batch. Without an answer the payments go on without it."""
+        asked = batch.asked
+        counts, omitted = self._count(batch)
+        if not asked or not (self._inline or self._beside):
+            for work, found in zip(asked, counts, strict=True):
+                work.facts = make_facts((found, omitted, NOTHING_FOUND, 0))
+            return
+        columns = self._plan(asked, counts)
+        answers: list[Found] = []
+        omissions: list[tuple[str, str]] = []
+        waiting = [(one, self._hand_over(one, columns)) for one in self._beside]
+        for one in self._inline:
+            self._look(one, columns, answers, omissions, batch)
+        for one, asked_ns in waiting:
+            self._await(one, asked_ns, len(asked), answers, omissions)
+        for omission in omissions:
+            batch.tally.omitted[omission] = batch.tally.omitted.get(omission, 0) + len(asked)
+        _join(asked, counts, (*omitted, *omissions), answers)
+
+    def _count(
+        self, batch: Batch
+    ) -> tuple[Sequence[tuple[Counts | None, ...] | None], tuple[tuple[str, str], ...]]:
+        """The store's counts, and why there are none."""
+        if not batch.touches:
+            return (), ()
+        try:
+            counts = self._velocity.touch(batch.touches)
+        except FAULTS as fault:
+            batch.tally.faults += 1
+            self._on_fault("fetch", fault)
+            return [None] * len(batch.asked), ((_VELOCITY, UNAVAILABLE),)
+        return counts, ((_VELOCITY, WARMING),) if counts[0] is None else ()
+
+    def _plan(self, asked: Sequence[Work], counts: Sequence[Any]) -> Columns:
+        """What the providers want to know, as columns. Pure."""
+        rows = zip(*map(self._read, asked), strict=True)
+        columns: dict[str, Sequence[JsonValue]] = dict(zip(self._plain, rows, strict=False))
+        columns[_VELOCITY] = counts
+        if self._hashed:
+            kinds = list(zip(*[work.velocity_keys for work in asked], strict=True))
+            for key, kind in self._hashed.items():
+                joined = b"".join([one or _NO_HASH for one in kinds[kind]])
+                columns[key] = unpack(f"<{2 * len(asked)}Q", joined)[::2]
+        return Columns(columns, len(asked))
+
+    def _hand_over(self, one: Budgeted, columns: Columns) -> int:
+        """When a provider beside was asked; 0 where it was not."""
+        assert one.beside is not None
+        now_ns = self._clock.monotonic_ns()
+        if now_ns < one.aside_until_ns:
+            return 0
+        # What it asked for and nothing else, in a form that it cannot change.
+        seen = Columns({key: tuple(columns[key]) for key in one.provider.wants}, columns.size)
+        if not one.beside.ask(seen):
+            one.strike(OVER_BUDGET, now_ns)
+            one.reason = OVER_BUDGET
+            return 0
+        return now_ns
+
+    def _look(
+        self,
+        one: Budgeted,
+        columns: Columns,
+        answers: list[Found],
+        omissions: list[tuple[str, str]],
+        batch: Batch,
+    ) -> None:
+        """Asks a provider of this process. Late is late: its answer is there all the same, and is used."""
+        provider, began_ns = one.provider, self._clock.monotonic_ns()
+        if began_ns < one.aside_until_ns:
+            omissions.append((provider.name, one.reason))
+            return
+        try:
+            found = provider.fetch(columns)
+            _check_shape(provider, found, columns.size)
+        except FAULTS as fault:
+            self._failed(one, fault, omissions)
+            return
+        took_ns = self._clock.monotonic_ns() - began_ns
+        batch.tally.provided_ns[provider.name] = took_ns
+        if took_ns > one.budget_us * 1_000:
+            one.strike(OVER_BUDGET, began_ns + took_ns)
+        else:
+            one.strikes = 0
+        answers.append(found)
+        lacking = getattr(provider, "lacking", "")
+        if lacking:
+            omissions.append((provider.name, lacking))
+
+    def _await(
+        self,
+        one: Budgeted,
+        asked_ns: int,
+        size: int,
+        answers: list[Found],
+        omissions: list[tuple[str, str]],
+    ) -> None:
+        """Takes the answer of a provider beside, or what is left of its budget goes by."""
+        assert one.beside is not None
+        name = one.provider.name
+        if not asked_ns:
+            omissions.append((name, one.reason or OVER_BUDGET))
+            return
+        try:
+            left_ns = asked_ns + one.budget_us * 1_000 - self._clock.monotonic_ns()
+            found = one.beside.answer(max(left_ns, 0))
+            if found is None:
+                one.strike(OVER_BUDGET, self._clock.monotonic_ns())
+                omissions.append((name, OVER_BUDGET))
+                return
+            _check_shape(one.provider, found, size)
+            _check_values(found)
+        except FAULTS as fault:
+            self._failed(one, fault, omissions)
+            return
+        one.strikes = 0
+        answers.append(found)
+        lacking = getattr(one.provider, "lacking", "")
+        if lacking:
+            # A reason is told to callers: only words of ours.
+            omissions.append((name, lacking if lacking in REASONS else UNAVAILABLE))
+
+    def _failed(self, one: Budgeted, fault: BaseException, omissions: list[tuple[str, str]]) -> None:
+        one.strike(UNAVAILABLE, self._clock.monotonic_ns())
+        omissions.append((one.provider.name, UNAVAILABLE))
+        self._on_fault(f"provider {one.provider.name}", fault)
+
+
+def _join(
+    asked: Sequence[Work],
+    counts: Sequence[tuple[Counts | None, ...] | None],
+    omissions: tuple[tuple[str, str], ...],
+    answers: Sequence[Found],
+) -> None:
+    """Facts by payment, from columns."""
+    names = [name for found in answers for name in found]
+    bits = [PROVIDED.get(name, 0) for name in names]
+    columns = [column for found in answers for column in found.values()]
+    rows: Iterable[tuple[JsonValue, ...]] = zip(*columns, strict=True) if columns else [()] * len(asked)
+    for work, count, row in zip(asked, counts, rows, strict=True):
+        found, mask = {}, 0
+        for name, bit, value in zip(names, bits, row, strict=True):
+            if value is not None:
+                found[name] = value
+                mask |= bit
+        work.facts = make_facts((count, omissions, found, mask))
+
+
+def _check_shape(provider: Provider, found: Found, size: int) -> None:
+    if not isinstance(found, Mapping):
+        raise Nonsense("no mapping of columns")
+    gives = provider.gives
+    for name, column in found.items():
+        if name not in gives:
+            raise Nonsense("a name that it does not give")
+        if len(column) != size:
+            raise Nonsense("a column that is not as long as the batch")
+
+
+def _check_values(found: Found) -> None:
+    for column in found.values():
+        for value in column:
+            if not _plain(value):
+                raise Nonsense("a value that is no short text, number or bool")
+
+
+def _plain(value: JsonValue) -> bool:
+    kind = type(value)
+    if value is None or kind is bool:
+        return True
+    if kind is str:
+        return 0 < len(value) <= TEXT_MAX and bool(value.isprintable())
+    if kind is int:
+        return bool(-_INT_MAX <= value <= _INT_MAX)
+    return isinstance(value, float) and isfinite(value)  # JSON has no infinity and no NaN
