@@ -192,13 +192,6 @@ NOTHING_FOUND: Final[Mapping[str, JsonValue]] = {}
 """Shared by all payments that no provider knows anything of: never written to."""
 
 
-JsonValue = Any
-"""int, str, bool, float, or a small dict or list of them."""
-
-NOTHING_FOUND: Final[Mapping[str, JsonValue]] = {}
-"""Shared by all payments that no provider knows anything of: never written to."""
-
-
 class Facts(NamedTuple):
     """What was fetched about a payment.
 
