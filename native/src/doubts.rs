@@ -31,7 +31,29 @@ pub enum Doubt {
     Mailbox { domains: Words, top_levels: Words, roles: Words },
     Phone { digits: Vec<(usize, usize)> },
     Postal { country: usize, forms: HashMap<String, Vec<Vec<u8>>> },
-    Robot { prefixes: Vec<Vec<u8>>, within: Vec<Vec<u8>> },
+    Robot { prefixes: Parts, within: Parts },
+}
+
+/// Words, and the letters that any of them begins with: nearly all places of a text begin none.
+pub struct Parts {
+    words: Vec<Vec<u8>>,
+    begins: [bool; 256],
+}
+
+impl Parts {
+    fn of(words: Vec<Vec<u8>>) -> Self {
+        let mut begins = [false; 256];
+        for first in words.iter().filter_map(|word| word.first()) {
+            begins[usize::from(first.to_ascii_lowercase())] = true;
+            begins[usize::from(first.to_ascii_uppercase())] = true;
+        }
+        Self { words, begins }
+    }
+
+    fn any_at(&self, rest: &[u8]) -> bool {
+        let begins = |word: &Vec<u8>| rest.get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word));
+        rest.first().is_some_and(|first| self.begins[usize::from(*first)]) && self.words.iter().any(begins)
+    }
 }
 
 impl Doubt {
@@ -56,7 +78,7 @@ impl Doubt {
                 let forms = forms.into_iter().map(|(country, forms)| (country, bytes(forms))).collect();
                 Self::Postal { country: row.get_item(2)?.extract()?, forms }
             }
-            "robot" => Self::Robot { prefixes: listed(2)?, within: listed(3)? },
+            "robot" => Self::Robot { prefixes: Parts::of(listed(2)?), within: Parts::of(listed(3)?) },
             _ => return Err(PyValueError::new_err("a doubt that this engine does not know")),
         };
         Ok((doubt, slot))
@@ -89,7 +111,10 @@ impl Doubt {
             }
             Self::Phone { digits } => is_impossible(value.as_bytes(), digits),
             Self::Postal { .. } => false,
-            Self::Robot { prefixes, within } => is_robot(value.as_bytes(), prefixes, within),
+            Self::Robot { prefixes, within } => {
+                let name = value.as_bytes();
+                prefixes.any_at(name) || (0..name.len()).any(|from| within.any_at(&name[from..]))
+            }
         }
     }
 }
@@ -173,18 +198,6 @@ fn has_form(postal_code: &str, forms: &[Vec<u8>]) -> bool {
                 _ => byte.is_ascii_alphabetic(),
             })
     })
-}
-
-fn is_robot(name: &[u8], prefixes: &[Vec<u8>], within: &[Vec<u8>]) -> bool {
-    let at = |from: usize, word: &[u8]| {
-        name.get(from..from + word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word))
-    };
-    // Nearly all letters begin no such word: one look at two of them.
-    let begins = |from: usize, word: &[u8]| {
-        name[from] | 0x20 == word[0] && name.get(from + 1).is_some_and(|next| next | 0x20 == word[1])
-    };
-    prefixes.iter().any(|word| at(0, word))
-        || (0..name.len()).any(|from| within.iter().any(|word| begins(from, word) && at(from, word)))
 }
 
 /// An address of the open internet; some that are may be called doubtful.
