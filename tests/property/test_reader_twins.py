@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from enrichment.fields import FIELDS
 from enrichment.payment import PRESENCE_UNKNOWN, BadRequest, Payment
 from enrichment.reader import native_reader, read_by_twin
 from enrichment.signals import presence
@@ -112,6 +113,22 @@ def test_the_engine_reads_a_request_as_its_twin_does_or_leaves_it_to_it(
     spoil(request, data)
     payload = request.SerializeToString()
     same(ENGINE.read(payload, NOW_MS), read_by_twin(payload, NOW_MS))
+
+
+TEXTS = [one.source for one in FIELDS if one.quality and one.shape.schema["type"] == "string" and one.source]
+
+
+@pytest.mark.parametrize("path", [*TEXTS, "customer.billing.postal_code", "customer.shipping.country"])
+def test_each_word_in_each_field_that_has_a_rule_is_doubted_by_both_or_by_the_engine(path: str) -> None:
+    *parents, name = path.split(".")
+    for word in WORDS:
+        request: Any = full_request()
+        message = request
+        for parent in parents:
+            message = getattr(message, parent)
+        setattr(message, name, word)
+        payload = request.SerializeToString()
+        same(ENGINE.read(payload, NOW_MS), read_by_twin(payload, NOW_MS))
 
 
 @given(st.data())
