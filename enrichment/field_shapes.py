@@ -75,6 +75,7 @@ def or_empty(most: int) -> Shape:
 
 
 BOOL: Final = Shape("bool", {"type": "boolean"})
+NUMBER: Final = Shape("number", {"type": "number"})
 COUNTRY: Final = pattern("ISO 3166-1 alpha-2", "[A-Z]{2}")
 TIME_MS: Final = whole()
 COUNT: Final = whole()
@@ -90,7 +91,7 @@ BROWSER: Final = struct(
     screen_height=whole(0, 32_767),
 )  # fmt: skip
 PLACE: Final = struct(latitude=number(-90, 90), longitude=number(-180, 180))
-SCALE: Final = struct(min=number(-1e9, 1e9), max=number(-1e9, 1e9), high_is_risky=BOOL)
+SCALE: Final = struct(min=NUMBER, max=NUMBER, high_is_risky=BOOL)
 HASHES: Final = several(
     struct(token_epoch=whole(1), hash=pattern("", "[A-Za-z0-9_-]{1,64}")), 2, "[{token_epoch, hash}]"
 )

@@ -7,6 +7,12 @@ import pytest
 
 from enrichment import quality
 from enrichment.fields import AUTHORIZATION, FIELD_BY_NAME, FIELDS, PERSONAL_MASK, Field, mask_of
+from enrichment.lookups.amounts import Amounts
+from enrichment.lookups.card_testing import CardTesting
+from enrichment.lookups.contact import Contact
+from enrichment.lookups.device import DeviceContinuity
+from enrichment.lookups.merchant import Merchant
+from enrichment.lookups.network import Network
 from enrichment.payment import Facts
 from enrichment.providers import authentication, card, identity, merchant, network, velocity
 from enrichment.reader import read_by_twin
@@ -97,6 +103,16 @@ def test_every_field_has_a_category_a_provider_and_a_known_rule_of_quality() -> 
 def test_a_field_is_made_where_the_table_says(provider: Any) -> None:
     name = provider.__name__.rpartition(".")[2]
     assert {FIELDS[number].provider for number in provider.VALUES} == {name}
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [Amounts, CardTesting, Contact, DeviceContinuity, Merchant(rates_named=True), Network()],
+    ids=lambda one: str(one.name),
+)
+def test_a_field_that_is_looked_up_is_so_where_the_table_says(provider: Any) -> None:
+    given = [FIELD_BY_NAME[name] for name in provider.gives if name in FIELD_BY_NAME]
+    assert {field.provider for field in given} == {provider.name}
 
 
 def test_the_score_makes_what_the_table_says() -> None:
