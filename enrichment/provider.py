@@ -117,7 +117,8 @@ class Provider(Protocol):
 
 
 class Lacking(Protocol):
-    """What a provider may have beside: why some of what it gives is absent now, "" where nothing is."""
+    """What a provider may have beside: why some of what it gives is absent now, "" where nothing is; one of
+    `REASONS`. And `close()`, called once, at the end."""
 
     @property
     def lacking(self) -> str: ...
