@@ -16,6 +16,9 @@ BUDGET_US: Final = 2_000
 HASHED: Final = "velocity_keys"
 """Where the keyed hashes are, of all kinds."""
 
+OF_PAYMENT: Final = "payment."
+"""Before what is an attribute of `Payment`."""
+
 KEYS: Final[Mapping[str, str]] = {
     "amount_minor": "payment.amount_minor",
     "attempt_no": "payment.attempt_no",

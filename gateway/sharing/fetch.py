@@ -12,7 +12,16 @@ from struct import unpack
 from typing import Any, Final
 
 from enrichment.payment import NOTHING_FOUND, Counts, JsonValue, make_facts
-from enrichment.provider import HASHED, KEYS, OVER_BUDGET, REASONS, UNAVAILABLE, WARMING, Columns, Provider
+from enrichment.provider import (
+    KEYS,
+    OF_PAYMENT,
+    OVER_BUDGET,
+    REASONS,
+    UNAVAILABLE,
+    WARMING,
+    Columns,
+    Provider,
+)
 from enrichment.signals import PROVIDED
 from enrichment.velocity import VelocityKind
 from gateway.runtime.clock import MS, Clock
@@ -32,6 +41,7 @@ TEXT_MAX: Final = 64
 
 _INT_MAX: Final = 2**63 - 1
 _VELOCITY: Final = "velocity"
+_SENDER: Final = "sender_id"
 _HASH_KEYS: Final = {f"{kind.name.lower()}_key": kind.value for kind in VelocityKind}
 _HASH_BYTES: Final = 16
 _NO_HASH: Final = bytes(_HASH_BYTES)
@@ -81,9 +91,10 @@ class Fetch:
         self._beside = [one for one in providers if one.beside is not None]
         wanted = {key for one in providers for key in one.provider.wants}
         self._hashed = {key: _HASH_KEYS[key] for key in _HASH_KEYS if key in wanted}
-        self._plain = tuple(key for key in KEYS if key in wanted and key != _VELOCITY and KEYS[key] != HASHED)
+        self._plain = tuple(key for key in KEYS if key in wanted and KEYS[key].startswith(OF_PAYMENT))
         # Two more than there are: of a single path `attrgetter` would give no tuple.
-        self._read = attrgetter(*[KEYS[key] for key in self._plain], "index", "index")
+        names = [KEYS[key].removeprefix(OF_PAYMENT) for key in self._plain]
+        self._read = attrgetter(*names, "attempt_no", "attempt_no")
 
     def fetch(self, batch: Batch) -> None:
         """One round trip for the batch. Without an answer the payments go on without it."""
@@ -121,9 +132,10 @@ class Fetch:
 
     def _plan(self, asked: Sequence[Work], counts: Sequence[Any]) -> Columns:
         """What the providers want to know, as columns. Pure."""
-        rows = zip(*map(self._read, asked), strict=True)
+        rows = zip(*map(self._read, [work.payment for work in asked]), strict=True)
         columns: dict[str, Sequence[JsonValue]] = dict(zip(self._plain, rows, strict=False))
         columns[_VELOCITY] = counts
+        columns[_SENDER] = [work.item[0] for work in asked]
         if self._hashed:
             kinds = list(zip(*[work.velocity_keys for work in asked], strict=True))
             for key, kind in self._hashed.items():
@@ -222,16 +234,27 @@ def _join(
 ) -> None:
     """Facts by payment, from columns."""
     names = [name for found in answers for name in found]
-    bits = [PROVIDED.get(name, 0) for name in names]
     columns = [column for found in answers for column in found.values()]
     rows: Iterable[tuple[JsonValue, ...]] = zip(*columns, strict=True) if columns else [()] * len(asked)
-    for work, count, row in zip(asked, counts, rows, strict=True):
-        found, mask = {}, 0
-        for name, bit, value in zip(names, bits, row, strict=True):
-            if value is not None:
-                found[name] = value
-                mask |= bit
-        work.facts = make_facts((count, omissions, found, mask))
+    masks = _masks(names, columns, len(asked))
+    for work, count, row, mask in zip(asked, counts, rows, masks, strict=True):
+        work.facts = make_facts((count, omissions, dict(zip(names, row, strict=False)), mask))
+
+
+def _masks(names: Sequence[str], columns: Sequence[Sequence[JsonValue]], size: int) -> Sequence[int]:
+    """By payment, the bits of the fields that are known. Most columns are known for all or for none."""
+    whole, partly = 0, []
+    for name, column in zip(names, columns, strict=True):
+        bit = PROVIDED.get(name)
+        if bit is None:
+            continue
+        if None not in column:
+            whole |= bit
+        elif column.count(None) < size:
+            partly.append([0 if value is None else bit for value in column])
+    if not partly:
+        return [whole] * size
+    return [whole + sum(bits) for bits in zip(*partly, strict=True)]
 
 
 def _check_shape(provider: Provider, found: Found, size: int) -> None:
