@@ -2,8 +2,7 @@
 
 from typing import Final, Literal
 
-from disposable_email_domains import blocklist
-
+from enrichment.disposable import is_disposable
 from enrichment.quality import TEST_DOMAINS, TEST_TOP_LEVELS
 
 DomainType = Literal["free", "disposable", "corporate"]
@@ -33,19 +32,6 @@ optonline.net juno.com rogers.com shaw.ca sympatico.ca telus.net bigpond.com opt
 
 _FREE: Final = frozenset(_FREE_HOSTS.split())
 _kinds: dict[str, DomainType | None] = {}
-
-
-def is_disposable(domain: str) -> bool:
-    """Whether mailboxes there are made to be thrown away. Takes a domain in lower case.
-
-    >>> is_disposable("mailinator.com"), is_disposable("eu.mailinator.com"), is_disposable("gmx.net")
-    (True, True, False)
-    """
-    while domain not in blocklist:
-        _, dot, domain = domain.partition(".")
-        if not dot:
-            return False
-    return True
 
 
 def domain_type(domain: str) -> DomainType | None:

@@ -1,4 +1,4 @@
-"""docs/reference/providers.md says which providers there are, what they fill, why they may lack, what they see."""
+"""docs/reference/providers.md: which providers there are, what they fill, why they lack, what they see."""
 
 import re
 from pathlib import Path

@@ -32,11 +32,14 @@ def paid(
     merchant: int = SHOP,
     device: int = PHONE,
     attempts: tuple[int, int] | None = None,
+    cards: int = 0,
 ) -> Any:
-    """One payment. `attempts`: what velocity says of merchant and device in ten minutes."""
+    """One payment. `attempts`: what velocity says of merchant and device; `cards`: of cards from the device."""
     velocity = None
     if attempts is not None:
-        velocity = ((1, 1, 1), (attempts[0], 0, 0), None, (attempts[1], 0, 0))
+        rest = (0,) * 3
+        of_merchants, of_devices = (attempts[0], *rest, 0, *rest), (attempts[1], *rest, cards, *rest)
+        velocity = (None, of_merchants, None, of_devices, None)
     (verdict,) = provider.fetch(
         columns(
             card_key=[card], merchant_key=[merchant], device_key=[device], initiated_at_ms=[at_ms],
@@ -87,6 +90,12 @@ def test_a_merchant_with_many_payments_that_match_is_not_under_test() -> None:
     provider = CardTesting()
     found = {paid(provider, card, device=0, cvv="N", attempts=(5_000, 0)) for card in range(1, 30)}
     assert found == {NONE}, "30 of 5,000 fail everywhere"
+
+
+def test_cards_that_velocity_tells_apart_at_a_device_count_though_few_payments_were_small() -> None:
+    provider = CardTesting()
+    found = [paid(provider, 5, cvv="N", attempts=(9, 9), cards=DEVICE_CARDS[1]) for _ in range(4)]
+    assert found == [NONE, POSSIBLE, LIKELY, LIKELY]
 
 
 def test_a_verdict_lasts_through_the_next_window_and_no_longer() -> None:
