@@ -55,10 +55,9 @@ KEYS: Final[Mapping[str, str]] = {
 }
 """What a provider may want of a payment, and where the hot path has it.
 
-`card_key`, `merchant_key`, `ip_key`, `device_key` and `email_key` are 64 bits of keyed hashes, 0 where the payment has no
-such thing; they are the same for as long as the installation's keys are. `velocity` are the
-counts in that order, or None while there are none. The others are
-as in `Payment`: "" or None where absent.
+`card_key`, `merchant_key`, `ip_key`, `device_key` and `email_key` are 64 bits of keyed hashes, 0 where the
+payment has no such thing; they are the same for as long as the installation's keys are. `velocity` are the
+counts by kind, or None while there are none. The others are as in `Payment`: "" or None where absent.
 """
 
 PERSONAL: Final = frozenset(

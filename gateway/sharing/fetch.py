@@ -6,7 +6,6 @@ goes wrong with one costs its own fields: they are absent, and the answers say w
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from operator import attrgetter
 from struct import unpack
 from typing import Any, Final
@@ -22,6 +21,7 @@ from enrichment.provider import (
     Columns,
     Provider,
 )
+from enrichment.shape_check import check_of
 from enrichment.signals import PROVIDED
 from enrichment.velocity import VelocityKind
 from gateway.runtime.clock import MS, Clock
@@ -36,10 +36,6 @@ STRIKES: Final = 5
 ASIDE_MS: Final = 1_000
 """How long it is not asked then: what never answers costs the payments its budget once a second."""
 
-TEXT_MAX: Final = 64
-"""Characters of a value from a provider that is not ours, as of most texts of the dictionary."""
-
-_INT_MAX: Final = 2**63 - 1
 _VELOCITY: Final = "velocity"
 _SENDER: Final = "sender_id"
 _HASH_KEYS: Final = {f"{kind.name.lower()}_key": kind.value for kind in VelocityKind}
@@ -269,18 +265,8 @@ def _check_shape(provider: Provider, found: Found, size: int) -> None:
 
 
 def _check_values(found: Found) -> None:
-    for column in found.values():
+    for name, column in found.items():
+        fits = check_of(name)
         for value in column:
-            if not _plain(value):
-                raise Nonsense("a value that is no short text, number or bool")
-
-
-def _plain(value: JsonValue) -> bool:
-    kind = type(value)
-    if value is None or kind is bool:
-        return True
-    if kind is str:
-        return 0 < len(value) <= TEXT_MAX and bool(value.isprintable())
-    if kind is int:
-        return bool(-_INT_MAX <= value <= _INT_MAX)
-    return isinstance(value, float) and isfinite(value)  # JSON has no infinity and no NaN
+            if value is not None and not fits(value):
+                raise Nonsense("a value that is not of its field's shape")

@@ -34,7 +34,7 @@ def paid(
     attempts: tuple[int, int] | None = None,
     cards: int = 0,
 ) -> Any:
-    """One payment. `attempts`: what velocity says of merchant and device; `cards`: of cards from the device."""
+    """One payment. `attempts`: what velocity says of merchant and device; `cards`: of the device."""
     velocity = None
     if attempts is not None:
         rest = (0,) * 3

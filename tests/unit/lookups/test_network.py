@@ -130,7 +130,16 @@ def test_a_database_of_ipv4_alone_says_nothing_of_ipv6() -> None:
 
 
 @pytest.mark.parametrize(
-    "record", [None, 3, {}, {"country": None}, {"country": {"iso_code": 7}}, {"country": {"iso_code": "DEU"}}]
+    "record",
+    [
+        None,
+        3,
+        {},
+        {"country": None},
+        {"country": {"iso_code": 7}},
+        {"country": {"iso_code": "DEU"}},
+        {"country": {"iso_code": []}},
+    ],
 )
 def test_a_record_of_another_shape_says_nothing(record: Any) -> None:
     network = Network(["ip_country"], Sources(country=lambda ip: (record, 24)))

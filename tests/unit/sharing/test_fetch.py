@@ -8,7 +8,7 @@ import pytest
 from enrichment.provider import KEYS, OVER_BUDGET, PERSONAL, REASONS, UNAVAILABLE, Columns
 from enrichment.signals import PROVIDED
 from gateway.runtime.clock import SimClock
-from gateway.sharing.fetch import ASIDE_MS, STRIKES, TEXT_MAX, Budgeted
+from gateway.sharing.fetch import ASIDE_MS, STRIKES, Budgeted
 from gateway.sharing.items import Tally
 from tests.unit.sharing.kit import Kit, requests
 
@@ -20,7 +20,7 @@ class Answering:
 
     name = "answering"
     version = "1"
-    gives = ("ip_asn", "a_hint")
+    gives = ("ip_asn", "ip_anonymised", "ip_country", "a_hint")
 
     def __init__(self, answer: Callable[[Columns], Any], wants: Sequence[str] = ("ip",)) -> None:
         self.wants = wants
@@ -107,13 +107,15 @@ BROKEN = {
     "a column that is none": lambda batch: {"ip_asn": 3},
 }
 NONSENSE = {
-    "a mapping for a value": lambda batch: {"ip_asn": [{}] * batch.size},
-    "a long text": lambda batch: {"ip_asn": ["x" * (TEXT_MAX + 1)] * batch.size},
-    "an empty text": lambda batch: {"ip_asn": [""] * batch.size},
-    "a text with a line end": lambda batch: {"ip_asn": ["a\nb"] * batch.size},
-    "a number beyond 64 bits": lambda batch: {"ip_asn": [2**63] * batch.size},
+    "a mapping for a number": lambda batch: {"ip_asn": [{}] * batch.size},
+    "a text for a number": lambda batch: {"ip_asn": ["7"] * batch.size},
+    "a bool for a number": lambda batch: {"ip_asn": [True] * batch.size},
+    "a number beyond its field": lambda batch: {"ip_asn": [2**32] * batch.size},
     "no number": lambda batch: {"ip_asn": [float("nan")] * batch.size},
-    "bytes": lambda batch: {"ip_asn": [b"x"] * batch.size},
+    "one of many": lambda batch: {"ip_asn": [*[7] * (batch.size - 1), -1]},
+    "a word of another list": lambda batch: {"ip_anonymised": ["mixnet"] * batch.size},
+    "a country of three letters": lambda batch: {"ip_country": ["DEU"] * batch.size},
+    "a country and a line end": lambda batch: {"ip_country": ["DE\n"] * batch.size},
 }
 
 
@@ -193,7 +195,7 @@ def test_a_provider_that_is_still_broken_after_its_while_is_put_aside_at_once(
 
 @pytest.mark.parametrize("how", ["late", "busy"])
 def test_a_provider_beside_that_is_late_is_left_out(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    provider = Answering(asn)
+    provider = Answering(lambda batch: {"ip_asn": [7] * batch.size})
     beside = AtOnce(provider)
     kit = kit_of(provider, beside=beside)
     setattr(beside, how, True)
@@ -206,7 +208,7 @@ def test_a_provider_beside_that_is_late_is_left_out(how: str, monkeypatch: pytes
 
 
 def test_a_provider_beside_sees_what_it_wants_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    provider = Answering(asn, wants=("mcc", "card_key"))
+    provider = Answering(lambda batch: {}, wants=("mcc", "card_key"))
     other = Answering(lambda batch: {}, wants=tuple(KEYS))
     other.name = "other"
     beside = AtOnce(provider)
@@ -245,7 +247,7 @@ def test_repeats_and_requests_that_only_ask_are_no_providers_business() -> None:
 
 
 def test_a_word_of_a_third_party_for_why_it_lacks_is_not_told_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    provider = Answering(asn)
+    provider = Answering(lambda batch: {"ip_asn": [7] * batch.size})
     provider.lacking = "81.2.69.142 is not known"  # type: ignore[attr-defined]
     kit = kit_of(provider, beside=AtOnce(provider))
     (one,) = facts_of(kit, monkeypatch, 1)
