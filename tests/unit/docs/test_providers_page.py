@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from enrichment.lookups import amounts, card_testing, device, merchant, network
+from enrichment.lookups import amounts, card_testing, device, kept, merchant, network
 from enrichment.provider import KEYS, PERSONAL, REASONS
 from enrichment.signals import PROVIDED
 from gateway.server.providers.build import build_providers
@@ -29,7 +29,7 @@ def test_every_provider_has_a_row_with_what_it_gives(tmp_path: Path) -> None:
             "merchant": {"rates": "rates.csv"},
         }
     )
-    built = build_providers(settings, folder=tmp_path, copies=tmp_path)
+    built = build_providers(settings, folder=tmp_path, copies=tmp_path, memory=tmp_path / "memory")
     given = {
         one.provider.name: (
             set(one.provider.gives) & PROVIDED.keys(),
@@ -70,6 +70,7 @@ def test_the_limits_that_are_told_are_those_of_the_code() -> None:
         ("349,524 pairs", device.PAIRS),
         ("349,524", amounts.CARDS),
         ("87,380 merchants", amounts.MERCHANTS),
+        ("180", 2 * kept.GENERATION_DAYS),
         ("fewer than 500 payments", merchant.RATE_PAYMENTS_MIN),
     ):
         assert told in PAGE

@@ -16,10 +16,18 @@ from enrichment.lookups.amounts import (
 from tests.unit.lookups.columns import columns, one
 
 CARD, MERCHANT = 7 << 50, 9 << 50
+NOW_MS = 1_790_000_000_000
 
 
 def paid(provider: Amounts, amount: int, currency: str = "USD", card: int = CARD) -> dict[str, Any]:
-    return one(provider, card_key=card, merchant_key=MERCHANT, amount_minor=amount, currency=currency)
+    return one(
+        provider,
+        card_key=card,
+        merchant_key=MERCHANT,
+        amount_minor=amount,
+        currency=currency,
+        initiated_at_ms=NOW_MS,
+    )
 
 
 def test_the_amount_is_told_in_percent_of_the_mean_before_it() -> None:
@@ -57,7 +65,7 @@ def test_a_percentage_ends_somewhere() -> None:
     provider = Amounts()
     for _ in range(CARD_PAYMENTS_MIN):
         paid(provider, 1)
-    assert paid(provider, 10**14) == {"amount_to_card_mean": PERCENT_MAX}
+    assert paid(provider, 10**13) == {"amount_to_card_mean": PERCENT_MAX}
 
 
 def test_a_card_without_a_hash_has_no_mean() -> None:
@@ -86,6 +94,7 @@ def test_percentages_are_near_those_of_exact_running_means_however_batches_fall(
                 merchant_key=[0] * len(batch),
                 amount_minor=[amount for _, amount in batch],
                 currency=["USD"] * len(batch),
+                initiated_at_ms=[NOW_MS] * len(batch),
             )
         )["amount_to_card_mean"]
     for told, exact in zip(found, expected, strict=True):

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrichment.lookups.kept import Kept, Leaving, apart
+from enrichment.lookups.kept import GENERATION_DAYS, Kept, Leaving, apart
 
 
 @given(st.lists(st.integers(1, 40), max_size=300), st.integers(2, 20))
@@ -15,10 +15,10 @@ def test_the_half_that_was_touched_last_is_always_kept_and_no_more_than_the_limi
         young = kept.young
         if key not in young and kept.old(key) is None:
             young[key] = number
-        kept.settle()
+        kept.settle(1)
         order = [other for other in order if other != key] + [key]
         assert len(kept) <= most + 2  # one key a batch, in each generation
-        old, young = kept.copies()
+        _, old, young = kept.copies()
         assert set(order[-(most // 2) :]) <= old.keys() | young.keys()
         assert not old.keys() & young.keys()
 
@@ -27,9 +27,22 @@ def test_a_key_that_is_looked_for_among_the_old_is_young_again() -> None:
     kept = Kept(2)
     kept.young[1] = 10
     kept.young[2] = 20
-    kept.settle()
+    kept.settle(1)
     assert kept.young == {}
     assert (kept.old(1), kept.old(1), kept.young) == (10, None, {1: 10})
+
+
+def test_what_was_not_touched_for_two_generations_is_forgotten_though_there_is_room() -> None:
+    kept = Kept(1_000)
+    kept.settle(20_000)
+    kept.young[1] = kept.young[2] = 10
+    kept.settle(20_000 + GENERATION_DAYS - 1)
+    assert kept.young == {1: 10, 2: 10}
+    kept.settle(20_000 + GENERATION_DAYS)
+    assert (kept.old(1), len(kept)) == (10, 2)
+    kept.settle(5)  # a payment of long ago ends nothing
+    kept.settle(20_000 + 2 * GENERATION_DAYS)
+    assert (kept.old(2), kept.old(1)) == (None, 10)
 
 
 def test_what_leaves_goes_a_little_at_a_time() -> None:

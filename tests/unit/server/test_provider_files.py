@@ -15,6 +15,7 @@ from gateway.server.providers.build import Providers, build_providers
 from gateway.server.providers.files import FileRefused, ProviderFileMissing, read_rates
 from gateway.server.providers.settings import ProvidersSettings
 from gateway.server.settings import SettingsInvalid, load_settings
+from tests.kit.plain_logs import plain_logs
 from tests.unit.lookups.test_network import ANONYMITY, ASN, COUNTRY, DATA
 
 US, JAPAN = "216.160.83.56", "2001:218::1"
@@ -37,7 +38,7 @@ class Built:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.told: list[int] = []
         self.providers: Providers = build_providers(
-            ProvidersSettings.model_validate(settings), folder=folder, copies=folder
+            ProvidersSettings.model_validate(settings), folder=folder, copies=folder, memory=folder / "memory"
         )
         self.providers.tell = self.told.append
 
@@ -253,9 +254,5 @@ def test_a_setting_at_fault_is_named_without_its_value(line: str, where: str, tm
 
 
 @pytest.fixture(autouse=True)
-def plain_logs() -> None:
-    """What providers log goes to standard output, as it does before a process has configured it."""
-    import structlog
-
-    structlog.reset_defaults()
-    build._log = structlog.get_logger("gateway")
+def logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain_logs(build, monkeypatch)

@@ -110,7 +110,9 @@ def settings(**other: Any) -> ProvidersSettings:
 @pytest.fixture
 def providers(installed: Path, service: Service, tmp_path: Path) -> Iterator[Providers]:
     options = {"host": "127.0.0.1", "port": service.server.server_address[1]}
-    found = build_providers(settings(options=options), folder=tmp_path, copies=tmp_path)
+    found = build_providers(
+        settings(options=options), folder=tmp_path, copies=tmp_path, memory=tmp_path / "memory"
+    )
     yield found
     found.close()
 
@@ -209,7 +211,12 @@ def test_what_cannot_be_used_is_refused_at_the_start(
 ) -> None:
     (tmp_path / "tor.txt").write_text("192.0.2.0/24\n")
     with pytest.raises(ProviderInvalid, match=re.escape(why)) as refused:
-        build_providers(ProvidersSettings.model_validate(document), folder=tmp_path, copies=tmp_path)
+        build_providers(
+            ProvidersSettings.model_validate(document),
+            folder=tmp_path,
+            copies=tmp_path,
+            memory=tmp_path / "memory",
+        )
     assert refused.value.code == "settings_invalid"
 
 
@@ -230,4 +237,9 @@ def test_a_provider_that_does_not_keep_to_the_port_is_refused(
     module = installed / "address_reputation.py"
     module.write_text(f"{module.read_text()}\n\nAddressReputation.{change}\n")
     with pytest.raises(ProviderInvalid, match=re.escape(why)):
-        build_providers(settings(options={"host": "h", "port": 1}), folder=tmp_path, copies=tmp_path)
+        build_providers(
+            settings(options={"host": "h", "port": 1}),
+            folder=tmp_path,
+            copies=tmp_path,
+            memory=tmp_path / "memory",
+        )
