@@ -69,9 +69,11 @@ reach of programs and consents."""
 WARMING: Final = "warming"
 UNAVAILABLE: Final = "unavailable"
 OVER_BUDGET: Final = "over_budget"
+OVER_DEADLINE: Final = "over_deadline"
 
 REASONS: Final[Mapping[str, str]] = {
     OVER_BUDGET: "it was late, or has been late so often that it is not asked for a while",
+    OVER_DEADLINE: "a payment of the batch had less time left than it may take: it was not asked",
     UNAVAILABLE: "it failed, or what it looks things up in cannot be read",
     WARMING: "its memory is too young to say so yet",
 }

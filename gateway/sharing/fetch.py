@@ -15,6 +15,7 @@ from enrichment.provider import (
     KEYS,
     OF_PAYMENT,
     OVER_BUDGET,
+    OVER_DEADLINE,
     REASONS,
     UNAVAILABLE,
     WARMING,
@@ -54,6 +55,8 @@ class Budgeted:
     aside_until_ns: int = 0
     reason: str = ""
     """Why it was put aside."""
+    late_ns: int = 0
+    """When its answer for the batch in hand would be late."""
 
     def strike(self, reason: str, now_ns: int) -> None:
         """It was late, or it failed."""
@@ -92,8 +95,12 @@ class Fetch:
         names = [KEYS[key].removeprefix(OF_PAYMENT) for key in self._plain]
         self._read = attrgetter(*names, "attempt_no", "attempt_no")
 
-    def fetch(self, batch: Batch) -> None:
-        """One round trip for the batch. Without an answer the payments go on without it."""
+    def fetch(self, batch: Batch, until_ns: int = 0) -> None:
+        """One round trip for the batch. Without an answer the payments go on without it.
+
+        `until_ns`: monotonic; when the first of them has to go on (0: none has). Who may take longer than
+        that is not asked.
+        """
         asked = batch.asked
         counts, omitted = self._count(batch)
         if not asked or not (self._inline or self._beside):
@@ -103,11 +110,14 @@ class Fetch:
         columns = self._plan(asked, counts)
         answers: list[Found] = []
         omissions: list[tuple[str, str]] = []
-        waiting = [(one, self._hand_over(one, columns)) for one in self._beside]
+        waiting = [(one, self._hand_over(one, columns, until_ns)) for one in self._beside]
         for one in self._inline:
             self._look(one, columns, answers, omissions, batch)
-        for one, asked_ns in waiting:
-            self._await(one, asked_ns, len(asked), answers, omissions)
+        for one, why_not in waiting:
+            if why_not:
+                omissions.append((one.provider.name, why_not))
+            else:
+                self._await(one, len(asked), answers, omissions)
         for omission in omissions:
             batch.tally.omitted[omission] = batch.tally.omitted.get(omission, 0) + len(asked)
         _join(asked, counts, (*omitted, *omissions), answers)
@@ -139,19 +149,21 @@ class Fetch:
                 columns[key] = unpack(f"<{2 * len(asked)}Q", joined)[::2]
         return Columns(columns, len(asked))
 
-    def _hand_over(self, one: Budgeted, columns: Columns) -> int:
-        """When a provider beside was asked; 0 where it was not."""
+    def _hand_over(self, one: Budgeted, columns: Columns, until_ns: int) -> str:
+        """Asks a provider beside. Why not, where it is not asked."""
         assert one.beside is not None
         now_ns = self._clock.monotonic_ns()
         if now_ns < one.aside_until_ns:
-            return 0
+            return one.reason
+        one.late_ns = now_ns + one.budget_us * 1_000
+        if 0 < until_ns < one.late_ns:
+            return OVER_DEADLINE
         # What it asked for and nothing else, in a form that it cannot change.
         seen = Columns({key: tuple(columns[key]) for key in one.provider.wants}, columns.size)
         if not one.beside.ask(seen):
             one.strike(OVER_BUDGET, now_ns)
-            one.reason = OVER_BUDGET
-            return 0
-        return now_ns
+            return OVER_BUDGET
+        return ""
 
     def _look(
         self,
@@ -184,22 +196,13 @@ class Fetch:
             omissions.append((provider.name, lacking))
 
     def _await(
-        self,
-        one: Budgeted,
-        asked_ns: int,
-        size: int,
-        answers: list[Found],
-        omissions: list[tuple[str, str]],
+        self, one: Budgeted, size: int, answers: list[Found], omissions: list[tuple[str, str]]
     ) -> None:
         """Takes the answer of a provider beside, or what is left of its budget goes by."""
         assert one.beside is not None
         name = one.provider.name
-        if not asked_ns:
-            omissions.append((name, one.reason or OVER_BUDGET))
-            return
         try:
-            left_ns = asked_ns + one.budget_us * 1_000 - self._clock.monotonic_ns()
-            found = one.beside.answer(max(left_ns, 0))
+            found = one.beside.answer(max(one.late_ns - self._clock.monotonic_ns(), 0))
             if found is None:
                 one.strike(OVER_BUDGET, self._clock.monotonic_ns())
                 omissions.append((name, OVER_BUDGET))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from enrichment.provider import KEYS, OVER_BUDGET, PERSONAL, REASONS, UNAVAILABLE, Columns
+from enrichment.provider import KEYS, OVER_BUDGET, OVER_DEADLINE, PERSONAL, REASONS, UNAVAILABLE, Columns
 from enrichment.signals import PROVIDED
 from gateway.runtime.clock import SimClock
 from gateway.sharing.fetch import ASIDE_MS, STRIKES, Budgeted
@@ -254,3 +254,16 @@ def test_a_word_of_a_third_party_for_why_it_lacks_is_not_told_on(monkeypatch: py
     assert one.omissions == (("answering", UNAVAILABLE),)
     assert dict(one.found), "what it does say is used"
     assert UNAVAILABLE in REASONS
+
+
+def test_who_may_take_longer_than_a_payment_has_left_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = Answering(lambda batch: {"ip_asn": [7] * batch.size})
+    kit = kit_of(provider, beside=AtOnce(provider))
+    fetch, until = kit.gateway._fetch.fetch, [0]
+    kit.gateway._fetch = type("Hurried", (), {"fetch": lambda self, batch: fetch(batch, until[0])})()  # type: ignore[assignment]
+    now_ns = kit.clock.monotonic_ns()
+    for left_us, reasons in ((BUDGET_US - 1, {OVER_DEADLINE}), (BUDGET_US, set()), (None, set())):
+        until[0] = 0 if left_us is None else now_ns + left_us * 1_000
+        (one,) = facts_of(kit, monkeypatch, 1, prefix=str(left_us))
+        assert {why for _, why in one.omissions} == reasons
+    assert len(provider.asked) == 2
