@@ -16,6 +16,9 @@ BUDGET_US: Final = 2_000
 HASHED: Final = "velocity_keys"
 """Where the keyed hashes are, of all kinds."""
 
+OF_PAYMENT: Final = "payment."
+"""Before what is an attribute of `Payment`."""
+
 KEYS: Final[Mapping[str, str]] = {
     "amount_minor": "payment.amount_minor",
     "attempt_no": "payment.attempt_no",
@@ -30,6 +33,7 @@ KEYS: Final[Mapping[str, str]] = {
     "device_id": "payment.device_id",
     "eci": "payment.eci",
     "email": "payment.email",
+    "email_key": HASHED,
     "history": "payment.history",
     "iin": "payment.truncated_iin",
     "initiated_at_ms": "payment.initiated_at_ms",
@@ -51,9 +55,9 @@ KEYS: Final[Mapping[str, str]] = {
 }
 """What a provider may want of a payment, and where the hot path has it.
 
-`card_key`, `merchant_key`, `ip_key` and `device_key` are 64 bits of keyed hashes, 0 where the payment has no
-such thing; they are the same for as long as the installation's keys are. `velocity` are the
-counts in that order, or None while there are none. The others are as in `Payment`: "" or None where absent.
+`card_key`, `merchant_key`, `ip_key`, `device_key` and `email_key` are 64 bits of keyed hashes, 0 where the
+payment has no such thing; they are the same for as long as the installation's keys are. `velocity` are the
+counts by kind, or None while there are none. The others are as in `Payment`: "" or None where absent.
 """
 
 PERSONAL: Final = frozenset(
@@ -65,9 +69,11 @@ reach of programs and consents."""
 WARMING: Final = "warming"
 UNAVAILABLE: Final = "unavailable"
 OVER_BUDGET: Final = "over_budget"
+OVER_DEADLINE: Final = "over_deadline"
 
 REASONS: Final[Mapping[str, str]] = {
     OVER_BUDGET: "it was late, or has been late so often that it is not asked for a while",
+    OVER_DEADLINE: "a payment of the batch had less time left than it may take: it was not asked",
     UNAVAILABLE: "it failed, or what it looks things up in cannot be read",
     WARMING: "its memory is too young to say so yet",
 }
@@ -117,7 +123,8 @@ class Provider(Protocol):
 
 
 class Lacking(Protocol):
-    """What a provider may have beside: why some of what it gives is absent now, "" where nothing is."""
+    """What a provider may have beside: why some of what it gives is absent now, "" where nothing is; one of
+    `REASONS`. And `close()`, called once, at the end."""
 
     @property
     def lacking(self) -> str: ...

@@ -29,7 +29,8 @@ PERCENT_MAX: Final = 100_000
 """A thousand times the mean; what is above is the same to everybody."""
 
 _SIXTEENTHS: Final = 16  # means are kept in sixteenths of a minor unit: without them small ones would stick
-_AMOUNT_MAX: Final = 10**15  # minor units: a thousand times the largest amount of DE4 (n12)
+_AMOUNT_MAX: Final = 10**14  # minor units: a hundred times the largest amount of DE4 (n12)
+_DAY_MS: Final = 86_400_000
 _COUNT_BITS: Final = 11  # of a packed number: how many payments; above them the mean
 _COUNT: Final = (1 << _COUNT_BITS) - 1
 
@@ -37,16 +38,16 @@ _COUNT: Final = (1 << _COUNT_BITS) - 1
 class _Means:
     """Running means by key, each one packed number."""
 
-    __slots__ = ("_counted", "_kept", "_least")
+    __slots__ = ("_counted", "_least", "kept")
 
     def __init__(self, most: int, *, least: int, counted: int) -> None:
-        self._kept = Kept(most)
+        self.kept = Kept(most)
         self._least = least
         self._counted = counted
 
     def percents(self, keys: Sequence[int], amounts: Sequence[int]) -> list[int | None]:
         """Each amount in percent of the mean before it, which then takes it in. None for a key of 0."""
-        young, old, least, counted = self._kept.young, self._kept.old, self._least, self._counted
+        young, old, least, counted = self.kept.young, self.kept.old, self._least, self._counted
         percents: list[int | None] = []
         for key, amount in zip(keys, amounts, strict=True):
             if not key:
@@ -66,7 +67,6 @@ class _Means:
                 continue
             percent = 100 * sixteenths // (mean or 1)
             percents.append(percent if percent < PERCENT_MAX else PERCENT_MAX)
-        self._kept.settle()
         return percents
 
 
@@ -78,14 +78,15 @@ class Amounts:
 
     name = "amounts"
     version = "1"
-    wants = ("card_key", "merchant_key", "amount_minor", "currency")
+    wants = ("card_key", "merchant_key", "amount_minor", "currency", "initiated_at_ms")
     gives = ("amount_to_card_mean", "amount_to_merchant_mean")
 
-    __slots__ = ("_apart", "_cards", "_merchants")
+    __slots__ = ("_apart", "_cards", "_merchants", "kept")
 
     def __init__(self, cards: int = CARDS, merchants: int = MERCHANTS) -> None:
         self._cards = _Means(cards, least=CARD_PAYMENTS_MIN, counted=CARD_PAYMENTS_COUNTED)
         self._merchants = _Means(merchants, least=MERCHANT_PAYMENTS_MIN, counted=MERCHANT_PAYMENTS_COUNTED)
+        self.kept = (self._cards.kept, self._merchants.kept)
         self._apart: dict[str, int] = {}  # at most the currencies of ISO 4217, which a request is checked for
 
     def fetch(self, batch: Columns) -> Mapping[str, Sequence[JsonValue]]:
@@ -104,7 +105,17 @@ class Amounts:
         merchants = [
             key and other and key ^ other for key, other in zip(batch["merchant_key"], others, strict=True)
         ]
-        return {
+        found = {
             "amount_to_card_mean": self._cards.percents(cards, amounts),
             "amount_to_merchant_mean": self._merchants.percents(merchants, amounts),
         }
+        for one in self.kept:
+            one.settle(batch["initiated_at_ms"][0] // _DAY_MS)
+        return found
+
+    def state(self) -> tuple[int, ...]:
+        """Nothing besides."""
+        return ()
+
+    def restore(self, state: Sequence[int]) -> None:
+        """Nothing to put back."""

@@ -2,7 +2,8 @@
 
 Its marks are many cards, small amounts and card verification values that do not match, in a short time.
 Payments that are small or fail are counted by merchant and by device in windows of ten minutes of payment
-time; how many attempts there were in all is velocity's to say. Pure given the order of the payments.
+time; how many attempts there were in all, and with how many cards a device's, is velocity's to say. Pure
+given the order of the payments.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -90,8 +91,9 @@ class _Window:
         self._states = {}
         self.verdicts = {key: kept & ~1 for key, kept in self.verdicts.items() if kept & 1}
 
-    def count(self, key: int, adds: int, attempts: int) -> int:
-        """Index in `VERDICTS` for the key, with a payment that is small or fails."""
+    def count(self, key: int, adds: int, attempts: int, cards: int) -> int:
+        """Index in `VERDICTS` for the key, with a payment that is small or fails. `attempts` and `cards` as
+        counted elsewhere, 0 where they are not."""
         state = self._states.get(key)
         if state is None:
             if len(self._states) >= self._most:
@@ -104,7 +106,7 @@ class _Window:
             max(attempts, state & _COUNT),
             state >> _SMALL_AT & _COUNT,
             state >> _FAILURES_AT & _COUNT,
-            (state >> _MARKS_AT).bit_count(),
+            max(cards, (state >> _MARKS_AT).bit_count()),
         )
         if verdict:
             kept = self.verdicts.get(key, 0) >> 1
@@ -122,6 +124,7 @@ _ALL_MARKS: Final = (1 << 64) - 1 << _MARKS_AT
 _SMALL: Final = 1 << _SMALL_AT
 _FAILURE: Final = 1 << _FAILURES_AT
 _MARKS: Final = tuple(1 | 1 << _MARKS_AT + mark for mark in range(64))
+_OTHERS_10M: Final = 4  # of `Counts`
 _MERCHANT: Final = VelocityKind.MERCHANT.value
 _DEVICE: Final = VelocityKind.DEVICE.value
 
@@ -182,7 +185,9 @@ class CardTesting:
             if key:
                 counts = None if velocity is None else velocity[kind]
                 # Without counts nobody knows what part of the attempts these are: taken for all of them.
-                found = window.count(key, adds, 0 if counts is None else counts[0])
+                # What velocity tells apart at a merchant is nothing.
+                attempts, cards = (0, 0) if counts is None else (counts[0], counts[_OTHERS_10M])
+                found = window.count(key, adds, attempts, cards)
                 verdict = max(verdict, found, window.verdicts.get(key, 0) >> 1)
         return verdict
 

@@ -29,10 +29,11 @@ class DeviceContinuity:
     wants = ("card_key", "device_key", "initiated_at_ms")
     gives = ("device_on_card_age_days",)
 
-    __slots__ = ("_began", "_first", "_today", "lacking")
+    __slots__ = ("_began", "_first", "_today", "kept", "lacking")
 
     def __init__(self, pairs: int = PAIRS) -> None:
         self._first = Kept(pairs)
+        self.kept = (self._first,)
         self._began = _NO_DAY
         self._today = _NO_DAY
         self.lacking = WARMING
@@ -63,7 +64,7 @@ class DeviceContinuity:
                     continue
             age = day - since
             ages.append(age if age > 0 else 0)
-        first.settle()
+        first.settle(batch["initiated_at_ms"][0] // _DAY_MS)
         return {"device_on_card_age_days": ages}
 
     def _turn(self, day: int) -> None:
@@ -72,3 +73,12 @@ class DeviceContinuity:
             self._began = day
         elif day - self._began >= KNOWN_AFTER_DAYS:
             self.lacking = ""
+
+    def state(self) -> tuple[int, ...]:
+        """Since which day it remembers, and whether that is long enough."""
+        return self._began, not self.lacking
+
+    def restore(self, state: Sequence[int]) -> None:
+        """Puts back what `state` gave."""
+        self._began, warm = state
+        self.lacking = "" if warm else WARMING

@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from enrichment.codes import COUNTRIES
 from enrichment.payment import JsonValue
 from enrichment.provider import UNAVAILABLE, Columns
 from enrichment.quality import ip_is_public
@@ -35,6 +36,8 @@ _MARKS: Final = (
 
 Answer = tuple[str | None, int | None, str | None]
 """Country, autonomous system, hiding."""
+
+_ASN_MAX: Final = 2**32 - 1  # RFC 6793
 
 _NO_ANSWER: Final[Answer] = (None, None, None)
 
@@ -124,7 +127,7 @@ def _country(lookup: Lookup | None, ip: str) -> tuple[str | None, int]:
     record, prefix = lookup(ip)
     country = record.get("country") if type(record) is dict else None
     code = country.get("iso_code") if type(country) is dict else None
-    return code if type(code) is str and len(code) == 2 else None, prefix
+    return code if type(code) is str and code in COUNTRIES else None, prefix
 
 
 def _asn(lookup: Lookup | None, ip: str) -> tuple[int | None, int]:
@@ -132,7 +135,7 @@ def _asn(lookup: Lookup | None, ip: str) -> tuple[int | None, int]:
         return None, 0
     record, prefix = lookup(ip)
     number = record.get("autonomous_system_number") if type(record) is dict else None
-    return number if type(number) is int else None, prefix
+    return number if type(number) is int and 0 <= number <= _ASN_MAX else None, prefix
 
 
 def _hiding(lookup: Lookup | None, ip: str) -> tuple[str | None, int]:

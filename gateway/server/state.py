@@ -69,6 +69,10 @@ class StateDir:
         return self.root / "gateway" / "velocity.snapshot"
 
     @property
+    def provider_memory(self) -> Path:
+        return self.root / "gateway" / "providers.memory"
+
+    @property
     def feeds_journal(self) -> Path:
         return self.root / "feeds" / "journal"
 

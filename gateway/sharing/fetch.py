@@ -6,13 +6,23 @@ goes wrong with one costs its own fields: they are absent, and the answers say w
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from operator import attrgetter
 from struct import unpack
 from typing import Any, Final
 
 from enrichment.payment import NOTHING_FOUND, Counts, JsonValue, make_facts
-from enrichment.provider import HASHED, KEYS, OVER_BUDGET, REASONS, UNAVAILABLE, WARMING, Columns, Provider
+from enrichment.provider import (
+    KEYS,
+    OF_PAYMENT,
+    OVER_BUDGET,
+    OVER_DEADLINE,
+    REASONS,
+    UNAVAILABLE,
+    WARMING,
+    Columns,
+    Provider,
+)
+from enrichment.shape_check import check_of
 from enrichment.signals import PROVIDED
 from enrichment.velocity import VelocityKind
 from gateway.runtime.clock import MS, Clock
@@ -27,11 +37,8 @@ STRIKES: Final = 5
 ASIDE_MS: Final = 1_000
 """How long it is not asked then: what never answers costs the payments its budget once a second."""
 
-TEXT_MAX: Final = 64
-"""Characters of a value from a provider that is not ours, as of most texts of the dictionary."""
-
-_INT_MAX: Final = 2**63 - 1
 _VELOCITY: Final = "velocity"
+_SENDER: Final = "sender_id"
 _HASH_KEYS: Final = {f"{kind.name.lower()}_key": kind.value for kind in VelocityKind}
 _HASH_BYTES: Final = 16
 _NO_HASH: Final = bytes(_HASH_BYTES)
@@ -48,6 +55,8 @@ class Budgeted:
     aside_until_ns: int = 0
     reason: str = ""
     """Why it was put aside."""
+    late_ns: int = 0
+    """When its answer for the batch in hand would be late."""
 
     def strike(self, reason: str, now_ns: int) -> None:
         """It was late, or it failed."""
@@ -81,12 +90,17 @@ class Fetch:
         self._beside = [one for one in providers if one.beside is not None]
         wanted = {key for one in providers for key in one.provider.wants}
         self._hashed = {key: _HASH_KEYS[key] for key in _HASH_KEYS if key in wanted}
-        self._plain = tuple(key for key in KEYS if key in wanted and key != _VELOCITY and KEYS[key] != HASHED)
+        self._plain = tuple(key for key in KEYS if key in wanted and KEYS[key].startswith(OF_PAYMENT))
         # Two more than there are: of a single path `attrgetter` would give no tuple.
-        self._read = attrgetter(*[KEYS[key] for key in self._plain], "index", "index")
+        names = [KEYS[key].removeprefix(OF_PAYMENT) for key in self._plain]
+        self._read = attrgetter(*names, "attempt_no", "attempt_no")
 
-    def fetch(self, batch: Batch) -> None:
-        """One round trip for the batch. Without an answer the payments go on without it."""
+    def fetch(self, batch: Batch, until_ns: int = 0) -> None:
+        """One round trip for the batch. Without an answer the payments go on without it.
+
+        `until_ns`: monotonic; when the first of them has to go on (0: none has). Who may take longer than
+        that is not asked.
+        """
         asked = batch.asked
         counts, omitted = self._count(batch)
         if not asked or not (self._inline or self._beside):
@@ -96,11 +110,14 @@ class Fetch:
         columns = self._plan(asked, counts)
         answers: list[Found] = []
         omissions: list[tuple[str, str]] = []
-        waiting = [(one, self._hand_over(one, columns)) for one in self._beside]
+        waiting = [(one, self._hand_over(one, columns, until_ns)) for one in self._beside]
         for one in self._inline:
             self._look(one, columns, answers, omissions, batch)
-        for one, asked_ns in waiting:
-            self._await(one, asked_ns, len(asked), answers, omissions)
+        for one, why_not in waiting:
+            if why_not:
+                omissions.append((one.provider.name, why_not))
+            else:
+                self._await(one, len(asked), answers, omissions)
         for omission in omissions:
             batch.tally.omitted[omission] = batch.tally.omitted.get(omission, 0) + len(asked)
         _join(asked, counts, (*omitted, *omissions), answers)
@@ -121,9 +138,10 @@ class Fetch:
 
     def _plan(self, asked: Sequence[Work], counts: Sequence[Any]) -> Columns:
         """What the providers want to know, as columns. Pure."""
-        rows = zip(*map(self._read, asked), strict=True)
+        rows = zip(*map(self._read, [work.payment for work in asked]), strict=True)
         columns: dict[str, Sequence[JsonValue]] = dict(zip(self._plain, rows, strict=False))
         columns[_VELOCITY] = counts
+        columns[_SENDER] = [work.item[0] for work in asked]
         if self._hashed:
             kinds = list(zip(*[work.velocity_keys for work in asked], strict=True))
             for key, kind in self._hashed.items():
@@ -131,19 +149,21 @@ class Fetch:
                 columns[key] = unpack(f"<{2 * len(asked)}Q", joined)[::2]
         return Columns(columns, len(asked))
 
-    def _hand_over(self, one: Budgeted, columns: Columns) -> int:
-        """When a provider beside was asked; 0 where it was not."""
+    def _hand_over(self, one: Budgeted, columns: Columns, until_ns: int) -> str:
+        """Asks a provider beside. Why not, where it is not asked."""
         assert one.beside is not None
         now_ns = self._clock.monotonic_ns()
         if now_ns < one.aside_until_ns:
-            return 0
+            return one.reason
+        one.late_ns = now_ns + one.budget_us * 1_000
+        if 0 < until_ns < one.late_ns:
+            return OVER_DEADLINE
         # What it asked for and nothing else, in a form that it cannot change.
         seen = Columns({key: tuple(columns[key]) for key in one.provider.wants}, columns.size)
         if not one.beside.ask(seen):
             one.strike(OVER_BUDGET, now_ns)
-            one.reason = OVER_BUDGET
-            return 0
-        return now_ns
+            return OVER_BUDGET
+        return ""
 
     def _look(
         self,
@@ -176,22 +196,13 @@ class Fetch:
             omissions.append((provider.name, lacking))
 
     def _await(
-        self,
-        one: Budgeted,
-        asked_ns: int,
-        size: int,
-        answers: list[Found],
-        omissions: list[tuple[str, str]],
+        self, one: Budgeted, size: int, answers: list[Found], omissions: list[tuple[str, str]]
     ) -> None:
         """Takes the answer of a provider beside, or what is left of its budget goes by."""
         assert one.beside is not None
         name = one.provider.name
-        if not asked_ns:
-            omissions.append((name, one.reason or OVER_BUDGET))
-            return
         try:
-            left_ns = asked_ns + one.budget_us * 1_000 - self._clock.monotonic_ns()
-            found = one.beside.answer(max(left_ns, 0))
+            found = one.beside.answer(max(one.late_ns - self._clock.monotonic_ns(), 0))
             if found is None:
                 one.strike(OVER_BUDGET, self._clock.monotonic_ns())
                 omissions.append((name, OVER_BUDGET))
@@ -222,16 +233,27 @@ def _join(
 ) -> None:
     """Facts by payment, from columns."""
     names = [name for found in answers for name in found]
-    bits = [PROVIDED.get(name, 0) for name in names]
     columns = [column for found in answers for column in found.values()]
     rows: Iterable[tuple[JsonValue, ...]] = zip(*columns, strict=True) if columns else [()] * len(asked)
-    for work, count, row in zip(asked, counts, rows, strict=True):
-        found, mask = {}, 0
-        for name, bit, value in zip(names, bits, row, strict=True):
-            if value is not None:
-                found[name] = value
-                mask |= bit
-        work.facts = make_facts((count, omissions, found, mask))
+    masks = _masks(names, columns, len(asked))
+    for work, count, row, mask in zip(asked, counts, rows, masks, strict=True):
+        work.facts = make_facts((count, omissions, dict(zip(names, row, strict=False)), mask))
+
+
+def _masks(names: Sequence[str], columns: Sequence[Sequence[JsonValue]], size: int) -> Sequence[int]:
+    """By payment, the bits of the fields that are known. Most columns are known for all or for none."""
+    whole, partly = 0, []
+    for name, column in zip(names, columns, strict=True):
+        bit = PROVIDED.get(name)
+        if bit is None:
+            continue
+        if None not in column:
+            whole |= bit
+        elif column.count(None) < size:
+            partly.append([0 if value is None else bit for value in column])
+    if not partly:
+        return [whole] * size
+    return [whole + sum(bits) for bits in zip(*partly, strict=True)]
 
 
 def _check_shape(provider: Provider, found: Found, size: int) -> None:
@@ -246,18 +268,8 @@ def _check_shape(provider: Provider, found: Found, size: int) -> None:
 
 
 def _check_values(found: Found) -> None:
-    for column in found.values():
+    for name, column in found.items():
+        fits = check_of(name)
         for value in column:
-            if not _plain(value):
-                raise Nonsense("a value that is no short text, number or bool")
-
-
-def _plain(value: JsonValue) -> bool:
-    kind = type(value)
-    if value is None or kind is bool:
-        return True
-    if kind is str:
-        return 0 < len(value) <= TEXT_MAX and bool(value.isprintable())
-    if kind is int:
-        return bool(-_INT_MAX <= value <= _INT_MAX)
-    return isinstance(value, float) and isfinite(value)  # JSON has no infinity and no NaN
+            if value is not None and not fits(value):
+                raise Nonsense("a value that is not of its field's shape")

@@ -111,7 +111,9 @@ def build_gateway(
     state, clock, disk, entropy = settings.state, SystemClock(), RealDisk(), SystemEntropy()
     keys = LiveKeys(key_files(settings, clock), clock)
     store = SqlitePolicyStore(str(state.policy_db), clock)
-    providers = build_providers(settings.providers, folder=settings.source.parent, copies=state.run)
+    providers = build_providers(
+        settings.providers, folder=settings.source.parent, copies=state.run, memory=state.provider_memory
+    )
     documents: Known = {}
     policy = usable_policy(store, documents)
     wake = WakeSender(state.run, "gateway")

@@ -293,6 +293,7 @@ def _serve(
         host.loop.call_soon_threadsafe(host.loop.remove_reader, bell.fileno())
     late = hot.stop(JOIN_S)
     late += beside.stop(JOIN_S)
+    parts.providers.remember()
     snapshots.last()  # after the writer beside has ended: two snapshots are never under way
     _log.info("stopped", failed=failed, late=late)
     return exit_codes.FAULT if failed or late else exit_codes.DONE

@@ -1,6 +1,7 @@
 """A thread for a provider that does I/O. It has one batch at a time; what comes too late is dropped."""
 
 import threading
+from contextlib import suppress
 from typing import Final
 
 from enrichment.provider import Columns, Provider
@@ -12,7 +13,7 @@ JOIN_S: Final = 1.0
 
 
 class ProviderFailed(Exception):
-    """It ended its thread's work by what is no ordinary exception."""
+    """It gave no answer, or ended by what is no ordinary exception."""
 
 
 class ThreadBeside:
@@ -63,6 +64,13 @@ class ThreadBeside:
         self._thread.join(JOIN_S)
 
     def _run(self) -> None:
+        self._serve()
+        close = getattr(self._provider, "close", None)
+        if close is not None:
+            with suppress(Exception):
+                close()
+
+    def _serve(self) -> None:
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._batch is not None or self._stopped)
@@ -80,7 +88,9 @@ class ThreadBeside:
 
     def _fetch(self, batch: Columns) -> tuple[Found | None, Exception | None]:
         try:
-            return self._provider.fetch(batch), None
+            found: Found | None = self._provider.fetch(batch)
+            # None would read as late.
+            return found, ProviderFailed("no columns") if found is None else None
         except Exception as fault:
             return None, fault
         except BaseException as fault:

@@ -26,6 +26,13 @@ from gateway.server.providers.files import (
     read_networks,
     read_rates,
 )
+from gateway.server.providers.memory import (
+    MEMORY_INTERVAL_S,
+    MemoryUnusable,
+    read_memory,
+    remembering,
+    write_memory,
+)
 from gateway.server.providers.settings import MerchantSettings, NetworkSettings, ProvidersSettings
 from gateway.sharing.fetch import Budgeted
 
@@ -119,13 +126,37 @@ class Providers:
     budgeted: list[Budgeted]
     followed: "list[_NetworkFiles | _RateFile]"
     threads: list[ThreadBeside]
+    memory: Path
     tell: Callable[[int], None] = lambda refused: None
     """Takes how many files cannot be used as they are."""
 
     def follow(self, stop: Stop) -> None:
         """On a thread of its own."""
+        rounds = 0
         while not stop.wait(FOLLOW_INTERVAL_S):
             self.step()
+            rounds += 1
+            if rounds * FOLLOW_INTERVAL_S >= MEMORY_INTERVAL_S:
+                rounds = 0
+                self.remember()
+
+    def _ours(self) -> list[Provider]:
+        return [one.provider for one in self.budgeted if one.beside is None]
+
+    def remember(self) -> None:
+        """Writes down what the providers remember. Once more after the hot loop has ended."""
+        try:
+            write_memory(self.memory, remembering(self._ours()))
+        except OSError as fault:
+            # The next round writes all of it.
+            _log.error("provider_memory_failed", errno=fault.errno)
+
+    def recall(self) -> None:
+        """Takes up what was written down."""
+        try:
+            read_memory(self.memory, remembering(self._ours()))
+        except MemoryUnusable as refused:
+            _log.error(refused.code, public=refused.public)
 
     def step(self) -> None:
         """One look at every file."""
@@ -147,12 +178,13 @@ class Providers:
             thread.close()
 
 
-def build_providers(settings: ProvidersSettings, *, folder: Path, copies: Path) -> Providers:
-    """Makes them. `folder`: what paths are relative to; `copies`: where copies of databases are made.
+def build_providers(settings: ProvidersSettings, *, folder: Path, copies: Path, memory: Path) -> Providers:
+    """Makes them. `folder`: what paths are relative to; `copies`: where copies of databases are made;
+    `memory`: the file of what they remember.
 
     Raises GatewayError where a setting names what is not there, or a provider cannot be used.
     """
-    found = Providers([], [], [])
+    found = Providers([], [], [], memory)
 
     def add(provider: Provider, budget_us: int) -> None:
         found.budgeted.append(Budgeted(provider, budget_us))
@@ -178,6 +210,7 @@ def build_providers(settings: ProvidersSettings, *, folder: Path, copies: Path) 
         if named.enabled:
             add(make(), named.budget_us)
     _read_first(found)
+    found.recall()
     taken = {field: one.provider.name for one in found.budgeted for field in one.provider.gives}
     for other, provider in load_others(settings.others, taken):
         thread = ThreadBeside(provider)

@@ -161,7 +161,9 @@ def _csv_rows(path: Path) -> Iterator[Iterable[str]]:
     reader = csv.DictReader(_lines(path))
     try:
         _check_columns(path, reader.fieldnames or ())
-        for row in reader:
+        for number, row in enumerate(reader, start=1):
+            if None in row or None in row.values():
+                raise FileRefused(f"{path.name}: row {number}: not as many columns as the first line has")
             yield [row[name] for name in RATE_COLUMNS]
     except csv.Error:
         raise FileRefused(f"{path.name}: row {reader.line_num}: not readable as CSV") from None

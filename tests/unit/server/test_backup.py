@@ -53,6 +53,7 @@ def installed(tmp_path: Path) -> Installation:
     manifest.commit(added=[("shares-0000000001.parquet", "shares", "", 1, NOW_MS)])
     manifest.close()
     state.velocity_snapshot.write_bytes(b"counts")
+    state.provider_memory.write_bytes(b"memory")
     (state.leases / "gateway-1").write_bytes(b"lease")
     return installation
 
@@ -86,7 +87,7 @@ def test_what_is_restored_is_what_was_backed_up(installed: Installation, tmp_pat
     restored = restore_state(settings, tmp_path / "b", RealDisk(), now_ms=NOW_MS)
     assert restored.manifest == done.manifest
     before, after = files(installed.state.root), files(settings.state.root)
-    same = {"identities.json", "keys/own.json", "gateway/velocity.snapshot"}
+    same = {"identities.json", "keys/own.json", "gateway/velocity.snapshot", "gateway/providers.memory"}
     same |= {name for name in before if name.startswith("keys/recipients/") or name.endswith(".parquet")}
     assert len(same) > 6
     assert {name: after.get(name) for name in same} == {name: before[name] for name in same}

@@ -20,6 +20,7 @@ from gateway.sealing.keys import MacKey, StaticRecipientKeys
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sealing.token_epochs import TokenEpochs
 from gateway.server.policy import read_policy
+from gateway.sharing.fetch import Budgeted
 from gateway.sharing.gateway import Gateway
 from gateway.sharing.items import Item, Refusal, Result, Tally
 from gateway.sharing.remembered import Remembered
@@ -151,7 +152,14 @@ def sample_table() -> ReleaseTable:
 class Kit:
     """A gateway and all that it stands on."""
 
-    def __init__(self, *, table: ReleaseTable | None = None, without_key: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        table: ReleaseTable | None = None,
+        without_key: str = "",
+        providers: Sequence[Budgeted] = (),
+    ) -> None:
+        self.providers = providers
         self.clock = SimClock(wall_ms=NOW_MS)
         self.journal = ListJournal()
         self.board = Switchboard()
@@ -197,6 +205,7 @@ class Kit:
             subjects=self.subjects,
             on_fault=lambda stage, fault: self.faults.append((stage, fault)),
             token_epochs=lambda: self.token_epochs,
+            providers=self.providers,
         )
 
     def renew(self) -> None:
