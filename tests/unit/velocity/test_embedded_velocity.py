@@ -96,6 +96,52 @@ def test_the_keys_touched_least_lately_are_forgotten_and_never_more_than_the_lim
 
 
 @both_twins
+def test_a_key_touched_again_is_passed_once_and_one_that_came_alone_goes_first(make: MakeStore) -> None:
+    store = ready(make, max_keys=4)
+    for number in (0, 1, 2, 3, 0, 2):
+        once(store, number)
+    for number in (4, 5):  # in the rows of 1 and 3
+        assert once(store, number) == attempts(1, 1, 1, 1)
+    assert once(store, 0) == attempts(3, 3, 3, 3)
+    assert once(store, 2) == attempts(3, 3, 3, 3)
+    assert once(store, 1) == attempts(1, 1, 1, 1)  # in the row of 4, since 0 was touched again
+
+
+@both_twins
+def test_all_keys_of_a_full_store_are_kept_while_no_other_comes(make: MakeStore) -> None:
+    store = ready(make, max_keys=1_000)
+    for turn in range(1, 4):
+        for number in range(1_000):
+            assert once(store, number) == attempts(turn, turn, turn, turn)
+
+
+@both_twins
+def test_after_a_week_neither_attempts_nor_others_are_counted_any_more(make: MakeStore) -> None:
+    store = ready(make)
+    day_ms = 24 * 3_600_000
+    for number in range(5):
+        store.touch([(NOW_MS + number * day_ms, [key(1), key(100 + number)])])
+    assert store.touch([(NOW_MS + 4 * day_ms, [key(1), key(104)])])[0] == (
+        (2, 2, 2, 6, 1, 1, 1, 5),
+        attempts(2, 2, 2, 2),
+    )
+    last = store.touch([(NOW_MS + 11 * day_ms, [key(1), key(200)])])[0]
+    assert last == ((1, 1, 1, 1, 1, 1, 1, 1), attempts(1, 1, 1, 1))
+
+
+@both_twins
+def test_beyond_eight_different_others_counting_says_eight(make: MakeStore) -> None:
+    store = ready(make)
+    counted = []
+    for number in range(12):
+        answer = store.touch([(NOW_MS, [key(1), key(100 + number)])])[0]
+        assert answer is not None
+        assert answer[0] is not None
+        counted.append(answer[0][4:])
+    assert counted == [(min(number, 8),) * 4 for number in range(1, 13)]
+
+
+@both_twins
 def test_a_record_given_to_another_key_starts_at_nothing(make: MakeStore) -> None:
     store = ready(make, max_keys=4)
     for number in range(50):
