@@ -30,6 +30,7 @@ def spread(number: int) -> bytes:
 TIMES_MS = st.one_of(
     st.integers(START_MS, START_MS + 15 * MINUTE_MS),
     st.integers(START_MS - 2 * DAY_MS, START_MS + 2 * DAY_MS),
+    st.integers(START_MS - 10 * DAY_MS, START_MS + 60 * DAY_MS),
     st.integers(-MINUTE_MS, 70 * MINUTE_MS),
     st.integers((2**32 - 40) * MINUTE_MS, (2**32 + 1) * MINUTE_MS),
     st.sampled_from([-(2**70), -(2**63), -1, 0, 2**63 - 1, 2**63, 2**70]),

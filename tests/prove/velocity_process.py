@@ -33,6 +33,7 @@ TAIL_RATE_PER_S = 1_000
 
 PROBES = 2_000
 TOUCH_ATTEMPTS = 32
+TIMED_BATCHES = 1_000
 ANSWER_BYTES = 400
 MIB = 1 << 20
 
@@ -123,7 +124,20 @@ def fill(journal: str, snapshot: str, keys: int, tail: int) -> dict[str, Any]:
         "process_mb": round(resident_bytes() / 1e6, 1),
         **_snapshot_under_load(store, snapshot, tail, attempts),
     }
-    return {**measured, "probed": probed(store, attempts)}
+    return {**measured, "probed": probed(store, attempts), "touch_us_a_payment": _touch_us(store, attempts)}
+
+
+def _touch_us(store: LocalVelocity, attempts: int) -> float:
+    """Microseconds a payment of five keys, spread over all rows, in batches; the best of some rounds."""
+    spread = [again(number * 31, attempts) for number in range(TIMED_BATCHES * TOUCH_ATTEMPTS)]
+    batches = [spread[at : at + TOUCH_ATTEMPTS] for at in range(0, len(spread), TOUCH_ATTEMPTS)]
+    rounds_s = []
+    for _ in range(5):
+        started = time.perf_counter()
+        for batch in batches:
+            store.touch(batch)
+        rounds_s.append(time.perf_counter() - started)
+    return round(min(rounds_s) / len(spread) * 1e6, 2)
 
 
 def _snapshot_under_load(store: LocalVelocity, path: str, tail: int, attempts: int) -> dict[str, Any]:

@@ -165,7 +165,8 @@ def _see(kept: list[tuple[int, int]], age: int, other: int) -> bool:
     """Whether it changed what is kept."""
     for place, (before, hashed) in enumerate(kept):
         if hashed == other:
-            kept[place] = min(before, age), other
+            if age < before:
+                kept[place] = age, other
             return age < before
     if len(kept) < MAX_OTHERS:
         kept.append((age, other))

@@ -130,6 +130,22 @@ def test_after_a_week_neither_attempts_nor_others_are_counted_any_more(make: Mak
 
 
 @both_twins
+@pytest.mark.parametrize("step_days", [1, 3, 5])
+def test_an_other_of_weeks_ago_never_comes_back_though_minutes_are_kept_in_16_bits(
+    make: MakeStore, step_days: int
+) -> None:
+    store, step = ready(make), step_days * 24 * 60
+    store.touch([(NOW_MS, [key(1), key(100)])])
+    for minute in range(step, 2**16 - step, step):
+        store.touch([(NOW_MS + minute * 60_000, [key(1), key(101)])])
+    # The low 16 bits of this minute are again those of the first.
+    answer = store.touch([(NOW_MS + 2**16 * 60_000, [key(1), key(101)])])[0]
+    assert answer is not None
+    assert answer[0] is not None
+    assert answer[0][4:] == (1, 1, 1, 1)
+
+
+@both_twins
 def test_beyond_eight_different_others_counting_says_eight(make: MakeStore) -> None:
     store = ready(make)
     counted = []
