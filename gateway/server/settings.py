@@ -33,8 +33,8 @@ class GatewaySettings(_Strict):
     metrics: str = HostPort
     front: Literal["auto", "native", "grpcio"] = "auto"
 
-    velocity_max_keys: int = Field(default=1_000_000, ge=1_000, le=1 << 26)
-    """Some 190 bytes each once there are so many: 190 MB. `MAX_KEYS` says the same of the store by itself."""
+    velocity_max_keys: int = Field(default=1_000_000, ge=1_000, le=67_000_000)
+    """180 bytes each once there are so many: 180 MB. The most are what the engine can number."""
 
 
 class FeedsSettings(_Strict):

@@ -1,8 +1,8 @@
 //! Velocity counts in memory: the twin of `EmbeddedVelocity` (gateway/backends/embedded/velocity.py), whose
-//! docstring says what is counted. Same counts for the same calls, and the same snapshot to the byte.
+//! docstring says what is counted and what is forgotten. Same counts for the same calls, and the same snapshot
+//! to the byte.
 //!
-//! A snapshot shares slabs and generations through `Arc`: freezing copies nothing, a slab is copied when it
-//! is next written, and the generations stand still until the snapshot is released.
+//! A snapshot shares slabs through `Arc`: freezing copies nothing, a slab is copied when it is next written.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,37 +11,40 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::velocity_frozen::{Frozen, ROW_BYTES};
-use crate::velocity_keys::{Dying, Keys};
+use crate::velocity_keys::{Places, SLOTS_MAX};
 use crate::velocity_record::{Counts, EMPTY, Record, count};
 
 const MINUTE_MS: i64 = 60_000;
 const SHORT_MASK: u64 = (1 << 60) - 1;
 /// In place of a key where there is none: keys are 60 bits.
 const NONE: u64 = u64::MAX;
-pub const SLAB_SHIFT: u32 = 6;
-pub const SLAB_RECORDS: usize = 1 << SLAB_SHIFT;
-/// 12 GiB of counts: a larger number is a mistake, and slots are 32 bits.
-const KEYS_MAX: usize = 1 << 26;
+const SLAB_SHIFT: u32 = 6;
+pub const SLAB_ROWS: usize = 1 << SLAB_SHIFT;
 
-/// 64 records, 10 KiB: copied in less than a microsecond when a snapshot needs the old one.
-pub type Slab = [Record; SLAB_RECORDS];
-
-/// While a snapshot is written, keys new to the young generation go over both.
-struct Held {
-    released: Arc<AtomicBool>,
-    over: Keys,
+/// A key and its counts, beside each other: who finds the one needs the other.
+#[derive(Clone, Copy)]
+pub struct Row {
+    pub key: u64,
+    pub record: Record,
 }
+
+/// 64 rows, 10 KiB: copied in less than a microsecond when a snapshot needs the old ones.
+pub type Slab = [Row; SLAB_ROWS];
 
 #[pyclass(module = "ein_native")]
 pub struct Velocity {
-    half: usize,
-    young: Arc<Keys>,
-    old: Arc<Keys>,
-    dying: Vec<Dying>,
+    max_keys: usize,
+    places: Places,
     slabs: Vec<Arc<Slab>>,
-    slots: u32,
+    /// Rows in use: from the first, without a gap.
+    keys: u32,
+    /// Which row is looked at next when one has to be forgotten.
+    hand: u32,
+    /// A bit a row: touched again since it came or the hand was there.
+    touched: Vec<u64>,
     ready: bool,
-    held: Option<Held>,
+    /// Whether the last snapshot is written.
+    held: Option<Arc<AtomicBool>>,
     /// By place in an attempt: the place of the key whose different ones are counted; none beyond.
     others: Vec<Option<usize>>,
     /// The keys of the attempt in hand, kept for its room.
@@ -55,17 +58,16 @@ impl Velocity {
         if max_keys < 2 {
             return Err(PyValueError::new_err("max_keys must be at least 2"));
         }
-        if max_keys > KEYS_MAX {
-            return Err(PyValueError::new_err("max_keys must be at most 2^26"));
+        if max_keys > SLOTS_MAX {
+            return Err(PyValueError::new_err("max_keys must be below 2^26"));
         }
-        let half = max_keys / 2;
         Ok(Self {
-            half,
-            young: Arc::new(Keys::new(half)),
-            old: Arc::new(Keys::new(half)),
-            dying: Vec::new(),
+            max_keys,
+            places: Places::new(max_keys),
             slabs: Vec::new(),
-            slots: 0,
+            keys: 0,
+            hand: 0,
+            touched: vec![0; max_keys.div_ceil(SLAB_ROWS)],
             ready: false,
             held: None,
             others,
@@ -82,18 +84,8 @@ impl Velocity {
         self.ready = true;
     }
 
-    /// Records ever made: the measure of memory.
-    #[getter]
-    fn slots(&self) -> u32 {
-        self.slots
-    }
-
     fn __len__(&self) -> usize {
-        let over = self.held.as_ref().map_or(0, |held| {
-            let entries = held.over.entries().iter();
-            entries.filter(|entry| self.old.get(entry.key()).is_none()).count()
-        });
-        self.young.len() + self.old.len() + over
+        self.keys as usize
     }
 
     fn __repr__(&self) -> &'static str {
@@ -106,7 +98,6 @@ impl Velocity {
         if !self.ready {
             return PyList::new(py, (0..batch.len()?).map(|_| py.None()));
         }
-        self.thaw_if_released();
         let answers = PyList::empty(py);
         for item in batch.try_iter()? {
             let item = item?;
@@ -123,7 +114,6 @@ impl Velocity {
 
     /// Counts an attempt read back from the journal.
     fn replay(&mut self, keys: &Bound<'_, PyAny>, payment_time_ms: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.thaw_if_released();
         let minute = minute_of(payment_time_ms)?;
         self.take_in(keys)?;
         for place in 0..self.shorts.len() {
@@ -134,29 +124,19 @@ impl Velocity {
 
     /// The state as it is now; None while an earlier one is still being written.
     fn freeze(&mut self) -> Option<Frozen> {
-        if let Some(held) = &self.held {
-            if !held.released.load(Ordering::Acquire) {
-                return None;
-            }
-            self.thaw();
+        if self.held.as_ref().is_some_and(|released| !released.load(Ordering::Acquire)) {
+            return None;
         }
         let released = Arc::new(AtomicBool::new(false));
-        self.held = Some(Held { released: released.clone(), over: Keys::new(self.half) });
-        Some(Frozen::new(self.old.clone(), self.young.clone(), self.slabs.clone(), released))
-    }
-
-    /// Takes back what a released snapshot held, at once and not with the next attempt.
-    fn thaw_if_released(&mut self) {
-        if self.held.as_ref().is_some_and(|held| held.released.load(Ordering::Acquire)) {
-            self.thaw();
-        }
+        self.held = Some(released.clone());
+        Some(Frozen::new(&self.slabs, self.keys as usize, self.hand, released))
     }
 
     /// Forgets all, before the rows of a snapshot come.
     fn clear(&mut self) {
-        self.young = Arc::new(Keys::new(self.half));
-        self.old = Arc::new(Keys::new(self.half));
-        (self.dying, self.slabs, self.slots, self.held) = (Vec::new(), Vec::new(), 0, None);
+        self.places = Places::new(self.max_keys);
+        self.touched.fill(0);
+        (self.slabs, self.keys, self.hand, self.held) = (Vec::new(), 0, 0, None);
     }
 
     /// Takes up rows of a snapshot whose sum was checked.
@@ -168,11 +148,16 @@ impl Velocity {
         for row in rows {
             let Some((key, units)) = row.split_first_chunk() else { continue };
             let slot = self.admit(u64::from_ne_bytes(*key) & SHORT_MASK);
-            for (unit, two) in self.record(slot).iter_mut().zip(units.as_chunks::<2>().0) {
+            for (unit, two) in self.row(slot).record.iter_mut().zip(units.as_chunks::<2>().0) {
                 *unit = u16::from_ne_bytes(*two);
             }
         }
         Ok(())
+    }
+
+    /// Where the hand stood, once all rows are taken up.
+    fn set_hand(&mut self, hand: u32) {
+        self.hand = if hand < self.keys { hand } else { 0 };
     }
 }
 
@@ -212,89 +197,63 @@ impl Velocity {
         }
         let other = self.others.get(place).copied().flatten();
         let other = other.and_then(|other| self.shorts.get(other)).map_or(0, |&other| hash_of(other));
-        let slot = match self.young.get(short) {
-            Some(slot) => slot,
+        let slot = match self.places.find(short, |slot| row_of(&self.slabs, slot).key) {
+            Some(slot) => {
+                self.touched[(slot >> SLAB_SHIFT) as usize] |= 1 << (slot as usize % SLAB_ROWS);
+                slot
+            }
             None => self.admit(short),
         };
-        Some(count(self.record(slot), minute, other))
+        Some(count(&mut self.row(slot).record, minute, other))
     }
 
-    /// The record, its slab copied first where a snapshot still holds it.
-    fn record(&mut self, slot: u32) -> &mut Record {
+    /// The row, its slab copied first where a snapshot still holds it.
+    fn row(&mut self, slot: u32) -> &mut Row {
         let slab = &mut self.slabs[(slot >> SLAB_SHIFT) as usize];
-        &mut Arc::make_mut(slab)[slot as usize % SLAB_RECORDS]
+        &mut Arc::make_mut(slab)[slot as usize % SLAB_ROWS]
     }
 
-    /// Slot of a key that the young generation does not have.
+    /// Slot of a key that is not here.
     fn admit(&mut self, short: u64) -> u32 {
-        if self.held.is_some() {
-            return self.admit_over(short);
-        }
-        let known = Arc::make_mut(&mut self.old).remove(short);
-        self.turn_if_full();
-        let slot = known.unwrap_or_else(|| self.new_slot());
-        Arc::make_mut(&mut self.young).insert(short, slot);
+        let slot = if (self.keys as usize) < self.max_keys { self.new_slot() } else { self.forget() };
+        *self.row(slot) = Row { key: short, record: EMPTY };
+        self.places.insert(short, slot);
         slot
     }
 
-    /// The same while a snapshot holds both generations.
-    fn admit_over(&mut self, short: u64) -> u32 {
-        if let Some(slot) = self.held.as_ref().and_then(|held| held.over.get(short)) {
-            return slot;
-        }
-        let slot = self.old.get(short).unwrap_or_else(|| self.new_slot());
-        if let Some(held) = &mut self.held {
-            held.over.insert(short, slot);
-            if held.over.len() >= self.half {
-                // The writer hangs. Rather a pause than memory without a bound; what it holds stays its own.
-                self.thaw();
-            }
-        }
-        slot
-    }
-
-    /// Puts into the generations what came while a snapshot held them.
-    fn thaw(&mut self) {
-        let Some(held) = self.held.take() else { return };
-        // Out of the old first: a turn on the way would give the record of a key that lives to another.
-        let old = Arc::make_mut(&mut self.old);
-        for entry in held.over.entries() {
-            old.remove(entry.key());
-        }
-        for entry in held.over.entries() {
-            self.turn_if_full();
-            Arc::make_mut(&mut self.young).insert(entry.key(), entry.slot);
-        }
-    }
-
-    /// The generation not touched since the last turn is forgotten; the young one is now the old.
-    fn turn_if_full(&mut self) {
-        if self.young.len() < self.half {
-            return;
-        }
-        let young = std::mem::replace(&mut self.young, Arc::new(Keys::new(self.half)));
-        let old = std::mem::replace(&mut self.old, young);
-        if !old.is_empty() {
-            self.dying.push(Arc::unwrap_or_clone(old).into_dying());
-        }
-    }
-
-    /// An empty record; a forgotten one if there is any, so that forgetting is never a pause.
     fn new_slot(&mut self) -> u32 {
-        while let Some(last) = self.dying.last_mut() {
-            if let Some(slot) = last.pop() {
-                *self.record(slot) = EMPTY;
-                return slot;
-            }
-            self.dying.pop();
-        }
-        let slot = self.slots;
+        let slot = self.keys;
         if (slot >> SLAB_SHIFT) as usize == self.slabs.len() {
-            self.slabs.push(Arc::new([EMPTY; SLAB_RECORDS]));
+            self.slabs.push(Arc::new([Row { key: 0, record: EMPTY }; SLAB_ROWS]));
         }
-        self.slots += 1;
+        self.keys += 1;
         slot
     }
+
+    /// Takes the first key from the hand on that was not touched since the hand was there.
+    fn forget(&mut self) -> u32 {
+        loop {
+            let (slot, word) = (self.hand, (self.hand >> SLAB_SHIFT) as usize);
+            let bit = 1 << (slot as usize % SLAB_ROWS);
+            let passed = if self.touched[word] == u64::MAX && bit == 1 {
+                self.touched[word] = 0;
+                SLAB_ROWS as u32 // a whole word of them at once: going round is never a pause
+            } else if self.touched[word] & bit != 0 {
+                self.touched[word] &= !bit;
+                1
+            } else {
+                let key = row_of(&self.slabs, slot).key;
+                self.places.remove(key, slot, |slot| row_of(&self.slabs, slot).key);
+                self.hand = (slot + 1) % self.keys;
+                return slot;
+            };
+            self.hand = (slot + passed) % self.keys;
+        }
+    }
+}
+
+fn row_of(slabs: &[Arc<Slab>], slot: u32) -> &Row {
+    &slabs[(slot >> SLAB_SHIFT) as usize][slot as usize % SLAB_ROWS]
 }
 
 fn short_of(key: &Bound<'_, PyAny>) -> PyResult<u64> {

@@ -5,20 +5,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::velocity::{SLAB_RECORDS, SLAB_SHIFT, Slab};
-use crate::velocity_keys::{Entry, Keys};
-use crate::velocity_record::{Record, UNITS};
+use crate::velocity::{SLAB_ROWS, Slab};
+use crate::velocity_record::UNITS;
 
 /// A key (8 bytes) and its record.
 pub const ROW_BYTES: usize = 8 + 2 * UNITS;
 
-/// 84 KiB of rows: as long as they are gathered the interpreter is held, some 50 microseconds.
-const ROWS_AT_ONCE: usize = 512;
+/// 84 KiB of rows: as long as they are copied the interpreter is held, some 20 microseconds.
+const SLABS_AT_ONCE: usize = 8;
 
 #[pyclass(module = "ein_native")]
 pub struct Frozen {
-    generations: Option<[Arc<Keys>; 2]>,
     slabs: Vec<Arc<Slab>>,
+    /// Rows that were not given out yet.
+    rows: usize,
+    keys: usize,
+    hand: u32,
     released: Arc<AtomicBool>,
 }
 
@@ -29,26 +31,22 @@ impl Frozen {
         self.released.load(Ordering::Acquire)
     }
 
-    /// Keys of the old generation, keys of the young.
-    fn sizes(&self) -> (usize, usize) {
-        self.generations.as_ref().map_or((0, 0), |[old, young]| (old.len(), young.len()))
+    /// Keys, and where the hand stands.
+    fn sizes(&self) -> (usize, u32) {
+        (self.keys, self.hand)
     }
 
-    /// The body of a snapshot is rows, old before young, in so many pieces.
-    fn pieces(&self) -> usize {
-        self.runs().count()
-    }
-
-    /// One piece of the body, from 0; empty beyond the last.
-    fn piece<'py>(&self, py: Python<'py>, number: usize) -> PyResult<Bound<'py, PyBytes>> {
-        let run = self.runs().nth(number).unwrap_or_default();
-        // Keys that were taken out since have no row.
-        let rows = run.iter().filter(|entry| entry.is_live());
-        PyBytes::new_with(py, rows.clone().count() * ROW_BYTES, |bytes| {
-            for (row, entry) in bytes.as_chunks_mut::<ROW_BYTES>().0.iter_mut().zip(rows) {
-                let (key, units) = row.split_at_mut(8);
-                key.copy_from_slice(&entry.key().to_ne_bytes());
-                for (two, unit) in units.as_chunks_mut().0.iter_mut().zip(self.record(entry.slot)) {
+    /// The next rows of the body; empty behind the last. What is given out is held no more.
+    fn next_piece<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let slabs = self.slabs.split_off(self.slabs.len().saturating_sub(SLABS_AT_ONCE));
+        let rows = self.rows.min(slabs.len() * SLAB_ROWS);
+        self.rows -= rows;
+        PyBytes::new_with(py, rows * ROW_BYTES, |bytes| {
+            let held = slabs.iter().rev().flat_map(|slab| slab.iter());
+            for (bytes, row) in bytes.as_chunks_mut::<ROW_BYTES>().0.iter_mut().zip(held) {
+                let (key, units) = bytes.split_at_mut(8);
+                key.copy_from_slice(&row.key.to_ne_bytes());
+                for (two, unit) in units.as_chunks_mut().0.iter_mut().zip(&row.record) {
                     *two = unit.to_ne_bytes();
                 }
             }
@@ -56,11 +54,9 @@ impl Frozen {
         })
     }
 
-    /// Gives back what is held.
-    fn release(&mut self, py: Python<'_>) {
-        let held = (self.generations.take(), std::mem::take(&mut self.slabs));
-        py.detach(|| drop(held));
-        // Last: the store takes the generations back as its own once it sees this.
+    /// Gives back what is still held.
+    fn release(&mut self) {
+        (self.slabs, self.rows) = (Vec::new(), 0);
         self.released.store(true, Ordering::Release);
     }
 
@@ -70,16 +66,8 @@ impl Frozen {
 }
 
 impl Frozen {
-    pub fn new(old: Arc<Keys>, young: Arc<Keys>, slabs: Vec<Arc<Slab>>, released: Arc<AtomicBool>) -> Self {
-        Self { generations: Some([old, young]), slabs, released }
-    }
-
-    fn runs(&self) -> impl Iterator<Item = &[Entry]> {
-        let both = self.generations.iter().flatten();
-        both.flat_map(|one| one.entries().chunks(ROWS_AT_ONCE))
-    }
-
-    fn record(&self, slot: u32) -> &Record {
-        &self.slabs[(slot >> SLAB_SHIFT) as usize][slot as usize % SLAB_RECORDS]
+    pub fn new(slabs: &[Arc<Slab>], keys: usize, hand: u32, released: Arc<AtomicBool>) -> Self {
+        // Backwards: what is given out is taken off the end.
+        Self { slabs: slabs.iter().rev().cloned().collect(), rows: keys, keys, hand, released }
     }
 }

@@ -1,123 +1,79 @@
-//! Keys of one generation in the order of their coming, each with the slot of its record.
-//!
-//! A table of places over a list of entries, as the twin's dict is: the order goes into the snapshot, and says
-//! which record is given away first.
+//! Finds the slot of a key: a table of places over the rows, which have the keys themselves.
 
-/// Keys are 60 bits of a MAC, so that none is this.
-const GONE: u64 = u64::MAX;
 /// 2^64 over the golden ratio: spreads keys whose low bits are alike.
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+/// A place has the slot plus one in its low bits, and above them six bits of the hash: nearly every row of
+/// another key is passed without a look at it.
+const SLOT_BITS: u32 = 26;
+const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
+/// What the slots of one table may be below.
+pub const SLOTS_MAX: usize = SLOT_MASK as usize;
 
-/// The key in halves: 12 bytes, where 8 together would take 16.
-#[derive(Clone, Copy)]
-pub struct Entry {
-    low: u32,
-    high: u32,
-    pub slot: u32,
-}
-
-/// Grows to its limit only; then keys are only taken out. So a place once taken stays taken.
-#[derive(Clone)]
-pub struct Keys {
-    entries: Vec<Entry>,
-    live: usize,
-    /// Number of the entry plus one; 0 is a free place.
+pub struct Places {
+    /// 0 is free. Keys with one home stand behind it without a free place between.
     places: Vec<u32>,
     shift: u32,
 }
 
-impl Keys {
+impl Places {
     /// For at most `limit` keys. What is reserved here costs memory only once it is used.
     pub fn new(limit: usize) -> Self {
         // Full at two thirds.
         let places = (limit + limit / 2).next_power_of_two().max(4);
-        Self {
-            entries: Vec::with_capacity(limit),
-            live: 0,
-            places: vec![0; places],
-            shift: u64::BITS - places.trailing_zeros(),
-        }
+        Self { places: vec![0; places], shift: u64::BITS - places.trailing_zeros() }
     }
 
-    pub fn len(&self) -> usize {
-        self.live
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.live == 0
-    }
-
-    /// All entries ever made here, `is_live` or not.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
-
-    pub fn get(&self, key: u64) -> Option<u32> {
-        self.find(key).map(|number| self.entries[number].slot)
-    }
-
-    pub fn remove(&mut self, key: u64) -> Option<u32> {
-        let number = self.find(key)?;
-        self.entries[number] = Entry::new(GONE, self.entries[number].slot);
-        self.live -= 1;
-        Some(self.entries[number].slot)
-    }
-
-    /// Puts in a key that is not here yet. At most `limit` times: the table has no room for more.
-    pub fn insert(&mut self, key: u64, slot: u32) {
-        let mut place = self.home(key);
-        while self.places[place] != 0 {
-            place = (place + 1) & (self.places.len() - 1);
-        }
-        self.entries.push(Entry::new(key, slot));
-        self.places[place] = self.entries.len() as u32;
-        self.live += 1;
-    }
-
-    pub fn into_dying(self) -> Dying {
-        Dying(self.entries)
-    }
-
-    fn home(&self, key: u64) -> usize {
-        (key.wrapping_mul(SPREAD) >> self.shift) as usize
-    }
-
-    fn find(&self, key: u64) -> Option<usize> {
-        let mut place = self.home(key);
+    pub fn find(&self, key: u64, key_of: impl Fn(u32) -> u64) -> Option<u32> {
+        let (mut at, tag) = self.home(key);
         loop {
-            let number = self.places[place].checked_sub(1)? as usize;
-            if self.entries[number].key() == key {
-                return Some(number);
+            let place = self.places[at];
+            let slot = (place & SLOT_MASK).checked_sub(1)?;
+            if place >> SLOT_BITS == tag && key_of(slot) == key {
+                return Some(slot);
             }
-            place = (place + 1) & (self.places.len() - 1);
+            at = self.behind(at);
         }
     }
-}
 
-impl Entry {
-    fn new(key: u64, slot: u32) -> Self {
-        Self { low: key as u32, high: (key >> 32) as u32, slot }
+    /// Puts in a key that is not here yet. There is always room: the limit is the rows'.
+    pub fn insert(&mut self, key: u64, slot: u32) {
+        let (mut at, tag) = self.home(key);
+        while self.places[at] != 0 {
+            at = self.behind(at);
+        }
+        self.places[at] = tag << SLOT_BITS | (slot + 1);
     }
 
-    pub fn key(&self) -> u64 {
-        u64::from(self.low) | u64::from(self.high) << 32
-    }
-
-    pub fn is_live(&self) -> bool {
-        self.key() != GONE
-    }
-}
-
-/// A generation that is forgotten: its records are given away, last come first.
-pub struct Dying(Vec<Entry>);
-
-impl Dying {
-    pub fn pop(&mut self) -> Option<u32> {
-        while let Some(entry) = self.0.pop() {
-            if entry.is_live() {
-                return Some(entry.slot);
+    /// Takes out a key that is here, and moves up those behind it that may stand nearer to their home.
+    pub fn remove(&mut self, key: u64, slot: u32, key_of: impl Fn(u32) -> u64) {
+        let mut hole = self.home(key).0;
+        while self.places[hole] & SLOT_MASK != slot + 1 {
+            hole = self.behind(hole);
+        }
+        let mut at = hole;
+        loop {
+            at = self.behind(at);
+            let Some(slot) = (self.places[at] & SLOT_MASK).checked_sub(1) else { break };
+            let home = self.home(key_of(slot)).0;
+            if self.steps(home, at) >= self.steps(hole, at) {
+                self.places[hole] = self.places[at];
+                hole = at;
             }
         }
-        None
+        self.places[hole] = 0;
+    }
+
+    fn home(&self, key: u64) -> (usize, u32) {
+        let spread = key.wrapping_mul(SPREAD);
+        // The tag is of bits that have no say in the home.
+        ((spread >> self.shift) as usize, (spread >> 4) as u32 & 63)
+    }
+
+    fn behind(&self, at: usize) -> usize {
+        (at + 1) & (self.places.len() - 1)
+    }
+
+    fn steps(&self, from: usize, to: usize) -> usize {
+        to.wrapping_sub(from) & (self.places.len() - 1)
     }
 }

@@ -48,7 +48,7 @@ impl Window {
 
     /// Minutes from the clock back to the first that the window has.
     fn reach(&self, clock: u32) -> u32 {
-        clock - (clock / self.unit).saturating_sub(self.buckets - 1) * self.unit
+        (clock % self.unit + (self.buckets - 1) * self.unit).min(clock)
     }
 }
 
@@ -210,25 +210,21 @@ fn count_others(record: &mut Record, clock: u32, minute: u32, other: u32) -> Fou
         see(record, clock, minute, own_age, other);
     }
     let reaches = WINDOWS.each_ref().map(|window| window.reach(clock));
-    let mut counts = [0; 4];
     // The attempt's own counts once in each window, wherever the attempt stands.
-    let mut own = [u32::from(other != 0); 4];
+    let mut counts = [u32::from(other != 0); 4];
     for place in 0..OTHERS {
         let hash = hash_at(record, place);
         if hash == 0 {
             break;
         }
-        let age = age_at(record, place, clock);
-        for (number, &reach) in reaches.iter().enumerate() {
-            let within = u32::from(age <= reach);
-            counts[number] += within;
-            own[number] &= !(within & u32::from(hash == other));
+        if hash != other {
+            let age = age_at(record, place, clock);
+            for (count, reach) in counts.iter_mut().zip(reaches) {
+                *count += u32::from(age <= reach);
+            }
         }
     }
-    for (count, own) in counts.iter_mut().zip(own) {
-        *count = (*count + own).min(OTHERS);
-    }
-    counts
+    counts.map(|count| count.min(OTHERS))
 }
 
 fn see(record: &mut Record, clock: u32, minute: u32, own_age: u32, other: u32) {

@@ -32,6 +32,7 @@ CHECKS = (
     "tokens",
     "ledger",
     "lookup_latency",
+    "velocity",
     "consents",
     "kill_under_load",
     "revocation_races",

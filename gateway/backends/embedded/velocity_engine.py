@@ -12,7 +12,7 @@ from gateway.sharing.velocity_port import Counts, Touch
 
 
 class EngineVelocity:
-    """As `EmbeddedVelocity` says, which describes what is counted and what is kept. At most 2^26 keys."""
+    """As `EmbeddedVelocity` says, which describes what is counted and what is kept. At most 2^26 - 1 keys."""
 
     __slots__ = ("_engine",)
 
@@ -24,12 +24,6 @@ class EngineVelocity:
         """Whether counts are whole: the snapshot is loaded and the journal's tail replayed."""
         whole: bool = self._engine.ready
         return whole
-
-    @property
-    def slots(self) -> int:
-        """Records ever made: the measure of memory."""
-        made: int = self._engine.slots
-        return made
 
     def caught_up(self) -> None:
         """Says that replay has reached the end of the journal; from now on `touch` counts."""
@@ -57,7 +51,6 @@ class EngineVelocity:
         frozen = self.freeze()
         if frozen is not None:
             frozen.write(disk, path, position=position)
-            self._engine.thaw_if_released()
 
     def load(self, disk: Disk, path: str) -> int | None:
         """Takes up a snapshot of either twin and returns the journal position that it covers.
@@ -70,6 +63,7 @@ class EngineVelocity:
         self._engine.clear()
         for rows in snapshot.rows():
             self._engine.load(rows)
+        self._engine.set_hand(snapshot.hand)
         return snapshot.position
 
 
@@ -92,5 +86,5 @@ class _FrozenEngine(FrozenVelocity):
         return found
 
     def body(self) -> Iterator[bytes]:
-        for number in range(self._frozen.pieces()):
-            yield self._frozen.piece(number)
+        while rows := self._frozen.next_piece():
+            yield rows

@@ -37,10 +37,22 @@ _Four = tuple[int, int, int, int]
 def count(slab: "array[int]", at: int, minute: int, other: int) -> Counts:
     """Counts an attempt at `minute` since the epoch in the record at `at`; `other` is a hash, 0 is none."""
     clock = slab[at] | slab[at + 1] << 16
-    attempts = _late(slab, at, clock, minute) if minute < clock else _now(slab, at, clock, minute)
-    if other or slab[at + _OTHERS_AT + 1] or slab[at + _OTHERS_AT + 2]:
-        return attempts + _others(slab, at, max(clock, minute), minute, other)
-    return (*attempts, 0, 0, 0, 0)
+    first = at + _OTHERS_AT
+    hashed = slab[first + 1] | slab[first + 2] << 16
+    if minute < clock:
+        attempts = _late(slab, at, clock, minute)
+    else:
+        attempts = _now(slab, at, clock, minute)
+        # Nearly all that comes: nothing to tell apart, or the one and only that was there before.
+        if hashed == other and not (slab[first + 4] or slab[first + 5]):
+            if not other:
+                return (*attempts, 0, 0, 0, 0)
+            slab[first] = minute & 0xFFFF
+            slab[first + 1], slab[first + 2] = other & 0xFFFF, other >> 16
+            return (*attempts, 1, 1, 1, 1)
+    if not (hashed or other):
+        return (*attempts, 0, 0, 0, 0)
+    return attempts + _others(slab, at, max(clock, minute), minute, other)
 
 
 def _now(slab: "array[int]", at: int, clock: int, minute: int) -> _Four:
@@ -117,7 +129,7 @@ def _late(slab: "array[int]", at: int, clock: int, minute: int) -> _Four:
 
 def _reach(clock: int, buckets: int, unit: int) -> int:
     """Minutes from the clock back to the first that the window has."""
-    return clock - max(clock // unit - buckets + 1, 0) * unit
+    return min(clock % unit + (buckets - 1) * unit, clock)
 
 
 def _kept(slab: "array[int]", at: int, clock: int) -> list[tuple[int, int]]:
@@ -131,47 +143,51 @@ def _kept(slab: "array[int]", at: int, clock: int) -> list[tuple[int, int]]:
     return kept
 
 
-def _keep(slab: "array[int]", at: int, clock: int, kept: list[tuple[int, int]]) -> None:
-    units = array("H", bytes(2 * _OTHER_UNITS * MAX_OTHERS))
-    for place, (age, hashed) in enumerate(kept):
-        units[_OTHER_UNITS * place] = (clock - age) & 0xFFFF
-        units[_OTHER_UNITS * place + 1] = hashed & 0xFFFF
-        units[_OTHER_UNITS * place + 2] = hashed >> 16
-    slab[at + _OTHERS_AT : at + RECORD_UNITS] = units
+def _put(slab: "array[int]", at: int, place: int, minute: int, hashed: int) -> None:
+    first = at + _OTHERS_AT + _OTHER_UNITS * place
+    slab[first] = minute & 0xFFFF
+    slab[first + 1], slab[first + 2] = hashed & 0xFFFF, hashed >> 16
 
 
 def _forget(slab: "array[int]", at: int, clock: int) -> None:
+    """Those that stay keep their order."""
     week = _reach(clock, _DAYS, _DAY)
-    kept = _kept(slab, at, clock)
-    _keep(slab, at, clock, [one for one in kept if one[0] <= week])
+    kept = [one for one in _kept(slab, at, clock) if one[0] <= week]
+    slab[at + _OTHERS_AT : at + RECORD_UNITS] = EMPTY[_OTHERS_AT:]
+    for place, (age, hashed) in enumerate(kept):
+        _put(slab, at, place, clock - age, hashed)
 
 
 def _others(slab: "array[int]", at: int, clock: int, minute: int, other: int) -> _Four:
     """Takes in the attempt's own other, in place of the one not seen for longest, and counts by window."""
     kept = _kept(slab, at, clock)
-    age = clock - minute
-    if other and age <= _reach(clock, _DAYS, _DAY) and _see(kept, age, other):
-        _keep(slab, at, clock, kept)
+    own_age = clock - minute
+    if other:
+        if own_age <= _reach(clock, _DAYS, _DAY):
+            place = _see(kept, own_age, other)
+            if place is not None:
+                _put(slab, at, place, minute, other)
+        # It counts once in each window, wherever the attempt stands.
+        ages = [age for age, hashed in kept if hashed != other]
+        ages.append(0)
+    else:
+        ages = [age for age, _ in kept]
     counts = []
     for _, buckets, unit in _WINDOWS:
         reach = _reach(clock, buckets, unit)
-        within = [hashed for age, hashed in kept if age <= reach]
-        # The attempt's own counts once, wherever the attempt stands.
-        counts.append(min(len(within) + (other != 0 and other not in within), MAX_OTHERS))
+        counts.append(min(sum([age <= reach for age in ages]), MAX_OTHERS))
     return counts[0], counts[1], counts[2], counts[3]
 
 
-def _see(kept: list[tuple[int, int]], age: int, other: int) -> bool:
-    """Whether it changed what is kept."""
+def _see(kept: list[tuple[int, int]], age: int, other: int) -> int | None:
+    """The place that it takes or is seen in again; None where it changes nothing."""
     for place, (before, hashed) in enumerate(kept):
         if hashed == other:
-            kept[place] = min(before, age), other
-            return age < before
+            return place if age < before else None
     if len(kept) < MAX_OTHERS:
-        kept.append((age, other))
-        return True
+        return len(kept)
     oldest = max(range(MAX_OTHERS), key=lambda place: kept[place][0])
     if age < kept[oldest][0]:
         kept[oldest] = age, other
-        return True
-    return False
+        return oldest
+    return None

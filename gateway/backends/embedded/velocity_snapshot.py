@@ -15,16 +15,13 @@ from gateway.runtime.disk import Disk
 # version. 2 had three windows and no others: a record of it cannot be read as one of these.
 _NAME: Final = b"EINVEL"
 MAGIC: Final = _NAME + b"3" + (b"<" if sys.byteorder == "little" else b">")
-_HEADER: Final = struct.Struct("=8sqII")  # magic, journal position, keys of the old generation, of the young
+_HEADER: Final = struct.Struct("=8sqII")  # magic, journal position, keys, where the hand stands
 _CRC: Final = struct.Struct("=I")
 
 ROW: Final = struct.Struct(f"=Q{RECORD_BYTES}s")
 """A key and its record."""
 
-ROWS_AT_ONCE: Final = 512
-"""84 KiB: some 50 microseconds (in Rust) without letting go of the interpreter."""
-
-_READ_BYTES: Final = ROWS_AT_ONCE * ROW.size
+_READ_BYTES: Final = 512 * ROW.size  # 84 KiB: some 50 microseconds without letting go of the interpreter
 
 
 class VelocitySnapshotUnusable(GatewayError):
@@ -80,8 +77,7 @@ class FrozenVelocity:
             self.release()
 
     def _pieces(self, position: int) -> Iterator[bytes]:
-        old, young = self.sizes()
-        yield _HEADER.pack(MAGIC, position, old, young)
+        yield _HEADER.pack(MAGIC, position, *self.sizes())
         yield from self.body()
 
     @abstractmethod
@@ -90,29 +86,30 @@ class FrozenVelocity:
 
     @abstractmethod
     def sizes(self) -> tuple[int, int]:
-        """Keys of the old generation, keys of the young."""
+        """Keys, and where the hand stands that finds the next to be forgotten."""
 
     @abstractmethod
     def body(self) -> Iterator[bytes]:
-        """Rows, old before young."""
+        """Rows by slot."""
 
 
 class Snapshot:
     """A snapshot whose sum was checked. Read in pieces: whole, it would take as much again as the store."""
 
-    __slots__ = ("_disk", "_keys", "_path", "position")
+    __slots__ = ("_disk", "_keys", "_path", "hand", "position")
 
-    def __init__(self, disk: Disk, path: str, position: int, keys: int) -> None:
+    def __init__(self, disk: Disk, path: str, position: int, keys: int, hand: int) -> None:
         self._disk = disk
         self._path = path
         self._keys = keys
         self.position = position
+        self.hand = hand
 
     def __len__(self) -> int:
         return self._keys
 
     def rows(self) -> Iterator[bytes]:
-        """Pieces of whole rows, old before young, each in the order of touch."""
+        """Pieces of whole rows, by slot."""
         return _pieces(self._disk, self._path, _HEADER.size, _HEADER.size + self._keys * ROW.size)
 
 
@@ -124,18 +121,18 @@ def open_snapshot(disk: Disk, path: str) -> Snapshot | None:
         return None
     header = disk.read_at(path, 0, _HEADER.size)
     if len(header) == _HEADER.size:
-        magic, position, old, young = _HEADER.unpack(header)
+        magic, position, keys, hand = _HEADER.unpack(header)
         if magic != MAGIC and magic.startswith(_NAME):
             raise VelocitySnapshotForeign(
                 "the velocity snapshot is of another version or kind of machine; counts come from the journal"
             )
-        end = _HEADER.size + (old + young) * ROW.size
+        end = _HEADER.size + keys * ROW.size
         if magic == MAGIC and size == end + _CRC.size:
             crc = 0
             for piece in _pieces(disk, path, 0, end):
                 crc = zlib.crc32(piece, crc)
             if _CRC.pack(crc) == disk.read_at(path, end, _CRC.size):
-                return Snapshot(disk, path, position, old + young)
+                return Snapshot(disk, path, position, keys, hand)
     raise VelocitySnapshotCorrupt(
         "the velocity snapshot is damaged; remove it and counts come from the journal"
     )

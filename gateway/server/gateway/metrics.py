@@ -76,6 +76,10 @@ class GatewayMetrics:
         self.provider_files_refused = Gauge(
             "ein_provider_files_refused", "Files of providers that cannot be used.", registry=registry
         )
+        self.velocity_warming = Gauge(
+            "ein_velocity_warming", "1 until the journal is counted again after a start.", registry=registry
+        )
+        self.velocity_keys = Gauge("ein_velocity_keys", "Keys that are counted.", registry=registry)
         self.policy_stale = Gauge("ein_policy_stale", "1 where the lease has run out.", registry=registry)
 
     def batch(self, tally: Tally, calls: int, duration_ns: int) -> None:

@@ -85,12 +85,16 @@ class _Snapshots:
     """Velocity beside the hot loop: counts again what the journal has; then asks the loop for a frozen state
     from time to time, and writes it."""
 
-    def __init__(self, parts: GatewayParts, state: StateDir) -> None:
+    def __init__(self, parts: GatewayParts, state: StateDir, metrics: GatewayMetrics) -> None:
         self._parts = parts
+        self._metrics = metrics
         self._path = str(state.velocity_snapshot)
         disk = RealDisk()
         reader = FileJournalReader(disk, state.gateway_journal)
-        self.warming = Warming(parts.velocity, reader, disk, self._path)
+        metrics.velocity_warming.set(1)
+        self.warming = Warming(
+            parts.velocity, reader, disk, self._path, on_warm=lambda: metrics.velocity_warming.set(0)
+        )
         self._asked = threading.Event()
         self._given = threading.Event()
         self._frozen: tuple[FrozenVelocity, int] | None = None
@@ -105,6 +109,7 @@ class _Snapshots:
             # None while an earlier one is being written: the next round takes it.
             if frozen is not None:
                 self._frozen = (frozen, self._parts.journal.end(EVALUATIONS))
+                self._metrics.velocity_keys.set(len(self._parts.velocity))
             self._given.set()
 
     def run(self, stop: Stop) -> None:
@@ -252,7 +257,7 @@ def _serve(
     front, host = _front(settings, parts, services, metrics)
     closing.callback(host.close)
     closing.callback(front.close)
-    snapshots = _Snapshots(parts, state)
+    snapshots = _Snapshots(parts, state, metrics)
     loop = HotLoop(
         front,
         parts.gateway,

@@ -1,6 +1,7 @@
 """Brings the velocity counts up to the journal beside the hot loop, which says `warming` meanwhile."""
 
 import threading
+from collections.abc import Callable
 
 import structlog
 
@@ -39,12 +40,14 @@ class Warming:
         path: str,
         *,
         tail_records: int = TAIL_RECORDS,
+        on_warm: Callable[[], None] = lambda: None,
     ) -> None:
         self._velocity = velocity
         self._reader = reader
         self._disk = disk
         self._path = path
         self._tail_records = tail_records
+        self._on_warm = on_warm
         self._after = FIRST
         self._near = threading.Event()
         self._warm = threading.Event()
@@ -68,6 +71,7 @@ class Warming:
             _gave_up(fault)
             return
         self._velocity.caught_up()
+        self._on_warm()
         self._warm.set()
 
     def wait(self, timeout_s: float) -> bool:

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,8 @@ from gateway.backends.embedded.velocity_store import LocalVelocity
 from gateway.records.journal import EVALUATIONS, FIRST, Entry, JournalCorrupt
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
+from gateway.server.gateway.metrics import GatewayMetrics
+from gateway.server.gateway.process import _Snapshots
 from gateway.server.gateway.warming import HANDOVER_RECORDS, Warming
 from gateway.sharing.velocity_port import Touch
 from issuernetwork.storage.v1 import journal_pb2
@@ -127,6 +131,29 @@ def test_a_journal_that_cannot_be_read_leaves_the_store_warming_and_stops_nothin
     warming.between()
     assert not store.ready
     assert store.touch([attempt(0)]) == [None]
+
+
+@both_twins
+def test_while_warming_no_snapshot_is_written_over_the_one_that_has_more(
+    make: MakeStore, tmp_path: Path, journal: FileJournalWriter
+) -> None:
+    append(journal, range(10))
+    metrics = GatewayMetrics()
+    parts: Any = SimpleNamespace(velocity=make(), journal=journal)
+    state: Any = SimpleNamespace(
+        velocity_snapshot=tmp_path / "velocity.snapshot", gateway_journal=tmp_path / "journal"
+    )
+    snapshots = _Snapshots(parts, state, metrics)
+    snapshots.last()
+    assert not state.velocity_snapshot.exists()
+    assert metrics.registry.get_sample_value("ein_velocity_warming") == 1
+    snapshots.warming.run(threading.Event())
+    snapshots.last()
+    assert metrics.registry.get_sample_value("ein_velocity_warming") == 0
+    assert metrics.registry.get_sample_value("ein_velocity_keys") == 7
+    again = make()
+    assert again.load(RealDisk(), str(state.velocity_snapshot)) == FIRST + 10
+    assert len(again) == 7
 
 
 @both_twins
