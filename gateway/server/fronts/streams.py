@@ -65,6 +65,11 @@ class _Stream:
         """There is something to write, or no more to read."""
         self.room = asyncio.Event()
 
+    def read_out(self, reading: "asyncio.Task[None]") -> None:
+        if not reading.cancelled():
+            reading.exception()  # looked at, so that nobody warns of it
+        self.wake.set()
+
 
 class Streams:
     """The streaming method of one grpc.aio server. Items wait in `intake`; `on_open` hears of each stream."""
@@ -100,14 +105,13 @@ class Streams:
         self._open.add(stream)
         self.on_open()
         reading = self._loop.create_task(self._read(stream, messages))
-        reading.add_done_callback(lambda done: stream.wake.set())
+        reading.add_done_callback(stream.read_out)
         try:
             await self._write(stream, context, reading)
         finally:
             # What was read takes its way through the hot loop, and is answered into the void.
             self._open.discard(stream)
-            if not reading.cancel() and not reading.cancelled():
-                reading.exception()
+            reading.cancel()
 
     async def _read(self, stream: _Stream, messages: AsyncIterator[bytes]) -> None:
         async for message in messages:
