@@ -14,7 +14,8 @@ from bench.result import FULL, QUICK, Scale
 BENCHMARKS: dict[str, Callable[[Scale], str]] = {
     "enrich_unary": lambda scale: enrich("enrich_unary", "native", scale),
     "enrich_unary_grpcio": lambda scale: enrich("enrich_unary_grpcio", "grpcio", scale),
-    "enrich_batch32": lambda scale: enrich("enrich_batch32", "native", scale, batch=True),
+    "enrich_batch32": lambda scale: enrich("enrich_batch32", "native", scale, way="batch"),
+    "enrich_stream4": lambda scale: enrich("enrich_stream4", "native", scale, way="stream"),
     "journal_append": lambda scale: journal_append(scale.runs),
     "lookup": lookup,
     "protect_profile_b": protect_profile_b,

@@ -49,6 +49,16 @@ class Load:
     latencies_ms: list[float]
 
 
+def control(transport: asyncio.Transport, kind: int, flags: int, payload: bytes) -> None:
+    """Answers what the other side asks of the connection itself."""
+    if kind == SETTINGS and not flags & ACK:
+        transport.write(frame(SETTINGS, ACK, 0, b""))
+    elif kind == PING and not flags & ACK:
+        transport.write(frame(PING, ACK, 0, payload))
+    elif kind == GOAWAY:
+        raise AssertionError("the server closed the connection")
+
+
 class _Connection(asyncio.Protocol):
     def __init__(self, run: "_Run", block: bytes, in_flight: int) -> None:
         self._run = run
@@ -124,14 +134,10 @@ class _Connection(asyncio.Protocol):
             self._send(calls)
 
     def _control(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        if kind == SETTINGS and not flags & ACK:
-            self._transport.write(frame(SETTINGS, ACK, 0, b""))
-        elif kind == PING and not flags & ACK:
-            self._transport.write(frame(PING, ACK, 0, payload))
-        elif kind == WINDOW_UPDATE and stream == 0:
+        if kind == WINDOW_UPDATE and stream == 0:
             self._window += int.from_bytes(payload, "big")
-        elif kind == GOAWAY:
-            raise AssertionError("the server closed the connection")
+        else:
+            control(self._transport, kind, flags, payload)
 
 
 class _Run:

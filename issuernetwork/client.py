@@ -10,15 +10,28 @@ async with PaymentClient("gateway:8443", token, credentials=grpc.ssl_channel_cre
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib.resources import files
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self
 
 import grpc
 import grpc.aio
 
-from issuernetwork.v1 import common_pb2, enrichment_pb2, feed_pb2, outcomes_pb2
+from issuernetwork._gathering import Batcher, Stream
+from issuernetwork._results import (
+    CLOSED,
+    LATE,
+    Asked,
+    Counts,
+    result_of_error,
+    result_of_item,
+)
+from issuernetwork._results import ClientCounters as ClientCounters
+from issuernetwork._results import EnrichResult as EnrichResult
+from issuernetwork._results import Preset as Preset
+from issuernetwork._results import Transport as Transport
+from issuernetwork.v1 import enrichment_pb2, feed_pb2, outcomes_pb2
 
 MAX_BATCH_ITEMS = 256
 """Most authorizations in one call to enrich (the contract's limit)."""
@@ -35,58 +48,18 @@ def service_config() -> str:
     return files("issuernetwork").joinpath("service_config.json").read_text(encoding="utf-8")
 
 
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """How long to wait, how often to try again, how much at once."""
-
-    enrich_deadline_ms: int = 50
-    """Budget of a call before the authorization; p99 of a loaded gateway is under 5 ms."""
-    batch_deadline_ms: int = 250
-    report_deadline_ms: int = 10_000
-    report_max_attempts: int = 8
-    """Reports are idempotent and not in a payment's way: with the pauses below, about a minute of trying."""
-    report_pause_ms: int = 250
-    report_max_pause_ms: int = 16_000
-    max_in_flight: int = 1024
-    """Calls to enrich at once; one more is answered `overloaded` on the spot, without waiting."""
-    channels: int = 2
-    """Connections; each has its own, so that workers behind one port are all used."""
-    watch_pause_ms: int = 500
-
-
 PRODUCTION = Preset()
 """In front of an authorization."""
+
+STREAMED = replace(PRODUCTION, transport="stream")
+"""For hundreds at once and more: over calls that stay open, many in one message."""
 
 PATIENT = Preset(enrich_deadline_ms=5_000, batch_deadline_ms=10_000)
 """For replays, tests and demos on a busy machine: the answer matters more than the payment."""
 
 
-@dataclass(frozen=True, slots=True)
-class EnrichResult:
-    """What came of one call. `answered` False: go on with the payment as if there were no gateway.
-
-    `reason` is empty or one of `deadline_exceeded, unavailable, overloaded, closed` and the other status
-    codes of gRPC in lower case. `maybe_recorded` says that the gateway may have recorded and shared it.
-    """
-
-    answered: bool
-    response: enrichment_pb2.EnrichAuthorizationResponse | None = None
-    reason: str = ""
-    detail: str = ""
-    maybe_recorded: bool = False
-
-    def elements(self) -> list[enrichment_pb2.MessageElement]:
-        """Elements to put into the authorization message; none where nothing was shared."""
-        if self.response is None:
-            return []
-        return [element for decision in self.response.decisions for element in decision.elements]
-
-    def shared_ids(self) -> list[str]:
-        """Ids of what was shared, to hand back as `transmitted_share_ids`."""
-        if self.response is None:
-            return []
-        shared = common_pb2.SHARE_STATUS_SHARED
-        return [decision.share_id for decision in self.response.decisions if decision.status == shared]
+MIN_BUDGET_MS = 2
+"""What a call alone needs at least: with less left, nobody is asked again."""
 
 
 class ReportFailed(Exception):
@@ -109,18 +82,6 @@ _PASSING = frozenset(
         grpc.StatusCode.CANCELLED,
     }
 )
-# The request may have reached the journal, though no answer came back.
-_MAYBE_RECORDED = frozenset(
-    {
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.INTERNAL,
-        grpc.StatusCode.UNKNOWN,
-    }
-)
-
-_Response = TypeVar("_Response")
 _Call = Callable[..., Any]
 
 
@@ -161,6 +122,26 @@ def _unary(channel: grpc.aio.Channel, path: str, request: type[_Message], respon
     return call
 
 
+def _gathered(channel: grpc.aio.Channel) -> _Call:
+    """The batch call, of requests that are serialized."""
+    call: _Call = channel.unary_unary(
+        "/issuernetwork.v1.EnrichmentService/BatchEnrichAuthorizations",
+        response_deserializer=enrichment_pb2.BatchEnrichAuthorizationsResponse.FromString,
+    )
+    return call
+
+
+def _stream(channel: grpc.aio.Channel) -> _Call:
+    call: _Call = channel.stream_stream(
+        "/issuernetwork.v1.EnrichmentService/StreamEnrichAuthorizations",
+        response_deserializer=enrichment_pb2.StreamEnrichAuthorizationsResponse.FromString,
+    )
+    return call
+
+
+_OVERLOADED = EnrichResult(False, None, "overloaded", "too many calls in flight; none was sent")
+
+
 class PaymentClient:
     """Enrich, report, watch: over several connections, with deadlines and retries set.
 
@@ -194,6 +175,12 @@ class PaymentClient:
             ]
         )
         first = self._channels[0]
+        self._counts = Counts()
+        self._streams = [
+            Stream(_stream(channel), lambda: self._metadata, preset, self._counts)
+            for channel, _ in zip(itertools.cycle(self._channels), range(max(1, preset.streams)))
+        ]
+        self._batcher = Batcher(_gathered(first), lambda: self._metadata, preset, self._counts)
         self._batch = _unary(
             first,
             "EnrichmentService/BatchEnrichAuthorizations",
@@ -222,6 +209,7 @@ class PaymentClient:
                 feed_pb2.ReportLabelsResponse,
             )
         self._in_flight = 0
+        self._turn = itertools.cycle(self._streams)
         self._closed = False
 
     @property
@@ -240,15 +228,81 @@ class PaymentClient:
     async def close(self) -> None:
         """Ends the connections; a call to enrich after it is answered `closed`."""
         self._closed = True
+        self._batcher.close()
+        for stream in self._streams:
+            stream.close()
         await asyncio.gather(*(channel.close() for channel in self._channels))
 
     async def enrich(
-        self, request: enrichment_pb2.EnrichAuthorizationRequest, *, deadline_ms: int | None = None
+        self,
+        request: enrichment_pb2.EnrichAuthorizationRequest,
+        *,
+        deadline_ms: int | None = None,
+        transport: Transport | None = None,
     ) -> EnrichResult:
-        """Enriches one authorization. Never raises for trouble of the transport or of the gateway."""
+        """Enriches one authorization. Never raises for trouble of the transport or of the gateway.
+
+        `transport`, the preset's where nothing is said: what travels with others has its own budget all the
+        same, and goes alone where its way breaks or is closed.
+        """
+        if self._closed:
+            return self._counts.result(CLOSED)
+        if self._in_flight >= self._preset.max_in_flight:
+            return self._counts.result(_OVERLOADED)
         budget_ms = self._preset.enrich_deadline_ms if deadline_ms is None else deadline_ms
+        way = self._way(transport or self._preset.transport, request.request_id)
+        self._in_flight += 1
+        try:
+            if way is None:
+                return self._counts.result(await self._alone(request, budget_ms))
+            return self._counts.result(await self._together(request, budget_ms, way))
+        finally:
+            self._in_flight -= 1
+
+    def _way(self, transport: Transport, request_id: str) -> Batcher | Stream | None:
+        """With whom it travels; None: alone."""
+        if transport == "stream":
+            stream = next(self._turn)
+            why = stream.refusal(request_id)
+            if not why:
+                return stream
+            self._counts.fallbacks[why] += 1
+        elif transport != "auto":
+            return self._batcher if transport == "batch" else None
+        return self._batcher if self._in_flight >= self._preset.gather_from_in_flight else None
+
+    async def _together(
+        self, request: enrichment_pb2.EnrichAuthorizationRequest, budget_ms: float, way: Batcher | Stream
+    ) -> EnrichResult:
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + budget_ms / 1000
+        asked = Asked(request.request_id, request.SerializeToString(), deadline_s, loop.create_future())
+        way.add(asked)
+        result = await asked.done
+        if isinstance(result, EnrichResult):
+            return result
+        if result.why:
+            self._counts.fallbacks[result.why] += 1
+        left_ms = (deadline_s - loop.time()) * 1000
+        if self._closed:
+            return CLOSED
+        if left_ms < MIN_BUDGET_MS:
+            return replace(LATE, maybe_recorded=result.maybe_recorded)
+        again = await self._alone(request, left_ms)
+        if result.maybe_recorded and not again.answered:
+            return replace(again, maybe_recorded=True)
+        return again
+
+    async def _alone(
+        self, request: enrichment_pb2.EnrichAuthorizationRequest, budget_ms: float
+    ) -> EnrichResult:
+        self._counts.unary_calls += 1
         answer = await self._call_open(next(self._enrich), request, budget_ms)
         return answer if isinstance(answer, EnrichResult) else EnrichResult(True, answer)
+
+    def counters(self) -> ClientCounters:
+        """What it has done so far."""
+        return self._counts.read()
 
     async def enrich_batch(
         self,
@@ -261,30 +315,32 @@ class PaymentClient:
             raise ValueError(f"a batch holds 1 to {MAX_BATCH_ITEMS} requests; split it")
         budget_ms = self._preset.batch_deadline_ms if deadline_ms is None else deadline_ms
         batch = enrichment_pb2.BatchEnrichAuthorizationsRequest(requests=requests)
-        answer = await self._call_open(self._batch, batch, budget_ms)
+        if self._closed:
+            return [CLOSED] * len(requests)
+        if self._in_flight >= self._preset.max_in_flight:
+            return [_OVERLOADED] * len(requests)
+        self._in_flight += 1
+        try:
+            answer = await self._call_open(self._batch, batch, budget_ms)
+        finally:
+            self._in_flight -= 1
         if isinstance(answer, EnrichResult):
             return [answer] * len(requests)
-        results = [_item_result(item) for item in answer.items]
+        results = [result_of_item(item) for item in answer.items]
         missing = EnrichResult(False, None, "internal", "the batch came back shorter", True)
         return results + [missing] * (len(requests) - len(results))
 
-    async def _call_open(self, call: _Call, request: _Message, budget_ms: int) -> Any:
-        if self._closed:
-            return EnrichResult(False, None, "closed")
-        if self._in_flight >= self._preset.max_in_flight:
-            return EnrichResult(False, None, "overloaded", "too many calls in flight; none was sent")
-        self._in_flight += 1
+    async def _call_open(self, call: _Call, request: _Message, budget_ms: float) -> Any:
         try:
-            return await call(request, timeout=budget_ms / 1000, metadata=self._metadata)
+            metadata = self._metadata
+        except Exception as broken:  # the caller's own source of tokens; the payment goes on all the same
+            return EnrichResult(False, None, "unauthenticated", f"no token: {type(broken).__name__}")
+        try:
+            return await call(request, timeout=budget_ms / 1000, metadata=metadata)
         except grpc.aio.AioRpcError as refused:
-            status = refused.code()
-            return EnrichResult(
-                False, None, status.name.lower(), refused.details() or "", status in _MAYBE_RECORDED
-            )
+            return result_of_error(refused)
         except (grpc.aio.UsageError, grpc.aio.InternalError, grpc.aio.BaseError) as broken:
             return EnrichResult(False, None, "closed", type(broken).__name__, True)
-        finally:
-            self._in_flight -= 1
 
     async def report_outcomes(
         self, outcomes: Sequence[outcomes_pb2.OutcomeEvent]
@@ -350,12 +406,3 @@ class PaymentClient:
             finally:
                 stream.cancel()
             await asyncio.sleep(self._preset.watch_pause_ms / 1000)
-
-
-def _item_result(item: enrichment_pb2.BatchEnrichAuthorizationsItem) -> EnrichResult:
-    if item.WhichOneof("result") == "response":
-        return EnrichResult(True, item.response)
-    code = next(
-        (code for code in grpc.StatusCode if code.value[0] == item.error.code), grpc.StatusCode.UNKNOWN
-    )
-    return EnrichResult(False, None, code.name.lower(), item.error.message)

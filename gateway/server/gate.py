@@ -108,8 +108,10 @@ class Gate(grpc.aio.ServerInterceptor):
         if handler is None or is_open(method):
             return handler
         if handler.request_streaming:
-            # None of ours does; the interceptor inside would not guard it.
-            return grpc.unary_unary_rpc_method_handler(_unsupported)
+            if not handler.response_streaming or handler.request_deserializer is not None:
+                # None of ours is; the interceptor inside would not guard it.
+                return grpc.unary_unary_rpc_method_handler(_unsupported)
+            return grpc.stream_stream_rpc_method_handler(self._both(method, handler.stream_stream))
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
                 self._stream(method, handler.unary_stream), None, handler.response_serializer
@@ -130,6 +132,13 @@ class Gate(grpc.aio.ServerInterceptor):
             await self._admit(method, context)
             async for message in run(payload, context):
                 yield message
+
+        return gated
+
+    def _both(self, method: str, run: Any) -> Any:
+        async def gated(messages: AsyncIterator[bytes], context: Any) -> None:
+            await self._admit(method, context)
+            await run(messages, context)
 
         return gated
 
@@ -167,4 +176,4 @@ class Gate(grpc.aio.ServerInterceptor):
 
 
 async def _unsupported(payload: bytes, context: Any) -> None:
-    await context.abort(grpc.StatusCode.UNIMPLEMENTED, "no method of ours takes a stream of requests")
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, "no method of ours takes a stream and answers once")

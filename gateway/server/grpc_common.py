@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
+from gateway.records.access import is_open
 from gateway.records.errors import GatewayError
 from gateway.server.gate import INTERNAL_TEXT as INTERNAL_TEXT
 from gateway.server.gate import Authenticate, Gate, Spend
@@ -81,9 +82,14 @@ class LastResort(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         handler = await continuation(handler_call_details)
-        if handler is None or handler.request_streaming:
-            return handler
         method = handler_call_details.method
+        if handler is None or (handler.request_streaming and is_open(method)):
+            return handler
+        if handler.request_streaming:
+            # Ours takes bytes, and parses inside, where it is guarded; the gate holds it to that.
+            if not handler.response_streaming or handler.request_deserializer is not None:
+                return handler
+            return grpc.stream_stream_rpc_method_handler(self._both(method, handler.stream_stream))
         parse = handler.request_deserializer or bytes
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
@@ -115,6 +121,18 @@ class LastResort(grpc.aio.ServerInterceptor):
                     await result
             # A swallowed CancelledError leaks the call's memory.
             except (asyncio.CancelledError, grpc.aio.AbortError, GeneratorExit):
+                raise
+            except Exception as fault:
+                await self._abort(method, fault, context)
+
+        return guarded
+
+    def _both(self, method: str, run: Any) -> Any:
+        async def guarded(messages: Any, context: Any) -> None:
+            try:
+                await run(messages, context)
+            # A swallowed CancelledError leaks the call's memory.
+            except (asyncio.CancelledError, grpc.aio.AbortError):
                 raise
             except Exception as fault:
                 await self._abort(method, fault, context)

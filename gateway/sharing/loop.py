@@ -26,9 +26,18 @@ from gateway.sharing.items import (
     request_id_of,
     unevaluated,
 )
-from gateway.sharing.ports import BATCH_ENRICH, METHOD_PATHS, Caller, CallFront, Credential, IncomingCall
+from gateway.sharing.ports import (
+    BATCH_ENRICH,
+    METHOD_PATHS,
+    STREAM_ENRICH,
+    Caller,
+    CallFront,
+    Credential,
+    IncomingCall,
+)
+from gateway.sharing.streamed import item_error, streamed
 from gateway.sharing.wire import nested, occurrences
-from issuernetwork.v1 import common_pb2, enrichment_pb2
+from issuernetwork.v1 import enrichment_pb2
 
 BATCH_CALLS = 256
 """Calls of one commit: a batch takes under 20 ms, so that the next one does not wait long."""
@@ -266,7 +275,9 @@ class HotLoop:
                 self._front.respond(call.call_id, _batch_answer(results[first:last]))
                 return
             result = results[first]
-            if isinstance(result, bytes):
+            if call.method == STREAM_ENRICH:
+                self._front.respond(call.call_id, streamed(call.payload, result))
+            elif isinstance(result, bytes):
                 self._front.respond(call.call_id, result)
             else:
                 self._front.fail(call.call_id, result.code, result.message)
@@ -311,17 +322,7 @@ def _batch_answer(results: list[Result]) -> bytes:
         [
             nested(_ITEMS, _RESPONSE_OF_ITEM, [result])
             if isinstance(result, bytes)
-            else nested(_ITEMS, _ERROR_OF_ITEM, [_item_error(result)])
+            else nested(_ITEMS, _ERROR_OF_ITEM, [item_error(result)])
             for result in results
         ]
     )
-
-
-def _item_error(refusal: Refusal) -> bytes:
-    return enrichment_pb2.ItemError(
-        code=refusal.code,
-        message=refusal.message,
-        field_issues=[
-            common_pb2.FieldIssue(field=name, code=code, mend=mend) for name, code, mend in refusal.issues
-        ],
-    ).SerializeToString()

@@ -12,13 +12,20 @@ ENRICH = 0
 BATCH_ENRICH = 1
 """Method number of BatchEnrichAuthorizations."""
 
+STREAM_ENRICH = 2
+"""Method number of StreamEnrichAuthorizations: a call is one item of a stream, and its answer is one too."""
+
 METHOD_PATHS = (
     "/issuernetwork.v1.EnrichmentService/EnrichAuthorization",
     "/issuernetwork.v1.EnrichmentService/BatchEnrichAuthorizations",
+    "/issuernetwork.v1.EnrichmentService/StreamEnrichAuthorizations",
 )
-"""Paths by method number: what a front serves itself."""
+"""Paths by method number: what a front brings to the hot loop."""
 
-MAX_REQUEST_BYTES = (64 * 1024, 4 * 1024 * 1024)
+UNARY_METHODS = (ENRICH, BATCH_ENRICH)
+"""Methods of which each call is one message and one answer."""
+
+MAX_REQUEST_BYTES = (64 * 1024, 4 * 1024 * 1024, 64 * 1024)
 """By method number. A full request has under 4 KiB, 256 of them under 1 MiB; the rest is room."""
 
 

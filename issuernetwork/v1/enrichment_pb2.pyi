@@ -352,3 +352,33 @@ class BatchEnrichAuthorizationsResponse(_message.Message):
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[BatchEnrichAuthorizationsItem]
     def __init__(self, items: _Optional[_Iterable[_Union[BatchEnrichAuthorizationsItem, _Mapping]]] = ...) -> None: ...
+
+class StreamedAuthorization(_message.Message):
+    __slots__ = ("request", "budget_ms")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_MS_FIELD_NUMBER: _ClassVar[int]
+    request: EnrichAuthorizationRequest
+    budget_ms: int
+    def __init__(self, request: _Optional[_Union[EnrichAuthorizationRequest, _Mapping]] = ..., budget_ms: _Optional[int] = ...) -> None: ...
+
+class StreamEnrichAuthorizationsRequest(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[StreamedAuthorization]
+    def __init__(self, items: _Optional[_Iterable[_Union[StreamedAuthorization, _Mapping]]] = ...) -> None: ...
+
+class StreamedAnswer(_message.Message):
+    __slots__ = ("request_id", "response", "error")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    response: EnrichAuthorizationResponse
+    error: ItemError
+    def __init__(self, request_id: _Optional[str] = ..., response: _Optional[_Union[EnrichAuthorizationResponse, _Mapping]] = ..., error: _Optional[_Union[ItemError, _Mapping]] = ...) -> None: ...
+
+class StreamEnrichAuthorizationsResponse(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[StreamedAnswer]
+    def __init__(self, items: _Optional[_Iterable[_Union[StreamedAnswer, _Mapping]]] = ...) -> None: ...

@@ -50,6 +50,11 @@ class EnrichmentServiceStub(object):
                 request_serializer=issuernetwork_dot_v1_dot_enrichment__pb2.BatchEnrichAuthorizationsRequest.SerializeToString,
                 response_deserializer=issuernetwork_dot_v1_dot_enrichment__pb2.BatchEnrichAuthorizationsResponse.FromString,
                 _registered_method=True)
+        self.StreamEnrichAuthorizations = channel.stream_stream(
+                '/issuernetwork.v1.EnrichmentService/StreamEnrichAuthorizations',
+                request_serializer=issuernetwork_dot_v1_dot_enrichment__pb2.StreamEnrichAuthorizationsRequest.SerializeToString,
+                response_deserializer=issuernetwork_dot_v1_dot_enrichment__pb2.StreamEnrichAuthorizationsResponse.FromString,
+                _registered_method=True)
 
 
 class EnrichmentServiceServicer(object):
@@ -70,6 +75,15 @@ class EnrichmentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamEnrichAuthorizations(self, request_iterator, context):
+        """The same over one call that stays open: answers come as they are ready, and what is wrong with one item
+        ends neither the stream nor another item. A deadline of the call ends the stream; items have their own.
+        A message holds up to 256 items. Nothing more is read while 256 items are unanswered. Role: caller.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EnrichmentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -82,6 +96,11 @@ def add_EnrichmentServiceServicer_to_server(servicer, server):
                     servicer.BatchEnrichAuthorizations,
                     request_deserializer=issuernetwork_dot_v1_dot_enrichment__pb2.BatchEnrichAuthorizationsRequest.FromString,
                     response_serializer=issuernetwork_dot_v1_dot_enrichment__pb2.BatchEnrichAuthorizationsResponse.SerializeToString,
+            ),
+            'StreamEnrichAuthorizations': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamEnrichAuthorizations,
+                    request_deserializer=issuernetwork_dot_v1_dot_enrichment__pb2.StreamEnrichAuthorizationsRequest.FromString,
+                    response_serializer=issuernetwork_dot_v1_dot_enrichment__pb2.StreamEnrichAuthorizationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -139,6 +158,33 @@ class EnrichmentService(object):
             '/issuernetwork.v1.EnrichmentService/BatchEnrichAuthorizations',
             issuernetwork_dot_v1_dot_enrichment__pb2.BatchEnrichAuthorizationsRequest.SerializeToString,
             issuernetwork_dot_v1_dot_enrichment__pb2.BatchEnrichAuthorizationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamEnrichAuthorizations(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/issuernetwork.v1.EnrichmentService/StreamEnrichAuthorizations',
+            issuernetwork_dot_v1_dot_enrichment__pb2.StreamEnrichAuthorizationsRequest.SerializeToString,
+            issuernetwork_dot_v1_dot_enrichment__pb2.StreamEnrichAuthorizationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

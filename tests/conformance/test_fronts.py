@@ -2,97 +2,16 @@
 
 import asyncio
 import os
-import threading
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.server.certificates import PeerCertificate
-from gateway.server.fronts.grpcio import GrpcioFront
-from gateway.server.fronts.native import NativeFront
-from gateway.server.grpc_common import ServerThread
-from gateway.server.identity import Principal
-from gateway.sharing.ports import (
-    BATCH_ENRICH,
-    ENRICH,
-    MAX_REQUEST_BYTES,
-    METHOD_PATHS,
-    CallFront,
-    IncomingCall,
-)
-
-SHOP = Principal("shop", "caller")
-FAIL = b"fail with code "
-TIMEOUT_S = 10
-
-
-class Echo:
-    """Answers what a front brings, as the hot loop would, on a thread of its own."""
-
-    def __init__(self, front: CallFront) -> None:
-        self.front = front
-        self.seen: list[IncomingCall] = []
-        self.gate = threading.Event()
-        self.gate.set()
-        self.done = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            calls = self.front.recv(256, 20)
-            if calls is None:
-                break
-            self.seen += calls
-            if calls:  # an idle round must not park the thread before the first call has come
-                self.gate.wait(TIMEOUT_S)
-            for call in calls:
-                if call.payload.startswith(FAIL):
-                    self.front.fail(call.call_id, int(call.payload[len(FAIL) :]), "named and mended")
-                else:
-                    self.front.respond(call.call_id, b"%d:" % call.method + call.payload)
-        self.done.set()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self.gate.set()
-        self._thread.join(TIMEOUT_S)
-
-
-def authenticate(header: str | bytes | None, certificate: PeerCertificate | None = None) -> Principal | None:
-    """Whoever says nothing is known here: what the gate refuses is tested with the gate."""
-    return {None: SHOP, "Bearer bank": Principal("bank", "issuer")}.get(header)  # type: ignore[call-overload,no-any-return]
-
-
-class Served:
-    """A front with its echo, at `address`."""
-
-    def __init__(self, kind: str, folder: Path) -> None:
-        self.host: ServerThread | None = None
-        self.front: NativeFront | GrpcioFront
-        if kind == "native":
-            path = folder / "f.sock"
-            self.host = ServerThread(
-                f"unix:{path}", lambda server: None, services=("rest",), authenticate=authenticate
-            )
-            self.front = NativeFront("127.0.0.1:0", fallback_path=str(path))
-        else:
-            self.front = GrpcioFront("127.0.0.1:0", services=("rest",), authenticate=authenticate)
-        self.address = f"127.0.0.1:{self.front.port}"
-        self.echo = Echo(self.front)
-
-    def close(self) -> None:
-        self.echo.stop()
-        self.front.close()
-        if self.host is not None:
-            self.host.close()
+from gateway.sharing.ports import BATCH_ENRICH, ENRICH, MAX_REQUEST_BYTES, METHOD_PATHS, UNARY_METHODS
+from tests.kit.fronts import FAIL, SHOP, TIMEOUT_S, Served, run, until
 
 
 @pytest.fixture(params=["native", "grpcio"])
@@ -100,15 +19,6 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     served = Served(request.param, tmp_path_factory.mktemp("f"))
     yield served
     served.close()
-
-
-def run(served: Served, work: Callable[[Any], Awaitable[Any]]) -> Any:
-    async def main() -> Any:
-        options = (("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1))
-        async with grpc.aio.insecure_channel(served.address, options=options) as channel:
-            return await asyncio.wait_for(work(channel), TIMEOUT_S)
-
-    return asyncio.run(main())
 
 
 def refused(served: Served, payload: bytes, *, method: int = ENRICH) -> tuple[grpc.StatusCode, str]:
@@ -121,13 +31,6 @@ def refused(served: Served, payload: bytes, *, method: int = ENRICH) -> tuple[gr
     return code, text
 
 
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not true():
-        assert time.monotonic() < deadline, "not reached in time"
-        time.sleep(0.002)
-
-
 @pytest.mark.parametrize("method", [ENRICH, BATCH_ENRICH])
 def test_each_method_brings_its_number_and_the_same_bytes(served: Served, method: int) -> None:
     for payload in (b"", b"\x00", os.urandom(3000)):
@@ -138,7 +41,8 @@ def test_each_method_brings_its_number_and_the_same_bytes(served: Served, method
 def test_the_largest_request_passes_and_one_byte_more_is_refused_without_reaching_the_loop(
     served: Served,
 ) -> None:
-    for method, limit in enumerate(MAX_REQUEST_BYTES):
+    for method in UNARY_METHODS:
+        limit = MAX_REQUEST_BYTES[method]
         if method == BATCH_ENRICH:
             limit -= 1024  # grpc's own limit of the server counts a few bytes more
         call = bytes(limit)

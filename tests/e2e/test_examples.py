@@ -105,6 +105,21 @@ def test_the_examples_share_receive_and_keep_lists_that_add_up(
     assert len(told) == shared
 
 
+def test_the_example_of_many_payments_takes_each_way(installation: Installation) -> None:
+    many = str(ROOT / "examples" / "many_payments.py")
+    gateway = installation.address("gateway", "grpc")
+    said = run([many, "--gateway", gateway, "--payments", "100", "--at-once", "20"], installation)
+    lines = dict(line.split(": ", 1) for line in said.splitlines())
+    assert all(line.startswith("100 of 100 answered") for line in lines.values()), said
+    assert "100 alone, 0 in 0 batches, 0 over 0 streams" in lines["alone"]
+    assert re.search(r"0 alone, 100 in \d+ batches, 0 over", lines["batch"]) or "alone" in lines["batch"]
+    assert "0 alone, 0 in 0 batches, 100 over 2 streams" in lines["stream"]
+    ways = re.search(r"(\d+) alone, (\d+) in", lines["auto"])
+    assert ways
+    assert int(ways[1]) + int(ways[2]) == 100
+    assert int(ways[2]) > 0
+
+
 def test_the_issuers_example_takes_a_share_that_no_reference_matches(installation: Installation) -> None:
     """A payment service need not send references: its shares come by the stream without a match key."""
     receive(installation)  # what other tests of this module have shared

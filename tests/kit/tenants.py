@@ -76,6 +76,8 @@ class Names:
     request_id: str
     batch_request_id: str
     """Of a second payment: whoever has used an id once has made it its own."""
+    stream_request_id: str
+    """Of a third one."""
     payment_intent_id: str
     share_id: str
     number: int
@@ -101,7 +103,7 @@ class Names:
 GUESSED: Final = Names(
     sender_id="shop-9", recipient_id="nobody-bank", iin=SUMMIT, request_id="guess-r", number=999_999,
     submission_id=777_777,
-    batch_request_id="guess-b",
+    batch_request_id="guess-b", stream_request_id="guess-s",
     payment_intent_id="guess-i", share_id="a" * 26,
 )  # fmt: skip
 
@@ -128,17 +130,18 @@ class Tenants:
             with grpc.insecure_channel(self.installation.address("gateway", "grpc")) as channel:
                 stub = enrichment_pb2_grpc.EnrichmentServiceStub(channel)  # type: ignore[no-untyped-call]
                 second = payment(number + 1, iin=iin, card=CARD, prefix=sender_id)
-                answer, _ = (
+                third = payment(number + 2, iin=iin, card=CARD, prefix=sender_id)
+                answer, _, _ = (
                     stub.EnrichAuthorization(
                         one, metadata=self.installation.metadata(sender_id), timeout=TIMEOUT_S
                     )
-                    for one in (asked, second)
+                    for one in (asked, second, third)
                 )
             shared = [one for one in answer.decisions if one.status == common_pb2.SHARE_STATUS_SHARED]
             assert shared, f"{sender_id}: nothing was shared: {answer}"
             self.names[sender_id] = Names(
                 sender_id=sender_id, recipient_id=recipient_id, iin=iin, request_id=asked.request_id,
-                batch_request_id=second.request_id,
+                batch_request_id=second.request_id, stream_request_id=third.request_id,
                 payment_intent_id=asked.payment_intent_id, share_id=shared[0].share_id, number=number,
                 submission_id=self._submitted(recipient_id),
             )  # fmt: skip
@@ -174,6 +177,12 @@ class Tenants:
         metadata = self.installation.metadata(principal_id)
         with grpc.insecure_channel(self.installation.address(process, "grpc")) as channel:
             try:
+                if method.client_streaming:
+                    both = channel.stream_stream(
+                        path, request_serializer=bytes, response_deserializer=answer_type.FromString
+                    )
+                    sent = iter([request.SerializeToString()])
+                    return "OK", list(both(sent, metadata=metadata, timeout=TIMEOUT_S))
                 if method.server_streaming:
                     run = channel.unary_stream(
                         path, request_serializer=bytes, response_deserializer=answer_type.FromString
@@ -296,6 +305,9 @@ MADE: Final[Mapping[str, Callable[[Tenants, Names, Names], Any]]] = {
     "EnrichAuthorization": lambda tenants, own, names: _enrich(tenants, own, names, names.request_id),
     "BatchEnrichAuthorizations": lambda tenants, own, names: {
         "requests": [_enrich(tenants, own, names, names.batch_request_id)]
+    },
+    "StreamEnrichAuthorizations": lambda tenants, own, names: {
+        "items": [{"request": _enrich(tenants, own, names, names.stream_request_id)}]
     },
     "ReportOutcomes": lambda tenants, own, names: {"outcomes": [_outcome(tenants, own, names)]},
     "WatchOutcomes": lambda tenants, own, names: {"after_cursor": names.cursor},

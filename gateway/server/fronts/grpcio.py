@@ -2,27 +2,23 @@
 
 import asyncio
 import itertools
-import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
 
+from gateway.server.fronts.intake import Intake
 from gateway.server.fronts.native import oversize
+from gateway.server.fronts.streams import Streams
 from gateway.server.gate import Authenticate, Spend, caller
 from gateway.server.grpc_common import ServerThread
 from gateway.server.tls import Tls
-from gateway.sharing.ports import MAX_REQUEST_BYTES, METHOD_PATHS, IncomingCall
-
-MAX_QUEUED_CALLS = 8192
-"""Calls that wait for the hot loop: two seconds' worth at this front's rate; more are turned away at once."""
+from gateway.sharing.items import Refusal
+from gateway.sharing.ports import MAX_REQUEST_BYTES, METHOD_PATHS, UNARY_METHODS, IncomingCall
 
 CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
-
-GATHER_MS = 2.0
-"""Wait for as many calls as the last batch had, where it had several: event loop and hot loop fight for the
-interpreter at every batch, and small ones cost more than this (half the rate with 32 in flight)."""
 
 Answer = bytes | tuple[int, str]
 
@@ -41,9 +37,8 @@ class GrpcioFront:
         spend: Spend | None = None,
         on_fault: Callable[[str], None] = lambda method: None,
     ) -> None:
-        self._queue: deque[IncomingCall] = deque()
-        self._gathered = threading.Event()
-        self._wanted = self._last = 1
+        self._intake = Intake()
+        self._streams = Streams(self._intake)
         self._pending: dict[int, asyncio.Future[Answer]] = {}
         self._answers: deque[tuple[int, Answer]] = deque()
         self._draining = False
@@ -60,11 +55,12 @@ class GrpcioFront:
         return self.host.port
 
     def _add_all(self, server: Any) -> None:
-        for method, path in enumerate(METHOD_PATHS):
-            _, service, name = path.split("/")
+        for method in UNARY_METHODS:
+            _, service, name = METHOD_PATHS[method].split("/")
             handler: Any = grpc.unary_unary_rpc_method_handler(self._handler(method))
             server.add_registered_method_handlers(service, {name: handler})
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: handler}),))
+        self._streams.add(server)
         self._add(server)
 
     def _handler(self, method: int) -> Any:
@@ -73,17 +69,15 @@ class GrpcioFront:
         async def handle(payload: bytes, context: Any) -> bytes:
             if len(payload) > limit:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, oversize(method))
-            if self._closed or len(self._queue) >= MAX_QUEUED_CALLS:
+            if self._intake.full:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "not serving now: try another worker")
             call_id = next(self._ids)
             future: asyncio.Future[Answer] = self.host.loop.create_future()
             self._pending[call_id] = future
             remaining_s = context.time_remaining()
-            remaining_ms = None if remaining_s is None else remaining_s * 1000.0
+            deadline_s = None if remaining_s is None else time.monotonic() + remaining_s
             # The gate knows more than a header: a certificate may have said who calls.
-            self._queue.append(IncomingCall(call_id, method, payload, caller(), remaining_ms))
-            if len(self._queue) >= self._wanted and not self._gathered.is_set():
-                self._gathered.set()
+            self._intake.put(call_id, method, payload, caller(), deadline_s)
             try:
                 answer = await future  # cancelled by its caller, the queued call still takes its way
             finally:
@@ -96,27 +90,19 @@ class GrpcioFront:
         return handle
 
     def recv(self, max_calls: int, timeout_ms: int) -> list[IncomingCall] | None:
-        queue = self._queue
-        if not queue:
-            if self._closed:
-                return None
-            self._await(1, timeout_ms)
-        if queue and len(queue) < self._last and timeout_ms > 0:
-            self._await(self._last, GATHER_MS)
-        self._last = min(len(queue), max_calls)
-        return [queue.popleft() for _ in range(self._last)]
-
-    def _await(self, calls: int, timeout_ms: float) -> None:
-        self._wanted = calls
-        self._gathered.clear()
-        if len(self._queue) < calls and not self._closed:
-            self._gathered.wait(timeout_ms / 1000)
+        return self._intake.take(max_calls, timeout_ms)
 
     def respond(self, call_id: int, payload: bytes) -> None:
-        self._answer(call_id, payload)
+        if call_id < 0:
+            self._streams.answer(call_id, payload)
+        else:
+            self._answer(call_id, payload)
 
     def fail(self, call_id: int, code: int, message: str) -> None:
-        self._answer(call_id, (code, message))
+        if call_id < 0:
+            self._streams.answer(call_id, Refusal(code, message))
+        else:
+            self._answer(call_id, (code, message))
 
     def _answer(self, call_id: int, answer: Answer) -> None:
         self._answers.append((call_id, answer))
@@ -138,5 +124,6 @@ class GrpcioFront:
         """Refuses new calls, hands out what was answered, ends the server."""
         if not self._closed:
             self._closed = True
-            self._gathered.set()
+            self._intake.close()
+            self._streams.close()
             self.host.close()

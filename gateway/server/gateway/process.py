@@ -29,6 +29,8 @@ from gateway.server.bootstrap.gateway import (
 )
 from gateway.server.bootstrap.pins import pin_check
 from gateway.server.fronts.grpcio import GrpcioFront
+from gateway.server.fronts.intake import Intake
+from gateway.server.fronts.streams import Streams
 from gateway.server.gateway.metrics import GatewayMetrics
 from gateway.server.gateway.outcome_service import OutcomeServicer
 from gateway.server.gateway.own_keys import follow_own_keys
@@ -356,15 +358,21 @@ def _front(
         )
         return front, front.host
     path = fallback_socket(settings.state.run, "gateway")
+    streams = Streams(Intake())
+
+    def add(server: Any) -> None:
+        streams.add(server)
+        beside.add(server)
+
     host = ServerThread(
         f"unix:{path}",
-        beside.add,
+        add,
         services=services,
         authenticate=authenticate,
         spend=spend,
         on_fault=on_fault,
     )
-    return NativeFront(settings.gateway.listen, fallback_path=path), host
+    return NativeFront(settings.gateway.listen, fallback_path=path, streams=streams), host
 
 
 def _listen(host: ServerThread, bell: WakeListener, servicer: OutcomeServicer) -> None:

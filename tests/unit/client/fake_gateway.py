@@ -46,6 +46,17 @@ class FakeGateway(
     events: list[outcomes_pb2.WatchOutcomesResponse] = field(default_factory=list)
     break_after: int = 0
     """Events of one stream before it breaks; 0 never breaks."""
+    break_stream_at: int = 0
+    """Which item of all streams breaks the one that it came on; 0 never breaks."""
+    silent: set[str] = field(default_factory=set)
+    """Ids of requests on streams that are never answered."""
+    streams: int = 0
+    stream_items: int = 0
+    messages: list[list[str]] = field(default_factory=list)
+    """Ids of each message of a stream, and of each batch."""
+    budgets_ms: list[int] = field(default_factory=list)
+    slow: dict[str, float] = field(default_factory=dict)
+    """Seconds by which a batch is held back that has this id."""
     target: str = ""
 
     async def _enter(self, context: Any) -> None:
@@ -61,6 +72,10 @@ class FakeGateway(
 
     async def BatchEnrichAuthorizations(self, request: Any, context: Any) -> Any:  # noqa: N802
         await self._enter(context)
+        self.messages.append([item.request_id for item in request.requests])
+        await asyncio.sleep(
+            max((self.slow.get(item.request_id, 0.0) for item in request.requests), default=0)
+        )
         response = enrichment_pb2.BatchEnrichAuthorizationsResponse()
         for item in request.requests:
             if item.merchant_id:
@@ -70,6 +85,28 @@ class FakeGateway(
                     error=enrichment_pb2.ItemError(code=3, message="merchant_id: missing; send it")
                 )
         return response
+
+    async def StreamEnrichAuthorizations(self, requests: Any, context: Any) -> Any:  # noqa: N802
+        self.streams += 1
+        await self._enter(context)
+        async for message in requests:
+            self.messages.append([item.request.request_id for item in message.items])
+            self.budgets_ms += [item.budget_ms for item in message.items]
+            response = enrichment_pb2.StreamEnrichAuthorizationsResponse()
+            for item in reversed(message.items):  # in no order that anybody may rely on
+                request = item.request
+                self.stream_items += 1
+                if self.stream_items == self.break_stream_at:
+                    await context.abort(grpc.StatusCode.UNAVAILABLE, "as told")
+                if request.request_id in self.silent:
+                    continue
+                if request.merchant_id:
+                    response.items.add(request_id=request.request_id, response=self.enrich(request))
+                else:
+                    error = enrichment_pb2.ItemError(code=3, message="merchant_id: missing; send it")
+                    response.items.add(request_id=request.request_id, error=error)
+            if response.items:
+                yield response
 
     async def ReportOutcomes(self, request: Any, context: Any) -> Any:  # noqa: N802
         await self._enter(context)

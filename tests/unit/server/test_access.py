@@ -15,7 +15,7 @@ from gateway.server.certificates import PeerCertificate
 from gateway.server.gate import INTERNAL_TEXT, caller, calling
 from gateway.server.grpc_common import ServerThread
 from gateway.server.identity import Principal
-from gateway.sharing.ports import METHOD_PATHS
+from gateway.sharing.ports import METHOD_PATHS, STREAM_ENRICH
 from issuernetwork.v1 import access_pb2
 from tests.kit.installation import ROOT
 
@@ -23,6 +23,8 @@ FOLDER = ROOT / "proto" / "issuernetwork" / "v1"
 LISTED = "/issuernetwork.v1.ProgramService/ListPrograms"
 UNRULED = "/issuernetwork.v1.ProgramService/ForgotItsRule"
 SERVED = (LISTED, UNRULED)
+STREAMED = METHOD_PATHS[STREAM_ENRICH]
+ONE_ANSWER = "/issuernetwork.v1.ProgramService/ManyInOneOut"
 
 
 def said_in_words() -> dict[str, set[str]]:
@@ -107,6 +109,19 @@ def address() -> Iterator[str]:
             handler = grpc.unary_unary_rpc_method_handler(who)
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: handler}),))
 
+        async def who_streams(messages: Any, context: Any) -> None:
+            async for message in messages:
+                if message == b"fault":
+                    raise RuntimeError("pan 4111111111111111")
+                await context.write(caller().principal_id.encode())
+
+        for path, handler in (
+            (STREAMED, grpc.stream_stream_rpc_method_handler(who_streams)),
+            (ONE_ANSWER, grpc.stream_unary_rpc_method_handler(who)),
+        ):
+            _, service, name = path.split("/")
+            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: handler}),))
+
     server = ServerThread("127.0.0.1:0", add, services=(), authenticate=authenticate)
     yield f"127.0.0.1:{server.port}"
     server.close()
@@ -131,6 +146,36 @@ def test_the_gate_lets_through_whom_the_rule_names_and_says_to_the_handler_who_i
     else:
         assert answer(address, LISTED, role) == (grpc.StatusCode.PERMISSION_DENIED, denial(LISTED))
     assert answer(address, UNRULED, role) == (grpc.StatusCode.PERMISSION_DENIED, denial(UNRULED))
+
+
+def streamed(address: str, role: str, *messages: bytes) -> Any:
+    """What the stream says, or the code and the text of its refusal."""
+    metadata = [("authorization", f"Bearer {role}")] if role else []
+    with grpc.insecure_channel(address) as channel:
+        try:
+            return list(channel.stream_stream(STREAMED)(iter(messages), metadata=metadata, timeout=10))
+        except grpc.RpcError as fault:
+            return fault.code(), fault.details()
+
+
+@pytest.mark.parametrize("role", ["", "stranger", *ROLES])
+def test_a_stream_passes_the_same_gate(address: str, role: str) -> None:
+    if role in ACCESS[STREAMED]:
+        assert streamed(address, role, b"1", b"2") == [f"the {role}".encode()] * 2
+    elif role in ROLES:
+        assert streamed(address, role, b"1") == (grpc.StatusCode.PERMISSION_DENIED, denial(STREAMED))
+    else:
+        assert streamed(address, role, b"1") == (grpc.StatusCode.UNAUTHENTICATED, access.UNKNOWN_CALLER)
+
+
+def test_a_fault_in_a_stream_says_nothing_of_itself(address: str) -> None:
+    assert streamed(address, "caller", b"fault") == (grpc.StatusCode.INTERNAL, INTERNAL_TEXT)
+
+
+def test_a_stream_that_is_answered_once_is_no_method_of_ours(address: str) -> None:
+    with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as refused:
+        channel.stream_unary(ONE_ANSWER)(iter([b""]), timeout=10)
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("path", SERVED)
