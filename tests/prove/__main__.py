@@ -41,6 +41,7 @@ CHECKS = (
     "canaries",
     "demo_seeds",
     "replay",
+    "score",
     "benchmarks",
 )
 
