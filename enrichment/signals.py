@@ -13,7 +13,7 @@ from enrichment.providers import Values, authentication, bit, card, identity, me
 from enrichment.quality import Poor
 from enrichment.scoring import points
 
-__all__ = ["Facts", "Signals", "signals"]
+__all__ = ["Facts", "Signals", "assessed_signals", "ship_bill_match", "signals"]
 
 MASKS_CACHED: Final = 4096
 """Lists of fields kept by mask: programs times what payments have and lack."""
@@ -152,16 +152,25 @@ def presence(payment: Payment, poor: list[Poor]) -> int:
     )
 
 
+def ship_bill_match(payment: Payment) -> bool | None:
+    """Whether goods go where the bill goes; None where one of the addresses is not known."""
+    billing, shipping = payment.billing, payment.shipping
+    if billing is None or shipping is None:
+        return None
+    return billing is shipping or identity.addresses_match(billing, shipping)
+
+
 def signals(payment: Payment, facts: Facts) -> Signals:
-    """Everything known of the payment. Take it before `drop_pan()`: field `pan` needs it.
+    """Everything known of the payment, assessed by the points. As `assessed_signals` says."""
+    match = ship_bill_match(payment)
+    return assessed_signals(payment, facts, points.score(payment, facts, ship_bill_match=match), match)
+
+
+def assessed_signals(payment: Payment, facts: Facts, assessment: Assessment, match: bool | None) -> Signals:
+    """Everything known of a payment that was assessed. Take it before `drop_pan()`: field `pan` needs it.
 
     A provider without an answer is in `omissions`, its fields are absent and its rules have no say.
     """
-    billing, shipping = payment.billing, payment.shipping
-    match = None
-    if billing is not None and shipping is not None:
-        match = billing is shipping or identity.addresses_match(billing, shipping)
-    assessment = points.score(payment, facts, ship_bill_match=match)
     mask = SCORE_MASK | velocity.present(facts) | facts.mask
     if payment.presence != PRESENCE_UNKNOWN:
         return Signals(payment, facts, mask | payment.presence, 0, (), assessment, match)

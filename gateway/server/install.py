@@ -32,6 +32,7 @@ def write_settings(folder: Path, *, front: str = "auto", keys: Mapping[str, obje
         "gateway": {"listen": FREE, "metrics": FREE, "front": front},
         "feeds": {"listen_grpc": FREE, "listen_http": FREE, "metrics": FREE},
         "measure": {"listen_grpc": FREE, "metrics": FREE},
+        "score": {"model": "simulated"},
         **({} if keys is None else {"keys": dict(keys)}),
     }
     path = folder / "ein.yaml"

@@ -52,6 +52,19 @@ class MeasureSettings(_Strict):
     metrics: str = HostPort
 
 
+class ScoreSettings(_Strict):
+    """Who assesses payments. Paths are relative to the file."""
+
+    model: Literal["points", "simulated"] | Path = "points"
+    """The points, the model that we ship (it has learnt from simulated payments alone), or a manifest."""
+
+    shadow: Path | None = None
+    """Manifest of a model whose scores are compared and never shared."""
+
+    library: Path | None = None
+    """LightGBM's C library, where it is not that of the installed package."""
+
+
 RETIRE_MARGIN_S_MIN: Final = 660
 """An access token's life, and how far clocks may differ (oauth/access_tokens.py). What fan-out has signed and
 not committed yet, which no look finds, is long in the store by then.
@@ -125,6 +138,7 @@ class Settings(_Strict):
     feeds: FeedsSettings
     measure: MeasureSettings
     tls: TlsSettings | None = None
+    score: ScoreSettings = ScoreSettings()
     keys: Annotated[
         FilesKeys | Pkcs11Keys | VaultKeys, Field(discriminator="store"), BeforeValidator(_with_store)
     ] = FilesKeys()

@@ -1,7 +1,8 @@
 """The hot path without a transport: a batch of authorizations in, durable decisions out.
 
-plan -> fetch -> signals -> release -> draw -> seal -> append -> answer, in stages over the whole batch: the
-velocity store is asked once and the journal synced once. What goes wrong with one item stays with it.
+plan -> fetch -> score -> signals -> release -> draw -> seal -> append -> answer, in stages over the whole
+batch: the velocity store is asked once, the model once, and the journal synced once. What goes wrong with one
+item stays with it.
 """
 
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import TypeVar
 from enrichment.contact import email_of
 from enrichment.payment import UNIT_PAR, BadRequest
 from enrichment.reader import Read, make_read
-from enrichment.signals import signals
+from enrichment.signals import assessed_signals, signals
 from gateway.outcomes.matching import match_keys
 from gateway.programs.arms import global_line
 from gateway.programs.model import CLEAR_PROFILE
@@ -27,6 +28,7 @@ from gateway.sealing.keys import KeyUnavailable, RecipientKeys, SignatureAlgorit
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sealing.token_epochs import TokenEpochs
 from gateway.sharing.again import Repeats
+from gateway.sharing.assess import assess, match
 from gateway.sharing.commit import Committer
 from gateway.sharing.decide import Rules, decide, no_program
 from gateway.sharing.encode import EXPIRES_AFTER_MS, Encoder
@@ -44,6 +46,7 @@ from gateway.sharing.items import (
 from gateway.sharing.objecting import UNIT_KINDS, card_key_of
 from gateway.sharing.record import PAYMENT, frame_of, record_of
 from gateway.sharing.remembered import Remembered
+from gateway.sharing.score_port import Scorer
 from gateway.sharing.seal import ShareSealer
 from gateway.sharing.velocity_port import VelocityStore
 from gateway.sharing.work import Batch, Work
@@ -79,11 +82,14 @@ class Gateway:
         signable: Container[str] = frozenset(SignatureAlgorithm),
         token_epochs: Callable[[], TokenEpochs] = TokenEpochs,
         providers: Sequence[Budgeted] = (),
+        scorer: Scorer | None = None,
     ) -> None:
-        """`signable`: the algorithms that the feeds have a key for. `token_epochs`: as they are now."""
+        """`signable`: the algorithms that the feeds have a key for. `token_epochs`: as they are now.
+        `scorer`: None leaves it to the points."""
         self.table = table
         self._token_epochs = token_epochs
         self._signable = signable
+        self._scorer = scorer
         self._clock = clock
         self._read = read or make_read(engines, PAYMENT)
         self._switches = switches
@@ -123,6 +129,9 @@ class Gateway:
         # Stage by stage over the batch: what one stage needs stays in the processor's caches.
         self._stage(batch, "plan", self._plan)
         self._fetch.fetch(batch)
+        if self._scorer is not None:
+            self._stage(batch, "score", match)
+            assess(batch, self._scorer, self._on_fault)
         shared = global_line(batch.table.global_salt, batch.table.global_holdout_ppm)
         batch.rules = Rules(shared, view, batch.fresh, self._has_key)
         self._stage(batch, "decide", self._decide)
@@ -250,7 +259,11 @@ class Gateway:
         rules, now_ms, objecting = batch.rules, batch.now_ms, self._subjects.objecting
         for work in works:
             payment, issuer = work.payment, work.issuer
-            seen = work.signals = signals(payment, work.facts)
+            assessment = work.assessment
+            seen = work.signals = (
+                signals(payment, work.facts) if assessment is None
+                else assessed_signals(payment, work.facts, assessment, work.ship_bill_match)
+            )  # fmt: skip
             if payment.validate_only:
                 continue
             if issuer is None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from enrichment.masked import MaskedStruct
-from enrichment.payment import NO_FACTS, Facts, Payment
+from enrichment.payment import NO_FACTS, Assessment, Facts, Payment
 from enrichment.signals import Signals
 from gateway.programs.switches import SwitchView
 from gateway.programs.table import IssuerEntry, ReleaseTable
@@ -37,6 +37,8 @@ class Work(MaskedStruct):
     velocity_keys: tuple[bytes | None, ...] = ()
     issuer: IssuerEntry | None = None
     facts: Facts = NO_FACTS
+    ship_bill_match: bool | None = None
+    assessment: Assessment | None = None
     signals: Signals = NO_SIGNALS
     match_keys: tuple[str, ...] = ()
     decided: Sequence[Decided] = ()

@@ -70,6 +70,16 @@ def _velocity(patches: Patches) -> None:
     patches.put(gateway, "_velocity", Instead(gateway._velocity, touch=patches.broken))
 
 
+def _score(patches: Patches) -> None:
+    gateway = patches.live["gateway"]
+    patches.put(gateway, "_scorer", Instead(gateway._scorer, assess=patches.broken))
+
+
+def _signals(patches: Patches) -> None:
+    for name in ("signals", "assessed_signals"):
+        patches.put(gateway_module, name, patches.broken)
+
+
 def _release_by_engine(patches: Patches) -> None:
     patches.put(ProgramEntry, "quick_release", property(lambda entry: patches.broken))
 
@@ -252,7 +262,8 @@ _EVALUATION: Final = (
     Fault(name="issuer of the card", put=_of(ReleaseTable, "issuer_of")),
     Fault(name="velocity", put=_velocity, leaves=ALL, leaves_after=ALL),
     Fault(name="global holdout", put=_of(gateway_module, "global_line")),
-    Fault(name="signals", put=_of(gateway_module, "signals")),
+    Fault(name="score", put=_score, leaves=ALL, leaves_after=ALL),
+    Fault(name="signals", put=_signals),
     Fault(name="release by the engine", put=_release_by_engine),
     Fault(name="release by the twin", put=_release_by_twin),
     Fault(name="conditions", put=_conditions),

@@ -42,6 +42,7 @@ CHECKS = (
     "canaries",
     "demo_seeds",
     "replay",
+    "score",
     "benchmarks",
 )
 

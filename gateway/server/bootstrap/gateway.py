@@ -28,6 +28,7 @@ from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.server.bootstrap.callers import authenticator_of
 from gateway.server.bootstrap.pins import pin_check
 from gateway.server.consent_follower import ConsentFollower
+from gateway.server.gateway.models import ModelWatch, Scoring
 from gateway.server.identity import Authenticator
 from gateway.server.own_keys import LiveKeys, key_files
 from gateway.server.policy import usable_policy
@@ -90,6 +91,7 @@ class GatewayParts:
     consents: ConsentFollower
     operator_stores: OperatorStores
     providers: Providers
+    models: ModelWatch | None
 
     def close(self) -> None:
         """After the hot loop has ended: what it held is given back."""
@@ -105,7 +107,11 @@ class GatewayParts:
 
 
 def build_gateway(
-    settings: Settings, worker_id: str, *, on_fault: Callable[[str, BaseException], None]
+    settings: Settings,
+    worker_id: str,
+    *,
+    on_fault: Callable[[str, BaseException], None],
+    scoring: Scoring | None = None,
 ) -> GatewayParts:
     """Opens everything and catches up. Raises GatewayError: no policy, bad keys, a held journal."""
     state, clock, disk, entropy = settings.state, SystemClock(), RealDisk(), SystemEntropy()
@@ -149,6 +155,7 @@ def build_gateway(
         signable=keys,
         token_epochs=lambda: keys.current.token_epochs,
         providers=providers.budgeted,
+        scorer=None if scoring is None else scoring.scorer,
     )
     return GatewayParts(
         clock,
@@ -169,6 +176,7 @@ def build_gateway(
         consents,
         OperatorStores.open(state, clock),
         providers,
+        None if scoring is None else scoring.watch,
     )
 
 

@@ -17,6 +17,7 @@ from gateway.records.journal import FEEDS_TOPICS, GATEWAY_TOPICS
 from gateway.runtime.clock import MS, SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.server.cli.options import config_option, json_option
+from gateway.server.gateway.models import read_score
 from gateway.server.own_keys import read_told
 from gateway.server.policy_follower import read_board
 from gateway.server.recipient_watch import read_watch
@@ -80,6 +81,9 @@ def collect_status(state: StateDir) -> dict[str, Any]:
     }
     if own:
         status["own_keys"] = own
+    score = read_score(state)
+    if score is not None and _alive(score.pop("pid")):
+        status["score"] = score
     if state.policy_db.exists():
         store = SqlitePolicyStore(str(state.policy_db), clock)
         try:

@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from gateway.records.reasons import Reason
 from gateway.runtime.native import engines
+from gateway.server.gateway.score_metrics import ScoreMetrics
 from gateway.sharing.items import Tally
 
 _BATCH_CALLS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -81,6 +82,7 @@ class GatewayMetrics:
         )
         self.velocity_keys = Gauge("ein_velocity_keys", "Keys that are counted.", registry=registry)
         self.policy_stale = Gauge("ein_policy_stale", "1 where the lease has run out.", registry=registry)
+        self.score = ScoreMetrics(registry)
 
     def batch(self, tally: Tally, calls: int, duration_ns: int) -> None:
         """What one step of the hot loop came to."""

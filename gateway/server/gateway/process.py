@@ -32,6 +32,7 @@ from gateway.server.fronts.grpcio import GrpcioFront
 from gateway.server.fronts.intake import Intake
 from gateway.server.fronts.streams import Streams
 from gateway.server.gateway.metrics import GatewayMetrics
+from gateway.server.gateway.models import make_scoring
 from gateway.server.gateway.outcome_service import OutcomeServicer
 from gateway.server.gateway.own_keys import follow_own_keys
 from gateway.server.gateway.services import SERVICES, Services, make_services
@@ -225,8 +226,9 @@ def run(settings: Settings) -> int:
         code = fault.code if isinstance(fault, GatewayError) else "internal"
         _log.error("fault", stage=stage, code=code, fault=type(fault).__name__)
 
+    scoring = make_scoring(settings, metrics.score, on_fault)
     try:
-        parts = build_gateway(settings, f"gateway-{os.getpid()}", on_fault=on_fault)
+        parts = build_gateway(settings, f"gateway-{os.getpid()}", on_fault=on_fault, scoring=scoring)
     except GatewayError as refused:
         _log.error(refused.code, public=refused.public)
         return exit_codes.of(refused)
@@ -278,6 +280,8 @@ def _serve(
     beside.start("recipient-keys", _watch_keys(parts, state, metrics, host))
     beside.start("own-keys", follow_own_keys(parts.keys, state, metrics, host))
     beside.start("velocity", snapshots.warming.run)
+    if parts.models is not None:
+        beside.start("models", parts.models.follow)
     beside.start("snapshots", snapshots.run)
     parts.providers.tell = metrics.provider_files_refused.set
     beside.start("providers", parts.providers.follow)

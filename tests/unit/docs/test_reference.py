@@ -110,7 +110,7 @@ def test_every_reason_has_a_row_that_says_what_callers_see() -> None:
 
 def test_every_degraded_reason_and_field_issue_has_a_row() -> None:
     degraded = first_names(section(page("errors"), "Answers that are not whole"))
-    assert degraded == {*_DEGRADED_TEXT.values(), "internal", "velocity"}
+    assert degraded == {*_DEGRADED_TEXT.values(), "internal", "velocity", "score"}
     codes = {
         value
         for name, value in vars(formats).items()

@@ -1,0 +1,184 @@
+"""A payment and its facts as one row of floats: what a model sees, in serving and in training alike.
+
+Nothing else makes such rows, so what a model was trained on is what it is asked about. Absent is NaN, which
+trees have branches for. A row holds counts, ages, tiers and flags: no card, no person, no address.
+"""
+
+from math import nan
+from operator import itemgetter
+from typing import Final
+
+from enrichment.payment import Facts, History, Payment
+from enrichment.scoring.points import MINOR_TO_DOLLAR
+from enrichment.velocity import VelocityKind
+
+FEATURES_VERSION: Final = 1
+"""Rises with any change of names, order or meaning: models of another version are not served."""
+
+# Which way risk may go with a feature where all else stays the same: 1 up, -1 down, 0 free.
+_MONOTONE: Final[tuple[tuple[str, int], ...]] = (
+    ("amount_dollars", 0),
+    ("hour_utc", 0),
+    ("mcc", 0),
+    ("channel", 0),
+    ("merchant_initiated", 0),
+    ("funding", 0),
+    ("cross_border", 1),
+    ("billing_abroad", 1),
+    ("ship_bill_mismatch", 1),
+    ("attempt_no", 1),
+    ("device_known", -1),
+    ("cvv_mismatch", 1),
+    ("avs_mismatch", 1),
+    ("authentication", 1),
+    ("caller_score", 1),
+    ("card_10m", 1),
+    ("card_1h", 1),
+    ("card_24h", 1),
+    ("card_7d", 1),
+    ("merchants_per_card_24h", 1),
+    ("ip_10m", 1),
+    ("ip_1h", 1),
+    ("ip_24h", 1),
+    ("cards_per_ip_24h", 1),
+    ("device_10m", 1),
+    ("device_1h", 1),
+    ("device_24h", 1),
+    ("cards_per_device_24h", 1),
+    ("email_24h", 1),
+    ("cards_per_email_24h", 1),
+    ("ip_abroad", 1),
+    ("ip_hidden", 1),
+    ("email_disposable", 1),
+    ("email_digits_percent", 0),
+    ("phone_elsewhere", 1),
+    ("device_on_card_age_days", -1),
+    ("amount_to_card_mean", 0),
+    ("amount_to_merchant_mean", 0),
+    ("authentication_odd", 1),
+    ("mcc_risk", 1),
+    ("merchant_fraud_rate_bp", 1),
+    ("merchant_dispute_rate_bp", 1),
+    ("card_testing_verdict", 1),
+    ("account_age_days", -1),
+    ("account_change_age_days", -1),
+    ("password_change_age_days", -1),
+    ("transactions_24h", 0),
+    ("transactions_1y", 0),
+    ("purchases_6m", -1),
+    ("add_card_attempts_24h", 1),
+    ("card_on_file_age_days", -1),
+)
+
+FEATURES: Final = tuple(name for name, _ in _MONOTONE)
+"""Names in the order of the row."""
+
+MONOTONE: Final = tuple(direction for _, direction in _MONOTONE)
+"""By feature: domain knowledge that data may not contradict. Free is what fraud has from both ends."""
+
+Row = tuple[float, ...]
+
+_CARD, _IP, _DEVICE, _EMAIL = map(
+    int, (VelocityKind.CARD, VelocityKind.IP, VelocityKind.DEVICE, VelocityKind.EMAIL)
+)
+
+# Of counts: attempts in 10 minutes, 1 hour, 24 hours and 7 days, then different others in each.
+_of_card: Final = itemgetter(0, 1, 2, 3, 6)
+_of_source: Final = itemgetter(0, 1, 2, 6)
+_of_email: Final = itemgetter(2, 6)
+_NO_VELOCITY: Final[Row] = (nan,) * 15
+_NO_CARD: Final[Row] = (nan,) * 5
+_NO_SOURCE: Final[Row] = (nan,) * 4
+_NO_EMAIL: Final[Row] = (nan,) * 2
+_NOTHING_FOUND: Final[Row] = (nan,) * 13
+_NO_HISTORY: Final[Row] = (nan,) * len(History._fields)
+_HOUR_MS: Final = 3_600_000
+_ONLINE: Final = (1, 2)  # v1.Channel: ecom, app
+_MIT: Final = 2  # v1.Initiation
+
+# 0 as it should be, 1 in part, 2 not at all: results as networks publish them (points.py has the same).
+_AVS: Final[dict[str, float]] = {
+    **dict.fromkeys("YXDMFHVydxmfhv", 0.0),
+    **dict.fromkeys("AZWPBKLOTazwpbklot", 1.0),
+    **dict.fromkeys("NCnc", 2.0),
+}
+_CVV: Final[dict[str, float]] = {"M": 0.0, "m": 0.0, "N": 1.0, "n": 1.0}
+
+_VERDICTS: Final[dict[object, float]] = {"none": 0.0, "possible": 1.0, "likely": 2.0}
+
+# By number of v1.TransStatus: authenticated, attempted, no word of it, failed or rejected.
+_AUTHENTICATION: Final[Row] = (nan, 0.0, 3.0, 2.0, 1.0, 2.0, 2.0, 3.0, 2.0)
+
+
+def row(payment: Payment, facts: Facts, ship_bill_match: bool | None) -> Row:
+    """The features of one payment, in the order of `FEATURES`. A straight line: it runs for each payment."""
+    channel, home = payment.channel, payment.cardholder_region
+    cross_border = billing_abroad = nan
+    if home:
+        country, billing = payment.merchant_country, payment.billing
+        if country:
+            cross_border = country != home
+        if billing is not None and billing.country:
+            billing_abroad = billing.country != home
+    status, caller, mcc, history = payment.trans_status, nan, payment.mcc, payment.history
+    if payment.caller_assessments:
+        caller = max([assessment.normalised for assessment in payment.caller_assessments])
+    return (
+        payment.amount_minor / MINOR_TO_DOLLAR.get(payment.currency, 100),
+        payment.initiated_at_ms // _HOUR_MS % 24,
+        int(mcc) if mcc else nan,
+        channel or nan,
+        payment.initiation == _MIT,
+        payment.funding or nan,
+        cross_border,
+        billing_abroad,
+        nan if ship_bill_match is None else not ship_bill_match,
+        payment.attempt_no,
+        nan if channel not in _ONLINE else bool(payment.device_id or payment.ip),
+        _CVV.get(payment.cvv_result, nan),
+        _AVS.get(payment.avs_result, nan),
+        _AUTHENTICATION[status] if status else nan,
+        caller,
+        *counted(facts),
+        *found(facts, home),
+        *(_NO_HISTORY if history is None else [nan if age is None else age for age in history]),
+    )
+
+
+def counted(facts: Facts) -> Row:
+    """Attempts and different others of card, address, device and e-mail, by window."""
+    velocity = facts.velocity
+    if velocity is None:
+        return _NO_VELOCITY
+    card, ip, device, email = velocity[_CARD], velocity[_IP], velocity[_DEVICE], velocity[_EMAIL]
+    return (
+        *(_NO_CARD if card is None else _of_card(card)),
+        *(_NO_SOURCE if ip is None else _of_source(ip)),
+        *(_NO_SOURCE if device is None else _of_source(device)),
+        *(_NO_EMAIL if email is None else _of_email(email)),
+    )
+
+
+def found(facts: Facts, home: str) -> Row:
+    """What the providers know; `home`: the cardholder's country."""
+    known = facts.found
+    if not known:
+        return _NOTHING_FOUND
+    get = known.get
+    country, hidden, kind = get("ip_country"), get("ip_anonymised"), get("email_domain_type")
+    fits, odd = get("phone_fits_billing"), get("authentication_fits")
+    return (
+        country != home if country and home else nan,
+        hidden != "none" if hidden else nan,
+        kind == "disposable" if kind else nan,
+        get("email_digits_percent", nan),
+        nan if fits is None else not fits,
+        get("device_on_card_age_days", nan),
+        get("amount_to_card_mean", nan),
+        get("amount_to_merchant_mean", nan),
+        nan if odd is None else not odd,
+        get("mcc_risk", nan),
+        get("merchant_fraud_rate_bp", nan),
+        get("merchant_dispute_rate_bp", nan),
+        _VERDICTS.get(get("card_testing"), nan),
+    )

@@ -1,0 +1,1 @@
+"""The score of a LightGBM model, by its C library alone."""

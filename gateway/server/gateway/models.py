@@ -1,0 +1,283 @@
+"""Which model assesses payments: loaded beside the one that serves, tried on what was seen, then swapped in.
+
+On a thread of its own. A file that cannot be taken leaves what serves as it is, and the points where nothing
+did; that is told in metrics, in the log and in `run/gateway.score.json`, which `ein status` reads.
+"""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from ctypes import c_double
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+from typing import Any, Final, NamedTuple
+
+import structlog
+
+from enrichment.scoring import points
+from enrichment.scoring.drift import SHIFTED
+from enrichment.scoring.features import FEATURES
+from enrichment.scoring.manifest import ModelRefused
+from gateway.backends.lightgbm.model import Model, ModelFiles, open_model, read_model, try_model
+from gateway.backends.lightgbm.scorer import ModelScorer
+from gateway.runtime.tasks import Stop
+from gateway.server.gateway.drift_watch import DriftWatch
+from gateway.server.gateway.score_metrics import ScoreMetrics
+from gateway.server.settings import Settings
+from gateway.server.state import StateDir
+
+LOOK_EVERY_S: Final = 1.0
+"""A look is two stats a model."""
+
+SAMPLE_EVERY_S: Final = 10.0
+"""What was seen since is counted: some 6,000 payments a minute, whatever the load."""
+
+SLICE_ROWS: Final = 32
+"""Counted at a time, in 0.3 ms: the hot loop waits no longer for the interpreter."""
+
+SLICE_PAUSE_S: Final = 0.02
+
+SHIPPED: Final = Path(__file__).resolve().parents[2] / "backends" / "lightgbm" / "models"
+MANIFEST: Final = "manifest.json"
+
+_Mark = tuple[Any, ...]
+_ROW: Final = Struct(f"={len(FEATURES)}d")
+_log = structlog.get_logger("score")
+
+
+@dataclass(slots=True)
+class _Named:
+    """A model that the settings name, as far as it is known."""
+
+    path: Path
+    mark: _Mark | None = None
+    code: str = ""
+    beside: Model | None = None
+    """A copy for this thread: one for the hot loop would be asked by two."""
+
+
+class ModelWatch:
+    """Follows the models that the settings name. `look` and `sample` are called by one thread."""
+
+    def __init__(
+        self, settings: Settings, scorer: ModelScorer, metrics: ScoreMetrics, state: StateDir | None = None
+    ) -> None:
+        folder, chosen = settings.source.parent, settings.score
+        self._scorer, self._metrics = scorer, metrics
+        self._library = None if chosen.library is None else folder / chosen.library
+        self._board = None if state is None else board_path(state)
+        self._model = _Named(manifest_path(settings) or folder)
+        self._shadow = None if chosen.shadow is None else _Named(folder / chosen.shadow)
+        self._recent: list[bytes] = []
+        self._drift: DriftWatch | None = None
+        self._agreement: dict[str, Any] = {}
+
+    def follow(self, stop: Stop) -> None:
+        """On a thread of its own."""
+        passed_s = 0.0
+        while not stop.wait(LOOK_EVERY_S):
+            self.look()
+            passed_s += LOOK_EVERY_S
+            if passed_s >= SAMPLE_EVERY_S:
+                passed_s = 0.0
+                self.sample(lambda: stop.wait(SLICE_PAUSE_S))
+        if self._board is not None:
+            self._board.unlink(missing_ok=True)
+
+    def look(self) -> None:
+        """Takes what has changed, and tells."""
+        model, shadow = self._model, self._shadow
+        changed = False
+        if (mark := _mark(model.path)) != model.mark:
+            changed, model.mark = True, mark
+            self._take()
+        if shadow is not None and (mark := _mark(shadow.path)) != shadow.mark:
+            changed, shadow.mark = True, mark
+            self._take_shadow(shadow)
+        scorer = self._scorer
+        self._metrics.assessed(scorer.by_model, scorer.by_points)
+        if changed:
+            self._metrics.serving.set(scorer.serving is not None)
+            self._metrics.refused.set(bool(model.code) + bool(shadow is not None and shadow.code))
+            self._tell()
+
+    def _take(self) -> None:
+        """Loads beside, tries on what was seen, swaps: the hot loop looks at the reference once a batch."""
+        model = self._model
+        try:
+            files = self._tried(model.path)
+            loaded = open_model(files, self._library)
+            beside = open_model(files, self._library, keeps_lock=False)
+            for packed in self._recent:
+                _scores(beside, packed)
+        except ModelRefused as refused:
+            model.code = refused.code
+            serving = self._scorer.serving
+            _log.error(
+                "score_model_refused", code=refused.code, public=refused.public,
+                serving=points.MODEL_ID if serving is None else serving.model_id,
+            )  # fmt: skip
+            return
+        compared = _compared(model.beside, beside, self._recent)
+        model.code, model.beside = "", beside
+        self._drift = DriftWatch(beside.manifest)
+        self._scorer.serving = loaded
+        _log.info("score_model", model_id=loaded.model_id, **compared)
+
+    def _tried(self, path: Path) -> ModelFiles:
+        files = read_model(path)
+        try_model(files, self._library)
+        return files
+
+    def _take_shadow(self, shadow: _Named) -> None:
+        shadow.beside, shadow.code, self._agreement = None, "", {}
+        try:
+            shadow.beside = open_model(self._tried(shadow.path), self._library, keeps_lock=False)
+        except ModelRefused as refused:
+            shadow.code = refused.code
+            _log.error("score_shadow_refused", code=refused.code, public=refused.public)
+        else:
+            _log.info("score_shadow", model_id=shadow.beside.model_id)
+
+    def sample(self, pause: Callable[[], object] = lambda: None) -> None:
+        """Counts what was seen since: drift of score and features, and what the shadow would have said."""
+        taken = self._scorer.take_sample()
+        serving, drift = self._model.beside, self._drift
+        if not taken or serving is None or drift is None:
+            return
+        self._recent = taken
+        try:
+            for packed in _sliced(taken):
+                raws = _scores(serving, packed)
+                drift.count(list(_ROW.iter_unpack(packed)), raws)
+                self._metrics.normalised("serving", [serving.normalised(raw) for raw in raws])
+                if self._shadow is not None and (shadow := self._shadow.beside) is not None:
+                    raws = _scores(shadow, packed)
+                    self._metrics.normalised("shadow", [shadow.normalised(raw) for raw in raws])
+                pause()
+        except ModelRefused as refused:
+            _log.error("score_sample_failed", code=refused.code)
+            return
+        self._metrics.drift(drift.found())
+        if self._shadow is not None and self._shadow.beside is not None:
+            self._agreement = _compared(serving, self._shadow.beside, taken)
+            self._metrics.agreement.set(self._agreement["agreement"])
+            self._metrics.difference.set(self._agreement["difference"])
+        self._tell()
+
+    def told(self) -> dict[str, Any]:
+        """What stands: who assesses, what could not be taken, how far payments have moved."""
+        serving, model, shadow = self._scorer.serving, self._model, self._shadow
+        first: dict[str, Any] = {"model": points.MODEL_ID if serving is None else serving.model_id}
+        if model.code:
+            first["refused"] = model.code
+        if self._drift is not None and self._drift.rows:
+            found = self._drift.found()
+            worst = max(FEATURES, key=lambda name: found[name])
+            first |= {
+                "psi": round(found["score"], 3), "feature": worst, "feature_psi": round(found[worst], 3),
+                "sampled": self._drift.rows,
+            }  # fmt: skip
+            if max(found.values()) > SHIFTED:
+                first["shifted"] = sum(psi > SHIFTED for psi in found.values())
+        said = {"serving": first}
+        if shadow is not None:
+            said["shadow"] = {
+                "model": "none" if shadow.beside is None else shadow.beside.model_id,
+                **({"refused": shadow.code} if shadow.code else {}),
+                **self._agreement,
+            }
+        return said
+
+    def _tell(self) -> None:
+        if self._board is None:
+            return
+        temporary = self._board.with_suffix(".new")
+        with suppress(OSError):
+            temporary.write_text(json.dumps({"pid": os.getpid(), **self.told()}))
+            temporary.rename(self._board)
+
+
+def manifest_path(settings: Settings) -> Path | None:
+    """The manifest of the model that is to serve; None where it is the points."""
+    chosen = settings.score.model
+    if chosen == "points":
+        return None
+    if isinstance(chosen, str):
+        return SHIPPED / chosen / MANIFEST
+    return settings.source.parent / chosen
+
+
+class Scoring(NamedTuple):
+    """What scores, and who watches over it."""
+
+    scorer: ModelScorer
+    watch: ModelWatch
+
+
+def make_scoring(
+    settings: Settings, metrics: ScoreMetrics, on_fault: Callable[[str, BaseException], None]
+) -> Scoring | None:
+    """Scorer and watch, looked at once; None where the points are all that is asked for."""
+    if manifest_path(settings) is None:
+        return None
+    scorer = ModelScorer(on_fault)
+    watch = ModelWatch(settings, scorer, metrics, settings.state)
+    watch.look()
+    return Scoring(scorer, watch)
+
+
+def _mark(path: Path) -> _Mark:
+    """Of the manifest and of the files beside it: a model that comes after its manifest is seen too."""
+    marks: list[Any] = []
+    for one in (path, *sorted(path.parent.glob("*.txt"))):
+        try:
+            status = one.stat()
+        except OSError:
+            marks.append(None)
+        else:
+            marks.append((one.name, status.st_mtime_ns, status.st_ino, status.st_size))
+    return tuple(marks)
+
+
+def _sliced(packed: Sequence[bytes]) -> list[bytes]:
+    """The rows anew, SLICE_ROWS at a time."""
+    whole, size = b"".join(packed), SLICE_ROWS * _ROW.size
+    return [whole[at : at + size] for at in range(0, len(whole), size)]
+
+
+def _scores(model: Model, packed: bytes) -> Sequence[float]:
+    count = len(packed) // _ROW.size
+    return model.raw((c_double * (count * len(FEATURES))).from_buffer_copy(packed), count)
+
+
+def _compared(serving: Model | None, other: Model, packed: Sequence[bytes]) -> dict[str, Any]:
+    """How alike two models judge the same rows: the share that both or neither would look at, and the mean
+    difference of their scores. Empty where there is nothing to compare."""
+    if serving is None or not packed:
+        return {}
+    ours, theirs = serving.manifest.review_from, other.manifest.review_from
+    alike = rows = 0
+    difference = 0
+    for one in packed:
+        for before, after in zip(_scores(serving, one), _scores(other, one), strict=True):
+            first, second = serving.normalised(before), other.normalised(after)
+            alike += (first >= ours) == (second >= theirs)
+            difference += second - first
+            rows += 1
+    return {"agreement": round(alike / rows, 4), "difference": round(difference / rows, 2), "rows": rows}
+
+
+def board_path(state: StateDir) -> Path:
+    return state.run / "gateway.score.json"
+
+
+def read_score(state: StateDir) -> dict[str, Any] | None:
+    """What the gateway last told of its models; None where it has none."""
+    try:
+        found: dict[str, Any] = json.loads(board_path(state).read_text())
+    except (OSError, ValueError):
+        return None
+    return found

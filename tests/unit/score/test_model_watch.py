@@ -1,0 +1,198 @@
+"""Models of a running gateway: taken, refused, swapped and shadowed as their files change."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from enrichment.scoring import points
+from gateway.server.gateway.models import make_scoring, read_score
+from gateway.server.gateway.score_metrics import ScoreMetrics
+from gateway.server.install import write_settings
+from gateway.server.settings import Settings, load_settings
+from tests.unit.score.kit import MODEL, changed, copied, needs_library, with_model
+from tests.unit.score.test_scorer import scored_kit
+from tests.unit.sharing.kit import requests
+
+pytestmark = needs_library
+
+
+def settings_of(folder: Path, **score: Any) -> Settings:
+    folder.mkdir(exist_ok=True)
+    path = write_settings(folder)
+    text = path.read_text().replace("score:\n  model: simulated\n", "")
+    path.write_text(text + f"score: {json.dumps(score)}\n")
+    settings = load_settings(path)
+    settings.state.make()
+    return settings
+
+
+class Watched:
+    """A scorer, who watches for it, and a gateway that asks it."""
+
+    def __init__(self, folder: Path, **score: Any) -> None:
+        self.settings = settings_of(folder, **score)
+        self.registry = CollectorRegistry()
+        self.faults: list[str] = []
+        made = make_scoring(
+            self.settings, ScoreMetrics(self.registry), lambda stage, fault: self.faults.append(stage)
+        )
+        assert made is not None
+        self.scorer, self.watch = made
+        self.kit = scored_kit(self.scorer)
+        self.asked = 0
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(name, labels)
+
+    def model_ids(self, count: int = 1) -> set[str]:
+        fresh = requests(self.asked + count)[self.asked :]
+        self.asked += count
+        return {one.assessments[0].model_id for one in self.kit.answers(*fresh)}
+
+
+def renamed(manifest: Path, model_id: str) -> Path:
+    return changed(manifest, lambda document: document.update(model_id=model_id))
+
+
+def test_points_by_settings_have_no_model_and_no_omission(tmp_path: Path) -> None:
+    assert make_scoring(settings_of(tmp_path), ScoreMetrics(CollectorRegistry()), lambda *_: None) is None
+
+
+def test_the_model_of_the_settings_serves_from_the_start(tmp_path: Path) -> None:
+    copied(tmp_path / "first")
+    watched = Watched(tmp_path, model="first/manifest.json")
+    assert watched.model_ids(3) == {"simulated-1"}
+    watched.watch.look()
+    assert watched.metric("ein_score_model_serving") == 1
+    assert watched.metric("ein_score_assessed_total", by="model") == 3
+    told = read_score(watched.settings.state)
+    assert told is not None
+    assert (told["pid"], told["serving"]["model"]) == (os.getpid(), "simulated-1")
+
+
+BROKEN = {
+    "a changed byte": lambda path: (path.parent / MODEL).write_bytes(
+        (path.parent / MODEL).read_bytes().replace(b"leaf_value=", b"leaf_valuE=", 1)
+    ),
+    "half of it": lambda path: (path.parent / MODEL).write_bytes(
+        (path.parent / MODEL).read_bytes()[: (path.parent / MODEL).stat().st_size // 2]
+    ),
+    "half of it with its hash": lambda path: with_model(
+        path, (path.parent / MODEL).read_bytes()[: (path.parent / MODEL).stat().st_size // 2]
+    ),
+    "nothing with its hash": lambda path: with_model(path, b""),
+    "other features": lambda path: changed(path, lambda document: document["features"].reverse()),
+    "no model": lambda path: (path.parent / MODEL).unlink(),
+    "no manifest": lambda path: path.unlink(),
+}
+CODES = {
+    "a changed byte": "model_hash",
+    "half of it": "model_hash",
+    "half of it with its hash": "model_malformed",
+    "nothing with its hash": "model_malformed",
+    "other features": "model_features",
+    "no model": "model_missing",
+    "no manifest": "manifest_missing",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_model_that_cannot_be_taken_at_the_start_leaves_payments_to_the_points(
+    tmp_path: Path, name: str
+) -> None:
+    BROKEN[name](copied(tmp_path / "first"))
+    watched = Watched(tmp_path, model="first/manifest.json")
+    assert watched.model_ids(2) == {points.MODEL_ID}
+    assert watched.metric("ein_score_model_serving") == 0
+    assert watched.metric("ein_score_model_refused") == 1
+    assert watched.watch.told()["serving"] == {"model": points.MODEL_ID, "refused": CODES[name]}
+    renamed(copied(tmp_path / "first"), "mended")
+    watched.watch.look()
+    assert watched.model_ids() == {"mended"}
+    assert watched.metric("ein_score_model_refused") == 0
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_model_that_cannot_be_taken_leaves_the_one_that_serves(tmp_path: Path, name: str) -> None:
+    path = copied(tmp_path / "first")
+    watched = Watched(tmp_path, model="first/manifest.json")
+    before = watched.scorer.serving
+    BROKEN[name](path)
+    watched.watch.look()
+    assert watched.scorer.serving is before
+    assert watched.model_ids() == {"simulated-1"}
+    assert watched.watch.told()["serving"]["refused"] == CODES[name]
+    assert watched.metric("ein_score_model_refused") == 1
+
+
+def test_another_model_in_its_place_serves_after_the_next_look(tmp_path: Path) -> None:
+    path = copied(tmp_path / "first")
+    watched = Watched(tmp_path, model="first/manifest.json")
+    assert watched.model_ids() == {"simulated-1"}
+    renamed(path, "second")
+    assert watched.model_ids() == {"simulated-1"}, "nothing changes by itself"
+    watched.watch.look()
+    assert watched.model_ids() == {"second"}
+
+
+def test_drift_is_told_by_feature_of_what_was_asked(tmp_path: Path) -> None:
+    copied(tmp_path / "first")
+    watched = Watched(tmp_path, model="first/manifest.json")
+    # All at one hour, of one merchant: that is not what the model has learnt from.
+    watched.model_ids(300)
+    watched.watch.sample()
+    hour, attempts = (watched.metric("ein_score_drift", of=name) for name in ("hour_utc", "attempt_no"))
+    assert hour is not None
+    assert hour > 0.25
+    assert attempts == pytest.approx(0.0, abs=1e-3)
+    told = watched.watch.told()["serving"]
+    assert (told["sampled"], told["shifted"] > 0) == (300, True)
+    assert watched.metric("ein_score_normalised_count", model="serving") == 300
+
+
+def test_a_shadow_is_compared_and_its_scores_reach_nobody(tmp_path: Path) -> None:
+    copied(tmp_path / "first")
+    shadow = copied(tmp_path / "next")
+    # The same trees, with every payment as risky as the riskiest.
+    changed(
+        shadow,
+        lambda document: document.update(
+            model_id="next-1", calibration={"least": [-100.0], "probability": [0.999]}
+        ),
+    )
+    watched = Watched(tmp_path, model="first/manifest.json", shadow="next/manifest.json")
+    fresh = requests(64)
+    answers = watched.kit.answers(*fresh)
+    alone = Watched(tmp_path / "alone", model="simulated").kit.answers(*fresh)
+    assert [one.assessments for one in answers] == [one.assessments for one in alone]
+    assert all(b"next-1" not in payload for payload in watched.kit.journal.payloads)
+    watched.watch.sample()
+    told = watched.watch.told()["shadow"]
+    assert (told["model"], told["agreement"], told["rows"]) == ("next-1", 0.0, 64)
+    assert watched.metric("ein_score_shadow_agreement") == 0.0
+    assert watched.metric("ein_score_normalised_count", model="shadow") == 64
+
+
+def test_a_shadow_that_cannot_be_taken_touches_nothing_else(tmp_path: Path) -> None:
+    copied(tmp_path / "first")
+    watched = Watched(tmp_path, model="first/manifest.json", shadow="nowhere/manifest.json")
+    assert watched.model_ids(5) == {"simulated-1"}
+    watched.watch.sample()
+    assert watched.watch.told()["shadow"] == {"model": "none", "refused": "manifest_missing"}
+    assert watched.metric("ein_score_model_refused") == 1
+
+
+def test_what_is_sampled_is_bounded(tmp_path: Path) -> None:
+    from gateway.backends.lightgbm.scorer import ROWS_A_CALL, SAMPLE_ROWS
+
+    watched = Watched(tmp_path, model="simulated")
+    for _ in range(SAMPLE_ROWS // 64 + 8):
+        watched.model_ids(64)
+    rows = (
+        sum(map(len, watched.scorer.take_sample())) // 8 // len(watched.watch._model.beside.manifest.features)
+    )  # type: ignore[union-attr]
+    assert SAMPLE_ROWS <= rows <= SAMPLE_ROWS + ROWS_A_CALL
