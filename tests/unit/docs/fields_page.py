@@ -81,8 +81,8 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "fields of a share",
-        "description": f"Dictionary version {DICTIONARY_VERSION}. Later versions have more members: take what "
-        "you know, and refuse nothing for the rest.",
+        "description": f"Dictionary version {DICTIONARY_VERSION}. Later versions have more members: take "
+        "what you know, and refuse nothing for the rest.",
         "type": "object",
         "properties": properties,
         "additionalProperties": False,
