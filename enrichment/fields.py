@@ -39,7 +39,7 @@ Sensitivity = Literal["A", "Y", "I", "P"]
 
 DICTIONARY_VERSION: Final = 2  # 1 had the fields up to number 62
 MASK_BITS: Final = 128
-"""Of every mask. Two uint64 of a journal record, one u128 of the engines (native/src/release.rs)."""
+"""Of every mask. Two uint64 of a journal record, one u128 of the engines (native/src/masks.rs)."""
 
 EVERY_BIT: Final = (1 << MASK_BITS) - 1
 
@@ -125,7 +125,8 @@ class _Row(NamedTuple):
 
 _ROWS: Final = (
     _Row("match_key", "correlation", "Y", text(64), _OPERATIONS, "card",
-         "key that the network issued for matching", "acquirer.network_match_key"),
+         "key that the network issued for matching", "acquirer.network_match_key",
+         quality="not_placeholder"),
     _Row("stan", "correlation", "A", digits(6), _OPERATIONS, "card", "DE11", "acquirer.stan",
          quality="not_zeros"),
     _Row("rrn", "correlation", "Y", alphanumeric(12), _OPERATIONS, "card", "DE37",
@@ -194,9 +195,10 @@ _ROWS: Final = (
          "customer.history.card_on_file_age_days", "days"),
     _Row("mcc", "merchant", "A", digits(4), _OPERATIONS, "merchant", "DE18", "merchant.mcc",
          quality="real_category"),
-    _Row("merchant_name", "merchant", "A", text(64), _OPERATIONS, "merchant", "DE43", "merchant.name"),
+    _Row("merchant_name", "merchant", "A", text(64), _OPERATIONS, "merchant", "DE43", "merchant.name",
+         quality="not_placeholder"),
     _Row("acceptor_id", "merchant", "A", text(15), _OPERATIONS, "merchant", "ans15, DE42",
-         "acquirer.card_acceptor_id"),
+         "acquirer.card_acceptor_id", quality="not_placeholder"),
     _Row("merchant_country", "merchant", "A", COUNTRY, _OPERATIONS, "merchant", "country of the merchant",
          "merchant.country"),
     _Row("eci", "auth", "A", alphanumeric(2), _PAYMENT, "authentication", "electronic commerce indicator",

@@ -119,12 +119,8 @@ def _verdicts(slots: dict[str, int]) -> tuple[list[tuple[Any, ...]], list[tuple[
     ]
     words = sorted(quality.PLACEHOLDERS)
     doubts: list[tuple[Any, ...]] = [
-        ("placeholder", slots[path], words)
-        for path in (
-            "authentication.ds_trans_id", "correlation_id", "issuer_reference_id",
-            "original_network_transaction_id",
-        )
-    ]  # fmt: skip
+        ("placeholder", slots[one.source], words) for one in FIELDS if one.quality == "not_placeholder"
+    ]
     forms = [(country, sorted(spelled)) for country, spelled in postal.FORMS.items()]
     doubts += [
         ("postal", slots[f"customer.{which}.postal_code"], slots[f"customer.{which}.country"], forms)

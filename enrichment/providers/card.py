@@ -85,6 +85,8 @@ def present(payment: Payment, poor: list[Poor]) -> int:
         mask |= _FUNDING
     if payment.network_match_key:
         mask |= _MATCH_KEY
+        if quality.is_placeholder(payment.network_match_key):
+            poor.append((MATCH_KEY, quality.PLACEHOLDER))
     if payment.stan:
         mask |= _STAN
         if payment.stan == "000000":

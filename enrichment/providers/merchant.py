@@ -31,8 +31,12 @@ def present(payment: Payment, poor: list[Poor]) -> int:
             poor.append((MCC, quality.PLACEHOLDER))
     if payment.merchant_name:
         mask |= _NAME
+        if quality.is_placeholder(payment.merchant_name):
+            poor.append((NAME, quality.PLACEHOLDER))
     if payment.card_acceptor_id:
         mask |= _ACCEPTOR_ID
+        if quality.is_placeholder(payment.card_acceptor_id):
+            poor.append((ACCEPTOR_ID, quality.PLACEHOLDER))
     if payment.merchant_country:
         mask |= _COUNTRY
     return mask

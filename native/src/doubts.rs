@@ -145,7 +145,8 @@ fn is_perhaps_repeated(value: &str) -> bool {
 fn is_name(value: &str, most_digits: usize) -> bool {
     let letters = value.bytes().any(|byte| byte.is_ascii_alphabetic());
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
-    letters && digits <= most_digits && (value.is_ascii() || !value.chars().any(|one| !one.is_ascii() && one.is_numeric()))
+    let others = value.chars().any(|one| !one.is_ascii() && one.is_numeric());
+    letters && digits <= most_digits && !others
 }
 
 fn is_nobodys(email: &[u8], domains: &Words, top_levels: &Words, roles: &Words) -> bool {

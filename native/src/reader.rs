@@ -9,8 +9,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
-use crate::masks;
 use crate::made::{NamedTuple, call};
+use crate::masks;
 use crate::shapes::{Shape, canonical_ipv6};
 use crate::slots::{Card, Digits, Request, Slot};
 use crate::verdicts::Verdicts;

@@ -69,7 +69,7 @@ def _cells(field: Field) -> tuple[str, ...]:
 
 
 def schema() -> dict[str, Any]:
-    """Of the object `fields` in the body of a share. Later versions have more members: take what you know."""
+    """Of the object `fields` in the body of a share."""
     properties = {
         field.name: {
             "description": f"{field.meaning}{f', in {field.unit}' if field.unit else ''}. "
@@ -81,7 +81,8 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "fields of a share",
-        "description": f"Dictionary version {DICTIONARY_VERSION}.",
+        "description": f"Dictionary version {DICTIONARY_VERSION}. Later versions have more members: take "
+        "what you know, and refuse nothing for the rest.",
         "type": "object",
         "properties": properties,
         "additionalProperties": False,

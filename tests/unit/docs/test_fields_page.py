@@ -16,11 +16,10 @@ from enrichment.lookups.network import Network
 from enrichment.payment import Facts
 from enrichment.providers import authentication, card, identity, merchant, network, velocity
 from enrichment.reader import read_by_twin
-from enrichment.signals import Signals, signals
+from enrichment.signals import SCORE_MASK, Signals, signals
 from enrichment.velocity import VelocityKind
 from gateway.outcomes.labels import _fields
 from gateway.programs.documents import examine_policy
-from gateway.sharing.seal import SCORE_MASK
 from issuernetwork.v1 import enrichment_pb2, feed_pb2
 from tests.unit.docs import fields_page
 from tests.unit.docs.pages import REFERENCE, ROOT
