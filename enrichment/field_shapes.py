@@ -98,3 +98,14 @@ HASHES: Final = several(
 """Two while two epochs overlap."""
 
 CODES: Final = several(text(32), 4, "list of codes, strongest first, at most 4")
+
+_SCORE: Final = Shape("number", {"type": "number"})
+ASSESSMENTS: Final = several(
+    struct(
+        assessor=or_empty(64), type=or_empty(64), model_id=or_empty(64), value=_SCORE, min=_SCORE, max=_SCORE,
+        high_is_risky=BOOL, normalised=whole(0, 999), reason_codes=CODES,
+    ),
+    4,
+    "list of assessments, at most 4",
+)  # fmt: skip
+"""What a request may say (enrichment/check.py)."""

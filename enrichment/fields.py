@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 from enrichment.field_shapes import (
     ADDRESS,
+    ASSESSMENTS,
     BOOL,
     BROWSER,
     CODES,
@@ -294,6 +295,8 @@ _ROWS: Final = (
          "share of payments that score lower"),
     _Row("recommendation", "score", "Y", one_of("trust", "neutral", "distrust"), _BEHAVIOR, "score",
          "what the score comes to"),
+    _Row("caller_assessments", "assessors", "Y", ASSESSMENTS, _BEHAVIOR, "score",
+         "the sender's own scores, each on its own scale", "caller_assessments"),
 )  # fmt: skip
 
 FIELDS: Final[tuple[Field, ...]] = tuple(

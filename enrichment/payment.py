@@ -70,7 +70,7 @@ class Browser(NamedTuple):
 
 
 class Assessment(NamedTuple):
-    """One assessor's view of the risk. Field for field `v1.Assessment`."""
+    """One assessor's view of the risk. Up to the reason codes field for field `v1.Assessment`."""
 
     assessor: str
     type: str
@@ -81,6 +81,11 @@ class Assessment(NamedTuple):
     high_is_risky: bool
     normalised: int
     reason_codes: tuple[str, ...]
+    percentile: float | None = None
+    """Share of payments that score lower, in percent; None of an assessor that does not know."""
+
+    recommendation: str = ""
+    """trust, neutral or distrust; "" of an assessor that has learnt from nothing."""
 
 
 class Payment(MaskedStruct):

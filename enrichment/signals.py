@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from enrichment import quality
 from enrichment.contact import HASHED_MASK
-from enrichment.fields import AUTHORIZATION, FIELD_BY_NAME, FIELDS
+from enrichment.fields import AUTHORIZATION, FIELD_BY_NAME, FIELDS, mask_of
 from enrichment.masked import MASK, MaskedStruct
 from enrichment.payment import PRESENCE_UNKNOWN, Assessment, Facts, Issue, JsonValue, Payment
 from enrichment.providers import Values, authentication, bit, card, identity, merchant, network, velocity
@@ -28,9 +28,35 @@ _SCORE: Final[Values] = {
     FIELD_BY_NAME["score_norm"].number: lambda known: known.assessment.normalised,
     FIELD_BY_NAME["reason_codes"].number: lambda known: list(known.assessment.reason_codes),
     FIELD_BY_NAME["model_id"].number: lambda known: known.assessment.model_id,
+    FIELD_BY_NAME["score_percentile"].number: lambda known: known.assessment.percentile,
+    FIELD_BY_NAME["recommendation"].number: lambda known: known.assessment.recommendation,
 }
 SCORE_MASK: Final = sum(map(bit, _SCORE))
 """Fields that the assessment alone decides: the same assessment, the same values."""
+
+_LEARNT_MASK: Final = mask_of(["score_percentile", "recommendation"])
+_POINTS_MASK: Final = SCORE_MASK & ~_LEARNT_MASK
+_CALLERS: Final = FIELD_BY_NAME["caller_assessments"].number
+_CALLERS_MASK: Final = bit(_CALLERS)
+
+
+def _callers(known: Any) -> list[dict[str, JsonValue]]:
+    return [
+        {
+            "assessor": one.assessor,
+            "type": one.type,
+            "model_id": one.model_id,
+            "value": one.value,
+            "min": one.scale_min,
+            "max": one.scale_max,
+            "high_is_risky": one.high_is_risky,
+            "normalised": one.normalised,
+            "reason_codes": list(one.reason_codes),
+        }
+        for one in known.payment.caller_assessments
+    ]
+
+
 _OF_OURS: Final[Values] = (
     card.VALUES
     | merchant.VALUES
@@ -39,6 +65,7 @@ _OF_OURS: Final[Values] = (
     | authentication.VALUES
     | velocity.VALUES
     | _SCORE
+    | {_CALLERS: _callers}
 )
 
 
@@ -171,7 +198,10 @@ def assessed_signals(payment: Payment, facts: Facts, assessment: Assessment, mat
 
     A provider without an answer is in `omissions`, its fields are absent and its rules have no say.
     """
-    mask = SCORE_MASK | velocity.present(facts) | facts.mask
+    mask = velocity.present(facts) | facts.mask
+    mask |= _POINTS_MASK if assessment.percentile is None else SCORE_MASK
+    if payment.caller_assessments:
+        mask |= _CALLERS_MASK
     if payment.presence != PRESENCE_UNKNOWN:
         return Signals(payment, facts, mask | payment.presence, 0, (), assessment, match)
     poor: list[Poor] = []

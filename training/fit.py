@@ -92,9 +92,9 @@ def isotonic(raw: Floats, known: Floats, weights: Floats) -> Calibration:
     bins = np.searchsorted(edges, raw, "right")
     mass = np.bincount(bins, minlength=len(edges) + 1)
     bad = np.bincount(bins, weights * known, len(edges) + 1)
-    least = np.concatenate([[raw.min()], edges])
+    starts = np.concatenate([[raw.min()], edges])
     steps: list[list[float]] = []
-    for start, weight, fraud in zip(least, mass, bad, strict=True):
+    for start, weight, fraud in zip(starts, mass, bad, strict=True):
         if not weight:
             continue
         steps.append([float(start), float(weight), float(fraud)])
@@ -102,8 +102,15 @@ def isotonic(raw: Floats, known: Floats, weights: Floats) -> Calibration:
             _, more, worse = steps.pop()
             steps[-1][1] += more
             steps[-1][2] += worse
+    least = tuple(step[0] for step in steps)
+    standing = np.searchsorted(np.asarray(least[1:]), raw, "right")
+    below = np.cumsum(np.bincount(standing, minlength=len(least))) - np.bincount(
+        standing, minlength=len(least)
+    )
     return Calibration(
-        tuple(step[0] for step in steps), tuple(min(1.0, round(step[2] / step[1], 6)) for step in steps)
+        least,
+        tuple(min(1.0, round(step[2] / step[1], 6)) for step in steps),
+        tuple(round(float(share), 2) for share in below / len(raw) * 100),
     )
 
 

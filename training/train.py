@@ -38,6 +38,9 @@ REASONS_FROM: Final = 50
 REVIEW_FROM: Final = 200
 """One in five: about where issuers begin to look at a payment."""
 
+TRUST_BELOW: Final = 5
+"""One in two hundred: the fraud that online payments have one with another."""
+
 DRIFT_ROWS: Final = 20_000
 """Rows whose spread the manifest keeps: shares within half a percent."""
 
@@ -146,6 +149,7 @@ def manifest_of(trained: Trained, model_id: str, source: str, note: str = "") ->
         calibration=trained.fitted.calibration,
         reasons_from=REASONS_FROM,
         review_from=REVIEW_FROM,
+        trust_below=TRUST_BELOW,
         drift={
             "score": distribution([float(one) for one in unseen[::each]]),
             **{name: distribution(rows[::each, at].tolist()) for at, name in enumerate(FEATURES)},

@@ -8,9 +8,8 @@ from math import nan
 from operator import itemgetter
 from typing import Final
 
-from enrichment.payment import Facts, History, Payment
+from enrichment.payment import Address, Facts, History, Payment
 from enrichment.scoring.points import MINOR_TO_DOLLAR
-from enrichment.velocity import VelocityKind
 
 FEATURES_VERSION: Final = 1
 """Rises with any change of names, order or meaning: models of another version are not served."""
@@ -78,9 +77,7 @@ MONOTONE: Final = tuple(direction for _, direction in _MONOTONE)
 
 Row = tuple[float, ...]
 
-_CARD, _IP, _DEVICE, _EMAIL = map(
-    int, (VelocityKind.CARD, VelocityKind.IP, VelocityKind.DEVICE, VelocityKind.EMAIL)
-)
+_COUNTRY: Final = Address._fields.index("country")
 
 # Of counts: attempts in 10 minutes, 1 hour, 24 hours and 7 days, then different others in each.
 _of_card: Final = itemgetter(0, 1, 2, 3, 6)
@@ -112,36 +109,55 @@ _AUTHENTICATION: Final[Row] = (nan, 0.0, 3.0, 2.0, 1.0, 2.0, 2.0, 3.0, 2.0)
 
 def row(payment: Payment, facts: Facts, ship_bill_match: bool | None) -> Row:
     """The features of one payment, in the order of `FEATURES`. A straight line: it runs for each payment."""
-    channel, home = payment.channel, payment.cardholder_region
-    cross_border = billing_abroad = nan
+    channel, home, history = payment.channel, payment.cardholder_region, payment.history
+    cross_border = billing_abroad = caller = nan
     if home:
         country, billing = payment.merchant_country, payment.billing
         if country:
             cross_border = country != home
-        if billing is not None and billing.country:
-            billing_abroad = billing.country != home
-    status, caller, mcc, history = payment.trans_status, nan, payment.mcc, payment.history
+        if billing is not None:
+            country = billing[_COUNTRY]
+            if country:
+                billing_abroad = country != home
     if payment.caller_assessments:
         caller = max([assessment.normalised for assessment in payment.caller_assessments])
+    mcc, cvv, avs, status = payment.mcc, payment.cvv_result, payment.avs_result, payment.trans_status
     return (
-        payment.amount_minor / MINOR_TO_DOLLAR.get(payment.currency, 100),
-        payment.initiated_at_ms // _HOUR_MS % 24,
-        int(mcc) if mcc else nan,
-        channel or nan,
-        payment.initiation == _MIT,
-        payment.funding or nan,
-        cross_border,
-        billing_abroad,
-        nan if ship_bill_match is None else not ship_bill_match,
-        payment.attempt_no,
-        nan if channel not in _ONLINE else bool(payment.device_id or payment.ip),
-        _CVV.get(payment.cvv_result, nan),
-        _AVS.get(payment.avs_result, nan),
-        _AUTHENTICATION[status] if status else nan,
-        caller,
-        *counted(facts),
-        *found(facts, home),
-        *(_NO_HISTORY if history is None else [nan if age is None else age for age in history]),
+        (
+            payment.amount_minor / MINOR_TO_DOLLAR.get(payment.currency, 100),
+            payment.initiated_at_ms // _HOUR_MS % 24,
+            int(mcc) if mcc else nan,
+            channel or nan,
+            payment.initiation == _MIT,
+            payment.funding or nan,
+            cross_border,
+            billing_abroad,
+            nan if ship_bill_match is None else not ship_bill_match,
+            payment.attempt_no,
+            nan if channel not in _ONLINE else 1.0 if payment.device_id or payment.ip else 0.0,
+            _CVV.get(cvv, nan) if cvv else nan,
+            _AVS.get(avs, nan) if avs else nan,
+            _AUTHENTICATION[status],
+            caller,
+        )
+        + counted(facts)
+        + found(facts, home)
+        + (_NO_HISTORY if history is None else aged(history))
+    )
+
+
+def aged(history: History) -> Row:
+    """Ages and counts of the customer's history."""
+    account, change, password, day, year, bought, added, card = history
+    return (
+        nan if account is None else account,
+        nan if change is None else change,
+        nan if password is None else password,
+        nan if day is None else day,
+        nan if year is None else year,
+        nan if bought is None else bought,
+        nan if added is None else added,
+        nan if card is None else card,
     )
 
 
@@ -150,12 +166,12 @@ def counted(facts: Facts) -> Row:
     velocity = facts.velocity
     if velocity is None:
         return _NO_VELOCITY
-    card, ip, device, email = velocity[_CARD], velocity[_IP], velocity[_DEVICE], velocity[_EMAIL]
+    card, _, ip, device, email = velocity  # in the order of VelocityKind
     return (
-        *(_NO_CARD if card is None else _of_card(card)),
-        *(_NO_SOURCE if ip is None else _of_source(ip)),
-        *(_NO_SOURCE if device is None else _of_source(device)),
-        *(_NO_EMAIL if email is None else _of_email(email)),
+        (_NO_CARD if card is None else _of_card(card))
+        + (_NO_SOURCE if ip is None else _of_source(ip))
+        + (_NO_SOURCE if device is None else _of_source(device))
+        + (_NO_EMAIL if email is None else _of_email(email))
     )
 
 

@@ -41,10 +41,14 @@ class ModelRefused(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Isotonic: a raw score from `least[n]` on has the fraud probability `probability[n]`; both rise."""
+    """Isotonic: a raw score from `least[n]` on has the fraud probability `probability[n]`; both rise.
+
+    `below[n]`: percent of the training payments that stood on a lower step.
+    """
 
     least: tuple[float, ...]
     probability: tuple[float, ...]
+    below: tuple[float, ...]
 
     def step(self, raw: float) -> int:
         """Which step a raw score stands on: 0 below all."""
@@ -73,7 +77,9 @@ class Manifest:
     reasons_from: int
     """Normalised score from which reasons are given."""
     review_from: int
-    """Normalised score from which a payment counts as risky where models are compared."""
+    """Normalised score from which a payment counts as risky: recommendation `distrust`."""
+    trust_below: int
+    """Normalised score below which the recommendation is `trust`; between the two it is `neutral`."""
     drift: Mapping[str, Distribution]
     probes: tuple[Probe, ...]
     figures: Mapping[str, Any]
@@ -125,7 +131,7 @@ def _manifest(document: dict[str, Any]) -> Manifest:
             **document,
             "features": tuple(document["features"]),
             "calibration": Calibration(
-                _numbers(document["calibration"]["least"]), _numbers(document["calibration"]["probability"])
+                **{name: _numbers(values) for name, values in document["calibration"].items()}
             ),
             "drift": {
                 name: Distribution(_numbers(spread["edges"]), _numbers(spread["shares"]))
@@ -152,6 +158,7 @@ def _numbers(values: Sequence[Any]) -> tuple[float, ...]:
 def _check(manifest: Manifest) -> None:
     """What a reader relies on; ValueError where it does not hold."""
     steps, probability = manifest.calibration.least, manifest.calibration.probability
+    below = manifest.calibration.below
     sound = (
         isinstance(manifest.model_id, str)
         and 1 <= len(manifest.model_id) <= MODEL_ID_CHARACTERS
@@ -165,8 +172,12 @@ def _check(manifest: Manifest) -> None:
         and list(probability) == sorted(probability)
         and probability[0] >= 0
         and probability[-1] <= 1
+        and len(below) == len(steps)
+        and list(below) == sorted(below)
+        and below[0] >= 0
+        and below[-1] <= 100
         and 0 <= int(manifest.reasons_from) <= 1000
-        and 0 <= int(manifest.review_from) <= 1000
+        and 0 <= int(manifest.trust_below) <= int(manifest.review_from) <= 1000
         and manifest.probes
         and all(len(probe.row) == len(manifest.features) for probe in manifest.probes)
         and set(manifest.drift) == {"score", *manifest.features}

@@ -89,7 +89,7 @@ class Encoder:
 
     def _assessment(self, assessment: Assessment) -> bytes:
         part = enrichment_pb2.EnrichAuthorizationResponse(
-            assessments=[common_pb2.Assessment(**assessment._asdict())]
+            assessments=[common_pb2.Assessment(**_of_contract(assessment))]
         ).SerializeToString()
         _bound(self._assessments)
         # By identity: it is alive as long as it is kept here, so no other can take its number.
@@ -232,6 +232,12 @@ _WITHHELD_DECISION = make_writer(
 
 def _elements(one: Decided) -> bytes:
     return b"".join([_ELEMENT.write(element) for element in one.elements])
+
+
+def _of_contract(assessment: Assessment) -> dict[str, Any]:
+    """What callers are told of an assessment; the rest is for recipients."""
+    members = assessment._asdict()
+    return {name: members[name] for name in common_pb2.Assessment.DESCRIPTOR.fields_by_name}
 
 
 def _bound(cache: dict[Any, Any]) -> None:

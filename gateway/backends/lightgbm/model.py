@@ -97,17 +97,21 @@ class Model:
         return found
 
     def _made(self, step: int, codes: tuple[str, ...]) -> Assessment:
-        raw = round(self.manifest.calibration.probability[step] * SCALE_MAX)
+        manifest, normalised = self.manifest, self._normalised[step]
+        raw = round(manifest.calibration.probability[step] * SCALE_MAX)
+        trusted = "trust" if normalised < manifest.trust_below else "neutral"
         return Assessment(
             ASSESSOR,
             TYPE,
-            self.manifest.model_id,
+            manifest.model_id,
             raw,
             SCALE_MIN,
             SCALE_MAX,
             True,
-            self._normalised[step],
+            normalised,
             codes,
+            manifest.calibration.below[step],
+            "distrust" if normalised >= manifest.review_from else trusted,
         )
 
     def check_probes(self) -> None:

@@ -42,7 +42,7 @@ CATEGORIES = {
 NOT_SHARED = {
     "request_id", "payment_intent_id", "merchant_id", "platform_id", "network", "mit_reason",
     "cardholder_region", "validate_only", "card.network_token", "card.card_ref", "card.last4_source",
-    "card.commercial", "acquirer.acquiring_institution_id", "acquirer.terminal_id", "caller_assessments",
+    "card.commercial", "acquirer.acquiring_institution_id", "acquirer.terminal_id",
 }  # fmt: skip
 """What a request is handled by, and parts of what is shared as one: `mit_reason` of `initiation`,
 `commercial` of `funding`."""

@@ -161,7 +161,8 @@ def test_a_shadow_is_compared_and_its_scores_reach_nobody(tmp_path: Path) -> Non
     changed(
         shadow,
         lambda document: document.update(
-            model_id="next-1", calibration={"least": [-100.0], "probability": [0.999]}
+            model_id="next-1",
+            calibration={"least": [-100.0], "probability": [0.999], "below": [0.0]},
         ),
     )
     watched = Watched(tmp_path, model="first/manifest.json", shadow="next/manifest.json")

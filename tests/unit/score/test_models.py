@@ -70,6 +70,8 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda one: one["calibration"]["probability"].reverse(), "manifest_malformed"),
     "a probability over 1": (
         lambda one: one["calibration"]["probability"].__setitem__(-1, 1.5), "manifest_malformed"),
+    "shares that fall": (lambda one: one["calibration"]["below"].reverse(), "manifest_malformed"),
+    "trust above distrust": (lambda one: one.update(trust_below=999), "manifest_malformed"),
     "a number that is none": (
         lambda one: one["calibration"]["least"].__setitem__(0, float("nan")), "manifest_malformed"),
     "a file elsewhere": (lambda one: one.update(file="../model.txt"), "manifest_malformed"),

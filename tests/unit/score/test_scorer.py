@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
-from enrichment.payment import Assessment
+from enrichment.fields import FIELD_BY_NAME
+from enrichment.payment import NO_FACTS, Assessment, Payment
+from enrichment.reader import read_by_twin
 from enrichment.scoring import points
 from enrichment.scoring.features import FEATURES
 from enrichment.scoring.manifest import ModelRefused
 from enrichment.scoring.reasons import WORDS
+from enrichment.signals import assessed_signals, signals
 from gateway.backends.lightgbm.model import Model, open_model, read_model
 from gateway.backends.lightgbm.scorer import EXPLAINED_A_BATCH, LONE_ROWS, ROWS_A_CALL, ModelScorer
 from gateway.sharing.items import Tally
@@ -183,13 +186,44 @@ def test_a_swap_between_two_batches_is_seen_by_the_next_and_not_before() -> None
     assert answer.assessments[0].model_id == "simulated-1"
 
 
-def test_the_callers_own_scores_pass_beside_ours_and_never_into_the_answer() -> None:
+def test_the_callers_own_scores_pass_to_recipients_beside_ours_and_never_into_the_answer() -> None:
     scorer, _ = make_scorer()
     request = requests(1)[0]
-    theirs = request.caller_assessments.add(
-        assessor="shop", type="model", model_id="shop-7", value=12, scale_min=0, scale_max=99, normalised=910
-    )
-    theirs.high_is_risky = True
+    request.caller_assessments.add(
+        assessor="shop", type="model", model_id="shop-7", value=12, scale_min=0, scale_max=99,
+        high_is_risky=False, normalised=910, reason_codes=["R1"],
+    )  # fmt: skip
     [answer] = scored_kit(scorer).answers(request)
     assert [one.assessor for one in answer.assessments] == ["ein"]
-    assert NOW_MS
+    read = read_by_twin(request.SerializeToString(), NOW_MS)
+    assert isinstance(read, Payment)
+    seen = signals(read, NO_FACTS)
+    theirs = FIELD_BY_NAME["caller_assessments"].number
+    assert seen.mask >> theirs & 1
+    assert seen.value(theirs) == [
+        {
+            "assessor": "shop", "type": "model", "model_id": "shop-7", "value": 12.0, "min": 0.0, "max": 99.0,
+            "high_is_risky": False, "normalised": 910, "reason_codes": ["R1"],
+        }
+    ]  # fmt: skip
+    without = read_by_twin(requests(1)[0].SerializeToString(), NOW_MS)
+    assert isinstance(without, Payment)
+    assert not signals(without, NO_FACTS).mask >> theirs & 1
+
+
+def test_a_model_says_where_a_score_stands_and_what_it_comes_to_and_the_points_say_neither() -> None:
+    scorer, _ = make_scorer()
+    model = scorer.serving
+    assert model is not None
+    below = [one.percentile for one in model.plain]
+    assert below == sorted(below)  # type: ignore[type-var]
+    assert {one.recommendation for one in model.plain} == {"trust", "neutral", "distrust"}
+    assert model.plain[0].recommendation == "trust"
+    assert model.plain[-1].recommendation == "distrust"
+    read = read_by_twin(requests(1)[0].SerializeToString(), NOW_MS)
+    assert isinstance(read, Payment)
+    mask = 1 << FIELD_BY_NAME["score_percentile"].number | 1 << FIELD_BY_NAME["recommendation"].number
+    by_model = assessed_signals(read, NO_FACTS, model.plain[-1], None)
+    assert by_model.mask & mask == mask
+    assert by_model.named(mask) == {"score_percentile": below[-1], "recommendation": "distrust"}
+    assert signals(read, NO_FACTS).mask & mask == 0
