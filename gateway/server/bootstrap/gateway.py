@@ -117,17 +117,14 @@ def build_gateway(
     state, clock, disk, entropy = settings.state, SystemClock(), RealDisk(), SystemEntropy()
     keys = LiveKeys(key_files(settings, clock), clock)
     store = SqlitePolicyStore(str(state.policy_db), clock)
-    providers = build_providers(
-        settings.providers, folder=settings.source.parent, copies=state.run, memory=state.provider_memory
-    )
+    providers = _providers(settings)
     documents: Known = {}
     policy = usable_policy(store, documents)
     wake = WakeSender(state.run, "gateway")
     journal = FileJournalWriter(disk, clock, state.gateway_journal, GATEWAY_TOPICS, wake=wake)
     reader = FileJournalReader(disk, state.gateway_journal)
     velocity = make_velocity(max_keys=settings.gateway.velocity_max_keys)
-    remembered = Remembered(reader)
-    catch_up(reader, remembered, now_ms=clock.wall_ms())
+    remembered = caught_up(reader, now_ms=clock.wall_ms())
     outcomes = OutcomeRecorder(journal, clock, Positions(KNOWN_SLOTS))
     outcomes.replay(FileJournalReader(disk, state.gateway_journal))
     board = FileLeaseBoard(disk, str(state.leases))
@@ -180,8 +177,16 @@ def build_gateway(
     )
 
 
-def catch_up(reader: FileJournalReader, remembered: Remembered, *, now_ms: int) -> None:
-    """Takes in the requests of the last minutes. Velocity is caught up beside the hot loop: see `Warming`."""
+def _providers(settings: Settings) -> Providers:
+    state = settings.state
+    return build_providers(
+        settings.providers, folder=settings.source.parent, copies=state.run, memory=state.provider_memory
+    )
+
+
+def caught_up(reader: FileJournalReader, *, now_ms: int) -> Remembered:
+    """The requests of the last minutes. Velocity is caught up beside the hot loop: see `Warming`."""
+    remembered = Remembered(reader)
     since_ms = now_ms - WINDOW_MS
     after = tail_start(reader, since_ms=since_ms)
     while entries := reader.read(EVALUATIONS, after, REPLAY_RECORDS):
@@ -190,3 +195,4 @@ def catch_up(reader: FileJournalReader, remembered: Remembered, *, now_ms: int) 
             if record.decided_at_ms >= since_ms:
                 remembered.replay(record, entry.position)
         after = entries[-1].position
+    return remembered

@@ -273,19 +273,7 @@ def _serve(
     )
     hot, beside = ThreadTasks(on_failure), ThreadTasks(on_failure)
     parts.switches.step()
-    beside.start("lease", _Lease(parts, metrics).run)
-    beside.start("consents", parts.consents.follow)
-    beside.start("policy", _follow_policy(parts, state, metrics, host, closing))
-    beside.start("identities", _follow_identities(parts))
-    beside.start("recipient-keys", _watch_keys(parts, state, metrics, host))
-    beside.start("own-keys", follow_own_keys(parts.keys, state, metrics, host))
-    beside.start("velocity", snapshots.warming.run)
-    if parts.models is not None:
-        beside.start("models", parts.models.follow)
-    beside.start("snapshots", snapshots.run)
-    parts.providers.tell = metrics.provider_files_refused.set
-    beside.start("providers", parts.providers.follow)
-    beside.start("retention", _retention(parts, state))
+    _start_beside(beside, parts, state, metrics, host, snapshots, closing)
     hot.start("hot-loop", loop.run)
     bell = WakeListener(state.run, "feeds", "gateway")
     closing.callback(bell.close)
@@ -308,6 +296,31 @@ def _serve(
     snapshots.last()  # after the writer beside has ended: two snapshots are never under way
     _log.info("stopped", failed=failed, late=late)
     return exit_codes.FAULT if failed or late else exit_codes.DONE
+
+
+def _start_beside(
+    beside: ThreadTasks,
+    parts: GatewayParts,
+    state: StateDir,
+    metrics: GatewayMetrics,
+    host: ServerThread,
+    snapshots: "_Snapshots",
+    closing: ExitStack,
+) -> None:
+    """What follows files and databases, each on a thread of its own, so that the hot loop waits for none."""
+    beside.start("lease", _Lease(parts, metrics).run)
+    beside.start("consents", parts.consents.follow)
+    beside.start("policy", _follow_policy(parts, state, metrics, host, closing))
+    beside.start("identities", _follow_identities(parts))
+    beside.start("recipient-keys", _watch_keys(parts, state, metrics, host))
+    beside.start("own-keys", follow_own_keys(parts.keys, state, metrics, host))
+    beside.start("velocity", snapshots.warming.run)
+    if parts.models is not None:
+        beside.start("models", parts.models.follow)
+    beside.start("snapshots", snapshots.run)
+    parts.providers.tell = metrics.provider_files_refused.set
+    beside.start("providers", parts.providers.follow)
+    beside.start("retention", _retention(parts, state))
 
 
 def _await_lease(parts: GatewayParts, stop: threading.Event) -> None:
