@@ -11,15 +11,16 @@ ONLY ?=
 help:  ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-$(VENV)/.server: requirements/server.txt pyproject.toml
+$(VENV)/.server: requirements/server.txt requirements/score.txt pyproject.toml
 	@./scripts/check-machine $(PYTHON)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the gateway into $(VENV) (hashed requirements)" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/server.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/score.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-DEV_REQUIREMENTS := $(foreach name,dev readers hsm vault,requirements/$(name).txt)
+DEV_REQUIREMENTS := $(foreach name,dev training readers hsm vault,requirements/$(name).txt)
 
 $(VENV)/.dev: $(VENV)/.server $(DEV_REQUIREMENTS)
 	@for file in $(DEV_REQUIREMENTS); do \
