@@ -13,11 +13,15 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 use crate::velocity_frozen::{Frozen, ROW_BYTES};
 use crate::velocity_keys::{Places, SLOTS_MAX};
 use crate::velocity_record::{Counts, EMPTY, Record, count};
+use crate::wire::{Fields, Value};
 
 const MINUTE_MS: i64 = 60_000;
 const SHORT_MASK: u64 = (1 << 60) - 1;
 /// In place of a key where there is none: keys are 60 bits.
 const NONE: u64 = u64::MAX;
+/// Of storage.v1.Evaluation.
+const INITIATED_AT_MS: usize = 10;
+const VELOCITY_KEYS: usize = 21;
 const SLAB_SHIFT: u32 = 6;
 pub const SLAB_ROWS: usize = 1 << SLAB_SHIFT;
 
@@ -122,6 +126,20 @@ impl Velocity {
         Ok(())
     }
 
+    /// Counts the attempts of journal records (storage.v1.Evaluation), up to the first that is unusual on the wire:
+    /// the number of those counted.
+    fn replay_records(&mut self, records: &Bound<'_, PyList>) -> PyResult<usize> {
+        for (number, record) in records.iter().enumerate() {
+            let Some(minute) = self.take_in_record(record.cast::<PyBytes>()?.as_bytes()) else {
+                return Ok(number);
+            };
+            for place in 0..self.shorts.len() {
+                self.count(place, minute);
+            }
+        }
+        Ok(records.len())
+    }
+
     /// The state as it is now; None while an earlier one is still being written.
     fn freeze(&mut self) -> Option<Frozen> {
         if self.held.as_ref().is_some_and(|released| !released.load(Ordering::Acquire)) {
@@ -175,6 +193,20 @@ impl Velocity {
             }
         }
         Ok(())
+    }
+
+    /// The keys of a recorded attempt; its minute.
+    fn take_in_record(&mut self, record: &[u8]) -> Option<u32> {
+        self.shorts.clear();
+        let mut time_ms = 0;
+        for field in Fields::of(record) {
+            match field.ok()? {
+                (INITIATED_AT_MS, Value::Varint(number)) => time_ms = number as i64,
+                (VELOCITY_KEYS, Value::Bytes(key)) => self.shorts.push(short_or_none(key)),
+                _ => {}
+            }
+        }
+        Some(minute(time_ms))
     }
 
     /// One answer: counts by key, None where there is no key.
@@ -260,8 +292,11 @@ fn short_of(key: &Bound<'_, PyAny>) -> PyResult<u64> {
     if key.is_none() {
         return Ok(NONE);
     }
-    let key = key.cast::<PyBytes>()?.as_bytes();
-    Ok(if key.is_empty() { NONE } else { short(key) })
+    Ok(short_or_none(key.cast::<PyBytes>()?.as_bytes()))
+}
+
+fn short_or_none(key: &[u8]) -> u64 {
+    if key.is_empty() { NONE } else { short(key) }
 }
 
 /// What a key is among the others of another key: 32 bits of it, none of which is 0.
@@ -291,5 +326,9 @@ fn minute_of(time_ms: &Bound<'_, PyAny>) -> PyResult<u32> {
         }
         Err(fault) => return Err(fault),
     };
-    Ok(ms.div_euclid(MINUTE_MS).clamp(0, i64::from(u32::MAX)) as u32)
+    Ok(minute(ms))
+}
+
+fn minute(ms: i64) -> u32 {
+    ms.div_euclid(MINUTE_MS).clamp(0, i64::from(u32::MAX)) as u32
 }

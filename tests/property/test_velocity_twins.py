@@ -14,6 +14,7 @@ from gateway.backends.embedded.velocity_record import RECORD_UNITS
 from gateway.backends.embedded.velocity_snapshot import MAGIC, ROW, FrozenVelocity
 from gateway.backends.embedded.velocity_store import LocalVelocity
 from gateway.runtime.simdisk import SimDisk
+from issuernetwork.storage.v1 import journal_pb2
 from tests.unit.velocity.stores import PATH, empty_disk, needs_engine, snapshot_bytes
 
 MINUTE_MS = 60_000
@@ -48,6 +49,7 @@ MOVES = st.lists(
         st.tuples(st.just("touch as tuples"), st.lists(ATTEMPTS, max_size=8)),
         st.tuples(st.just("new keys"), st.integers(1, 30)),
         st.tuples(st.just("replay"), ATTEMPTS),
+        st.tuples(st.just("replay records"), st.lists(st.tuples(ATTEMPTS, st.booleans()), max_size=6)),
         st.tuples(st.sampled_from(["freeze", "write", "release", "snapshot", "load", "swap"]), st.none()),
     ),
     max_size=40,
@@ -87,6 +89,21 @@ class Twins:
     def replay(self, attempt: Any) -> None:
         for store in self.stores:
             store.replay(attempt[1], attempt[0])
+
+    def replay_records(self, given: Any) -> None:
+        records = [
+            journal_pb2.Evaluation(
+                initiated_at_ms=max(min(time_ms, 2**63 - 1), -(2**63)),
+                velocity_keys=[key or b"" for key in keys],
+                score=7,
+                answer=b"answer",
+            ).SerializeToString()
+            # A field of 32 bits that is not known here: nothing that the engine can walk.
+            + (b"\xfd\x7f\0\0\0\0" if odd else b"")
+            for (time_ms, keys), odd in given
+        ]
+        for store in self.stores:
+            store.replay_records(list(records))
 
     def freeze(self, _: None) -> None:
         one, other = (store.freeze() for store in self.stores)

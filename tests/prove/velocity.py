@@ -6,6 +6,7 @@ from the moment that it listens.
 
 import asyncio
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -126,7 +127,7 @@ def run(full: bool) -> dict[str, Any]:
         empty = _gateway(installation, port)
         # The journal that follows is another one: what the empty gateway was asked is not in the tail.
         state = installation.state
-        subprocess.run(["rm", "-rf", str(state.gateway_journal)], check=True)
+        shutil.rmtree(state.gateway_journal)
         given = (state.gateway_journal, state.velocity_snapshot, keys, tail)
         filled = _own_process("fill", *given)
         restarted = _own_process("restart", *given)
@@ -137,8 +138,12 @@ def run(full: bool) -> dict[str, Any]:
     assert filled["bytes_a_key"] <= BYTES_A_KEY_LIMIT, filled
     assert filled["grown_mb"] <= GROWN_MB_LIMIT, filled
     assert gateway["first_whole_s"] > 0, "the gateway never gave whole counts"
-    slow = {"restart": restarted["ready_s"], "gateway": gateway["first_whole_s"]}
-    short = [f"{name} {took_s} s of at most {READY_S_LIMIT}" for name, took_s in slow.items()]
+    # What a million keys and a minute of the journal add to the start of a process that has neither.
+    gateway["added_s"] = round(gateway["first_whole_s"] - empty["first_whole_s"], 2)
+    took_s = {"restart": restarted["ready_s"], "gateway": gateway["added_s"]}
+    short = [
+        f"{name} {one} s of at most {READY_S_LIMIT}" for name, one in took_s.items() if one > READY_S_LIMIT
+    ]
     return {
         "keys": keys,
         "tail_records": tail,
@@ -151,7 +156,5 @@ def run(full: bool) -> dict[str, Any]:
             "grown_mb": GROWN_MB_LIMIT,
             "ready_s": READY_S_LIMIT,
         },
-        "shortfalls": [
-            text for text, took_s in zip(short, slow.values(), strict=True) if took_s > READY_S_LIMIT
-        ],
+        "shortfalls": short,
     }

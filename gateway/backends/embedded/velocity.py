@@ -27,6 +27,7 @@ from gateway.backends.embedded.velocity_record import EMPTY, RECORD_UNITS, count
 from gateway.backends.embedded.velocity_snapshot import ROW, FrozenVelocity, open_snapshot
 from gateway.runtime.disk import Disk
 from gateway.sharing.velocity_port import Counts, Touch
+from issuernetwork.storage.v1.journal_pb2 import Evaluation
 
 MAX_KEYS: Final = 1_000_000
 """Keys kept, where the settings say nothing: 180 MB in Rust once there are so many, 280 MB in Python."""
@@ -111,6 +112,12 @@ class EmbeddedVelocity:
     def replay(self, keys: Sequence[bytes | None], payment_time_ms: int) -> None:
         """Counts an attempt read back from the journal."""
         self._count(keys, _minute(payment_time_ms))
+
+    def replay_records(self, records: list[bytes]) -> None:
+        """Counts the attempts of journal records, in order. Raises DecodeError where one is none."""
+        for record in records:
+            evaluation = Evaluation.FromString(record)
+            self.replay(evaluation.velocity_keys, evaluation.initiated_at_ms)
 
     def _count(self, keys: Sequence[bytes | None], minute: int) -> tuple[Counts | None, ...]:
         """One attempt under each of its keys. An empty key stands for none, as records have it."""

@@ -9,6 +9,7 @@ from gateway.backends.embedded.velocity_snapshot import FrozenVelocity, open_sna
 from gateway.runtime.disk import Disk
 from gateway.runtime.native import engines
 from gateway.sharing.velocity_port import Counts, Touch
+from issuernetwork.storage.v1.journal_pb2 import Evaluation
 
 
 class EngineVelocity:
@@ -40,6 +41,16 @@ class EngineVelocity:
     def replay(self, keys: Sequence[bytes | None], payment_time_ms: int) -> None:
         """Counts an attempt read back from the journal."""
         self._engine.replay(keys, payment_time_ms)
+
+    def replay_records(self, records: list[bytes]) -> None:
+        """Counts the attempts of journal records, in order. Raises DecodeError where one is none."""
+        counted = self._engine.replay_records(records)
+        while counted < len(records):
+            # What the engine does not know of the wire, the library does.
+            evaluation = Evaluation.FromString(records[counted])
+            self.replay(evaluation.velocity_keys, evaluation.initiated_at_ms)
+            records = records[counted + 1 :]
+            counted = self._engine.replay_records(records)
 
     def freeze(self) -> FrozenVelocity | None:
         """The state as it is now; None while an earlier one is still being written."""

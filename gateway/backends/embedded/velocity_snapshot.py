@@ -55,8 +55,11 @@ class FrozenVelocity:
     def write(self, disk: Disk, path: str, *, position: int) -> None:
         """Replaces the snapshot atomically, and releases. `position` is the last journal position counted.
 
-        In small pieces, each written at once: a write lets the counting thread have the interpreter.
+        In small pieces, each written at once: a write lets the counting thread have the interpreter. What is
+        released has nothing left to write, and what was written before stays.
         """
+        if self.released:
+            return
         try:
             file = disk.open_append(path + ".new")
             try:

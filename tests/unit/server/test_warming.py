@@ -134,6 +134,19 @@ def test_a_journal_that_cannot_be_read_leaves_the_store_warming_and_stops_nothin
 
 
 @both_twins
+def test_a_record_that_is_no_message_leaves_the_store_warming_and_stops_nothing(
+    make: MakeStore, tmp_path: Path, journal: FileJournalWriter
+) -> None:
+    append(journal, range(2 * HANDOVER_RECORDS))
+    journal.append(EVALUATIONS, [b"\x0a\xff"])
+    store = make()
+    warming = warming_of(store, tmp_path)
+    warming.run(threading.Event())
+    warming.between()
+    assert not store.ready
+
+
+@both_twins
 def test_while_warming_no_snapshot_is_written_over_the_one_that_has_more(
     make: MakeStore, tmp_path: Path, journal: FileJournalWriter
 ) -> None:
