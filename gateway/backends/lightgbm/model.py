@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ctypes import c_double
 from functools import partial
 from math import isclose, isfinite
@@ -136,10 +136,14 @@ class ModelFiles(NamedTuple):
     model_text: bytes
 
 
-def read_model(path: Path) -> ModelFiles:
-    """The model whose manifest is at `path`, hash and features checked. Raises ModelRefused."""
+def read_model(path: Path, seen: Callable[[Manifest], object] = lambda manifest: None) -> ModelFiles:
+    """The model whose manifest is at `path`, hash and features checked. Raises ModelRefused.
+
+    `seen` is given the manifest before its model is looked at.
+    """
     text = read_small(path, MAX_MANIFEST_BYTES, "manifest_missing", "manifest of the model")
     manifest = read_manifest(text)
+    seen(manifest)
     model = read_small(path.parent / manifest.file, MAX_MODEL_BYTES, "model_missing", "model file")
     manifest.check_model(model)
     return ModelFiles(manifest, text, model)

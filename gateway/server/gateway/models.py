@@ -19,8 +19,14 @@ import structlog
 from enrichment.scoring import points
 from enrichment.scoring.drift import SHIFTED
 from enrichment.scoring.features import FEATURES
-from enrichment.scoring.manifest import ModelRefused
-from gateway.backends.lightgbm.model import Model, ModelFiles, open_model, read_model, try_model
+from enrichment.scoring.manifest import Manifest, ModelRefused
+from gateway.backends.lightgbm.model import (
+    Model,
+    ModelFiles,
+    open_model,
+    read_model,
+    try_model,
+)
 from gateway.backends.lightgbm.scorer import ModelScorer
 from gateway.runtime.tasks import Stop
 from gateway.server.gateway.drift_watch import DriftWatch
@@ -42,6 +48,9 @@ SLICE_PAUSE_S: Final = 0.02
 SHIPPED: Final = Path(__file__).resolve().parents[2] / "backends" / "lightgbm" / "models"
 MANIFEST: Final = "manifest.json"
 
+AGAIN: Final = "model_trial"
+"""The one refusal that is not the files' fault: looked at again, though they stay as they are."""
+
 _Mark = tuple[Any, ...]
 _ROW: Final = Struct(f"={len(FEATURES)}d")
 _log = structlog.get_logger("score")
@@ -52,6 +61,8 @@ class _Named:
     """A model that the settings name, as far as it is known."""
 
     path: Path
+    file: str = ""
+    """Of the model, as the manifest last named it: a model that comes after its manifest is seen too."""
     mark: _Mark | None = None
     code: str = ""
     beside: Model | None = None
@@ -90,10 +101,10 @@ class ModelWatch:
         """Takes what has changed, and tells."""
         model, shadow = self._model, self._shadow
         changed = False
-        if (mark := _mark(model.path)) != model.mark:
+        if (mark := _mark(model)) != model.mark:
             changed, model.mark = True, mark
             self._take()
-        if shadow is not None and (mark := _mark(shadow.path)) != shadow.mark:
+        if shadow is not None and (mark := _mark(shadow)) != shadow.mark:
             changed, shadow.mark = True, mark
             self._take_shadow(shadow)
         scorer = self._scorer
@@ -107,18 +118,14 @@ class ModelWatch:
         """Loads beside, tries on what was seen, swaps: the hot loop looks at the reference once a batch."""
         model = self._model
         try:
-            files = self._tried(model.path)
+            files = self._tried(model)
             loaded = open_model(files, self._library)
             beside = open_model(files, self._library, keeps_lock=False)
             for packed in self._recent:
                 _scores(beside, packed)
-        except ModelRefused as refused:
-            model.code = refused.code
+        except Exception as fault:
             serving = self._scorer.serving
-            _log.error(
-                "score_model_refused", code=refused.code, public=refused.public,
-                serving=points.MODEL_ID if serving is None else serving.model_id,
-            )  # fmt: skip
+            _refused(model, fault, serving=points.MODEL_ID if serving is None else serving.model_id)
             return
         compared = _compared(model.beside, beside, self._recent)
         model.code, model.beside = "", beside
@@ -126,18 +133,22 @@ class ModelWatch:
         self._scorer.serving = loaded
         _log.info("score_model", model_id=loaded.model_id, **compared)
 
-    def _tried(self, path: Path) -> ModelFiles:
-        files = read_model(path)
+    def _tried(self, named: _Named) -> ModelFiles:
+        def seen(manifest: Manifest) -> None:
+            # The manifest's mark is of before it was read: what changes meanwhile is seen by the next look.
+            named.file = manifest.file
+            named.mark = (None if named.mark is None else named.mark[0], _mark(named)[1])
+
+        files = read_model(named.path, seen)
         try_model(files, self._library)
         return files
 
     def _take_shadow(self, shadow: _Named) -> None:
         shadow.beside, shadow.code, self._agreement = None, "", {}
         try:
-            shadow.beside = open_model(self._tried(shadow.path), self._library, keeps_lock=False)
-        except ModelRefused as refused:
-            shadow.code = refused.code
-            _log.error("score_shadow_refused", code=refused.code, public=refused.public)
+            shadow.beside = open_model(self._tried(shadow), self._library, keeps_lock=False)
+        except Exception as fault:
+            _refused(shadow, fault, serving="")
         else:
             _log.info("score_shadow", model_id=shadow.beside.model_id)
 
@@ -157,8 +168,8 @@ class ModelWatch:
                     raws = _scores(shadow, packed)
                     self._metrics.normalised("shadow", [shadow.normalised(raw) for raw in raws])
                 pause()
-        except ModelRefused as refused:
-            _log.error("score_sample_failed", code=refused.code)
+        except Exception as fault:
+            _log.error("score_sample_failed", fault=type(fault).__name__)
             return
         self._metrics.drift(drift.found())
         if self._shadow is not None and self._shadow.beside is not None:
@@ -229,16 +240,29 @@ def make_scoring(
     return Scoring(scorer, watch)
 
 
-def _mark(path: Path) -> _Mark:
-    """Of the manifest and of the files beside it: a model that comes after its manifest is seen too."""
+def _refused(named: _Named, fault: Exception, *, serving: str) -> None:
+    """Whatever goes wrong with a model is told, and keeps no gateway from starting or serving."""
+    named.code = fault.code if isinstance(fault, ModelRefused) else "model_fault"
+    if named.code == AGAIN:
+        named.mark = None
+    _log.error(
+        "score_model_refused",
+        code=named.code,
+        public=fault.public if isinstance(fault, ModelRefused) else type(fault).__name__,
+        **({"serving": serving} if serving else {"shadow": True}),
+    )
+
+
+def _mark(named: _Named) -> _Mark:
+    """Of the manifest, and of the file that it names."""
     marks: list[Any] = []
-    for one in (path, *sorted(path.parent.glob("*.txt"))):
+    for one in (named.path, named.path.parent / named.file):
         try:
             status = one.stat()
         except OSError:
             marks.append(None)
         else:
-            marks.append((one.name, status.st_mtime_ns, status.st_ino, status.st_size))
+            marks.append((status.st_mtime_ns, status.st_ino, status.st_size))
     return tuple(marks)
 
 

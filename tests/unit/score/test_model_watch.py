@@ -9,6 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from enrichment.scoring import points
+from enrichment.scoring.manifest import ModelRefused
+from gateway.server.gateway import models
 from gateway.server.gateway.models import make_scoring, read_score
 from gateway.server.gateway.score_metrics import ScoreMetrics
 from gateway.server.install import write_settings
@@ -197,3 +199,45 @@ def test_what_is_sampled_is_bounded(tmp_path: Path) -> None:
         sum(map(len, watched.scorer.take_sample())) // 8 // len(watched.watch._model.beside.manifest.features)
     )  # type: ignore[union-attr]
     assert SAMPLE_ROWS <= rows <= SAMPLE_ROWS + ROWS_A_CALL
+
+
+def test_a_model_that_comes_after_its_manifest_is_taken_then(tmp_path: Path) -> None:
+    path = copied(tmp_path / "first")
+    watched = Watched(tmp_path, model="first/manifest.json")
+    model = (path.parent / MODEL).read_bytes()
+    changed(path, lambda document: document.update(model_id="second", file="second.bin"))
+    watched.watch.look()
+    assert watched.watch.told()["serving"] == {"model": "simulated-1", "refused": "model_missing"}
+    (path.parent / "second.bin").write_bytes(model[:-100])
+    watched.watch.look()
+    assert watched.watch.told()["serving"]["refused"] == "model_hash"
+    (path.parent / "second.bin").write_bytes(model)
+    watched.watch.look()
+    assert watched.watch.told()["serving"] == {"model": "second"}
+
+
+def test_a_trial_that_could_not_run_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unable(files: Any, library: Any) -> None:
+        raise ModelRefused("model_trial", "planted")
+
+    copied(tmp_path / "first")
+    with monkeypatch.context() as patched:
+        patched.setattr(models, "try_model", unable)
+        watched = Watched(tmp_path, model="first/manifest.json")
+        assert watched.watch.told()["serving"]["refused"] == "model_trial"
+    watched.watch.look()
+    assert watched.model_ids() == {"simulated-1"}
+
+
+def test_whatever_goes_wrong_with_a_model_keeps_no_gateway_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*given: Any, **options: Any) -> None:
+        raise MemoryError
+
+    copied(tmp_path / "first")
+    monkeypatch.setattr(models, "open_model", broken)
+    watched = Watched(tmp_path, model="first/manifest.json", shadow="first/manifest.json")
+    assert watched.model_ids() == {points.MODEL_ID}
+    told = watched.watch.told()
+    assert (told["serving"]["refused"], told["shadow"]["refused"]) == ("model_fault", "model_fault")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from enrichment.scoring.features import FEATURES
+from enrichment.scoring.features import FEATURES, MONOTONE
 from enrichment.scoring.manifest import ModelRefused, read_manifest, write_manifest
 from gateway.backends.lightgbm import library
 from gateway.backends.lightgbm.model import Model, open_model, read_model, try_model
@@ -55,6 +55,18 @@ def test_contributions_add_up_to_the_score() -> None:
         added = list(model.contributions(probe.row))
         assert len(added) == len(FEATURES) + 1
         assert sum(added) == pytest.approx(probe.raw)
+
+
+@needs_library
+@pytest.mark.parametrize("feature", [name for name, way in zip(FEATURES, MONOTONE, strict=True) if way])
+def test_risk_goes_one_way_only_with_what_knowledge_says_it_does(feature: str) -> None:
+    model, at = open_model(read_model(MANIFEST)), FEATURES.index(feature)
+    values = (0, 1, 2, 3, 5, 8, 13, 30, 90, 400, 900, 5_000)
+    for probe in model.manifest.probes:
+        rows = [[*probe.row[:at], float(value), *probe.row[at + 1 :]] for value in values]
+        buffer = (c_double * (len(FEATURES) * len(rows)))(*[value for row in rows for value in row])
+        raws = [MONOTONE[at] * raw for raw in model.raw(buffer, len(rows))]
+        assert raws == sorted(raws), feature
 
 
 def test_a_manifest_reads_back_as_it_was_written() -> None:
