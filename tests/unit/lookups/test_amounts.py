@@ -68,6 +68,16 @@ def test_a_percentage_ends_somewhere() -> None:
     assert paid(provider, 10**13) == {"amount_to_card_mean": PERCENT_MAX}
 
 
+def test_a_mean_follows_the_last_payments_however_many_there_were() -> None:
+    provider = Amounts()
+    for _ in range(50 * CARD_PAYMENTS_COUNTED):
+        paid(provider, 1_000)
+    for _ in range(CARD_PAYMENTS_COUNTED):
+        paid(provider, 2_000)
+    # 2,000 less 1,000 * (31/32)^32
+    assert paid(provider, 1_638)["amount_to_card_mean"] in (99, 100, 101)
+
+
 def test_a_card_without_a_hash_has_no_mean() -> None:
     provider = Amounts()
     for _ in range(CARD_PAYMENTS_MIN + 1):
