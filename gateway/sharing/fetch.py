@@ -37,6 +37,9 @@ STRIKES: Final = 5
 ASIDE_MS: Final = 1_000
 """How long it is not asked then: what never answers costs the payments its budget once a second."""
 
+_Velocity = tuple[Counts | None, ...] | None
+"""Counts by kind, or None where the store has no answer."""
+
 _VELOCITY: Final = "velocity"
 _SENDER: Final = "sender_id"
 _HASH_KEYS: Final = {f"{kind.name.lower()}_key": kind.value for kind in VelocityKind}
@@ -101,12 +104,25 @@ class Fetch:
         `until_ns`: monotonic; when the first of them has to go on (0: none has). Who may take longer than
         that is not asked.
         """
-        asked = batch.asked
         counts, omitted = self._count(batch)
-        if not asked or not (self._inline or self._beside):
-            for work, found in zip(asked, counts, strict=True):
-                work.facts = make_facts((found, omitted, NOTHING_FOUND, 0))
-            return
+        if batch.asked and (self._inline or self._beside):
+            try:
+                self._ask(batch, counts, omitted, until_ns)
+            except FAULTS as fault:
+                batch.tally.faults += 1
+                self._on_fault("fetch", fault)
+                every = (*self._inline, *self._beside)
+                omitted = (*omitted, *[(one.provider.name, UNAVAILABLE) for one in every])
+            else:
+                return
+        for work, found in zip(batch.asked, counts, strict=True):
+            work.facts = make_facts((found, omitted, NOTHING_FOUND, 0))
+
+    def _ask(
+        self, batch: Batch, counts: Sequence[_Velocity], omitted: tuple[tuple[str, str], ...], until_ns: int
+    ) -> None:
+        """The providers, those beside first: they are busy while the others are asked."""
+        asked = batch.asked
         columns = self._plan(asked, counts)
         answers: list[Found] = []
         omissions: list[tuple[str, str]] = []
@@ -122,9 +138,7 @@ class Fetch:
             batch.tally.omitted[omission] = batch.tally.omitted.get(omission, 0) + len(asked)
         _join(asked, counts, (*omitted, *omissions), answers)
 
-    def _count(
-        self, batch: Batch
-    ) -> tuple[Sequence[tuple[Counts | None, ...] | None], tuple[tuple[str, str], ...]]:
+    def _count(self, batch: Batch) -> tuple[Sequence[_Velocity], tuple[tuple[str, str], ...]]:
         """The store's counts, and why there are none."""
         if not batch.touches:
             return (), ()
@@ -182,6 +196,7 @@ class Fetch:
             found = provider.fetch(columns)
             _check_shape(provider, found, columns.size)
         except FAULTS as fault:
+            batch.tally.faults += 1
             self._failed(one, fault, omissions)
             return
         took_ns = self._clock.monotonic_ns() - began_ns
@@ -227,7 +242,7 @@ class Fetch:
 
 def _join(
     asked: Sequence[Work],
-    counts: Sequence[tuple[Counts | None, ...] | None],
+    counts: Sequence[_Velocity],
     omissions: tuple[tuple[str, str], ...],
     answers: Sequence[Found],
 ) -> None:

@@ -66,8 +66,17 @@ def who_calls(patches: Patches) -> None:
 
 
 def _velocity(patches: Patches) -> None:
-    gateway = patches.live["gateway"]
-    patches.put(gateway, "_velocity", Instead(gateway._velocity, touch=patches.broken))
+    fetch = patches.live["gateway"]._fetch
+    patches.put(fetch, "_velocity", Instead(fetch._velocity, touch=patches.broken))
+
+
+def _providers(patches: Patches) -> None:
+    for one in patches.live["gateway"]._fetch._inline:
+        patches.put(one, "provider", Instead(one.provider, fetch=patches.broken))
+
+
+def _providers_plan(patches: Patches) -> None:
+    patches.put(patches.live["gateway"]._fetch, "_read", patches.broken)
 
 
 def _score(patches: Patches) -> None:
@@ -261,6 +270,8 @@ _EVALUATION: Final = (
     Fault(name="pseudonyms", put=_of_gateway("_names")),
     Fault(name="issuer of the card", put=_of(ReleaseTable, "issuer_of")),
     Fault(name="velocity", put=_velocity, leaves=ALL, leaves_after=ALL),
+    Fault(name="every provider", put=_providers, leaves=ALL, leaves_after=ALL),
+    Fault(name="what providers want", put=_providers_plan, leaves=ALL, leaves_after=ALL),
     Fault(name="global holdout", put=_of(gateway_module, "global_line")),
     Fault(name="score", put=_score, leaves=ALL, leaves_after=ALL),
     Fault(name="signals", put=_signals),

@@ -267,3 +267,16 @@ def test_who_may_take_longer_than_a_payment_has_left_is_not_asked(monkeypatch: p
         (one,) = facts_of(kit, monkeypatch, 1, prefix=str(left_us))
         assert {why for _, why in one.omissions} == reasons
     assert len(provider.asked) == 2
+
+
+def test_a_fault_of_the_fetch_itself_costs_what_providers_know_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kit, tally = kit_of(Answering(asn)), Tally()
+    kit.gateway._fetch._read = _raises
+    (answer,) = kit.answers(*requests(1), tally=tally)
+    assert [(one.provider, one.reason) for one in answer.omissions] == [("answering", UNAVAILABLE)]
+    assert answer.assessments, "it is evaluated"
+    assert (len(kit.journal.payloads), tally.faults) == (1, 1)
+    (facts,) = facts_of(kit, monkeypatch, 1, prefix="counted")
+    assert facts.velocity is not None
