@@ -197,8 +197,8 @@ class Facts(NamedTuple):
 
     `velocity`: counts by kind, in the order of `VelocityKind` (None where the payment has no such key), or
     None when the store had no answer; `omissions` then says why: (("velocity", "warming"),).
-    `found`: what the other providers know, by name; what is not known is None, or has no name in it. `mask`
-    has the bits of what is known and a field of the dictionary; the other names are for the score alone.
+    `found`: what the other providers know, by name; what is not known has no name in it. `mask` has the bits
+    of those names that are fields of the dictionary; the others are for the score alone.
     """
 
     velocity: tuple[Counts | None, ...] | None = None

@@ -12,13 +12,13 @@ _NO_DIGITS: Final = dict.fromkeys(map(ord, "0123456789"))
 
 
 class Contact:
-    """`email_domain_type`; for the score, how many digits the local part has, and whether the telephone's
+    """`email_domain_type`; for the score, how much of the local part is digits, and whether the telephone's
     calling code is one of the billing country's."""
 
     name = "contact"
     version = "1"
     wants = ("email", "phone_e164", "billing")
-    gives = ("email_domain_type", "email_digits", "phone_fits_billing")
+    gives = ("email_domain_type", "email_digits_percent", "phone_fits_billing")
 
     __slots__ = ()
 
@@ -33,11 +33,13 @@ class Contact:
                 continue
             local, _, domain = email.rpartition("@")
             kinds.append(domain_type(domain.lower()))
-            digits.append(0 if local.isalpha() else len(local) - len(local.translate(_NO_DIGITS)))
+            # Letters alone take half the time.
+            plain = local.isalpha() or not local
+            digits.append(0 if plain else 100 - 100 * len(local.translate(_NO_DIGITS)) // len(local))
         countries = COUNTRIES_BY_PREFIX.get
         fits = [
             None if not phone or billing is None or not billing.country else billing.country in known
             for phone, billing in zip(batch["phone_e164"], batch["billing"], strict=True)
             for known in (countries(phone[1:4], ()),)
         ]
-        return {"email_domain_type": kinds, "email_digits": digits, "phone_fits_billing": fits}
+        return {"email_domain_type": kinds, "email_digits_percent": digits, "phone_fits_billing": fits}

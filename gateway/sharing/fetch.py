@@ -252,7 +252,8 @@ def _join(
     rows: Iterable[tuple[JsonValue, ...]] = zip(*columns, strict=True) if columns else [()] * len(asked)
     masks = _masks(names, columns, len(asked))
     for work, count, row, mask in zip(asked, counts, rows, masks, strict=True):
-        work.facts = make_facts((count, omissions, dict(zip(names, row, strict=False)), mask))
+        known = {name: value for name, value in zip(names, row, strict=False) if value is not None}
+        work.facts = make_facts((count, omissions, known, mask))
 
 
 def _masks(names: Sequence[str], columns: Sequence[Sequence[JsonValue]], size: int) -> Sequence[int]:

@@ -41,9 +41,9 @@ def test_a_thousand_strange_domains_fill_no_memory() -> None:
     assert len(_kinds) <= DOMAINS_CACHED
 
 
-def test_how_many_digits_a_local_part_has() -> None:
-    assert told(email="jane1984@gmx.net")["email_digits"] == 4
-    assert told(email="jane@gmx.net")["email_digits"] == 0
+def test_how_much_of_a_local_part_is_digits() -> None:
+    assert told(email="jane1984@gmx.net")["email_digits_percent"] == 50
+    assert told(email="jane@gmx.net")["email_digits_percent"] == 0
     assert told() == {}
 
 
