@@ -117,9 +117,7 @@ def build_gateway(
     state, clock, disk, entropy = settings.state, SystemClock(), RealDisk(), SystemEntropy()
     keys = LiveKeys(key_files(settings, clock), clock)
     store = SqlitePolicyStore(str(state.policy_db), clock)
-    providers = build_providers(
-        settings.providers, folder=settings.source.parent, copies=state.run, memory=state.provider_memory
-    )
+    providers = _providers_of(settings)
     documents: Known = {}
     policy = usable_policy(store, documents)
     wake = WakeSender(state.run, "gateway")
@@ -178,6 +176,11 @@ def build_gateway(
         providers,
         None if scoring is None else scoring.watch,
     )
+
+
+def _providers_of(settings: Settings) -> Providers:
+    state, folder = settings.state, settings.source.parent
+    return build_providers(settings.providers, folder=folder, copies=state.run, memory=state.provider_memory)
 
 
 def catch_up(reader: FileJournalReader, remembered: Remembered, *, now_ms: int) -> None:
