@@ -141,6 +141,6 @@ def _gateway(clock: SimClock, recorder: Recorder) -> Gateway:
         reader=journal,
         remembered=Remembered(journal),
         # The clock stands still within a batch: none of them is ever late.
-        providers=build_providers(ProvidersSettings(), folder=Path(), copies=Path(), memory=Path()).budgeted,
+        providers=build_providers(ProvidersSettings(), folder=Path(), copies=Path()).budgeted,
         scorer=recorder,
     )

@@ -93,18 +93,23 @@ class Amounts:
         """As the port says."""
         amounts, currencies = batch["amount_minor"], batch["currency"]
         known = self._apart
-        for currency in set(currencies):
-            if currency not in known:
-                known[currency] = apart(currency)
-        # 0 where the amount is nothing or absurd.
-        others = [
-            known[currency] if 0 < amount < _AMOUNT_MAX else 0
-            for currency, amount in zip(currencies, amounts, strict=True)
-        ]
-        cards = [key and other and key ^ other for key, other in zip(batch["card_key"], others, strict=True)]
-        merchants = [
-            key and other and key ^ other for key, other in zip(batch["merchant_key"], others, strict=True)
-        ]
+        different = set(currencies)
+        for currency in different - known.keys():
+            known[currency] = apart(currency)
+        if len(different) == 1 and 0 < min(amounts) <= max(amounts) < _AMOUNT_MAX:
+            other = known[currencies[0]]
+            cards = [key and key ^ other for key in batch["card_key"]]
+            merchants = [key and key ^ other for key in batch["merchant_key"]]
+        else:
+            # 0 where the amount is nothing or absurd.
+            others = [
+                known[currency] if 0 < amount < _AMOUNT_MAX else 0
+                for currency, amount in zip(currencies, amounts, strict=True)
+            ]
+            cards, merchants = (
+                [key and other and key ^ other for key, other in zip(batch[name], others, strict=True)]
+                for name in ("card_key", "merchant_key")
+            )
         found = {
             "amount_to_card_mean": self._cards.percents(cards, amounts),
             "amount_to_merchant_mean": self._merchants.percents(merchants, amounts),

@@ -5,9 +5,10 @@ from typing import Final
 
 from enrichment.calling_codes import COUNTRIES_BY_PREFIX
 from enrichment.domains import domain_type
-from enrichment.payment import JsonValue
+from enrichment.payment import Address, JsonValue
 from enrichment.provider import Columns
 
+_COUNTRY: Final = Address._fields.index("country")
 _NO_DIGITS: Final = dict.fromkeys(map(ord, "0123456789"))
 
 
@@ -26,20 +27,18 @@ class Contact:
         """As the port says."""
         kinds: list[str | None] = []
         digits: list[int | None] = []
-        for email in batch["email"]:
-            if not email:
+        fits: list[bool | None] = []
+        countries = COUNTRIES_BY_PREFIX.get
+        for email, phone, billing in zip(batch["email"], batch["phone_e164"], batch["billing"], strict=True):
+            if email:
+                local, _, domain = email.rpartition("@")
+                kinds.append(domain_type(domain.lower()))
+                # Letters alone take half the time.
+                plain = local.isalpha() or not local
+                digits.append(0 if plain else 100 - 100 * len(local.translate(_NO_DIGITS)) // len(local))
+            else:
                 kinds.append(None)
                 digits.append(None)
-                continue
-            local, _, domain = email.rpartition("@")
-            kinds.append(domain_type(domain.lower()))
-            # Letters alone take half the time.
-            plain = local.isalpha() or not local
-            digits.append(0 if plain else 100 - 100 * len(local.translate(_NO_DIGITS)) // len(local))
-        countries = COUNTRIES_BY_PREFIX.get
-        fits = [
-            None if not phone or billing is None or not billing.country else billing.country in known
-            for phone, billing in zip(batch["phone_e164"], batch["billing"], strict=True)
-            for known in (countries(phone[1:4], ()),)
-        ]
+            country = billing[_COUNTRY] if billing is not None and phone else ""
+            fits.append(country in countries(phone[1:4], ()) if country else None)
         return {"email_domain_type": kinds, "email_digits_percent": digits, "phone_fits_billing": fits}

@@ -246,30 +246,31 @@ def _join(
     omissions: tuple[tuple[str, str], ...],
     answers: Sequence[Found],
 ) -> None:
-    """Facts by payment, from columns."""
-    names = [name for found in answers for name in found]
-    columns = [column for found in answers for column in found.values()]
-    rows: Iterable[tuple[JsonValue, ...]] = zip(*columns, strict=True) if columns else [()] * len(asked)
-    masks = _masks(names, columns, len(asked))
-    for work, count, row, mask in zip(asked, counts, rows, masks, strict=True):
-        known = {name: value for name, value in zip(names, row, strict=False) if value is not None}
-        work.facts = make_facts((count, omissions, known, mask))
-
-
-def _masks(names: Sequence[str], columns: Sequence[Sequence[JsonValue]], size: int) -> Sequence[int]:
-    """By payment, the bits of the fields that are known. Most columns are known for all or for none."""
-    whole, partly = 0, []
-    for name, column in zip(names, columns, strict=True):
-        bit = PROVIDED.get(name)
-        if bit is None:
-            continue
-        if None not in column:
-            whole |= bit
-        elif column.count(None) < size:
-            partly.append([0 if value is None else bit for value in column])
-    if not partly:
-        return [whole] * size
-    return [whole + sum(bits) for bits in zip(*partly, strict=True)]
+    """Facts by payment, from columns. Most columns are known for all payments or for none of them."""
+    size = len(asked)
+    names: list[str] = []
+    whole: list[Sequence[JsonValue]] = []
+    partly: list[tuple[str, int, Sequence[JsonValue]]] = []
+    every = 0
+    for found in answers:
+        for name, column in found.items():
+            bit = PROVIDED.get(name, 0)
+            if None not in column:
+                names.append(name)
+                whole.append(column)
+                every |= bit
+            elif column.count(None) < size:
+                partly.append((name, bit, column))
+    rows: Iterable[tuple[JsonValue, ...]] = zip(*whole, strict=True) if whole else [()] * size
+    known = [dict(zip(names, row, strict=False)) for row in rows]
+    masks = [every] * size
+    for name, bit, column in partly:
+        for at, value in enumerate(column):
+            if value is not None:
+                known[at][name] = value
+                masks[at] |= bit
+    for work, count, one, mask in zip(asked, counts, known, masks, strict=True):
+        work.facts = make_facts((count, omissions, one, mask))
 
 
 def _check_shape(provider: Provider, found: Found, size: int) -> None:

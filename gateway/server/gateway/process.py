@@ -205,6 +205,11 @@ def _watch_keys(
     return watch.follow
 
 
+def _follow_providers(parts: GatewayParts, metrics: GatewayMetrics) -> Callable[[Stop], None]:
+    parts.providers.tell = metrics.provider_files_refused.set
+    return parts.providers.follow
+
+
 def _follow_identities(parts: GatewayParts) -> Callable[[Stop], None]:
     def follow(stop: Stop) -> None:
         while not stop.wait(IDENTITIES_INTERVAL_S):
@@ -292,7 +297,6 @@ def _serve(
         host.loop.call_soon_threadsafe(host.loop.remove_reader, bell.fileno())
     late = hot.stop(JOIN_S)
     late += beside.stop(JOIN_S)
-    parts.providers.remember()
     snapshots.last()  # after the writer beside has ended: two snapshots are never under way
     _log.info("stopped", failed=failed, late=late)
     return exit_codes.FAULT if failed or late else exit_codes.DONE
@@ -318,8 +322,7 @@ def _start_beside(
     if parts.models is not None:
         beside.start("models", parts.models.follow)
     beside.start("snapshots", snapshots.run)
-    parts.providers.tell = metrics.provider_files_refused.set
-    beside.start("providers", parts.providers.follow)
+    beside.start("providers", _follow_providers(parts, metrics))
     beside.start("retention", _retention(parts, state))
 
 

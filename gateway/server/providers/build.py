@@ -126,7 +126,7 @@ class Providers:
     budgeted: list[Budgeted]
     followed: "list[_NetworkFiles | _RateFile]"
     threads: list[ThreadBeside]
-    memory: Path
+    memory: Path | None
     tell: Callable[[int], None] = lambda refused: None
     """Takes how many files cannot be used as they are."""
 
@@ -144,7 +144,9 @@ class Providers:
         return [one.provider for one in self.budgeted if one.beside is None]
 
     def remember(self) -> None:
-        """Writes down what the providers remember. Once more after the hot loop has ended."""
+        """Writes down what the providers remember."""
+        if self.memory is None:
+            return
         try:
             write_memory(self.memory, remembering(self._ours()))
         except OSError as fault:
@@ -153,6 +155,8 @@ class Providers:
 
     def recall(self) -> None:
         """Takes up what was written down."""
+        if self.memory is None:
+            return
         try:
             read_memory(self.memory, remembering(self._ours()))
         except MemoryUnusable as refused:
@@ -173,14 +177,17 @@ class Providers:
         self.tell(sum(file.refused for one in self.followed for file in one.files))
 
     def close(self) -> None:
-        """Ends their threads."""
+        """Once the hot loop has ended: writes down what they remember, and ends their threads."""
+        self.remember()
         for thread in self.threads:
             thread.close()
 
 
-def build_providers(settings: ProvidersSettings, *, folder: Path, copies: Path, memory: Path) -> Providers:
+def build_providers(
+    settings: ProvidersSettings, *, folder: Path, copies: Path, memory: Path | None = None
+) -> Providers:
     """Makes them. `folder`: what paths are relative to; `copies`: where copies of databases are made;
-    `memory`: the file of what they remember.
+    `memory`: the file of what they remember; None: they begin anew, and nothing is written down.
 
     Raises GatewayError where a setting names what is not there, or a provider cannot be used.
     """

@@ -113,3 +113,32 @@ def test_percentages_are_near_those_of_exact_running_means_however_batches_fall(
             # A sixteenth of a minor unit is lost at most at each step, of which 32 count.
             low = min(exact, PERCENT_MAX)
             assert abs(told - low) <= 1 + low / 4 if exact > 1 else told <= 2
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 3), st.sampled_from([0, 500, 1_000, 2**60]), st.sampled_from(["USD", "JPY"])
+        ),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_a_batch_of_all_sorts_is_told_what_each_would_be_told_alone(
+    payments: list[tuple[int, int, str]],
+) -> None:
+    alone, together = Amounts(), Amounts()
+    columns_of = [
+        {
+            "card_key": card << 50, "merchant_key": MERCHANT, "amount_minor": amount, "currency": currency,
+            "initiated_at_ms": NOW_MS,
+        }
+        for card, amount, currency in payments
+    ]  # fmt: skip
+    expected = [one(alone, **given) for given in columns_of]
+    found = together.fetch(columns(**{key: [given[key] for given in columns_of] for key in columns_of[0]}))
+    told = [
+        {name: column[at] for name, column in found.items() if column[at] is not None}
+        for at in range(len(payments))
+    ]
+    assert told == expected
