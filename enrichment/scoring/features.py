@@ -49,7 +49,7 @@ _MONOTONE: Final[tuple[tuple[str, int], ...]] = (
     ("ip_abroad", 1),
     ("ip_hidden", 1),
     ("email_disposable", 1),
-    ("email_digits", 0),
+    ("email_digits_percent", 0),
     ("phone_elsewhere", 1),
     ("device_on_card_age_days", -1),
     ("amount_to_card_mean", 0),
@@ -182,7 +182,7 @@ def found(facts: Facts, home: str) -> Row:
         return _NOTHING_FOUND
     get = known.get
     country, hidden, kind = get("ip_country"), get("ip_anonymised"), get("email_domain_type")
-    digits, fits, age = get("email_digits"), get("phone_fits_billing"), get("device_on_card_age_days")
+    digits, fits, age = get("email_digits_percent"), get("phone_fits_billing"), get("device_on_card_age_days")
     to_card, to_merchant = get("amount_to_card_mean"), get("amount_to_merchant_mean")
     agrees, risk, testing = get("authentication_fits"), get("mcc_risk"), get("card_testing")
     frauds, disputes = get("merchant_fraud_rate_bp"), get("merchant_dispute_rate_bp")

@@ -23,7 +23,7 @@ BATCH = 32
 NOW_MS = 1_790_000_000_000
 COUNTS = (1, 2, 3, 4, 1, 1, 2, 2)
 FOUND = {
-    "mcc_risk": 1, "email_domain_type": "free", "email_digits": 2, "phone_fits_billing": True,
+    "mcc_risk": 1, "email_domain_type": "free", "email_digits_percent": 20, "phone_fits_billing": True,
     "device_on_card_age_days": 40, "amount_to_card_mean": 110, "amount_to_merchant_mean": 90,
     "authentication_fits": True, "card_testing": "none",
 }  # fmt: skip

@@ -26,7 +26,7 @@ COUNTS = (1, 2, 3, 4, 5, 6, 7, 8)
 PROVIDED_FEATURES = FEATURES[FEATURES.index("ip_abroad") : FEATURES.index("card_testing_verdict") + 1]
 RATES = ("merchant_fraud_rate_bp", "merchant_dispute_rate_bp")
 READ_OF_PROVIDERS = (
-    "ip_country", "ip_anonymised", "email_domain_type", "email_digits", "phone_fits_billing",
+    "ip_country", "ip_anonymised", "email_domain_type", "email_digits_percent", "phone_fits_billing",
     "device_on_card_age_days", "amount_to_card_mean", "amount_to_merchant_mean", "authentication_fits",
     "mcc_risk", "merchant_fraud_rate_bp", "merchant_dispute_rate_bp", "card_testing",
 )  # fmt: skip
@@ -81,12 +81,12 @@ def test_a_full_payment_has_the_numbers_that_were_sent() -> None:
 def test_what_providers_found_is_in_the_row_and_what_they_did_not_is_absent() -> None:
     found = {
         "ip_country": "FR", "ip_anonymised": "tor", "email_domain_type": "disposable",
-        "email_digits": 4, "phone_fits_billing": False, "device_on_card_age_days": 0,
+        "email_digits_percent": 40, "phone_fits_billing": False, "device_on_card_age_days": 0,
         "amount_to_card_mean": 450, "authentication_fits": True, "mcc_risk": 3, "card_testing": "likely",
     }  # fmt: skip
     values = named(read(), Facts(None, (), found, 0))
     assert (values["ip_abroad"], values["ip_hidden"], values["email_disposable"]) == (1, 1, 1)
-    assert (values["email_digits"], values["phone_elsewhere"]) == (4, 1)
+    assert (values["email_digits_percent"], values["phone_elsewhere"]) == (40, 1)
     assert (values["device_on_card_age_days"], values["amount_to_card_mean"]) == (0, 450)
     assert (values["authentication_odd"], values["mcc_risk"], values["card_testing_verdict"]) == (0, 3, 2)
     nothing = named(read(), Facts(None, (), dict.fromkeys(READ_OF_PROVIDERS), 0))
