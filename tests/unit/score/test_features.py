@@ -99,9 +99,7 @@ def test_what_providers_found_is_in_the_row_and_what_they_did_not_is_absent() ->
 
 
 def test_what_providers_say_they_give_is_what_the_row_reads() -> None:
-    providers = build_providers(
-        ProvidersSettings(), folder=Path(), copies=Path(), memory=Path("none")
-    ).budgeted
+    providers = build_providers(ProvidersSettings(), folder=Path(), copies=Path()).budgeted
     given = {name for one in providers for name in one.provider.gives} | {*FILLS, *RATES}
     for name in READ_OF_PROVIDERS:
         assert name in given
