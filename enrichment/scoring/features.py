@@ -182,19 +182,22 @@ def found(facts: Facts, home: str) -> Row:
         return _NOTHING_FOUND
     get = known.get
     country, hidden, kind = get("ip_country"), get("ip_anonymised"), get("email_domain_type")
-    fits, odd = get("phone_fits_billing"), get("authentication_fits")
+    digits, fits, age = get("email_digits_percent"), get("phone_fits_billing"), get("device_on_card_age_days")
+    to_card, to_merchant = get("amount_to_card_mean"), get("amount_to_merchant_mean")
+    agrees, risk, testing = get("authentication_fits"), get("mcc_risk"), get("card_testing")
+    frauds, disputes = get("merchant_fraud_rate_bp"), get("merchant_dispute_rate_bp")
     return (
         country != home if country and home else nan,
         hidden != "none" if hidden else nan,
         kind == "disposable" if kind else nan,
-        get("email_digits_percent", nan),
+        nan if digits is None else digits,
         nan if fits is None else not fits,
-        get("device_on_card_age_days", nan),
-        get("amount_to_card_mean", nan),
-        get("amount_to_merchant_mean", nan),
-        nan if odd is None else not odd,
-        get("mcc_risk", nan),
-        get("merchant_fraud_rate_bp", nan),
-        get("merchant_dispute_rate_bp", nan),
-        _VERDICTS.get(get("card_testing"), nan),
+        nan if age is None else age,
+        nan if to_card is None else to_card,
+        nan if to_merchant is None else to_merchant,
+        nan if agrees is None else not agrees,
+        nan if risk is None else risk,
+        nan if frauds is None else frauds,
+        nan if disputes is None else disputes,
+        _VERDICTS.get(testing, nan) if testing else nan,
     )

@@ -95,10 +95,12 @@ class ModelScorer:
         if self._room > 0:
             self._room -= count
             self._sample.append(ctypes.string_at(buffer, count * _ROW_BYTES))
-        raws = model.raw(buffer, count, few=count <= LONE_ROWS)
-        step_of, plain, explained_from = model.step_of, model.plain, model.explained_from
-        for at, raw in enumerate(raws):
-            step = step_of(raw)
+        plain, explained_from = model.plain, model.explained_from
+        steps = list(map(model.step_of, model.raw(buffer, count, few=count <= LONE_ROWS)))
+        if max(steps) < explained_from:
+            answers += [plain[step] for step in steps]
+            return left
+        for at, step in enumerate(steps):
             if step < explained_from:
                 answers.append(plain[step])
                 continue

@@ -23,6 +23,7 @@ from tests.unit.docs.pages import REFERENCE, first_names, section
 
 NOW_MS = 1_790_000_000_000
 COUNTS = (1, 2, 3, 4, 5, 6, 7, 8)
+PROVIDED_FEATURES = FEATURES[FEATURES.index("ip_abroad") : FEATURES.index("card_testing_verdict") + 1]
 RATES = ("merchant_fraud_rate_bp", "merchant_dispute_rate_bp")
 READ_OF_PROVIDERS = (
     "ip_country", "ip_anonymised", "email_domain_type", "email_digits_percent", "phone_fits_billing",
@@ -88,6 +89,8 @@ def test_what_providers_found_is_in_the_row_and_what_they_did_not_is_absent() ->
     assert (values["email_digits_percent"], values["phone_elsewhere"]) == (40, 1)
     assert (values["device_on_card_age_days"], values["amount_to_card_mean"]) == (0, 450)
     assert (values["authentication_odd"], values["mcc_risk"], values["card_testing_verdict"]) == (0, 3, 2)
+    nothing = named(read(), Facts(None, (), dict.fromkeys(READ_OF_PROVIDERS), 0))
+    assert all(isnan(nothing[name]) for name in PROVIDED_FEATURES)
     assert isnan(values["amount_to_merchant_mean"])
     assert isnan(values["merchant_fraud_rate_bp"])
     quiet = named(read(), Facts(None, (), {"ip_country": "US", "ip_anonymised": "none"}, 0))

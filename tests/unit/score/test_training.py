@@ -41,9 +41,7 @@ def test_the_rows_of_training_are_those_that_the_gateway_is_served_with(
 ) -> None:
     part = sorted(known, key=lambda one: one.at_ms)[:300]
     kit, recorder = Kit(), Recorder()
-    providers = build_providers(
-        ProvidersSettings(), folder=tmp_path, copies=tmp_path, memory=tmp_path
-    ).budgeted
+    providers = build_providers(ProvidersSettings(), folder=tmp_path, copies=tmp_path).budgeted
     kit.gateway._scorer = recorder
     kit.gateway._fetch = Fetch(kit.clock, kit.velocity, providers, lambda stage, fault: None)
     # Another gateway, other keys and other batches, with a policy: the rows must not tell.
