@@ -31,6 +31,8 @@ MERCHANTS = 200
 """As in the demo: 5% of them share at the basic tier only, 5% have opted out."""
 
 STREAMS = 4
+STREAM_IN_FLIGHT = 128
+"""32 on each: streams are for those who have many payments under way, and may have 256 on each."""
 
 CARDS = 20_000
 PROBED = 512
@@ -173,7 +175,7 @@ def enrich(name: str, front: str, scale: Scale, *, way: str = "unary") -> str:
             beside = {NODE: partial(echoed, node)} if node else {}
             if way == "stream":
                 beside[f"{TOGETHER} items in a message"] = several
-            described = f"{shared:.2f} shares a payment, sealed, of two programs; durable" + (
+            described = f"{shared:.2f} shares a payment, sealed, of two programs; durable; {HOW[way]}" + (
                 f"; no {NODE}: {node_is_missing()}" if not node else ""
             )
             return alternate(
@@ -181,6 +183,12 @@ def enrich(name: str, front: str, scale: Scale, *, way: str = "unary") -> str:
                 runs=scale.runs, load=described, beside=beside,
             )  # fmt: skip
 
+
+HOW = {
+    "unary": f"{IN_FLIGHT} calls in flight",
+    "batch": f"{IN_FLIGHT} calls of {BATCH_ITEMS} in flight",
+    "stream": f"{STREAMS} streams, one item a message, {STREAM_IN_FLIGHT} in flight",
+}
 
 SEVERAL = 1_000_000
 """Runs of what stands beside have names of their own: a repeated request is no evaluation."""
@@ -194,7 +202,7 @@ def loaded(
     if way == "stream":
         found = load_streams(
             address, STREAM, payloads,
-            headers=headers, in_flight=IN_FLIGHT, streams=STREAMS, together=together,
+            headers=headers, in_flight=STREAM_IN_FLIGHT, streams=STREAMS, together=together,
         )  # fmt: skip
     else:
         found, _ = load(

@@ -20,6 +20,7 @@ HOT, EVENT_LOOP = "hot-loop", "grpcio"
 WAITS = (
     "threading.py Condition.wait", "gateway/server/fronts/native.py NativeFront._take",
     "selectors.py EpollSelector.select", "gateway/runtime/disk.py _RealFile.sync",
+    "asyncio/selector_events.py BaseSelectorEventLoop._write_to_self",
 
 )  # fmt: skip
 """Functions in which a thread waits, also for its turn of the interpreter: their looks are left out, and what

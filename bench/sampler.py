@@ -1,9 +1,9 @@
 """Where the CPU time of a process of ours goes: by thread as the kernel counts it, by function as it is seen.
 
-A thread looks at the others each millisecond and counts the functions that they are in. It has to wait for the
-interpreter to look; so the switch interval is short meanwhile, or it would find the others only where they have
-just given the interpreter away. What runs in Rust or C is counted under the line that called it. SIGUSR1
-begins, and again ends.
+A thread looks at the others each millisecond and counts the functions that they are in. It has to wait for
+the interpreter to look; so the switch interval is short meanwhile, or it would find the others only where
+they have just given the interpreter away. What runs in Rust or C is counted under the line that called it.
+SIGUSR1 begins, and again ends.
 """
 
 import json

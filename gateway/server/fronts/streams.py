@@ -166,8 +166,10 @@ class Streams:
     def answer(self, call_id: int, answer: bytes | Refusal) -> None:
         """Answers an item, from the hot loop's thread. Does nothing where its stream has gone."""
         self._answers.append((call_id, answer))
-        # One wake-up of the event loop takes all answers that have gathered until it runs.
-        if not self._draining and self._loop is not None:
+
+    def flush(self) -> None:
+        """Hands out what was answered. Once a batch: an event loop awake fights for the interpreter."""
+        if self._answers and not self._draining and self._loop is not None:
             self._draining = True
             self._loop.call_soon_threadsafe(self._drain)
 
@@ -186,6 +188,7 @@ class Streams:
         """Ends the streams, after what was answered has been written. From any thread."""
         if not self._closed:
             self._closed = True
+            self.flush()
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._wake_all)
 
