@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.enrich import BATCH_ITEMS, IN_FLIGHT, loaded, make_requests, served
+from bench.enrich import HOW, loaded, make_requests, served
 from gateway.runtime import native
 
 PAYMENTS = 20_000
@@ -65,14 +65,9 @@ def _page(title: str, way: str, items: int, found: dict[str, Any]) -> str:
     def us(seconds: float) -> float:
         return seconds / items * 1e6
 
-    how = {
-        "unary": "one call each",
-        "batch": f"{BATCH_ITEMS} a call",
-        "stream": "four streams, one a message",
-    }
     threads = {name: us(spent) for name, spent in found["threads"].items() if name != "sampler"}
     lines = [
-        f"== {title}: {how[way]}, {IN_FLIGHT} calls or items in flight ==",
+        f"== {title}: {HOW[way]} ==",
         f"{sum(threads.values()):.1f} us of CPU a payment, by thread as the kernel counts it:",
     ]
     lines += [
