@@ -29,8 +29,8 @@ ITEMS_IN_FLIGHT = 256
 ITEMS_PER_MESSAGE = 256
 """Items of one message (contract), as of a batch."""
 
-OPEN_STREAMS = 4096
-"""At once: an idle one keeps 30 KiB, so 120 MiB; a payment service needs a few of each worker."""
+OPEN_STREAMS = 2048
+"""At once: an idle one keeps 50 KiB, so 100 MiB; a payment service needs a few of each worker."""
 
 CHECK_CALLER_S = 0.5
 """Identities are followed twice a second; a stream may be open for days."""
