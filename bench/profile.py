@@ -17,17 +17,9 @@ PAYMENTS = 20_000
 
 WAYS = ("unary", "batch", "stream")
 HOT, EVENT_LOOP = "hot-loop", "grpcio"
-WAITS = (
-    "threading.py Condition.wait", "gateway/server/fronts/native.py NativeFront._take",
-    "selectors.py EpollSelector.select", "gateway/runtime/disk.py _RealFile.sync",
-    "asyncio/selector_events.py BaseSelectorEventLoop._write_to_self",
-
-)  # fmt: skip
-"""Functions in which a thread waits, also for its turn of the interpreter: their looks are left out, and what
-CPU time they use, some 30 us a sync, is in the others."""
-
 LEAST_SHARE = 0.05
 """Of the CPU time: threads with less are not looked into."""
+
 SHOWN = 25
 LEAST_US = 0.2
 """What takes less of a payment is left out."""
@@ -79,7 +71,7 @@ def _page(title: str, way: str, items: int, found: dict[str, Any]) -> str:
         looks = found["looks"].get(name)
         if looks is None or threads.get(name, 0.0) < LEAST_SHARE * sum(threads.values()):
             continue
-        working = {one: count for one, count in looks["self"].items() if one not in WAITS}
+        working = looks["self"]
         each_us = threads[name] / sum(working.values())
         lines += ["", f"{name}, by function, us a payment:", "    self  within"]
         lines += [
@@ -88,7 +80,7 @@ def _page(title: str, way: str, items: int, found: dict[str, Any]) -> str:
             if count * each_us >= LEAST_US
         ]
         if name == HOT:
-            spots = [one for one in looks["line"].items() if one[0].rpartition(":")[0] not in WAITS]
+            spots = looks["line"].items()
             lines += ["", f"{name}, by line, us a payment:"]
             lines += [
                 f"  {count * each_us:6.2f}  {one}"
@@ -108,7 +100,7 @@ def main() -> None:
         "Where a payment's CPU time goes (python -m bench.profile), "
         f"Python {platform.python_version()}, {engines}.\n"
         "Each payment is a full request, shared under two programs. Looks cost some of the speed: read the\n"
-        "shares. Rust and C stand under the line that calls them.\n"
+        "shares. Rust and C stand under the line that calls them, or the function that is entered next.\n"
     )
     for way in options.ways or WAYS:
         print(profile(way, options.front), flush=True)

@@ -56,7 +56,8 @@ def test_the_sampler_finds_a_thread_in_the_function_that_it_is_in() -> None:
 
     def stays() -> None:
         ready.set()
-        end.wait()
+        while not end.is_set():
+            pass
 
     thread = threading.Thread(target=stays, name="looked-at")
     thread.start()
