@@ -242,6 +242,7 @@ def test_more_streams_than_the_limit_are_refused_and_the_others_go_on(
         for stream in (first, second):
             await sent(stream, [item("a")])
             await heard(stream, 1)
+        assert served.front.open_streams() == 2
         refused = await ended(opened(channel))
         await sent(first, [item("b")])
         return refused, await heard(first, 1)

@@ -54,6 +54,9 @@ class GrpcioFront:
     def port(self) -> int:
         return self.host.port
 
+    def open_streams(self) -> int:
+        return len(self._streams)
+
     def _add_all(self, server: Any) -> None:
         for method in UNARY_METHODS:
             _, service, name = METHOD_PATHS[method].split("/")

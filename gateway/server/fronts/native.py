@@ -60,6 +60,9 @@ class NativeFront:
     def port(self) -> int:
         return int(self._front.bound_port)
 
+    def open_streams(self) -> int:
+        return 0 if self._streams is None else len(self._streams)
+
     def recv(self, max_calls: int, timeout_ms: int) -> list[IncomingCall] | None:
         self.flush()
         if self._carrying or len(self._intake):
