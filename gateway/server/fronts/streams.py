@@ -150,7 +150,10 @@ class Streams:
             while stream.outbox:
                 # A message holds up to what may be in flight, so that nobody's limit of a message is met.
                 written, stream.outbox = stream.outbox[:ITEMS_IN_FLIGHT], stream.outbox[ITEMS_IN_FLIGHT:]
-                await context.write(b"".join(written))
+                try:
+                    await context.write(b"".join(written))
+                except grpc.aio.InternalError:
+                    return  # its caller has gone, before the cancellation was heard of
                 stream.in_flight -= len(written)
                 stream.room.set()
             if self._closed:
