@@ -22,7 +22,7 @@ from bench.http2_streams import load_streams
 from bench.result import Run, Scale, alternate
 from gateway.server.policy import read_policy
 from issuernetwork.v1 import common_pb2, enrichment_pb2
-from tests.kit.gateway_process import Process
+from tests.kit.gateway_process import GATEWAY, Process
 from tests.kit.installation import ROOT, SAMPLE_POLICY, Installation
 from tests.kit.payments import NORTHGATE, payment
 
@@ -31,6 +31,8 @@ MERCHANTS = 200
 """As in the demo: 5% of them share at the basic tier only, 5% have opted out."""
 
 STREAMS = 4
+STREAM_IN_FLIGHT = 128
+"""32 on each: streams are for those who have many payments under way, and may have 256 on each."""
 
 CARDS = 20_000
 PROBED = 512
@@ -103,19 +105,19 @@ def two_programs() -> dict[str, str]:
 
 
 @contextmanager
-def served(front: str) -> Iterator[tuple[Installation, Process]]:
-    """A gateway on disk, durable, pinned to the reference's core."""
+def served(front: str, *, code: str = GATEWAY) -> Iterator[tuple[Installation, Process]]:
+    """A gateway on disk, durable, pinned to the reference's core. `code` is what its process runs."""
     prefix = pinned()
     with tempfile.TemporaryDirectory(prefix="ein-bench-") as folder:
         installation = Installation(Path(folder), front=front, policy=two_programs())
-        process = Process(installation, prefix=prefix)
+        process = Process(installation, prefix=prefix, code=code)
         try:
             yield installation, process
         finally:
             process.stop()
 
 
-def _requests(run: int, count: int) -> list[bytes]:
+def make_requests(run: int, count: int) -> list[bytes]:
     """Payloads that no earlier run has sent; cards repeat, as they do."""
     return [_request(run, number).SerializeToString() for number in range(count)]
 
@@ -132,7 +134,7 @@ def _request(run: int, number: int) -> enrichment_pb2.EnrichAuthorizationRequest
 
 def _shared_part(process: Process, headers: list[tuple[str, str]]) -> tuple[float, bytes]:
     """Shared decisions a payment, and an answer of middle size, of some hundred payments of the load."""
-    payloads = _batches(_requests(-2, PROBED))
+    payloads = _batches(make_requests(-2, PROBED))
     shared = 0
     answers: list[bytes] = []
     for payload in payloads:
@@ -153,16 +155,18 @@ def enrich(name: str, front: str, scale: Scale, *, way: str = "unary") -> str:
 
         def ours(run: int) -> Run:
             count = scale.batch_calls * BATCH_ITEMS if way == "batch" else scale.calls
-            return _loaded(way, process.address, _requests(run, scale.warm_up if run < 0 else count), headers)
+            return loaded(
+                way, process.address, make_requests(run, scale.warm_up if run < 0 else count), headers
+            )
 
         def several(run: int) -> Run:
-            payloads = _requests(run + SEVERAL, scale.warm_up if run < 0 else scale.calls)
-            return _loaded("stream", process.address, payloads, headers, together=TOGETHER)
+            payloads = make_requests(run + SEVERAL, scale.warm_up if run < 0 else scale.calls)
+            return loaded("stream", process.address, payloads, headers, together=TOGETHER)
 
         with reference("enrich", answer) as address, node_reference(answer) as node:
 
             def echoed(at: str, run: int) -> Run:
-                payloads = _requests(run, scale.warm_up if run < 0 else scale.calls)
+                payloads = make_requests(run, scale.warm_up if run < 0 else scale.calls)
                 found, _ = load(
                     at, echo.PATH, payloads, headers=headers, in_flight=IN_FLIGHT, connections=CONNECTIONS
                 )
@@ -171,7 +175,7 @@ def enrich(name: str, front: str, scale: Scale, *, way: str = "unary") -> str:
             beside = {NODE: partial(echoed, node)} if node else {}
             if way == "stream":
                 beside[f"{TOGETHER} items in a message"] = several
-            described = f"{shared:.2f} shares a payment, sealed, of two programs; durable" + (
+            described = f"{shared:.2f} shares a payment, sealed, of two programs; durable; {HOW[way]}" + (
                 f"; no {NODE}: {node_is_missing()}" if not node else ""
             )
             return alternate(
@@ -180,18 +184,25 @@ def enrich(name: str, front: str, scale: Scale, *, way: str = "unary") -> str:
             )  # fmt: skip
 
 
+HOW = {
+    "unary": f"{IN_FLIGHT} calls in flight",
+    "batch": f"{IN_FLIGHT} calls of {BATCH_ITEMS} in flight",
+    "stream": f"{STREAMS} streams, one item a message, {STREAM_IN_FLIGHT} in flight",
+}
+
 SEVERAL = 1_000_000
 """Runs of what stands beside have names of their own: a repeated request is no evaluation."""
 
 
-def _loaded(
+def loaded(
     way: str, address: str, payloads: list[bytes], headers: list[tuple[str, str]], *, together: int = 1
 ) -> Run:
+    """One run of `way`."""
     items = len(payloads)
     if way == "stream":
         found = load_streams(
             address, STREAM, payloads,
-            headers=headers, in_flight=IN_FLIGHT, streams=STREAMS, together=together,
+            headers=headers, in_flight=STREAM_IN_FLIGHT, streams=STREAMS, together=together,
         )  # fmt: skip
     else:
         found, _ = load(

@@ -11,6 +11,7 @@ import grpc.aio
 from issuernetwork._results import (
     CLOSED,
     LATE,
+    SHORTER,
     Asked,
     Counts,
     EnrichResult,
@@ -108,8 +109,7 @@ class Batcher:
             self._counts.batch_items += len(batch)
             answer = await self._call(payload, timeout=max(0.0, timeout_s), metadata=metadata)
             results = [result_of_item(item) for item in answer.items]
-            missing = EnrichResult(False, None, "internal", "the batch came back shorter", True)
-            results += [missing] * (len(batch) - len(results))
+            results += [SHORTER] * (len(batch) - len(results))
         except grpc.aio.AioRpcError as refused:
             results = [_of_batch(refused)] * len(batch)
         except asyncio.CancelledError:

@@ -142,6 +142,7 @@ class Asked:
 
 
 CLOSED = EnrichResult(False, None, "closed")
+SHORTER = EnrichResult(False, None, "internal", "the batch came back shorter", True)
 LATE = EnrichResult(False, None, "deadline_exceeded", "not answered within its budget", True)
 
 # The request may have reached the journal, though no answer came back.

@@ -22,6 +22,7 @@ from issuernetwork._gathering import Batcher, Stream
 from issuernetwork._results import (
     CLOSED,
     LATE,
+    SHORTER,
     Asked,
     Counts,
     result_of_error,
@@ -315,20 +316,22 @@ class PaymentClient:
             raise ValueError(f"a batch holds 1 to {MAX_BATCH_ITEMS} requests; split it")
         budget_ms = self._preset.batch_deadline_ms if deadline_ms is None else deadline_ms
         batch = enrichment_pb2.BatchEnrichAuthorizationsRequest(requests=requests)
-        if self._closed:
-            return [CLOSED] * len(requests)
-        if self._in_flight >= self._preset.max_in_flight:
-            return [_OVERLOADED] * len(requests)
-        self._in_flight += 1
-        try:
-            answer = await self._call_open(self._batch, batch, budget_ms)
-        finally:
-            self._in_flight -= 1
-        if isinstance(answer, EnrichResult):
-            return [answer] * len(requests)
-        results = [result_of_item(item) for item in answer.items]
-        missing = EnrichResult(False, None, "internal", "the batch came back shorter", True)
-        return results + [missing] * (len(requests) - len(results))
+        if self._closed or self._in_flight >= self._preset.max_in_flight:
+            results = [CLOSED if self._closed else _OVERLOADED] * len(requests)
+        else:
+            self._in_flight += 1
+            self._counts.batch_calls += 1
+            self._counts.batch_items += len(requests)
+            try:
+                answer = await self._call_open(self._batch, batch, budget_ms)
+            finally:
+                self._in_flight -= 1
+            if isinstance(answer, EnrichResult):
+                results = [answer] * len(requests)
+            else:
+                results = [result_of_item(item) for item in answer.items]
+                results += [SHORTER] * (len(requests) - len(results))
+        return [self._counts.result(result) for result in results]
 
     async def _call_open(self, call: _Call, request: _Message, budget_ms: float) -> Any:
         try:

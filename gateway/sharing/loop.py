@@ -158,6 +158,7 @@ class HotLoop:
             results = self._enrich(items, tally)
             for one in parsed:
                 self._respond(one, results)
+        self._front.flush()
         duration_ns = self._clock.monotonic_ns() - started_ns
         self._measure(calls, duration_ns)
         self._on_batch(tally, len(calls), duration_ns)
@@ -202,6 +203,7 @@ class HotLoop:
         for one in parsed:
             if one is not None:
                 self._respond(one, results)
+        self._front.flush()
         self._on_batch(tally, len(shed), 0)
 
     def _take(self) -> list[_Waiting]:

@@ -79,6 +79,10 @@ class CallFront(Protocol):
         """Ends a call with a status code of gRPC. `message` reaches the caller: never a value in it."""
         ...
 
+    def flush(self) -> None:
+        """Hands out what was answered: a front may gather that far, and hands out all by the next `recv`."""
+        ...
+
     def close(self) -> None:
         """Ends what is still open, after what was answered has been handed to its caller."""
         ...

@@ -242,6 +242,7 @@ def test_more_streams_than_the_limit_are_refused_and_the_others_go_on(
         for stream in (first, second):
             await sent(stream, [item("a")])
             await heard(stream, 1)
+        assert served.front.open_streams() == 2
         refused = await ended(opened(channel))
         await sent(first, [item("b")])
         return refused, await heard(first, 1)
@@ -249,6 +250,29 @@ def test_more_streams_than_the_limit_are_refused_and_the_others_go_on(
     (code, _), answers = run(served, work)
     assert code is grpc.StatusCode.UNAVAILABLE
     assert said(answers) == {"b": "m-b"}
+
+
+def test_a_client_that_does_not_read_its_answers_holds_up_nobody_else(served: Served) -> None:
+    large, many = "m" * 8_000, 10_000  # 80 MB: the windows on the way hold a quarter of that
+
+    async def work(channel: Any) -> Any:
+        async with grpc.aio.insecure_channel(served.address) as own:
+            deaf = opened(own)
+            sending = asyncio.ensure_future(
+                sent(deaf, [item(f"d{n}", merchant_id=large) for n in range(many)], together=20)
+            )
+            await asyncio.to_thread(until, lambda: len(served.echo.seen) >= ITEMS_IN_FLIGHT)
+            stream = opened(channel)
+            for number in range(50):
+                await sent(stream, [item(f"i{number}")])
+                assert said(await heard(stream, 1)) == {f"i{number}": f"m-i{number}"}
+            held = sending.done(), len(served.echo.seen)
+            sending.cancel()
+            return held
+
+    done, seen = run(served, work)
+    assert not done
+    assert seen < many
 
 
 def test_an_issuer_may_not_stream(served: Served) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import descriptor_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from gateway.backends.embedded.journal import FileJournalReader
 from gateway.records.journal import EVALUATIONS, FIRST
@@ -77,6 +80,28 @@ def test_a_payment_comes_to_the_same_by_each_way(running: Running) -> None:
     assert found["unary"] == found["batch"] == found["stream"]
     assert len(found["stream"]) == 60
     assert len({str(one) for one in found["stream"]}) > 1, "some are shared and some are not"
+
+
+def test_reflection_and_health_know_of_the_stream(running: Running) -> None:
+    name = "issuernetwork.v1.EnrichmentService"
+    with grpc.insecure_channel(running.process.address) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        asked = reflection_pb2.ServerReflectionRequest(file_containing_symbol=name)
+        (answer,) = stub.ServerReflectionInfo(iter([asked]), timeout=TIMEOUT_S)
+        files = [
+            descriptor_pb2.FileDescriptorProto.FromString(one)
+            for one in answer.file_descriptor_response.file_descriptor_proto
+        ]
+        health = health_pb2_grpc.HealthStub(channel)
+        found = health.Check(health_pb2.HealthCheckRequest(service=name), timeout=TIMEOUT_S)
+    methods = {
+        method.name: (method.client_streaming, method.server_streaming)
+        for file in files
+        for service in file.service
+        for method in service.method
+    }
+    assert methods["StreamEnrichAuthorizations"] == (True, True)
+    assert found.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_a_request_repeated_over_streams_and_single_calls_is_recorded_once(running: Running) -> None:

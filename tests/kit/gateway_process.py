@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from tests.kit.installation import ROOT, Installation
 
 START_S = 20.0
+GATEWAY = "from gateway.server.cli.main import main; main()"
 
 
 class Process:
     """`ein gateway` in a process of its own, ready when constructed."""
 
-    def __init__(self, installation: Installation, *, prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self, installation: Installation, *, prefix: Sequence[str] = (), code: str = GATEWAY
+    ) -> None:
         self._state = installation.state
         self._state.clear_ready("gateway")
-        run = [sys.executable, "-c", "from gateway.server.cli.main import main; main()"]
+        run = [sys.executable, "-c", code]
         with (self._state.logs / "gateway.log").open("ab") as log:
             self.popen = subprocess.Popen(
                 [*prefix, *run, "gateway", "--config", str(installation.config)],

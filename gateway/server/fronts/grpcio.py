@@ -54,6 +54,9 @@ class GrpcioFront:
     def port(self) -> int:
         return self.host.port
 
+    def open_streams(self) -> int:
+        return len(self._streams)
+
     def _add_all(self, server: Any) -> None:
         for method in UNARY_METHODS:
             _, service, name = METHOD_PATHS[method].split("/")
@@ -90,6 +93,7 @@ class GrpcioFront:
         return handle
 
     def recv(self, max_calls: int, timeout_ms: int) -> list[IncomingCall] | None:
+        self.flush()
         return self._intake.take(max_calls, timeout_ms)
 
     def respond(self, call_id: int, payload: bytes) -> None:
@@ -106,8 +110,11 @@ class GrpcioFront:
 
     def _answer(self, call_id: int, answer: Answer) -> None:
         self._answers.append((call_id, answer))
-        # One wake-up of the event loop takes all answers that have gathered until it runs.
-        if not self._draining:
+
+    def flush(self) -> None:
+        """Once a batch: an event loop that is awake fights for the interpreter."""
+        self._streams.flush()
+        if self._answers and not self._draining:
             self._draining = True
             self.host.loop.call_soon_threadsafe(self._drain)
 
@@ -124,6 +131,7 @@ class GrpcioFront:
         """Refuses new calls, hands out what was answered, ends the server."""
         if not self._closed:
             self._closed = True
+            self.flush()
             self._intake.close()
             self._streams.close()
             self.host.close()

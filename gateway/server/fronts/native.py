@@ -60,7 +60,11 @@ class NativeFront:
     def port(self) -> int:
         return int(self._front.bound_port)
 
+    def open_streams(self) -> int:
+        return 0 if self._streams is None else len(self._streams)
+
     def recv(self, max_calls: int, timeout_ms: int) -> list[IncomingCall] | None:
+        self.flush()
         if self._carrying or len(self._intake):
             return self._intake.take(max_calls, timeout_ms)
         return self._take(max_calls, timeout_ms)
@@ -119,6 +123,11 @@ class NativeFront:
             self._streams.answer(call_id, Refusal(code, message))
         else:
             self._front.fail(call_id, code, message)
+
+    def flush(self) -> None:
+        """Its own calls are answered as they are; streams have to be woken."""
+        if self._streams is not None:
+            self._streams.flush()
 
     def close(self) -> None:
         if not self._closed:

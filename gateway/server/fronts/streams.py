@@ -29,8 +29,8 @@ ITEMS_IN_FLIGHT = 256
 ITEMS_PER_MESSAGE = 256
 """Items of one message (contract), as of a batch."""
 
-OPEN_STREAMS = 4096
-"""At once: an idle one keeps 30 KiB, so 120 MiB; a payment service needs a few of each worker."""
+OPEN_STREAMS = 2048
+"""At once: an idle one keeps 50 KiB, so 100 MiB; a payment service needs a few of each worker."""
 
 CHECK_CALLER_S = 0.5
 """Identities are followed twice a second; a stream may be open for days."""
@@ -150,7 +150,10 @@ class Streams:
             while stream.outbox:
                 # A message holds up to what may be in flight, so that nobody's limit of a message is met.
                 written, stream.outbox = stream.outbox[:ITEMS_IN_FLIGHT], stream.outbox[ITEMS_IN_FLIGHT:]
-                await context.write(b"".join(written))
+                try:
+                    await context.write(b"".join(written))
+                except grpc.aio.InternalError:
+                    return  # its caller has gone, before the cancellation was heard of
                 stream.in_flight -= len(written)
                 stream.room.set()
             if self._closed:
@@ -166,8 +169,10 @@ class Streams:
     def answer(self, call_id: int, answer: bytes | Refusal) -> None:
         """Answers an item, from the hot loop's thread. Does nothing where its stream has gone."""
         self._answers.append((call_id, answer))
-        # One wake-up of the event loop takes all answers that have gathered until it runs.
-        if not self._draining and self._loop is not None:
+
+    def flush(self) -> None:
+        """Hands out what was answered. Once a batch: an event loop awake fights for the interpreter."""
+        if self._answers and not self._draining and self._loop is not None:
             self._draining = True
             self._loop.call_soon_threadsafe(self._drain)
 
@@ -186,6 +191,7 @@ class Streams:
         """Ends the streams, after what was answered has been written. From any thread."""
         if not self._closed:
             self._closed = True
+            self.flush()
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._wake_all)
 

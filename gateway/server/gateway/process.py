@@ -376,6 +376,7 @@ def _front(
             spend=spend,
             on_fault=on_fault,
         )
+        metrics.streams.set_function(front.open_streams)
         return front, front.host
     path = fallback_socket(settings.state.run, "gateway")
     streams = Streams(Intake())
@@ -392,6 +393,7 @@ def _front(
         spend=spend,
         on_fault=on_fault,
     )
+    metrics.streams.set_function(lambda: len(streams))
     return NativeFront(settings.gateway.listen, fallback_path=path, streams=streams), host
 
 

@@ -60,6 +60,9 @@ class ListFront:
         assert call_id not in self.failures
         self.failures[call_id] = (code, message)
 
+    def flush(self) -> None:
+        pass
+
     def close(self) -> None:
         self.closed = True
 
