@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import platform
 import signal
 import tempfile
@@ -98,7 +99,8 @@ def main() -> None:
     engines = "engines in Rust" if native.engines is not None else "twins in Python"
     print(
         "Where a payment's CPU time goes (python -m bench.profile), "
-        f"Python {platform.python_version()}, {engines}.\n"
+        f"Python {platform.python_version()}, {engines};\n"
+        f"{os.cpu_count()} cores, {os.getloadavg()[0]:.1f} others at work on them at the start.\n"
         "Each payment is a full request, shared under two programs. Looks cost some of the speed: read the\n"
         "shares. Rust and C stand under the line that calls them, or the function that is entered next.\n"
     )
