@@ -62,6 +62,7 @@ class GatewayMetrics:
         self.own_keys_stale = Gauge(
             "ein_own_keys_stale", "1 while the key file has what cannot be taken.", registry=registry
         )
+        self._children: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
         self._omitted = Counter(
             "ein_provider_omissions",
             "Payments without what a provider knows.",
@@ -97,10 +98,10 @@ class GatewayMetrics:
             self._withheld[reason].inc(count)
         for (name, code), count in tally.issues.items():
             self._issues.labels(name, code).inc(count)
-        for (provider, why), count in tally.omitted.items():
-            self._omitted.labels(provider, why).inc(count)
+        for omission, count in tally.omitted.items():
+            self._child(self._omitted, *omission).inc(count)
         for provider, took_ns in tally.provided_ns.items():
-            self._provided.labels(provider).inc(took_ns / 1e9)
+            self._child(self._provided, provider).inc(took_ns / 1e9)
         for counter, count in (
             (self._undetermined, tally.undetermined),
             (self._degraded, tally.degraded),
@@ -110,6 +111,13 @@ class GatewayMetrics:
         ):
             if count:
                 counter.inc(count)
+
+    def _child(self, counter: Counter, *labels: str) -> Counter:
+        """Bound once. Providers and reasons are few, and known from the start."""
+        child = self._children.get((counter, labels))
+        if child is None:
+            child = self._children[counter, labels] = counter.labels(*labels)
+        return child
 
     def called(self, method: str) -> None:
         """A call of OutcomeService."""
