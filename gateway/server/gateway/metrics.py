@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from gateway.records.reasons import Reason
 from gateway.runtime.native import engines
+from gateway.server.gateway.provider_metrics import ProviderMetrics
 from gateway.server.gateway.score_metrics import ScoreMetrics
 from gateway.sharing.items import Tally
 
@@ -62,22 +63,7 @@ class GatewayMetrics:
         self.own_keys_stale = Gauge(
             "ein_own_keys_stale", "1 while the key file has what cannot be taken.", registry=registry
         )
-        self._children: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
-        self._omitted = Counter(
-            "ein_provider_omissions",
-            "Payments without what a provider knows.",
-            ["provider", "reason"],
-            registry=registry,
-        )
-        self._provided = Counter(
-            "ein_provider_seconds",
-            "Time that a provider took of the hot loop.",
-            ["provider"],
-            registry=registry,
-        )
-        self.provider_files_refused = Gauge(
-            "ein_provider_files_refused", "Files of providers that cannot be used.", registry=registry
-        )
+        self.providers = ProviderMetrics(registry)
         self.velocity_warming = Gauge(
             "ein_velocity_warming", "1 until the journal is counted again after a start.", registry=registry
         )
@@ -98,10 +84,7 @@ class GatewayMetrics:
             self._withheld[reason].inc(count)
         for (name, code), count in tally.issues.items():
             self._issues.labels(name, code).inc(count)
-        for omission, count in tally.omitted.items():
-            self._child(self._omitted, *omission).inc(count)
-        for provider, took_ns in tally.provided_ns.items():
-            self._child(self._provided, provider).inc(took_ns / 1e9)
+        self.providers.batch(tally)
         for counter, count in (
             (self._undetermined, tally.undetermined),
             (self._degraded, tally.degraded),
@@ -111,13 +94,6 @@ class GatewayMetrics:
         ):
             if count:
                 counter.inc(count)
-
-    def _child(self, counter: Counter, *labels: str) -> Counter:
-        """Bound once. Providers and reasons are few, and known from the start."""
-        child = self._children.get((counter, labels))
-        if child is None:
-            child = self._children[counter, labels] = counter.labels(*labels)
-        return child
 
     def called(self, method: str) -> None:
         """A call of OutcomeService."""
