@@ -93,11 +93,12 @@ class Amounts:
         """As the port says."""
         amounts, currencies = batch["amount_minor"], batch["currency"]
         known = self._apart
-        different = set(currencies)
-        for currency in different - known.keys():
-            known[currency] = apart(currency)
-        if len(different) == 1 and 0 < min(amounts) <= max(amounts) < _AMOUNT_MAX:
-            other = known[currencies[0]]
+        first = currencies[0]
+        for currency in (first,) if len(currencies) == 1 else set(currencies):
+            if currency not in known:
+                known[currency] = apart(currency)
+        if currencies.count(first) == len(currencies) and 0 < min(amounts) <= max(amounts) < _AMOUNT_MAX:
+            other = known[first]
             cards = [key and key ^ other for key in batch["card_key"]]
             merchants = [key and key ^ other for key in batch["merchant_key"]]
         else:

@@ -4,10 +4,10 @@ Look-ups of this process are called inline; providers beside are asked first and
 goes wrong with one costs its own fields: they are absent, and the answers say why.
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
-from struct import unpack
 from typing import Any, Final
 
 from enrichment.payment import NOTHING_FOUND, Counts, JsonValue, make_facts
@@ -27,6 +27,7 @@ from enrichment.signals import PROVIDED
 from enrichment.velocity import VelocityKind
 from gateway.runtime.clock import MS, Clock
 from gateway.runtime.native import FAULTS
+from gateway.sharing.items import Tally
 from gateway.sharing.provider_port import Beside, Found
 from gateway.sharing.velocity_port import VelocityStore
 from gateway.sharing.work import Batch, Work
@@ -60,6 +61,11 @@ class Budgeted:
     """Why it was put aside."""
     late_ns: int = 0
     """When its answer for the batch in hand would be late."""
+    name: str = field(init=False)
+    gives: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.name, self.gives = self.provider.name, frozenset(self.provider.gives)
 
     def strike(self, reason: str, now_ns: int) -> None:
         """It was late, or it failed."""
@@ -112,7 +118,7 @@ class Fetch:
                 batch.tally.faults += 1
                 self._on_fault("fetch", fault)
                 every = (*self._inline, *self._beside)
-                omitted = (*omitted, *[(one.provider.name, UNAVAILABLE) for one in every])
+                omitted = (*omitted, *[(one.name, UNAVAILABLE) for one in every])
             else:
                 return
         for work, found in zip(batch.asked, counts, strict=True):
@@ -127,11 +133,10 @@ class Fetch:
         answers: list[Found] = []
         omissions: list[tuple[str, str]] = []
         waiting = [(one, self._hand_over(one, columns, until_ns)) for one in self._beside]
-        for one in self._inline:
-            self._look(one, columns, answers, omissions, batch)
+        self._look(columns, answers, omissions, batch.tally)
         for one, why_not in waiting:
             if why_not:
-                omissions.append((one.provider.name, why_not))
+                omissions.append((one.name, why_not))
             else:
                 self._await(one, len(asked), answers, omissions)
         for omission in omissions:
@@ -159,8 +164,8 @@ class Fetch:
         if self._hashed:
             kinds = list(zip(*[work.velocity_keys for work in asked], strict=True))
             for key, kind in self._hashed.items():
-                joined = b"".join([one or _NO_HASH for one in kinds[kind]])
-                columns[key] = unpack(f"<{2 * len(asked)}Q", joined)[::2]
+                # The first eight of each sixteen bytes.
+                columns[key] = array("Q", b"".join([one or _NO_HASH for one in kinds[kind]]))[::2]
         return Columns(columns, len(asked))
 
     def _hand_over(self, one: Budgeted, columns: Columns, until_ns: int) -> str:
@@ -180,49 +185,49 @@ class Fetch:
         return ""
 
     def _look(
-        self,
-        one: Budgeted,
-        columns: Columns,
-        answers: list[Found],
-        omissions: list[tuple[str, str]],
-        batch: Batch,
+        self, columns: Columns, answers: list[Found], omissions: list[tuple[str, str]], tally: Tally
     ) -> None:
-        """Asks a provider of this process. Late is late: its answer is there all the same, and is used."""
-        provider, began_ns = one.provider, self._clock.monotonic_ns()
-        if began_ns < one.aside_until_ns:
-            omissions.append((provider.name, one.reason))
-            return
-        try:
-            found = provider.fetch(columns)
-            _check_shape(provider, found, columns.size)
-        except FAULTS as fault:
-            batch.tally.faults += 1
-            self._failed(one, fault, omissions)
-            return
-        took_ns = self._clock.monotonic_ns() - began_ns
-        batch.tally.provided_ns[provider.name] = took_ns
-        if took_ns > one.budget_us * 1_000:
-            one.strike(OVER_BUDGET, began_ns + took_ns)
-        else:
-            one.strikes = 0
-        answers.append(found)
-        lacking = getattr(provider, "lacking", "")
-        if lacking:
-            omissions.append((provider.name, lacking))
+        """Asks those of this process. Late is late: the answer is there all the same, and is used."""
+        now = self._clock.monotonic_ns
+        ended_ns = now()
+        for one in self._inline:
+            provider, began_ns = one.provider, ended_ns
+            if began_ns < one.aside_until_ns:
+                omissions.append((one.name, one.reason))
+                continue
+            try:
+                found = provider.fetch(columns)
+                _check_shape(one, found, columns.size)
+            except FAULTS as fault:
+                tally.faults += 1
+                self._failed(one, fault, omissions)
+                ended_ns = now()
+                continue
+            ended_ns = now()
+            took_ns = ended_ns - began_ns
+            tally.provided_ns[one.name] = took_ns
+            if took_ns > one.budget_us * 1_000:
+                one.strike(OVER_BUDGET, ended_ns)
+            else:
+                one.strikes = 0
+            answers.append(found)
+            lacking = getattr(provider, "lacking", "")
+            if lacking:
+                omissions.append((one.name, lacking))
 
     def _await(
         self, one: Budgeted, size: int, answers: list[Found], omissions: list[tuple[str, str]]
     ) -> None:
         """Takes the answer of a provider beside, or what is left of its budget goes by."""
         assert one.beside is not None
-        name = one.provider.name
+        name = one.name
         try:
             found = one.beside.answer(max(one.late_ns - self._clock.monotonic_ns(), 0))
             if found is None:
                 one.strike(OVER_BUDGET, self._clock.monotonic_ns())
                 omissions.append((name, OVER_BUDGET))
                 return
-            _check_shape(one.provider, found, size)
+            _check_shape(one, found, size)
             _check_values(found)
         except FAULTS as fault:
             self._failed(one, fault, omissions)
@@ -236,8 +241,8 @@ class Fetch:
 
     def _failed(self, one: Budgeted, fault: BaseException, omissions: list[tuple[str, str]]) -> None:
         one.strike(UNAVAILABLE, self._clock.monotonic_ns())
-        omissions.append((one.provider.name, UNAVAILABLE))
-        self._on_fault(f"provider {one.provider.name}", fault)
+        omissions.append((one.name, UNAVAILABLE))
+        self._on_fault(f"provider {one.name}", fault)
 
 
 def _join(
@@ -248,6 +253,16 @@ def _join(
 ) -> None:
     """Facts by payment, from columns. Most columns are known for all payments or for none of them."""
     size = len(asked)
+    if size == 1:  # the lone request: a quarter of the time
+        lone: dict[str, JsonValue] = {}
+        mask = 0
+        for found in answers:
+            for name, (value,) in found.items():
+                if value is not None:
+                    lone[name] = value
+                    mask |= PROVIDED.get(name, 0)
+        asked[0].facts = make_facts((counts[0], omissions, lone, mask))
+        return
     names: list[str] = []
     whole: list[Sequence[JsonValue]] = []
     partly: list[tuple[str, int, Sequence[JsonValue]]] = []
@@ -273,13 +288,12 @@ def _join(
         work.facts = make_facts((count, omissions, one, mask))
 
 
-def _check_shape(provider: Provider, found: Found, size: int) -> None:
+def _check_shape(one: Budgeted, found: Found, size: int) -> None:
     if not isinstance(found, Mapping):
         raise Nonsense("no mapping of columns")
-    gives = provider.gives
-    for name, column in found.items():
-        if name not in gives:
-            raise Nonsense("a name that it does not give")
+    if not found.keys() <= one.gives:
+        raise Nonsense("a name that it does not give")
+    for column in found.values():
         if len(column) != size:
             raise Nonsense("a column that is not as long as the batch")
 

@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from gateway.records.reasons import Reason
 from gateway.runtime.native import engines
+from gateway.server.gateway.provider_metrics import ProviderMetrics
 from gateway.server.gateway.score_metrics import ScoreMetrics
 from gateway.sharing.items import Tally
 
@@ -62,21 +63,7 @@ class GatewayMetrics:
         self.own_keys_stale = Gauge(
             "ein_own_keys_stale", "1 while the key file has what cannot be taken.", registry=registry
         )
-        self._omitted = Counter(
-            "ein_provider_omissions",
-            "Payments without what a provider knows.",
-            ["provider", "reason"],
-            registry=registry,
-        )
-        self._provided = Counter(
-            "ein_provider_seconds",
-            "Time that a provider took of the hot loop.",
-            ["provider"],
-            registry=registry,
-        )
-        self.provider_files_refused = Gauge(
-            "ein_provider_files_refused", "Files of providers that cannot be used.", registry=registry
-        )
+        self.providers = ProviderMetrics(registry)
         self.velocity_warming = Gauge(
             "ein_velocity_warming", "1 until the journal is counted again after a start.", registry=registry
         )
@@ -97,10 +84,7 @@ class GatewayMetrics:
             self._withheld[reason].inc(count)
         for (name, code), count in tally.issues.items():
             self._issues.labels(name, code).inc(count)
-        for (provider, why), count in tally.omitted.items():
-            self._omitted.labels(provider, why).inc(count)
-        for provider, took_ns in tally.provided_ns.items():
-            self._provided.labels(provider).inc(took_ns / 1e9)
+        self.providers.batch(tally)
         for counter, count in (
             (self._undetermined, tally.undetermined),
             (self._degraded, tally.degraded),
