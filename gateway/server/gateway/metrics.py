@@ -11,6 +11,18 @@ _BATCH_CALLS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
+class _Bound(dict[tuple[str, ...], Counter]):
+    """Children by their labels, bound when first counted: looking one up anew takes ten times as long."""
+
+    def __init__(self, counter: Counter) -> None:
+        super().__init__()
+        self._counter = counter
+
+    def __missing__(self, labels: tuple[str, ...]) -> Counter:
+        child = self[labels] = self._counter.labels(*labels)
+        return child
+
+
 class GatewayMetrics:
     """Children are bound before the first call: a bound one costs 0.3 us."""
 
@@ -18,6 +30,7 @@ class GatewayMetrics:
         self.registry = CollectorRegistry()
         registry = self.registry
         self._calls = Counter("ein_enrich_calls", "Enrich calls served.", registry=registry)
+        self._of_admission(registry)
         self._items = Counter("ein_enrich_items", "Authorizations asked about.", registry=registry)
         self._evaluated = Counter("ein_evaluations", "Evaluations recorded.", registry=registry)
         self._released = Counter("ein_released", "Decisions that released data.", registry=registry)
@@ -29,12 +42,13 @@ class GatewayMetrics:
         self._degraded = Counter("ein_degraded", "Answers with a step left out.", registry=registry)
         self._repeated = Counter("ein_repeated", "Repeated requests.", registry=registry)
         self._refused = Counter("ein_refused", "Requests refused as malformed.", registry=registry)
-        self._issues = Counter(
+        issues = Counter(
             "ein_field_issues",
             "Fields of requests that were dropped, refused or not fit to be shared.",
             ["field", "code"],
             registry=registry,
         )
+        self._issues = _Bound(issues)
         self.faults = Counter("ein_gateway_faults", "Faults of ours, each answered.", registry=registry)
         self._batch = Histogram(
             "ein_batch_calls", "Calls of one commit.", buckets=_BATCH_CALLS, registry=registry
@@ -62,21 +76,7 @@ class GatewayMetrics:
         self.own_keys_stale = Gauge(
             "ein_own_keys_stale", "1 while the key file has what cannot be taken.", registry=registry
         )
-        self._omitted = Counter(
-            "ein_provider_omissions",
-            "Payments without what a provider knows.",
-            ["provider", "reason"],
-            registry=registry,
-        )
-        self._provided = Counter(
-            "ein_provider_seconds",
-            "Time that a provider took of the hot loop.",
-            ["provider"],
-            registry=registry,
-        )
-        self.provider_files_refused = Gauge(
-            "ein_provider_files_refused", "Files of providers that cannot be used.", registry=registry
-        )
+        self._of_providers(registry)
         self.velocity_warming = Gauge(
             "ein_velocity_warming", "1 until the journal is counted again after a start.", registry=registry
         )
@@ -85,25 +85,69 @@ class GatewayMetrics:
         self.policy_stale = Gauge("ein_policy_stale", "1 where the lease has run out.", registry=registry)
         self.score = ScoreMetrics(registry)
 
+    def _of_providers(self, registry: CollectorRegistry) -> None:
+        omitted = Counter(
+            "ein_provider_omissions",
+            "Payments without what a provider knows.",
+            ["provider", "reason"],
+            registry=registry,
+        )
+        provided = Counter(
+            "ein_provider_seconds",
+            "Time that a provider took of the hot loop.",
+            ["provider"],
+            registry=registry,
+        )
+        self._omitted, self._provided = _Bound(omitted), _Bound(provided)
+        self.provider_files_refused = Gauge(
+            "ein_provider_files_refused", "Files of providers that cannot be used.", registry=registry
+        )
+
+    def _of_admission(self, registry: CollectorRegistry) -> None:
+        self._admitted = Counter("ein_enrich_admitted", "Enrich calls evaluated.", registry=registry)
+        shed = Counter(
+            "ein_enrich_shed", "Enrich calls answered without evaluation.", ["reason"], registry=registry
+        )
+        self._overloaded, self._over_deadline = shed.labels("overloaded"), shed.labels("over_deadline")
+        self._late = Counter(
+            "ein_enrich_late", "Enrich calls not evaluated when their answer was due.", registry=registry
+        )
+        self._queue = Histogram(
+            "ein_queue_seconds",
+            "Wait of the oldest call of a commit, at most, in seconds.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._limit = Gauge(
+            "ein_queue_limit_seconds", "How long a call may wait at present, in seconds.", registry=registry
+        )
+
     def batch(self, tally: Tally, calls: int, duration_ns: int) -> None:
         """What one step of the hot loop came to."""
-        self._calls.inc(calls)
+        self._calls.inc(calls + tally.overloaded + tally.over_deadline)
         self._items.inc(tally.items)
-        self._batch.observe(calls)
-        self._seconds.observe(duration_ns / 1e9)
+        if calls:
+            self._admitted.inc(calls)
+            self._batch.observe(calls)
+            self._seconds.observe(duration_ns / 1e9)
+            self._queue.observe(tally.queue_ns / 1e9)
+            self._limit.set(tally.limit_ns / 1e9)
         self._evaluated.inc(tally.evaluated)
         self._released.inc(tally.released)
         for reason, count in tally.withheld.items():
             self._withheld[reason].inc(count)
-        for (name, code), count in tally.issues.items():
-            self._issues.labels(name, code).inc(count)
-        for (provider, why), count in tally.omitted.items():
-            self._omitted.labels(provider, why).inc(count)
+        for labels, count in tally.issues.items():
+            self._issues[labels].inc(count)
+        for labels, count in tally.omitted.items():
+            self._omitted[labels].inc(count)
         for provider, took_ns in tally.provided_ns.items():
-            self._provided.labels(provider).inc(took_ns / 1e9)
+            self._provided[provider,].inc(took_ns / 1e9)
         for counter, count in (
             (self._undetermined, tally.undetermined),
             (self._degraded, tally.degraded),
+            (self._overloaded, tally.overloaded),
+            (self._over_deadline, tally.over_deadline),
+            (self._late, tally.late),
             (self._repeated, tally.repeated),
             (self._refused, tally.refused),
             (self.faults, tally.faults),
