@@ -25,6 +25,18 @@ class Tasks(Protocol):
         ...
 
 
+class Lock(Protocol):
+    """Held by one thread at a time."""
+
+    def acquire(self, blocking: bool = True) -> bool: ...
+
+    def release(self) -> None: ...
+
+
+def make_lock() -> Lock:
+    return threading.Lock()
+
+
 class _EventStop:
     __slots__ = ("_event",)
 

@@ -29,6 +29,7 @@ from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sealing.token_epochs import TokenEpochs
 from gateway.sharing.again import Repeats
 from gateway.sharing.assess import assess, match
+from gateway.sharing.budget import Budget
 from gateway.sharing.commit import Committer
 from gateway.sharing.decide import Rules, decide, no_program
 from gateway.sharing.encode import EXPIRES_AFTER_MS, Encoder
@@ -103,6 +104,7 @@ class Gateway:
         self._encoder = Encoder()
         self._share_sealer = ShareSealer(pseudonyms, sealer)
         self._committer = Committer(journal, self._remembered, self._encoder, switches, on_fault)
+        self._budget = Budget(clock)
         self._on_fault = on_fault
         self._fetch = Fetch(clock, velocity, providers, on_fault)
 
@@ -110,8 +112,13 @@ class Gateway:
         """Says that nothing is in hand. Call it between batches, at least every 50 ms, or leases run out."""
         self._switches.begin()
 
-    def enrich(self, items: Sequence[Item], tally: Tally) -> list[Result]:
-        """One result an item, in order. Nothing it answers as shared is not durable."""
+    def enrich(self, items: Sequence[Item], tally: Tally, due: Sequence[int] = ()) -> list[Result]:
+        """One result an item, in order. Nothing it answers as shared is not durable.
+
+        `due`: when each is to be answered, in monotonic nanoseconds; 0: whenever.
+        """
+        budget = self._budget
+        budget.begin(due, sum([len(item.payload) for item in items]))
         now_ms, view = self._clock.wall_ms(), self._switches.begin()
         batch = Batch(
             now_ms=now_ms,
@@ -129,16 +136,19 @@ class Gateway:
         # Stage by stage over the batch: what one stage needs stays in the processor's caches.
         self._stage(batch, "plan", self._plan)
         self._fetch.fetch(batch)
+        budget.behind_fetch(batch)
         if self._scorer is not None:
             self._stage(batch, "score", match)
             assess(batch, self._scorer, self._on_fault)
         shared = global_line(batch.table.global_salt, batch.table.global_holdout_ppm)
         batch.rules = Rules(shared, view, batch.fresh, self._has_key)
         self._stage(batch, "decide", self._decide)
+        budget.behind_decisions(batch)
         self._share_sealer.begin(now_ms, self._token_epochs())
         self._stage(batch, "seal", self._seal)
         self._stage(batch, "write", self._write)
         self._committer.commit(batch)
+        budget.end(tally)
         for index, original in batch.repeats:
             batch.results[index] = batch.results[original.index]
         # Behind the sync, as the last look at new ones is: a stop may have come while it took its time.
@@ -179,11 +189,7 @@ class Gateway:
         first, attempts = batch.first, batch.attempts
         read, digest_of, look = self._read, self._digest, self._look
         for index, item in enumerate(rest, len(items) - length_hint(rest)):
-            sender_id, payload, withhold = item
-            if withhold is Reason.OVERLOADED:
-                tally.degraded += 1
-                results[index] = unevaluated(request_id_of(payload), "overloaded")
-                continue
+            sender_id, payload, _ = item
             try:
                 payment = read(payload, now_ms)
             except Exception:  # the parser's own text could hold what was sent

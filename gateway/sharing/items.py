@@ -61,6 +61,21 @@ class Tally:
     withheld: dict[Reason, int] = field(default_factory=dict)
     undetermined: int = 0
     degraded: int = 0
+    overloaded: int = 0
+    """Calls answered cheaply since too much waited."""
+
+    over_deadline: int = 0
+    """Calls answered cheaply since there was no time left for them."""
+
+    late: int = 0
+    """Calls begun whose answer was not there when it was due."""
+
+    queue_ns: int = 0
+    """How long the oldest call of the batch had waited for it."""
+
+    limit_ns: int = 0
+    """How long a call of this batch's callers may wait."""
+
     repeated: int = 0
     refused: int = 0
     faults: int = 0
@@ -86,6 +101,27 @@ def request_id_of(payload: bytes) -> str:
         return enrichment_pb2.EnrichAuthorizationRequest.FromString(payload).request_id
     except Exception:  # the parser's own text could hold what was sent
         return ""
+
+
+def degraded_answer(payload: bytes, reason: bytes) -> bytes:
+    """`unevaluated` for a request as it was sent, of which no more than its id is read. `reason`: a tail."""
+    # Field 1 of the request and of the answer, and nearly always the first: 0.3 us instead of 6.
+    if payload[:1] == _ID_TAG and len(payload) > 1:
+        head = payload[: 2 + payload[1]]
+        # Under 128 its length is one byte, and ASCII is what any parser takes.
+        if head.isascii() and len(head) == 2 + payload[1]:
+            return head + reason
+    return unevaluated(request_id_of(payload), "") + reason
+
+
+def degraded_tail(reason: str) -> bytes:
+    """What `degraded_answer` puts behind the id."""
+    return enrichment_pb2.EnrichAuthorizationResponse(
+        completeness=enrichment_pb2.COMPLETENESS_DEGRADED, degraded_reason=reason
+    ).SerializeToString()
+
+
+_ID_TAG = b"\x0a"
 
 
 def unevaluated(request_id: str, degraded_reason: str) -> bytes:

@@ -43,7 +43,7 @@ Credential = str | bytes | Caller | None
 
 
 class IncomingCall(NamedTuple):
-    """One call as it came in. `remaining_ms` is None where the caller set no deadline."""
+    """One call. `remaining_ms`: of its time, as it is handed over; None where there is no deadline."""
 
     call_id: int
     method: int
@@ -65,14 +65,15 @@ make_call: Callable[[tuple[int, int, bytes, Credential, float | None]], Incoming
 
 
 class CallFront(Protocol):
-    """Where calls come in, off the hot loop's thread. A call is answered once, by `respond` or `fail`."""
+    """Where calls come in, off the hot loop's thread. Any thread may take calls and answer them; the first
+    answer to a call, by `respond` or `fail`, is the one that counts."""
 
     def recv(self, max_calls: int, timeout_ms: int) -> list[IncomingCall] | None:
         """Up to `max_calls` that have gathered, waiting `timeout_ms` for the first; None once closed."""
         ...
 
     def respond(self, call_id: int, payload: bytes) -> None:
-        """Answers a call. Does nothing where its caller has gone."""
+        """Answers a call. Does nothing where its caller has gone, or it was answered."""
         ...
 
     def fail(self, call_id: int, code: int, message: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.sharing.ports import BATCH_ENRICH, ENRICH, MAX_REQUEST_BYTES, METHOD_PATHS, UNARY_METHODS
-from tests.kit.fronts import FAIL, SHOP, TIMEOUT_S, Served, run, until
+from tests.kit.fronts import FAIL, SHOP, TIMEOUT_S, TWICE, Served, run, until
+
+WAITS_S = 0.2
 
 
 @pytest.fixture(params=["native", "grpcio"])
@@ -74,6 +77,32 @@ def test_a_deadline_is_seen_as_time_remaining_and_its_absence_as_none(served: Se
     assert remaining[b"none"] is None
     # The client rounds its timeout up to few digits on the wire: 5009 ms were seen for 5 s.
     assert 3000 < (remaining[b"some"] or 0) <= 5100
+
+
+def test_what_a_call_has_waited_for_the_loop_is_no_more_of_its_time(served: Served) -> None:
+    served.echo.gate.clear()
+
+    async def work(channel: Any) -> Any:
+        call = channel.unary_unary(METHOD_PATHS[0])
+        first = asyncio.ensure_future(call(b"first", timeout=5))
+        await asyncio.to_thread(until, lambda: len(served.echo.seen) == 1)
+        waits = asyncio.ensure_future(call(b"waits", timeout=5))
+        began = time.monotonic()
+        await asyncio.to_thread(until, lambda: time.monotonic() > began + WAITS_S)
+        served.echo.gate.set()
+        return await asyncio.gather(first, waits)
+
+    run(served, work)
+    remaining = {call.payload: call.remaining_ms or 0 for call in served.echo.seen}
+    # Less a margin for when the second one came in.
+    assert remaining[b"waits"] < 5_100 - WAITS_S * 1000 + 50
+    assert remaining[b"first"] - remaining[b"waits"] > WAITS_S * 1000 / 2
+
+
+def test_the_first_answer_to_a_call_is_the_one_that_counts(served: Served) -> None:
+    for _ in range(20):
+        answer = run(served, lambda channel: channel.unary_unary(METHOD_PATHS[0])(TWICE))
+        assert answer == b"0:" + TWICE
 
 
 def test_the_authorization_header_is_seen_and_its_absence_is_none(served: Served) -> None:

@@ -84,10 +84,11 @@ def _serve(listener: socket.socket, patches: Patches) -> None:
 def _obey(connection: socket.socket, patches: Patches) -> None:
     from tests.kit.faults_feeds import FEEDS_FAULTS
     from tests.kit.faults_gateway import GATEWAY_FAULTS, REPEAT
+    from tests.kit.faults_held import HELD
     from tests.kit.faults_planted import PLANTED_LEAKS
     from tests.kit.faults_slow import SLOW
 
-    every = (*GATEWAY_FAULTS, REPEAT, *FEEDS_FAULTS, *PLANTED_LEAKS, SLOW)
+    every = (*GATEWAY_FAULTS, REPEAT, *FEEDS_FAULTS, *PLANTED_LEAKS, SLOW, *HELD)
     known = {fault.name: fault for fault in every}
     with connection, connection.makefile("rw") as lines:
         for line in lines:

@@ -22,6 +22,7 @@ from issuernetwork.v1 import enrichment_pb2
 
 SHOP = Principal("shop", "caller")
 FAIL = b"fail with code "
+TWICE = b"answer twice"
 TIMEOUT_S = 10
 
 
@@ -53,6 +54,9 @@ class Echo:
                     self.front.fail(call.call_id, int(call.payload[len(FAIL) :]), "named and mended")
                 else:
                     self.front.respond(call.call_id, b"%d:" % call.method + call.payload)
+                if call.payload == TWICE:
+                    self.front.respond(call.call_id, b"second")
+                    self.front.fail(call.call_id, 13, "third")
         self.done.set()
 
     def _streamed(self, call: IncomingCall) -> None:

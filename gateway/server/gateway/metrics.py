@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from gateway.records.reasons import Reason
 from gateway.runtime.native import engines
+from gateway.server.gateway.bound_metrics import Bound
 from gateway.server.gateway.provider_metrics import ProviderMetrics
 from gateway.server.gateway.score_metrics import ScoreMetrics
 from gateway.sharing.items import Tally
@@ -19,6 +20,7 @@ class GatewayMetrics:
         self.registry = CollectorRegistry()
         registry = self.registry
         self._calls = Counter("ein_enrich_calls", "Enrich calls served.", registry=registry)
+        self._of_admission(registry)
         self._items = Counter("ein_enrich_items", "Authorizations asked about.", registry=registry)
         self._evaluated = Counter("ein_evaluations", "Evaluations recorded.", registry=registry)
         self._released = Counter("ein_released", "Decisions that released data.", registry=registry)
@@ -30,12 +32,13 @@ class GatewayMetrics:
         self._degraded = Counter("ein_degraded", "Answers with a step left out.", registry=registry)
         self._repeated = Counter("ein_repeated", "Repeated requests.", registry=registry)
         self._refused = Counter("ein_refused", "Requests refused as malformed.", registry=registry)
-        self._issues = Counter(
+        issues = Counter(
             "ein_field_issues",
             "Fields of requests that were dropped, refused or not fit to be shared.",
             ["field", "code"],
             registry=registry,
         )
+        self._issues = Bound(issues)
         self.faults = Counter("ein_gateway_faults", "Faults of ours, each answered.", registry=registry)
         self._batch = Histogram(
             "ein_batch_calls", "Calls of one commit.", buckets=_BATCH_CALLS, registry=registry
@@ -72,22 +75,48 @@ class GatewayMetrics:
         self.policy_stale = Gauge("ein_policy_stale", "1 where the lease has run out.", registry=registry)
         self.score = ScoreMetrics(registry)
 
+    def _of_admission(self, registry: CollectorRegistry) -> None:
+        self._admitted = Counter("ein_enrich_admitted", "Enrich calls evaluated.", registry=registry)
+        shed = Counter(
+            "ein_enrich_shed", "Enrich calls answered without evaluation.", ["reason"], registry=registry
+        )
+        self._overloaded, self._over_deadline = shed.labels("overloaded"), shed.labels("over_deadline")
+        self._late = Counter(
+            "ein_enrich_late", "Enrich calls not evaluated when their answer was due.", registry=registry
+        )
+        self._queue = Histogram(
+            "ein_queue_seconds",
+            "Wait of the oldest call of a commit, at most, in seconds.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._limit = Gauge(
+            "ein_queue_limit_seconds", "How long a call may wait at present, in seconds.", registry=registry
+        )
+
     def batch(self, tally: Tally, calls: int, duration_ns: int) -> None:
         """What one step of the hot loop came to."""
-        self._calls.inc(calls)
+        self._calls.inc(calls + tally.overloaded + tally.over_deadline)
         self._items.inc(tally.items)
-        self._batch.observe(calls)
-        self._seconds.observe(duration_ns / 1e9)
+        if calls:
+            self._admitted.inc(calls)
+            self._batch.observe(calls)
+            self._seconds.observe(duration_ns / 1e9)
+            self._queue.observe(tally.queue_ns / 1e9)
+            self._limit.set(tally.limit_ns / 1e9)
         self._evaluated.inc(tally.evaluated)
         self._released.inc(tally.released)
         for reason, count in tally.withheld.items():
             self._withheld[reason].inc(count)
-        for (name, code), count in tally.issues.items():
-            self._issues.labels(name, code).inc(count)
+        for labels, count in tally.issues.items():
+            self._issues[labels].inc(count)
         self.providers.batch(tally)
         for counter, count in (
             (self._undetermined, tally.undetermined),
             (self._degraded, tally.degraded),
+            (self._overloaded, tally.overloaded),
+            (self._over_deadline, tally.over_deadline),
+            (self._late, tally.late),
             (self._repeated, tally.repeated),
             (self._refused, tally.refused),
             (self.faults, tally.faults),

@@ -23,10 +23,7 @@ from gateway.records.journal import EVALUATIONS
 from gateway.runtime.disk import RealDisk
 from gateway.runtime.tasks import Stop, ThreadTasks
 from gateway.server import exit_codes
-from gateway.server.bootstrap.gateway import (
-    GatewayParts,
-    build_gateway,
-)
+from gateway.server.bootstrap.gateway import GatewayParts, build_gateway
 from gateway.server.bootstrap.pins import pin_check
 from gateway.server.fronts.grpcio import GrpcioFront
 from gateway.server.fronts.intake import Intake
@@ -278,6 +275,7 @@ def _serve(
     )
     hot, beside = ThreadTasks(on_failure), ThreadTasks(on_failure)
     parts.switches.step()
+    beside.start("stand-in", loop.stand_in)
     _start_beside(beside, parts, state, metrics, host, snapshots, closing)
     hot.start("hot-loop", loop.run)
     bell = WakeListener(state.run, "feeds", "gateway")

@@ -343,13 +343,6 @@ def test_over_the_deadline_nothing_is_shared_and_the_arm_is_kept() -> None:
                 assert ours.withhold_reason == Reason.OVER_DEADLINE
 
 
-def test_overloaded_items_are_answered_cheaply_and_leave_no_record() -> None:
-    kit = Kit()
-    (answer,) = kit.answers(payment(1, now_ms=NOW_MS), withhold=Reason.OVERLOADED)
-    assert (answer.request_id, answer.degraded_reason) == ("p-r-1", "overloaded")
-    assert not kit.journal.payloads
-
-
 def test_the_card_number_is_dropped_before_the_record_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     kit = Kit()
     seen: list[object] = []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.sharing import loop as loop_module
+from gateway.sharing import queue as queue_module
 from gateway.sharing.items import (
     DEADLINE_EXCEEDED,
     INVALID_ARGUMENT,
@@ -14,9 +14,11 @@ from gateway.sharing.items import (
     UNAUTHENTICATED,
     Tally,
 )
-from gateway.sharing.loop import DEADLINE_MARGIN_MS, HotLoop
+from gateway.sharing.loop import HELD_UP_MS, HotLoop
 from gateway.sharing.ports import BATCH_ENRICH, ENRICH, IncomingCall
+from gateway.sharing.queue import ANSWER_MS, LONE_MS, NEAR_PART
 from issuernetwork.v1 import enrichment_pb2
+from tests.kit.faults import Instead
 from tests.kit.payments import payment
 from tests.unit.sharing.kit import NOW_MS, Kit
 
@@ -127,12 +129,29 @@ def test_calls_of_both_kinds_that_gathered_are_one_commit() -> None:
     assert sorted(rig.front.answers) == ids
 
 
-def test_a_call_short_of_time_is_evaluated_and_shares_nothing() -> None:
+def test_a_call_that_cannot_be_answered_in_time_gets_a_cheap_answer_at_once_and_no_record() -> None:
     rig = Rig()
-    answer = rig.one(raw(), left=DEADLINE_MARGIN_MS - 1.0)
-    assert answer.degraded_reason == "over_deadline"
+    assert rig.one(raw(1), left=ANSWER_MS + LONE_MS + 0.5).degraded_reason == ""
+    answer = rig.one(raw(2), left=ANSWER_MS + LONE_MS - 0.5)
+    assert (answer.request_id, answer.degraded_reason) == ("p-r-2", "over_deadline")
+    assert (answer.completeness, len(answer.decisions)) == (enrichment_pb2.COMPLETENESS_DEGRADED, 0)
     assert len(rig.kit.journal.payloads) == 1
-    assert rig.one(raw(2), left=DEADLINE_MARGIN_MS + 1.0).degraded_reason == ""
+    assert (rig.tallies[0].over_deadline, rig.tallies[1].over_deadline) == (0, 1)
+
+
+def test_each_item_of_a_batch_that_comes_too_late_has_its_answer() -> None:
+    requests = [payment(n, now_ms=NOW_MS) for n in range(3)]
+    payload = enrichment_pb2.BatchEnrichAuthorizationsRequest(requests=requests).SerializeToString()
+    rig = Rig()
+    rig.one(raw())
+    answer = rig.one(payload, method=BATCH_ENRICH, left=1.0)
+    assert [one.response.request_id for one in answer.items] == ["p-r-0", "p-r-1", "p-r-2"]
+    assert {one.response.degraded_reason for one in answer.items} == {"over_deadline"}
+
+
+def test_who_may_not_call_learns_nothing_of_the_load() -> None:
+    assert Rig().one(raw(), who=b"other", left=1.0)[0] == UNAUTHENTICATED
+    assert Rig().one(raw(), who=b"bank", left=1.0)[0] == PERMISSION_DENIED
 
 
 def test_a_call_whose_deadline_has_passed_is_not_evaluated() -> None:
@@ -144,7 +163,8 @@ def test_a_call_whose_deadline_has_passed_is_not_evaluated() -> None:
 def test_a_queue_that_is_too_long_sheds_its_newest_calls_with_a_cheap_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loop_module, "QUEUE_LIMIT_MS", 1)
+    monkeypatch.setattr(queue_module, "QUEUE_LIMIT_MS", 1)
+    monkeypatch.setattr(queue_module, "STANDING_AFTER_MS", 1e9)
     rig = Rig()
     ids = [rig.front.call(raw(n)) for n in range(600)]
     while len(rig.front.answers) < 600:
@@ -159,16 +179,34 @@ def test_a_queue_that_is_too_long_sheds_its_newest_calls_with_a_cheap_answer(
     assert len(rig.kit.journal.payloads) == kept
 
 
-def test_a_fault_of_the_whole_batch_still_answers_every_payment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_the_loop_is_held_up_calls_are_answered_in_its_place_before_they_are_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     rig = Rig()
+    soon, later = rig.front.call(raw(1), left=50.0), rig.front.call(raw(2), left=500.0)
+    near_ms = 50 - 50 // NEAR_PART
+    velocity, answered = rig.kit.velocity, list[list[int]]()
 
-    def failing(items: Any, tally: Any) -> Any:
-        raise RuntimeError("pan 4111111111111111")
+    def hang(batch: Any) -> Any:
+        for ms in (HELD_UP_MS - 1, near_ms - HELD_UP_MS + 2, near_ms + 1):
+            rig.kit.clock.advance_ms(ms)
+            if len(answered) == 1:
+                rig.front.call(raw(3), left=50.0)
+            rig.loop.look_after()
+            answered.append(sorted(rig.front.answers))
+        return velocity.touch(batch)
 
-    monkeypatch.setattr(rig.kit.gateway, "enrich", failing)
-    answer = rig.one(raw())
-    assert (answer.request_id, answer.degraded_reason) == ("p-r-1", "internal")
-    assert "4111" not in str(answer)
+    monkeypatch.setattr(rig.kit.gateway._fetch, "_velocity", Instead(velocity, touch=hang))
+    rig.loop.step()
+    assert answered == [[], [soon], [soon, 3]]
+    reasons = [
+        enrichment_pb2.EnrichAuthorizationResponse.FromString(rig.front.answers[n]).degraded_reason
+        for n in (soon, later, 3)
+    ]
+    assert reasons == ["over_deadline", "", "over_deadline"]
+    # The one that had its answer was not gone on with: it had no arm yet.
+    assert [one.request_id for one in rig.kit.journal.records()] == ["p-r-2"]
+    assert [tally.late for tally in rig.tallies if tally.items] == [0, 1]
 
 
 def test_after_a_stop_what_is_under_way_is_served_and_the_front_is_closed() -> None:

@@ -1,0 +1,89 @@
+"""Steps that hang or go astray without an error: what holds up the hot loop must not hold up its callers."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from enrichment.provider import BUDGET_US, Columns
+from gateway.records.journal import EVALUATIONS
+from gateway.runtime import disk
+from gateway.runtime.clock import SystemClock
+from gateway.server.providers.beside import ThreadBeside
+from gateway.sharing.fetch import Budgeted
+from tests.kit.faults import ALL, Fault, Instead
+from tests.kit.faults_gateway import is_of
+from tests.kit.faulty_process import Patches
+
+HANGS_S: Final = 0.3
+"""Three times the deadline that callers of these proofs set."""
+
+JUMP_MS: Final = 3_600_000
+"""Ahead, as where a virtual machine is woken; journals roll their segments, and consents may end by it."""
+
+
+class _Provider:
+    """A third party's: it hangs, or it fails."""
+
+    name, version = "third_party", "1"
+    wants: Sequence[str] = ("amount_minor",)
+    gives: Sequence[str] = ("third_party_says",)
+
+    def __init__(self, fault: BaseException | None = None) -> None:
+        self._fault = fault
+
+    def fetch(self, batch: Columns) -> dict[str, Any]:
+        if self._fault is not None:
+            raise self._fault
+        time.sleep(HANGS_S)
+        return {self.gives[0]: [True] * batch.size}
+
+
+def _with_provider(patches: Patches, fault: BaseException | None) -> None:
+    fetch = patches.live["gateway"]._fetch
+    beside = ThreadBeside(_Provider(fault))
+    patches.undo(beside.close)
+    patches.put(fetch, "_beside", [*fetch._beside, Budgeted(beside.provider, BUDGET_US, beside)])
+
+
+def _slow_provider(patches: Patches) -> None:
+    _with_provider(patches, None)
+
+
+def _dead_provider(patches: Patches) -> None:
+    _with_provider(patches, patches.fault())
+
+
+def _slow_store(patches: Patches) -> None:
+    fetch = patches.live["gateway"]._fetch
+    velocity = fetch._velocity
+
+    def touch(batch: Any) -> Any:
+        time.sleep(HANGS_S)
+        return velocity.touch(batch)
+
+    patches.put(fetch, "_velocity", Instead(velocity, touch=touch))
+
+
+def _journal_stalled(patches: Patches) -> None:
+    sync = disk._RealFile.sync
+
+    def stalled(file: Any) -> None:
+        if is_of(file, EVALUATIONS):
+            time.sleep(HANGS_S)
+        sync(file)
+
+    patches.put(disk._RealFile, "sync", stalled)
+
+
+def _clock_jump(patches: Patches) -> None:
+    wall_ms = SystemClock.wall_ms
+    patches.put(SystemClock, "wall_ms", lambda clock: wall_ms(clock) + JUMP_MS)
+
+
+HELD: Final = (
+    Fault(name="slow provider", put=_slow_provider, leaves=ALL, leaves_after=ALL),
+    Fault(name="dead provider", put=_dead_provider, leaves=ALL, leaves_after=ALL),
+    Fault(name="slow velocity store", put=_slow_store, leaves=ALL, leaves_after=ALL),
+    Fault(name="journal stalled", put=_journal_stalled, leaves=ALL, leaves_after=ALL),
+    Fault(name="clock jump", put=_clock_jump, leaves=ALL, leaves_after=ALL),
+)

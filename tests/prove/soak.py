@@ -1,0 +1,125 @@
+"""Many calls, three in ten taken back by their callers, streams opened and dropped: nothing of it stays."""
+
+import os
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from bench.enrich import UNARY
+from issuernetwork.v1 import outcomes_pb2
+from tests.prove.flood import CANCELLED, DEGRADED, FULL, Flood
+from tests.prove.flood_edges import WATCH
+from tests.prove.overload import rss_mib, served
+
+CANCELS_PERCENT = 30
+IN_FLIGHT = 64
+WARM_UP_CALLS = 60_000
+"""Until the tables of what was asked lately (48 MiB) and the ring of answers (16 MiB) are written all over,
+and each card, device and address of the load is counted."""
+
+ROUNDS = 10
+STREAM_PAUSE_S = 0.01
+GROWTH_MOST_MIB = 10.0
+MORE_MOST = 5
+"""File descriptors or threads: one that works on something else at the moment of the count."""
+
+SETTLE_S = 5.0
+
+
+class _Streams(threading.Thread):
+    """Opens a stream and drops it, with its answer or before, on a few channels that come and go as well."""
+
+    def __init__(self, address: str, metadata: list[tuple[str, str]]) -> None:
+        super().__init__(name="streams", daemon=True)
+        self._address, self._metadata = address, metadata
+        self._over = threading.Event()
+        self.opened = 0
+
+    def run(self) -> None:
+        request = outcomes_pb2.WatchOutcomesRequest().SerializeToString()
+        while not self._over.is_set():
+            with grpc.insecure_channel(
+                self._address, options=[("grpc.use_local_subchannel_pool", 1)]
+            ) as channel:
+                for _ in range(20):
+                    stream: Any = channel.unary_stream(WATCH)(request, metadata=self._metadata)
+                    self._over.wait(STREAM_PAUSE_S)
+                    stream.cancel()
+                    self.opened += 1
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join()
+
+
+def _held(pid: int) -> tuple[int, int]:
+    """File descriptors and threads of a process."""
+    return len(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task"))
+
+
+def run(full: bool) -> dict[str, Any]:
+    calls = 1_000_000 if full else 50_000
+    with (
+        tempfile.TemporaryDirectory(prefix="ein-") as folder,
+        served(Path(folder)) as (installation, process),
+    ):
+        pid, who = process.popen.pid, installation.metadata("payments")
+        flood = Flood(
+            process.address,
+            UNARY,
+            [*who, ("grpc-timeout", "5S")],
+            tick_s=0.001,
+            cancels_percent=CANCELS_PERCENT,
+        )
+        streams = _Streams(process.address, who)
+        streams.start()
+        try:
+            flood.calls(WARM_UP_CALLS, IN_FLIGHT)
+            held, sizes = _held(pid), [rss_mib(pid)]
+            opened = streams.opened
+            phases = []
+            for _ in range(ROUNDS):
+                phases.append(flood.calls(calls // ROUNDS, IN_FLIGHT))
+                sizes.append(rss_mib(pid))
+            opened = streams.opened - opened
+        finally:
+            streams.stop()
+            flood.close()
+        give_up_s = time.monotonic() + SETTLE_S
+        while not _fits(held, after := _held(pid)) and time.monotonic() < give_up_s:
+            time.sleep(0.05)
+    told = {
+        name: sum(phase.count(kind) for phase in phases)
+        for name, kind in (
+            ("full", FULL),
+            ("degraded", DEGRADED),
+            ("cancelled", CANCELLED),
+            ("unanswered", 0),
+        )
+    }
+    measured = {
+        "calls": calls,
+        **told,
+        "streams_opened_and_dropped": opened,
+        "rss_mib": [round(size, 1) for size in sizes],
+        "growth_mib": round(max(sizes[-3:]) - sizes[0], 1),
+        "descriptors": [held[0], after[0]],
+        "threads": [held[1], after[1]],
+        "calls_per_s": round(calls / sum(phase.seconds for phase in phases)),
+    }
+    assert told["cancelled"] > calls * CANCELS_PERCENT // 200, told
+    assert told["unanswered"] == 0, told
+    short = []
+    if measured["growth_mib"] > GROWTH_MOST_MIB:
+        short.append(f"grew by {measured['growth_mib']} MiB, at most {GROWTH_MOST_MIB}")
+    if not _fits(held, after):
+        short.append(f"descriptors and threads were {held}, and are {after}")
+    return {**measured, "shortfalls": short}
+
+
+def _fits(before: tuple[int, int], now: tuple[int, int]) -> bool:
+    return all(have <= had + MORE_MOST for had, have in zip(before, now, strict=True))
