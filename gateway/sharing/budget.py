@@ -33,6 +33,13 @@ class Budget:
         self._due, self._size = due, size
         self._tightest_ns = min(filter(None, due), default=0)
 
+    def fetch_until_ns(self) -> int:
+        """When the batch has to go on to what comes behind the fetch; 0: whenever."""
+        if not self._tightest_ns:
+            return 0
+        # Before now where it is too late already, and never 0, which would be no limit.
+        return max(1, self._tightest_ns - int(self._took[0].expected_ns(self._size)) - ANSWER_MS * MS)
+
     def behind_fetch(self, batch: Batch) -> None:
         """Drops payments whose signals, decisions, seals and record would not be there in time."""
         by_ns = self._look(0)

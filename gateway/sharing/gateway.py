@@ -135,7 +135,7 @@ class Gateway:
         self._admit_all(batch, items)
         # Stage by stage over the batch: what one stage needs stays in the processor's caches.
         self._stage(batch, "plan", self._plan)
-        self._fetch.fetch(batch)
+        self._fetch.fetch(batch, budget.fetch_until_ns())
         budget.behind_fetch(batch)
         if self._scorer is not None:
             self._stage(batch, "score", match)

@@ -7,6 +7,7 @@ import pytest
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import MS
 from gateway.sharing.items import Item, Tally
+from gateway.sharing.queue import ANSWER_MS
 from issuernetwork.v1 import enrichment_pb2
 from tests.kit.faults import Instead
 from tests.kit.payments import payment
@@ -83,3 +84,22 @@ def test_a_batch_without_deadlines_is_never_cut(monkeypatch: pytest.MonkeyPatch)
     items = [Item("shop", payment(n, now_ms=NOW_MS).SerializeToString()) for n in range(4)]
     results = slow.kit.gateway.enrich(items, slow.tally, [0] * 4)
     assert len(slow.kit.journal.payloads) == len(results) == 4
+
+
+def test_the_fetch_is_told_when_the_first_payment_has_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow()
+    fetch = slow.kit.gateway._fetch
+    told: list[int] = []
+    monkeypatch.setattr(
+        slow.kit.gateway,
+        "_fetch",
+        Instead(fetch, fetch=lambda batch, until_ns: (told.append(until_ns), fetch.fetch(batch, until_ns))),
+    )
+    due_ns = slow.kit.clock.monotonic_ns() + HURRIED * MS
+    slow.enrich(4)
+    assert due_ns - HURRIED * MS < told[0] < due_ns - ANSWER_MS * MS
+    items = [Item("shop", payment(9, now_ms=NOW_MS).SerializeToString())]
+    for due in (0, 1):
+        slow.kit.gateway.enrich(items, slow.tally, [due])
+    # Without a deadline there is no limit; where it has passed there is no time at all.
+    assert told[1:] == [0, 1]
