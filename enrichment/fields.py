@@ -71,7 +71,7 @@ class Field:
     category: str
     """Data category of fideslang."""
     provider: str
-    """The family of signals that makes it (enrichment/providers, enrichment/lookups)."""
+    """The family of signals that makes it (enrichment/families, enrichment/providers)."""
     meaning: str
     """What it is, with its ISO 8583 data element."""
     source: str

@@ -11,12 +11,12 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from enrichment import check, disposable, phones, postal, quality
 from enrichment.card import CARD, MAX_FUNDING
+from enrichment.families import card as card_family
+from enrichment.families import identity
 from enrichment.fields import FIELD_BY_NAME, FIELDS
 from enrichment.formats import StringGroup
 from enrichment.masked import Pan
 from enrichment.payment import Address, BadRequest, Browser, History, Payment
-from enrichment.providers import card as card_provider
-from enrichment.providers import identity
 from issuernetwork.v1 import common_pb2, enrichment_pb2
 
 _INT64 = (-(1 << 63), (1 << 63) - 1)
@@ -101,7 +101,7 @@ _GROUP_FIELDS: Final = {"customer.billing": "billing_address", "customer.shippin
 
 # What `signals.presence` must come to, by path: a text that is not empty, a number that is not 0, or, with
 # history, a number that was given.
-_ALWAYS: Final = card_provider.ALWAYS
+_ALWAYS: Final = card_family.ALWAYS
 _READ: Final = {one.source: one.name for one in FIELDS if one.source and not _ALWAYS >> one.number & 1}
 _TEXTS: Final = {path: name for path, name in _READ.items() if path in _FORMATS}
 _NUMBERS: Final = {

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from enrichment import quality
 from enrichment.contact import HASHED_MASK
+from enrichment.families import Values, authentication, bit, card, identity, merchant, network, velocity
 from enrichment.fields import AUTHORIZATION, FIELD_BY_NAME, FIELDS, mask_of
 from enrichment.masked import MASK, MaskedStruct
 from enrichment.payment import PRESENCE_UNKNOWN, Assessment, Facts, Issue, JsonValue, Payment
-from enrichment.providers import Values, authentication, bit, card, identity, merchant, network, velocity
 from enrichment.quality import Poor
 from enrichment.scoring import points
 

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import yaml
 
-from enrichment.lookups.device import KNOWN_AFTER_DAYS
+from enrichment.providers.device import KNOWN_AFTER_DAYS
 from issuernetwork.v1 import enrichment_pb2, enrichment_pb2_grpc
 from tests.kit.gateway_process import Process
 from tests.kit.installation import ROOT, Installation

@@ -7,14 +7,14 @@ from typing import Any, Final
 
 import structlog
 
-from enrichment.lookups.amounts import Amounts
-from enrichment.lookups.authentication import Authentication
-from enrichment.lookups.card_testing import CardTesting
-from enrichment.lookups.contact import Contact
-from enrichment.lookups.device import DeviceContinuity
-from enrichment.lookups.merchant import Merchant, Rates
-from enrichment.lookups.network import FILLS, HIDINGS, LocalList, Lookup, Network, Sources
 from enrichment.provider import UNAVAILABLE, Provider
+from enrichment.providers.amounts import Amounts
+from enrichment.providers.authentication import Authentication
+from enrichment.providers.card_testing import CardTesting
+from enrichment.providers.contact import Contact
+from enrichment.providers.device import DeviceContinuity
+from enrichment.providers.merchant import Merchant, Rates
+from enrichment.providers.network import FILLS, HIDINGS, LocalList, Lookup, Network, Sources
 from gateway.runtime.tasks import Stop
 from gateway.server.providers.beside import ThreadBeside
 from gateway.server.providers.entry_points import load_others

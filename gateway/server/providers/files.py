@@ -11,8 +11,8 @@ from typing import Any, Final, Generic, TypeVar
 
 import maxminddb
 
-from enrichment.lookups.merchant import Rates, rate_bp
-from enrichment.lookups.network import LocalList, Lookup
+from enrichment.providers.merchant import Rates, rate_bp
+from enrichment.providers.network import LocalList, Lookup
 from gateway.records.errors import GatewayError
 
 DATABASE_BYTES_MAX: Final = 1 << 30

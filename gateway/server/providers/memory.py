@@ -11,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
-from enrichment.lookups.kept import Kept, Remembering
+from enrichment.providers.kept import Kept, Remembering
 from gateway.records.errors import GatewayError
 
 MEMORY_INTERVAL_S: Final = 600.0

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from enrichment import quality
+from enrichment.families import authentication, card, identity, merchant, network, velocity
 from enrichment.fields import AUTHORIZATION, FIELD_BY_NAME, FIELDS, PERSONAL_MASK, Field, mask_of
-from enrichment.lookups.amounts import Amounts
-from enrichment.lookups.card_testing import CardTesting
-from enrichment.lookups.contact import Contact
-from enrichment.lookups.device import DeviceContinuity
-from enrichment.lookups.merchant import Merchant
-from enrichment.lookups.network import Network
 from enrichment.payment import Facts
-from enrichment.providers import authentication, card, identity, merchant, network, velocity
+from enrichment.providers.amounts import Amounts
+from enrichment.providers.card_testing import CardTesting
+from enrichment.providers.contact import Contact
+from enrichment.providers.device import DeviceContinuity
+from enrichment.providers.merchant import Merchant
+from enrichment.providers.network import Network
 from enrichment.reader import read_by_twin
 from enrichment.signals import SCORE_MASK, Signals, signals
 from enrichment.velocity import VelocityKind

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from enrichment.lookups import amounts, card_testing, device, kept, merchant, network
 from enrichment.provider import KEYS, PERSONAL, REASONS
+from enrichment.providers import amounts, card_testing, device, kept, merchant, network
 from enrichment.signals import PROVIDED
 from gateway.server.providers.build import build_providers
 from gateway.server.providers.files import RATE_COLUMNS

@@ -82,7 +82,7 @@ def test_every_field_of_the_given_list_is_there_with_its_class_and_group() -> No
         "phones",
         "postal",
         "quality",
-        "providers.identity",
+        "families.identity",
         "scoring.points",
     ],
 )

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrichment.lookups.network import FILLS
 from enrichment.payment import Facts, Payment
+from enrichment.providers.network import FILLS
 from enrichment.reader import read_by_twin
 from enrichment.scoring import drift, points
 from enrichment.scoring.features import FEATURES, MONOTONE, row

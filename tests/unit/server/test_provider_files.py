@@ -8,15 +8,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from enrichment.lookups.merchant import RATE_PAYMENTS_MIN
 from enrichment.provider import Columns
+from enrichment.providers.merchant import RATE_PAYMENTS_MIN
 from gateway.server.providers import build
 from gateway.server.providers.build import Providers, build_providers
 from gateway.server.providers.files import FileRefused, ProviderFileMissing, read_rates
 from gateway.server.providers.settings import ProvidersSettings
 from gateway.server.settings import SettingsInvalid, load_settings
 from tests.kit.plain_logs import plain_logs
-from tests.unit.lookups.test_network import ANONYMITY, ASN, COUNTRY, DATA
+from tests.unit.providers.test_network import ANONYMITY, ASN, COUNTRY, DATA
 
 US, JAPAN = "216.160.83.56", "2001:218::1"
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from enrichment.lookups.device import KNOWN_AFTER_DAYS, DeviceContinuity
+from enrichment.providers.device import KNOWN_AFTER_DAYS, DeviceContinuity
 from gateway.server.providers import build
 from gateway.server.providers.build import Providers, build_providers
 from gateway.server.providers.memory import MemoryUnusable, read_memory, write_memory
 from gateway.server.providers.settings import ProvidersSettings
 from tests.kit.plain_logs import plain_logs
-from tests.unit.lookups.columns import columns
+from tests.unit.providers.columns import columns
 
 DAY_MS = 86_400_000
 START_MS = 20_000 * DAY_MS

@@ -260,7 +260,7 @@ def test_who_may_take_longer_than_a_payment_has_left_is_not_asked(monkeypatch: p
     provider = Answering(lambda batch: {"ip_asn": [7] * batch.size})
     kit = kit_of(provider, beside=AtOnce(provider))
     fetch, until = kit.gateway._fetch.fetch, [0]
-    kit.gateway._fetch = type("Hurried", (), {"fetch": lambda self, batch: fetch(batch, until[0])})()  # type: ignore[assignment]
+    kit.gateway._fetch = type("Hurried", (), {"fetch": lambda self, batch, _: fetch(batch, until[0])})()  # type: ignore[assignment]
     now_ns = kit.clock.monotonic_ns()
     for left_us, reasons in ((BUDGET_US - 1, {OVER_DEADLINE}), (BUDGET_US, set()), (None, set())):
         until[0] = 0 if left_us is None else now_ns + left_us * 1_000

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from enrichment.lookups.kept import Kept, apart
 from enrichment.payment import JsonValue
 from enrichment.provider import Columns
+from enrichment.providers.kept import Kept, apart
 
 CARDS: Final = 2 * 174_762
 """Cards by currency, 130 bytes each: 45 MB. Two dicts of 2^18 places, which are full at two thirds."""

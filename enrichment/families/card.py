@@ -3,9 +3,9 @@
 from typing import Any
 
 from enrichment import quality
+from enrichment.families import Values, bit
 from enrichment.fields import FIELD_BY_NAME
 from enrichment.payment import Payment
-from enrichment.providers import Values, bit
 from enrichment.quality import Poor
 
 _N = {name: field.number for name, field in FIELD_BY_NAME.items()}

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from enrichment.lookups.kept import Kept
 from enrichment.payment import JsonValue
 from enrichment.provider import WARMING, Columns
+from enrichment.providers.kept import Kept
 
 PAIRS: Final = 2 * 174_762
 """Pairs of card and device, 80 bytes each: 28 MB. Two dicts of 2^18 places, which are full at two thirds."""

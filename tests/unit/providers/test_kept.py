@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrichment.lookups.kept import GENERATION_DAYS, Kept, Leaving, apart
+from enrichment.providers.kept import GENERATION_DAYS, Kept, Leaving, apart
 
 
 @given(st.lists(st.integers(1, 40), max_size=300), st.integers(2, 20))

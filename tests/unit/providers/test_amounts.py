@@ -6,14 +6,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrichment.lookups.amounts import (
+from enrichment.providers.amounts import (
     CARD_PAYMENTS_COUNTED,
     CARD_PAYMENTS_MIN,
     MERCHANT_PAYMENTS_MIN,
     PERCENT_MAX,
     Amounts,
 )
-from tests.unit.lookups.columns import columns, one
+from tests.unit.providers.columns import columns, one
 
 CARD, MERCHANT = 7 << 50, 9 << 50
 NOW_MS = 1_790_000_000_000

@@ -9,9 +9,9 @@ given the order of the payments.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from enrichment.lookups.kept import Leaving
 from enrichment.payment import JsonValue
 from enrichment.provider import Columns
+from enrichment.providers.kept import Leaving
 from enrichment.scoring.points import dollars
 from enrichment.velocity import VelocityKind
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from enrichment import quality
 from enrichment.contact import email_of
+from enrichment.families import Values, bit
 from enrichment.fields import FIELD_BY_NAME
 from enrichment.payment import Address, History, Payment
-from enrichment.providers import Values, bit
 from enrichment.quality import Poor
 
 EMAIL = FIELD_BY_NAME["email"].number

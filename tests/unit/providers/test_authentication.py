@@ -2,8 +2,8 @@
 
 import pytest
 
-from enrichment.lookups.authentication import Authentication
-from tests.unit.lookups.columns import one
+from enrichment.providers.authentication import Authentication
+from tests.unit.providers.columns import one
 
 VISA, MASTERCARD, AMEX, OTHER = 1, 2, 3, 5
 Y, N, U, A, I = 1, 2, 3, 4, 8  # noqa: E741 - letters of the specification

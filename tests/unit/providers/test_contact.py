@@ -5,9 +5,9 @@ import pytest
 from enrichment.calling_codes import COUNTRIES_BY_PREFIX
 from enrichment.domains import DOMAINS_CACHED, _kinds, domain_type
 from enrichment.formats import COUNTRIES
-from enrichment.lookups.contact import Contact
 from enrichment.payment import Address
-from tests.unit.lookups.columns import one
+from enrichment.providers.contact import Contact
+from tests.unit.providers.columns import one
 
 US = Address("1 Road", "Town", "CA", "90210", "US")
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from enrichment.lookups.merchant import _KINDS, RATE_PAYMENTS_MIN, RISK_BY_MCC, Merchant, rate_bp
 from enrichment.provider import UNAVAILABLE
-from tests.unit.lookups.columns import one
+from enrichment.providers.merchant import _KINDS, RATE_PAYMENTS_MIN, RISK_BY_MCC, Merchant, rate_bp
+from tests.unit.providers.columns import one
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrichment.lookups.card_testing import (
+from enrichment.providers.card_testing import (
     DEVICE_CARDS,
     LIKELY,
     MERCHANT_CARDS,
@@ -16,7 +16,7 @@ from enrichment.lookups.card_testing import (
     of_device,
     of_merchant,
 )
-from tests.unit.lookups.columns import columns
+from tests.unit.providers.columns import columns
 
 START_MS = 3_000_000 * WINDOW_MS
 SHOP, OTHER_SHOP, PHONE, OTHER_PHONE = 1 << 60, 2 << 60, 3 << 60, 4 << 60

@@ -5,9 +5,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrichment.lookups.device import KNOWN_AFTER_DAYS, DeviceContinuity
 from enrichment.provider import WARMING
-from tests.unit.lookups.columns import columns, one
+from enrichment.providers.device import KNOWN_AFTER_DAYS, DeviceContinuity
+from tests.unit.providers.columns import columns, one
 
 DAY_MS = 86_400_000
 START_MS = 20_000 * DAY_MS

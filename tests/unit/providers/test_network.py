@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrichment.lookups.network import FILLS, HIDINGS, NETWORKS_CACHED, LocalList, Lookup, Network, Sources
-from tests.unit.lookups.columns import columns, one
+from enrichment.providers.network import FILLS, HIDINGS, NETWORKS_CACHED, LocalList, Lookup, Network, Sources
+from tests.unit.providers.columns import columns, one
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "geoip"
 COUNTRY, ASN, ANONYMITY = (

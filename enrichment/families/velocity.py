@@ -6,9 +6,9 @@ Counts only; keys never come here.
 from collections.abc import Callable
 from typing import Any, Final
 
+from enrichment.families import Values
 from enrichment.fields import FIELD_BY_NAME, mask_of
 from enrichment.payment import Facts
-from enrichment.providers import Values
 from enrichment.velocity import VelocityKind
 
 _WINDOWS: Final = ("10m", "1h", "24h", "7d")
