@@ -33,6 +33,9 @@ IN_FLIGHT = 256
 TICK_S = 0.001
 """The load sleeps where nothing comes: it does not have its core to itself."""
 
+COLLAPSED = 0.5
+"""Answered in time, of the reduced counts."""
+
 ANSWERED_LEAST = 0.99
 FULL_LEAST = 0.7
 P99_MOST = 2.0
@@ -167,8 +170,14 @@ def run(full: bool) -> dict[str, Any]:
         "payments_of_a_call": ITEMS,
         **judged,
         "lone_calls": lone,
-        "shortfalls": _shortfalls(judged),
+        "shortfalls": _shortfalls(judged) if full else _collapsed(judged),
     }
+
+
+def _collapsed(measured: dict[str, Any]) -> list[str]:
+    """Of the reduced counts, which a neighbour's load moves: without shedding one in 200 is answered."""
+    answered = measured["answered_in_time"]
+    return [] if answered >= COLLAPSED else [f"answered_in_time {answered}, at least {COLLAPSED}"]
 
 
 def _shortfalls(measured: dict[str, Any]) -> list[str]:
