@@ -9,7 +9,7 @@ from typing import Any, Final
 from enrichment.contact import HASHED_MASK
 from enrichment.fields import FIELD_BY_NAME, FIELDS
 from enrichment.payment import Address, Assessment, Browser, Facts, History, JsonValue
-from enrichment.providers import card, velocity
+from enrichment.providers import authentication, card, velocity
 from enrichment.signals import PROVIDED, SOURCES, value_of
 
 Way = tuple[Any, ...]
@@ -41,6 +41,7 @@ _BY_NAME: Final[dict[str, Way]] = {
     "ship_bill_match": ("value", "ship_bill_match"),
     "browser_fp": _members("payment.browser", Browser._fields),
     "geo": _members("payment.location", ("latitude", "longitude")),
+    "trans_status": ("word", "payment.trans_status", authentication.TRANS_STATUSES),
     "ds_trans_id": ("lower", "payment.ds_trans_id"),
     "avs_result": ("upper", "payment.avs_result"),
     "cvv_result": ("upper", "payment.cvv_result"),

@@ -129,7 +129,7 @@ impl Shares {
         json::write(&mut matching, &known.payment.getattr(intern!(py, "initiated_at_ms"))?, 2)?;
         let common = Common { known, sender_id, intent, attempt_no, matching, keys: match_keys, expires_at_ms };
         let all = PyList::empty(py);
-        let mut last: Option<(*const CardTokens, Tokens)> = None;
+        let mut last = None;
         for order in orders.iter() {
             let order = order.cast::<PyTuple>()?;
             if order.len() != 7 {
@@ -148,7 +148,8 @@ impl Shares {
                 elements: bytes(6)?,
             };
             // Programs of one recipient have one token.
-            let of: *const CardTokens = order.target.tokens.get();
+            let before = order.target.before.as_ref().map(|(_, tokens)| tokens.as_ptr());
+            let of = (order.target.tokens.as_ptr(), before);
             let tokens = match last {
                 Some((same, tokens)) if same == of => tokens,
                 _ => tokens_of(order.target, digits),
