@@ -80,12 +80,18 @@ PROVIDED: Final[dict[str, int]] = {
 }
 """Fields that no request, count or score fills: a provider may, and `Facts.found` has them. Name to bit."""
 
-_SOURCES: Final[Values] = _OF_OURS | {FIELD_BY_NAME[name].number: _found(name) for name in PROVIDED}
+SOURCES: Final[Values] = _OF_OURS | {FIELD_BY_NAME[name].number: _found(name) for name in PROVIDED}
 
 _ALL: Final[dict[int, Callable[[Any], JsonValue]]] = {
     number: attrgetter(f"payment.{source}") if isinstance(source, str) else source
-    for number, source in _SOURCES.items()
+    for number, source in SOURCES.items()
 }
+
+
+def value_of(number: int) -> Callable[[Any], JsonValue]:
+    """How a field's value is read from signals that have it."""
+    return _ALL[number]
+
 
 _Getters = tuple[
     dict[str, JsonValue],
@@ -101,7 +107,7 @@ _getters_by_mask: dict[int, _Getters] = {}
 def _getters(mask: int) -> _Getters:
     """How to read the fields of a mask."""
     fields = [one for one in FIELDS if mask >> one.number & 1]
-    sources = [(one.name, _SOURCES[one.number]) for one in fields]
+    sources = [(one.name, SOURCES[one.number]) for one in fields]
     plain = [(name, source) for name, source in sources if isinstance(source, str)]
     # Two more than there are names, which `zip` leaves: of a single path `attrgetter` would give no tuple.
     read = attrgetter(*[source for _, source in plain], "attempt_no", "attempt_no")

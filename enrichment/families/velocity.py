@@ -27,13 +27,17 @@ _FIELDS: Final[dict[VelocityKind, tuple[tuple[str, int], ...]]] = {
 """Of each kind: its fields, and where in its counts their value is."""
 
 
+PLACES: Final = {
+    FIELD_BY_NAME[name].number: (kind, at) for kind, fields in _FIELDS.items() for name, at in fields
+}
+"""Where each field's value is: a kind of counts, and a place in them."""
+
+
 def _value(kind: VelocityKind, at: int) -> Callable[[Any], int]:
     return lambda known: known.facts.velocity[kind][at]
 
 
-VALUES: Values = {
-    FIELD_BY_NAME[name].number: _value(kind, at) for kind, fields in _FIELDS.items() for name, at in fields
-}
+VALUES: Values = {number: _value(kind, at) for number, (kind, at) in PLACES.items()}
 
 _OF_KIND: Final = tuple(mask_of([name for name, _ in _FIELDS[kind]]) for kind in VelocityKind)
 _WHOLE: Final = sum(_OF_KIND)

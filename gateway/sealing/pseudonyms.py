@@ -18,7 +18,7 @@ TOKEN_KEYS_CACHED = 4096
 class Pseudonyms:
     """Every keyed name that the product gives. The same parts give the same name in each process."""
 
-    __slots__ = ("_contacts", "_macs", "_tokens", "names", "request_digest", "share_id")
+    __slots__ = ("_contacts", "_tokens", "macs", "names", "request_digest", "share_id")
 
     # Of the hot path: the engine's own functions, without a call in between.
     names: Callable[[str, int, str, str, str, str, str, str, str, int, str], Names]
@@ -38,13 +38,13 @@ class Pseudonyms:
     def __init__(self, mac_keys: MacKeys, *, native: Any = engines) -> None:
         make_macs = getattr(native, "Macs", Macs)
         make_tokens = getattr(native, "CardTokens", CardTokens)
-        self._macs: Macs = make_macs(
+        self.macs: Macs = make_macs(
             mac_keys.unit().secret, mac_keys.velocity().secret, mac_keys.share().secret
         )
 
-        self.names = self._macs.names
-        self.share_id = self._macs.share_id
-        self.request_digest = self._macs.request_digest
+        self.names = self.macs.names
+        self.share_id = self.macs.share_id
+        self.request_digest = self.macs.request_digest
 
         def tokens(recipient_id: str, epoch: int) -> CardTokens:
             found: CardTokens = make_tokens(mac_keys.token(recipient_id, epoch).secret)
@@ -61,7 +61,11 @@ class Pseudonyms:
 
     def card_tokens(self, recipient_id: str, epoch: int) -> Callable[[str], str]:
         """Makes the recipient's own pseudonyms of whole PANs for one epoch; 26 letters each."""
-        return self._tokens(recipient_id, epoch).card_token
+        return self.tokens(recipient_id, epoch).card_token
+
+    def tokens(self, recipient_id: str, epoch: int) -> CardTokens:
+        """What `card_tokens` makes them with, for who seals."""
+        return self._tokens(recipient_id, epoch)
 
     def contact_hash(self, recipient_id: str, epoch: int, label: str, text: str) -> str:
         """The recipient's own pseudonym of contact data; see `ContactHashes`."""
@@ -69,18 +73,18 @@ class Pseudonyms:
 
     def unit_key(self, kind: str, value: str) -> bytes:
         """16 bytes that experiments cluster by; `kind` says what `value` is (par, pan, card_ref ...)."""
-        return self._macs.unit_key(kind, value)
+        return self.macs.unit_key(kind, value)
 
     def card_key(self, kind: str, value: str, sender_id: str) -> bytes:
         """The unit key that `names` gives a card: a reference of a sender's own is told from another's."""
         if kind == "card_ref":
             value = f"{len(sender_id)}:{sender_id}:{value}"
-        return self._macs.unit_key(kind, value)
+        return self.macs.unit_key(kind, value)
 
     def velocity_key(self, kind: int, value: str) -> bytes:
         """16 bytes that velocity is counted under. The kind is in the label."""
-        return self._macs.velocity_key(kind, value)
+        return self.macs.velocity_key(kind, value)
 
     def evaluation_id(self, sender_id: str, payment_intent_id: str, attempt_no: int, request_id: str) -> str:
         """26 letters; a repeat of the request gives the same id."""
-        return self._macs.evaluation_id(sender_id, payment_intent_id, attempt_no, request_id)
+        return self.macs.evaluation_id(sender_id, payment_intent_id, attempt_no, request_id)

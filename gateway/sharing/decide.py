@@ -44,15 +44,10 @@ class Decided(MaskedStruct):
     arm: int = 0
     release: Release | None = None
     share_id: str = ""
-    card_token: str = ""
-    token_epoch: int = 0
-    previous_card_token: str = ""
-    """Of the epoch before, while both are given."""
+    told: bytes = b""
+    """Of what is released: its decision in the answer, and below in the record, with what is sealed."""
 
-    recipient_kid: str = ""
-    sealed: bytes = b""
-    payload_sha256: bytes = b""
-    elements: tuple[tuple[str, str], ...] = ()
+    recorded: bytes = b""
 
 
 class _Standing(NamedTuple):

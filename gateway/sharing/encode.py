@@ -1,16 +1,17 @@
 """Answers and journal records, joined from parts that are serialized once."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from enrichment.fields import DICTIONARY_VERSION
-from enrichment.payment import Assessment, Payment
+from enrichment.payment import Payment
+from enrichment.reader import BEGIN, END
 from enrichment.signals import Signals
 from gateway.programs.table import ProgramEntry, Refusals
-from gateway.records.masks import LOW_BITS, LOW_MASK
 from gateway.records.reasons import PUBLIC, Reason
 from gateway.sealing.body import SCHEMA_VERSION as BODY_SCHEMA_VERSION
 from gateway.sharing.decide import Decided
+from gateway.sharing.share import DECISION, DECISIONS_OF_ANSWER, DECISIONS_OF_RECORD
 from gateway.sharing.wire import delimited, make_writer, tag
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import common_pb2, enrichment_pb2
@@ -26,12 +27,8 @@ CACHED_PARTS = 4096
 ELEMENT_VALUE_CHARACTERS = 64
 """Longest value of an element: private fields of authorization messages hold little."""
 
-_DECISIONS_OF_ANSWER = 7
-_DECISIONS_OF_RECORD = 24
-_SHARED = common_pb2.SHARE_STATUS_SHARED
 _WITHHELD = common_pb2.SHARE_STATUS_WITHHELD
 _UNDETERMINED = common_pb2.SHARE_STATUS_UNDETERMINED
-_RELEASED = journal_pb2.DECISION_OUTCOME_RELEASED
 _NOT_RELEASED = journal_pb2.DECISION_OUTCOME_WITHHELD
 _IN_SHADOW = journal_pb2.DECISION_OUTCOME_SHADOW
 _SHADOW = Reason.SHADOW
@@ -42,10 +39,9 @@ _DEGRADED = enrichment_pb2.COMPLETENESS_DEGRADED
 class Encoder:
     """Joins answers and records. Keeps the parts that stay the same. One thread: the hot loop's."""
 
-    __slots__ = ("_assessments", "_issues", "_standing", "_tails", "_withheld")
+    __slots__ = ("_issues", "_standing", "_tails", "_withheld")
 
     def __init__(self) -> None:
-        self._assessments: dict[int, tuple[Assessment, bytes]] = {}
         self._issues: dict[tuple[object, ...], bytes] = {}
         self._tails: dict[tuple[int, str], bytes] = {}
         self._standing: dict[tuple[int, int], tuple[ProgramEntry, Refusals, bytes]] = {}
@@ -68,13 +64,12 @@ class Encoder:
         self, payment: Payment, signals: Signals, evaluation_id: str, tail: bytes, decisions: bytes
     ) -> bytes:
         """The serialized answer. Only our own assessment: the caller's may hold anything."""
-        kept = self._assessments.get(id(signals.assessment))
-        assessment = self._assessment(signals.assessment) if kept is None else kept[1]
         issues = b""
         if payment.field_issues or signals.quality or signals.facts.omissions:
             key = (tuple(payment.field_issues), signals.quality, signals.facts.omissions)
             issues = self._issues.get(key) or self._tell(key, signals)
-        return _ANSWER.write((payment.request_id, evaluation_id, tail, assessment, decisions, issues))
+        told = signals.assessment[:_TOLD]
+        return _ANSWER.write((payment.request_id, evaluation_id, tail, *told, decisions, issues))
 
     def _tell(self, key: tuple[object, ...], signals: Signals) -> bytes:
         """The same faults come again and again: paths, codes and remedies are closed lists."""
@@ -87,53 +82,26 @@ class Encoder:
         part = self._issues[key] = answer.SerializeToString()
         return part
 
-    def _assessment(self, assessment: Assessment) -> bytes:
-        part = enrichment_pb2.EnrichAuthorizationResponse(
-            assessments=[common_pb2.Assessment(**_of_contract(assessment))]
-        ).SerializeToString()
-        _bound(self._assessments)
-        # By identity: it is alive as long as it is kept here, so no other can take its number.
-        self._assessments[id(assessment)] = (assessment, part)
-        return part
-
-    def decisions(
-        self, decided: Sequence[Decided], match_keys: tuple[str, ...], expires_at_ms: int
-    ) -> tuple[bytes, bytes]:
+    def decisions(self, decided: Sequence[Decided]) -> tuple[bytes, bytes]:
         """The decisions as fields of the answer, and as fields of the record."""
         told, recorded = [], []
-        match_key = match_keys[0] if match_keys else ""
-        standing, withheld = self._standing, self._withheld
         for one in decided:
             entry, reason = one.entry, one.reason
-            if reason is not None:
-                kept = withheld.get((id(entry), reason)) or self._keep(entry, reason)
-                told.append(kept[1])
-                if one.release is None:
-                    recorded.append(kept[2])
-                    continue
-            assert one.release is not None, "what is released has its fields"
-            mask, refusals, consent_id = one.release
-            _, _, part = standing.get((id(entry), id(refusals))) or self._stand(entry, refusals)
-            if reason is not None:
-                outcome = _IN_SHADOW if reason is _SHADOW else _NOT_RELEASED
-                recorded.append(
-                    _WITHHELD_DECISION.write((part, consent_id, outcome, reason, one.arm, one.eligible))
-                )
+            if reason is None:
+                told.append(one.told)
+                recorded.append(one.recorded)
                 continue
-            share_id = one.share_id
-            elements = _elements(one) if one.elements else b""
-            told.append(
-                _DECISION.write((entry.program, _SHARED, share_id, match_key, expires_at_ms, elements))
-            )
+            kept = self._withheld.get((id(entry), reason)) or self._keep(entry, reason)
+            told.append(kept[1])
+            if one.release is None:
+                recorded.append(kept[2])
+                continue
+            _, refusals, consent_id = one.release
+            part = self.standing_part(entry, refusals)
+            outcome = _IN_SHADOW if reason is _SHADOW else _NOT_RELEASED
             recorded.append(
-                _RELEASED_DECISION.write(
-                    (
-                        part, share_id, consent_id, _RELEASED, one.arm, True, mask & LOW_MASK, one.card_token,
-                        one.token_epoch, one.recipient_kid, one.payload_sha256, one.sealed,
-                        expires_at_ms, match_keys, one.previous_card_token, mask >> LOW_BITS,
-                    )
-                )
-            )  # fmt: skip
+                _WITHHELD_DECISION.write((part, consent_id, outcome, reason, one.arm, one.eligible))
+            )
         return b"".join(told), b"".join(recorded)
 
     def unshared(self, decided: Sequence[Decided], instead: Reason | None) -> bytes:
@@ -143,7 +111,7 @@ class Encoder:
         for one in decided:
             reason = one.reason or instead
             if reason is None:
-                told.append(_DECISION.write((one.entry.program, _UNDETERMINED, one.share_id, "", 0, b"")))
+                told.append(DECISION.write((one.entry.program, _UNDETERMINED, one.share_id, "", 0, b"")))
             else:
                 kept = self._withheld.get((id(one.entry), reason)) or self._keep(one.entry, reason)
                 told.append(kept[1])
@@ -156,8 +124,8 @@ class Encoder:
             status=_WITHHELD,
             public_reason=PUBLIC[reason],  # type: ignore[arg-type]
         )
-        told = delimited(tag(_DECISIONS_OF_ANSWER), decision.SerializeToString())
-        _, _, part = self._stand(entry, ())
+        told = delimited(tag(DECISIONS_OF_ANSWER), decision.SerializeToString())
+        part = self.standing_part(entry, ())
         recorded = _WITHHELD_DECISION.write(
             (part, "", _IN_SHADOW if reason is _SHADOW else _NOT_RELEASED, reason, 0, False)
         )
@@ -166,14 +134,16 @@ class Encoder:
         kept = self._withheld[id(entry), reason] = entry, told, recorded
         return kept
 
-    def _stand(self, entry: ProgramEntry, refusals: Refusals) -> tuple[ProgramEntry, Refusals, bytes]:
-        """What an entry's decisions have in common, and why fields are refused."""
-        _bound(self._standing)
-        # By identity: both are alive as long as they are kept here, so no others can take their numbers.
-        kept = self._standing[id(entry), id(refusals)] = (
-            entry, refusals, _static_part(entry) + _refusals_part(refusals),
-        )  # fmt: skip
-        return kept
+    def standing_part(self, entry: ProgramEntry, refusals: Refusals) -> bytes:
+        """What an entry's decisions have in common in the record, and why fields are refused."""
+        kept = self._standing.get((id(entry), id(refusals)))
+        if kept is None:
+            _bound(self._standing)
+            # By identity: both are alive as long as they are kept here, so no others can take their numbers.
+            kept = self._standing[id(entry), id(refusals)] = (
+                entry, refusals, _static_part(entry) + _refusals_part(refusals),
+            )  # fmt: skip
+        return kept[2]
 
 
 def _static_part(entry: ProgramEntry) -> bytes:
@@ -202,22 +172,23 @@ def _refusals_part(refusals: Refusals) -> bytes:
     ).SerializeToString()
 
 
-_ANSWER = make_writer([(1, "text"), (2, "text"), (0, "raw"), (0, "raw"), (0, "raw"), (0, "raw")])
-"""v1.EnrichAuthorizationResponse: ids, completeness, assessment, decisions, issues."""
-
-_DECISION = make_writer(
-    [(1, "text"), (2, "varint"), (4, "text"), (6, "text"), (7, "varint"), (0, "raw")], _DECISIONS_OF_ANSWER
-)
-"""v1.ProgramDecision of what is shared, in its answer."""
-
-_RELEASED_DECISION = make_writer(
-    [(0, "raw"), (2, "text"), (5, "text"), (7, "varint"), (10, "varint"), (15, "varint"),
-     (16, "varint"), (19, "text"), (20, "varint"), (22, "text"), (23, "bytes"), (24, "bytes"), (26, "varint"),
-     (27, "texts"), (28, "text"), (29, "varint")],
-    _DECISIONS_OF_RECORD,
+_ASSESSMENT: Final = (
+    ("assessor", "text"), ("type", "text"), ("model_id", "text"), ("value", "double"),
+    ("scale_min", "double"), ("scale_max", "double"),
+    ("high_is_risky", "varint"), ("normalised", "varint"), ("reason_codes", "texts"),
 )  # fmt: skip
-"""storage.v1.Decision of what is released, in its record: its static part, its refusals, what changes."""
+"""Members of v1.Assessment, numbered from 1; what is known beyond them is for recipients."""
 
+_TOLD: Final = len(_ASSESSMENT)
+
+_ANSWER = make_writer(
+    [
+        (1, "text"), (2, "text"), (0, "raw"),
+        (6, BEGIN), *[(number, kind) for number, (_, kind) in enumerate(_ASSESSMENT, 1)], (0, END),
+        (0, "raw"), (0, "raw"),
+    ]
+)  # fmt: skip
+"""v1.EnrichAuthorizationResponse: ids, completeness, assessment, decisions, issues."""
 
 _ELEMENT = make_writer([(1, "text"), (2, "text")], 5)
 """v1.MessageElement, in its decision."""
@@ -225,19 +196,14 @@ _ELEMENT = make_writer([(1, "text"), (2, "text")], 5)
 
 _WITHHELD_DECISION = make_writer(
     [(0, "raw"), (5, "text"), (7, "varint"), (8, "varint"), (10, "varint"), (15, "varint")],
-    _DECISIONS_OF_RECORD,
+    DECISIONS_OF_RECORD,
 )
 """storage.v1.Decision of what is withheld, in its record: its static part, its refusals, what changes."""
 
 
-def _elements(one: Decided) -> bytes:
-    return b"".join([_ELEMENT.write(element) for element in one.elements])
-
-
-def _of_contract(assessment: Assessment) -> dict[str, Any]:
-    """What callers are told of an assessment; the rest is for recipients."""
-    members = assessment._asdict()
-    return {name: members[name] for name in common_pb2.Assessment.DESCRIPTOR.fields_by_name}
+def elements_of(elements: Sequence[tuple[str, str]]) -> bytes:
+    """Elements of the authorization message, (target, value), as fields of their decision."""
+    return b"".join([_ELEMENT.write(element) for element in elements])
 
 
 def _bound(cache: dict[Any, Any]) -> None:

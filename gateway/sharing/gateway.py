@@ -102,7 +102,7 @@ class Gateway:
         self._remembered = remembered if remembered is not None else Remembered(reader)
         self._look = self._remembered.look
         self._encoder = Encoder()
-        self._share_sealer = ShareSealer(pseudonyms, sealer)
+        self._share_sealer = ShareSealer(pseudonyms, sealer, self._encoder)
         self._committer = Committer(journal, self._remembered, self._encoder, switches, on_fault)
         self._budget = Budget(clock)
         self._on_fault = on_fault
@@ -144,7 +144,7 @@ class Gateway:
         batch.rules = Rules(shared, view, batch.fresh, self._has_key)
         self._stage(batch, "decide", self._decide)
         budget.behind_decisions(batch)
-        self._share_sealer.begin(now_ms, self._token_epochs())
+        self._share_sealer.begin(now_ms, self._token_epochs(), batch.expires_at_ms)
         self._stage(batch, "seal", self._seal)
         self._stage(batch, "write", self._write)
         self._committer.commit(batch)
@@ -311,7 +311,7 @@ class Gateway:
     def _write(self, batch: Batch, works: Iterator[Work]) -> None:
         """Answers, and the records that have to be durable before they are given."""
         encoder = self._encoder
-        decisions, answer, expires_at_ms = encoder.decisions, encoder.answer, batch.expires_at_ms
+        decisions, answer = encoder.decisions, encoder.answer
         for work in works:
             payment, seen, withhold = work.payment, work.signals, work.item.withhold
             tail = work.tail = batch.tail if withhold is None else self._tail(batch, withhold)
@@ -320,7 +320,7 @@ class Gateway:
             if payment.validate_only:
                 batch.results[work.index] = answer(payment, seen, "", tail, b"")
                 continue
-            told, recorded = decisions(work.decided, work.match_keys, expires_at_ms)
+            told, recorded = decisions(work.decided)
             work.answer = answer(payment, seen, work.evaluation_id, tail, told)
             work.record = record_of(batch, work, seen, recorded)
 

@@ -40,7 +40,7 @@ pub fn write(out: &mut Vec<u8>, value: &Bound<'_, PyAny>, level: usize) -> PyRes
             return Err(PyValueError::new_err("JSON has finite numbers only"));
         }
         let plain = number.value();
-        if plain.fract() == 0.0 && plain.abs() < MOST_PLAIN {
+        if (plain.fract() == 0.0 && plain.abs() < MOST_PLAIN) || has_one_text(plain) {
             let _ = write!(out, "{plain:?}");
         } else {
             out.extend_from_slice(number.repr()?.to_str()?.as_bytes());
@@ -64,6 +64,14 @@ pub fn write(out: &mut Vec<u8>, value: &Bound<'_, PyAny>, level: usize) -> PyRes
         return Err(PyTypeError::new_err("no JSON value"));
     }
     Ok(())
+}
+
+/// Whether both languages have one shortest text for it, in the same form. Two are as near as each other only where
+/// the number ends half way between them: below 2^10 that takes 27 zero bits at its end, so that 20 are far from it.
+/// Python writes what is under 1e-4 with an exponent.
+fn has_one_text(number: f64) -> bool {
+    let size = number.abs();
+    (1e-4..1024.0).contains(&size) && number.to_bits().trailing_zeros() < 20
 }
 
 /// A whole number, without an allocation.

@@ -22,6 +22,8 @@ mod seal;
 mod seal_base64;
 mod seal_body;
 mod shapes;
+mod share;
+mod share_fields;
 mod signature;
 mod slots;
 mod velocity;
@@ -46,6 +48,8 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<mac::Macs>()?;
     module.add_class::<mac::CardTokens>()?;
     module.add_class::<seal::ContentKey>()?;
+    module.add_class::<share::Shares>()?;
+    module.add_class::<share::ShareTarget>()?;
     module.add_function(wrap_pyfunction!(seal_body::sealed_body, module)?)?;
     module.add_function(wrap_pyfunction!(signature::joined, module)?)?;
     module.add_function(wrap_pyfunction!(signature::raw_of_der, module)?)?;

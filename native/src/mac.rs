@@ -19,7 +19,9 @@ impl From<NoKey> for PyErr {
     }
 }
 
-type Letters<'py> = Bound<'py, PyString>;
+/// 130 bits.
+pub type Letters = [u8; ID_BYTES];
+type Text26<'py> = Bound<'py, PyString>;
 type Key<'py> = Bound<'py, PyBytes>;
 type VelocityKeys<'py> =
     (Option<Key<'py>>, Key<'py>, Option<Key<'py>>, Option<Key<'py>>, Option<Key<'py>>);
@@ -71,8 +73,8 @@ impl Macs {
         payment_intent_id: &str,
         attempt_no: i64,
         program: &str,
-    ) -> Letters<'py> {
-        id(py, &self.share, sender_id, payment_intent_id, attempt_no, program)
+    ) -> Text26<'py> {
+        text_of(py, &self.share_letters(sender_id, payment_intent_id, attempt_no, program))
     }
 
     fn evaluation_id<'py>(
@@ -82,8 +84,8 @@ impl Macs {
         payment_intent_id: &str,
         attempt_no: i64,
         request_id: &str,
-    ) -> Letters<'py> {
-        id(py, &self.evaluation, sender_id, payment_intent_id, attempt_no, request_id)
+    ) -> Text26<'py> {
+        text_of(py, &id(&self.evaluation, sender_id, payment_intent_id, attempt_no, request_id))
     }
 
     fn request_digest<'py>(&self, py: Python<'py>, request: &[u8]) -> Key<'py> {
@@ -106,7 +108,7 @@ impl Macs {
         payment_intent_id: &str,
         attempt_no: i64,
         request_id: &str,
-    ) -> (Key<'py>, VelocityKeys<'py>, Letters<'py>) {
+    ) -> (Key<'py>, VelocityKeys<'py>, Text26<'py>) {
         let (kind, sender, unit) = (kind_text.as_bytes(), sender_id.as_bytes(), unit.as_bytes());
         let mut number = Text::default();
         // Equal references of two senders are two cards.
@@ -128,7 +130,7 @@ impl Macs {
             (!device_id.is_empty()).then(|| key(device, &[sender, b":", device_id.as_bytes()])),
             (!email.is_empty()).then(|| key(mailbox, &[email.as_bytes()])),
         );
-        let evaluation_id = id(py, &self.evaluation, sender_id, payment_intent_id, attempt_no, request_id);
+        let evaluation_id = self.evaluation_id(py, sender_id, payment_intent_id, attempt_no, request_id);
         (PyBytes::new(py, &unit_key), keys, evaluation_id)
     }
 }
@@ -148,21 +150,40 @@ impl CardTokens {
         "CardTokens(****)"
     }
 
-    fn card_token<'py>(&self, py: Python<'py>, pan: &str) -> Letters<'py> {
-        base32(py, self.0.digest(&[&[pan.as_bytes()]]))
+    fn card_token<'py>(&self, py: Python<'py>, pan: &str) -> Text26<'py> {
+        text_of(py, &self.letters(pan))
+    }
+}
+
+impl CardTokens {
+    /// As `card_token`.
+    pub fn letters(&self, pan: &str) -> Letters {
+        base32(self.0.digest(&[&[pan.as_bytes()]]))
+    }
+}
+
+impl Macs {
+    /// As `share_id`.
+    pub fn share_letters(
+        &self,
+        sender_id: &str,
+        payment_intent_id: &str,
+        attempt_no: i64,
+        program: &str,
+    ) -> Letters {
+        id(&self.share, sender_id, payment_intent_id, attempt_no, program)
     }
 }
 
 /// 130 bits, five bits of each byte as a letter. Lengths first, in characters as the twin has them, so that no
 /// part reaches over its border; what is behind the second is the last.
-fn id<'py>(
-    py: Python<'py>,
+fn id(
     keyed: &Keyed<ID_BYTES>,
     sender_id: &str,
     payment_intent_id: &str,
     attempt_no: i64,
     last: &str,
-) -> Letters<'py> {
+) -> Letters {
     let (mut sender, mut intent, mut attempt) = (Text::default(), Text::default(), Text::default());
     sender.put(sender_id.chars().count() as i64);
     intent.put(payment_intent_id.chars().count() as i64);
@@ -178,26 +199,26 @@ fn id<'py>(
         b":",
         last.as_bytes(),
     ];
-    letters(py, keyed.digest(&parts).map(letter))
+    keyed.digest(&parts).map(letter)
 }
 
 fn letter(five_bits: u8) -> u8 {
     LETTERS[usize::from(five_bits & 31)]
 }
 
-fn letters<'py>(py: Python<'py>, text: [u8; ID_BYTES]) -> Letters<'py> {
-    // Of the alphabet alone, so that it is never empty for want of UTF-8.
-    PyString::new(py, str::from_utf8(&text).unwrap_or_default())
+/// Of the alphabet alone, so that it is never empty for want of UTF-8.
+pub fn text_of<'py>(py: Python<'py>, letters: &Letters) -> Text26<'py> {
+    PyString::new(py, str::from_utf8(letters).unwrap_or_default())
 }
 
 /// 26 letters for 16 bytes, without padding.
-fn base32<'py>(py: Python<'py>, bytes: [u8; 16]) -> Letters<'py> {
+fn base32(bytes: [u8; 16]) -> Letters {
     let bits = u128::from_be_bytes(bytes);
     let at = |number: usize| match number {
         25 => bits << 2,
         _ => bits >> (123 - 5 * number),
     };
-    letters(py, std::array::from_fn(|number| letter(at(number) as u8)))
+    std::array::from_fn(|number| letter(at(number) as u8))
 }
 
 /// A number as text, of at most 20 characters, without an allocation.

@@ -60,28 +60,42 @@ impl ContentKey {
         // The counter moves before all that may fail: a fault skips a nonce and repeats none.
         let nonce = self.next_nonce();
         let mut message = plaintext.cast::<PyBytes>()?.as_bytes().to_vec();
-        let Ok(tag) = self.cipher.encrypt_inout_detached(&nonce, &self.header, message.as_mut_slice().into())
-        else {
-            return Err(PyValueError::new_err("longer than A256GCM seals"));
-        };
-        let length = self.prefix.len()
-            + seal_base64::length(NONCE_BYTES)
-            + 1
-            + seal_base64::length(message.len())
-            + 1
-            + seal_base64::length(TAG_BYTES);
-        let jwe = PyBytes::new_with(py, length, |out| {
-            self.join(out, &nonce, &message, &tag);
+        let tag = self.encrypt(&nonce, &mut message)?;
+        let mut hash = Default::default();
+        let jwe = PyBytes::new_with(py, self.length(message.len()), |out| {
+            hash = self.join(out, &nonce, &message, &tag);
             Ok(())
         })?;
-        let mut hash = self.hashed.clone();
-        hash.update(&jwe.as_bytes()[self.prefix.len()..]);
-        Ok((jwe, PyBytes::new(py, &hash.finalize())))
+        Ok((jwe, PyBytes::new(py, &hash)))
     }
 }
 
+type OurNonce = Nonce<<Aes256Gcm as aes_gcm::aead::AeadCore>::NonceSize>;
+
 impl ContentKey {
-    fn next_nonce(&self) -> Nonce<<Aes256Gcm as aes_gcm::aead::AeadCore>::NonceSize> {
+    /// Bytes of the JWE of a message of so many.
+    pub fn length(&self, message: usize) -> usize {
+        self.prefix.len()
+            + seal_base64::length(NONCE_BYTES)
+            + 1
+            + seal_base64::length(message)
+            + 1
+            + seal_base64::length(TAG_BYTES)
+    }
+
+    /// As `seal`, into `out`, which has room for exactly that; the message is encrypted in its place. Its SHA-256.
+    pub fn seal_into(&self, out: &mut [u8], message: &mut [u8]) -> PyResult<[u8; 32]> {
+        let nonce = self.next_nonce(); // as above
+        let tag = self.encrypt(&nonce, message)?;
+        Ok(self.join(out, &nonce, message, &tag))
+    }
+
+    fn encrypt(&self, nonce: &OurNonce, message: &mut [u8]) -> PyResult<Tag> {
+        let tag = self.cipher.encrypt_inout_detached(nonce, &self.header, message.into());
+        tag.map_err(|_| PyValueError::new_err("longer than A256GCM seals"))
+    }
+
+    fn next_nonce(&self) -> OurNonce {
         let number = u128::from(self.used.fetch_add(1, Ordering::Relaxed));
         // After the last of the 2^96 comes 0: only the low bytes are taken.
         let wide = (self.first_nonce + number).to_be_bytes();
@@ -90,14 +104,17 @@ impl ContentKey {
         nonce
     }
 
-    /// RFC 7516 7.1; header and wrapped key are the prefix.
-    fn join(&self, out: &mut [u8], nonce: &[u8], message: &[u8], tag: &Tag) {
-        let (prefix, out) = out.split_at_mut(self.prefix.len());
+    /// RFC 7516 7.1; header and wrapped key are the prefix. Gives the SHA-256 of all.
+    fn join(&self, out: &mut [u8], nonce: &[u8], message: &[u8], tag: &Tag) -> [u8; 32] {
+        let (prefix, behind) = out.split_at_mut(self.prefix.len());
         prefix.copy_from_slice(&self.prefix);
-        let out = seal_base64::encode(out, nonce);
-        out[0] = b'.';
-        let out = seal_base64::encode(&mut out[1..], message);
-        out[0] = b'.';
-        seal_base64::encode(&mut out[1..], tag);
+        let rest = seal_base64::encode(behind, nonce);
+        rest[0] = b'.';
+        let rest = seal_base64::encode(&mut rest[1..], message);
+        rest[0] = b'.';
+        seal_base64::encode(&mut rest[1..], tag);
+        let mut hash = self.hashed.clone();
+        hash.update(behind);
+        hash.finalize().into()
     }
 }

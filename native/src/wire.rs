@@ -100,6 +100,14 @@ pub fn put_number(out: &mut Vec<u8>, number: u64, value: u64) {
     }
 }
 
+/// A field of a double; only what has no bit set is left out, so that -0.0 stays.
+pub fn put_double(out: &mut Vec<u8>, number: u64, value: f64) {
+    if value.to_bits() != 0 {
+        put_varint(out, number << 3 | 1);
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+}
+
 /// The length of all that is behind `from`, put before it.
 pub fn put_length_before(out: &mut Vec<u8>, from: usize) {
     let end = out.len();

@@ -4,13 +4,14 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
-use crate::wire::{Fields, Value, put_chunk, put_chunk_number, put_length_before, put_number};
+use crate::wire::{Fields, Value, put_chunk, put_chunk_number, put_double, put_length_before, put_number};
 
 #[derive(Clone, Copy)]
 enum Kind {
     Text,
     Bytes,
     Varint,
+    Double,
     /// A repeated field of texts, as a tuple or a list.
     Texts,
     /// The same of bytes; None among them is written as an empty one.
@@ -43,6 +44,7 @@ impl Writer {
             "text" => Ok(Kind::Text),
             "bytes" => Ok(Kind::Bytes),
             "varint" => Ok(Kind::Varint),
+            "double" => Ok(Kind::Double),
             "texts" => Ok(Kind::Texts),
             "chunks" => Ok(Kind::Chunks),
             "raw" => Ok(Kind::Raw),
@@ -111,6 +113,7 @@ impl Writer {
                     };
                     put_number(&mut out, *number, number_given);
                 }
+                Kind::Double => put_double(&mut out, *number, value.extract()?),
                 Kind::Texts => {
                     for text in value.try_iter()? {
                         put_chunk(&mut out, *number, text?.cast::<PyString>()?.to_str()?.as_bytes());

@@ -18,14 +18,13 @@ from gateway.programs.subjects import Subjects
 from gateway.programs.table import ReleaseTable
 from gateway.records.journal import EVALUATIONS
 from gateway.runtime import disk
-from gateway.sealing.jwe import Held, Sealer
+from gateway.sealing.jwe import Sealer
 from gateway.sealing.keys import KeyUnavailable
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sealing.token_epochs import TokenEpochs
 from gateway.server.fronts import grpcio as grpcio_front
 from gateway.sharing import decide as decide_module
 from gateway.sharing import gateway as gateway_module
-from gateway.sharing import seal as seal_module
 from gateway.sharing.again import Repeats
 from gateway.sharing.encode import Encoder
 from gateway.sharing.remembered import Remembered
@@ -111,9 +110,9 @@ def _draw(patches: Patches) -> None:
     patches.put(decide_module, "line_of", lambda *cut: Instead(None, draw=patches.broken))
 
 
-def _share_id(patches: Patches) -> None:
+def _shares(patches: Patches) -> None:
     sealer = patches.live["gateway"]._share_sealer
-    patches.put(sealer, "_pseudonyms", Instead(sealer._pseudonyms, share_id=patches.broken))
+    patches.put(sealer, "_shares", Instead(sealer._shares, seal=patches.broken))
 
 
 def _key_files(change: Callable[[Path], None]) -> Put:
@@ -304,10 +303,8 @@ _KEYS_AND_SEALING: Final = (
     Fault(name="match keys", put=_of(gateway_module, "match_keys")),
     Fault(name="content key", put=_content_key),
     Fault(name="token epoch", put=_of(TokenEpochs, "of")),
-    Fault(name="card token", put=_of(Pseudonyms, "card_tokens")),
-    Fault(name="share id", put=_share_id),
-    Fault(name="body", put=_of(seal_module, "write_body")),
-    Fault(name="seal", put=_of(Held, "seal_hashed")),
+    Fault(name="card tokens", put=_of(Pseudonyms, "tokens")),
+    Fault(name="shares", put=_shares),
 )
 _RECORD: Final = (
     Fault(name="encode decisions", put=_of(Encoder, "decisions")),

@@ -104,6 +104,9 @@ def test_members_written_before_make_the_body_that_they_make_amid_the_others(
 @example(-0.0)
 @example(9999999999999998.0)
 @example(70368744177664.62)
+@example(0.5000076293945312)
+@example(0.00010000000000000002)
+@example(1023.9999999999999)
 def test_both_write_a_number_as_python_does(number: float) -> None:
     assert engines.json(number).decode() == repr(number)
 

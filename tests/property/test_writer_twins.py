@@ -18,6 +18,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "text": st.text(max_size=200),
     "bytes": st.binary(max_size=300),
     "varint": st.one_of(st.integers(-(2**63), 2**64 - 1), st.booleans()),
+    "double": st.floats() | st.sampled_from([0.0, -0.0, 1]),
     "texts": st.lists(st.text(max_size=20), max_size=4).map(tuple),
     "chunks": st.lists(st.none() | st.binary(max_size=20), max_size=4).map(tuple),
     "raw": st.binary(max_size=50),

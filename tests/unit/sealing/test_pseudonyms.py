@@ -128,7 +128,7 @@ def test_pseudonyms_show_nothing_of_what_is_behind_them(native: Any) -> None:
 
 @needs_engine
 def test_the_engine_is_taken_where_it_is_built() -> None:
-    assert isinstance(Pseudonyms(HkdfMacKeys(bytes(32)))._macs, engines.Macs)
+    assert isinstance(Pseudonyms(HkdfMacKeys(bytes(32))).macs, engines.Macs)
 
 
 texts = st.text(max_size=40) | st.text("0123456789:", max_size=200)
