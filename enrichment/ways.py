@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from enrichment.contact import HASHED_MASK
+from enrichment.families import authentication, card, velocity
 from enrichment.fields import FIELD_BY_NAME, FIELDS
 from enrichment.payment import Address, Assessment, Browser, Facts, History, JsonValue
-from enrichment.families import authentication, card, velocity
 from enrichment.signals import PROVIDED, SOURCES, value_of
 
 Way = tuple[Any, ...]
