@@ -13,7 +13,6 @@ from enrichment.contact import email_of
 from enrichment.payment import UNIT_PAR, BadRequest
 from enrichment.reader import Read, make_read
 from enrichment.signals import assessed_signals, signals
-from gateway.outcomes.matching import match_keys
 from gateway.programs.arms import global_line
 from gateway.programs.model import CLEAR_PROFILE
 from gateway.programs.subjects import Subjects
@@ -49,6 +48,7 @@ from gateway.sharing.record import PAYMENT, frame_of, record_of
 from gateway.sharing.remembered import Remembered
 from gateway.sharing.score_port import Scorer
 from gateway.sharing.seal import ShareSealer
+from gateway.sharing.share import match_keys
 from gateway.sharing.velocity_port import VelocityStore
 from gateway.sharing.work import Batch, Work
 

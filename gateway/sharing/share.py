@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from enrichment.contact import HASHED_MASK
+from enrichment.payment import Payment
 from enrichment.signals import SCORE_MASK, Signals
 from enrichment.ways import rows
+from gateway.outcomes.matching import match_keys as match_keys_by_twin
 from gateway.records.masks import LOW_BITS, LOW_MASK
 from gateway.runtime.native import engines
 from gateway.sealing.body import PREVIOUS_EPOCH, PREVIOUS_TOKEN, body_by_twin, members_of
@@ -169,6 +171,15 @@ def clear_recorded(
             expires_at_ms, match_keys, "", mask >> LOW_BITS,
         )
     )  # fmt: skip
+
+
+def match_keys(payment: Payment) -> tuple[str, ...]:
+    """As the SDK makes them, by the engine where it is built (native/src/share_keys.rs)."""
+    made: tuple[str, ...] | None = _match_keys(payment)
+    return match_keys_by_twin(payment) if made is None else made
+
+
+_match_keys: Any = match_keys_by_twin if engines is None else engines.match_keys
 
 
 def make_shares(macs: Macs, native: Any = engines) -> tuple[Shares, MakeTarget]:

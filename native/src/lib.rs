@@ -24,6 +24,7 @@ mod seal_body;
 mod shapes;
 mod share;
 mod share_fields;
+mod share_keys;
 mod signature;
 mod slots;
 mod velocity;
@@ -50,6 +51,7 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<seal::ContentKey>()?;
     module.add_class::<share::Shares>()?;
     module.add_class::<share::ShareTarget>()?;
+    module.add_function(wrap_pyfunction!(share_keys::match_keys, module)?)?;
     module.add_function(wrap_pyfunction!(seal_body::sealed_body, module)?)?;
     module.add_function(wrap_pyfunction!(signature::joined, module)?)?;
     module.add_function(wrap_pyfunction!(signature::raw_of_der, module)?)?;

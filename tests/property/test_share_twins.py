@@ -1,5 +1,6 @@
 """The engine makes the shares of a payment as its twin does, whatever it has and whoever they are for."""
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from gateway.sealing.body import routing_of
 from gateway.sealing.content_key import ContentKey
 from gateway.sealing.pseudonyms_macs import CardTokens, Macs
 from gateway.sharing.encode import elements_of
-from gateway.sharing.share import Target, TwinShares, make_shares
+from gateway.sharing.share import Target, TwinShares, make_shares, match_keys
+from issuernetwork.match_keys import References
+from issuernetwork.match_keys import match_keys as match_keys_by_twin
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import enrichment_pb2
 from tests.unit.enrichment.requests import NOW_MS, full_request
@@ -178,3 +181,23 @@ def test_every_field_that_has_a_value_has_a_row_and_most_a_way() -> None:
     assert not any(
         "****" not in repr(one) for one in (TwinShares(Macs(*SECRETS)), make_shares(Macs(*SECRETS))[0])
     )
+
+
+REFERENCES = sorted({field.name for field in fields(References)} - {"amount_minor"})
+
+
+@given(
+    texts=st.dictionaries(
+        st.sampled_from(REFERENCES),
+        st.text("19 +-\t\x1c\u00a0A", max_size=10) | st.sampled_from(["", "900101", "123"]),
+    ),
+    amount=st.integers(0, 2**64),
+)
+@settings(max_examples=500, deadline=None)
+def test_match_keys_are_those_of_the_sdk(texts: dict[str, str], amount: int) -> None:
+    payment = read_by_twin(full_request().SerializeToString(), NOW_MS)
+    assert isinstance(payment, Payment)
+    payment.amount_minor = amount
+    for name, text in texts.items():
+        setattr(payment, name, text)
+    assert match_keys(payment) == match_keys_by_twin(payment)
