@@ -83,7 +83,6 @@ def _measured(process: Process, headers: list[tuple[str, str]], *, full: bool) -
     rounds, round_s, high_s = (30, 10.0, 60.0) if full else (4, 2.5, 5.0)
     with reference("enrich", _answer(process.address, headers)) as address:
         ours = Flood(process.address, UNARY, headers)
-        shared = Flood(process.address, UNARY, headers, tick_s=HIGH_TICK_S)
         theirs = Flood(address, echo.PATH, headers)
         stalls = [_stalls()]
         try:
@@ -95,10 +94,15 @@ def _measured(process: Process, headers: list[tuple[str, str]], *, full: bool) -
                 echoed.append(theirs.open(RATE_PER_S, round_s))
                 gateway.append(ours.open(RATE_PER_S, round_s))
             _unpin(process.popen.pid)
-            shared.open(HIGH_RATE_PER_S / 2, WARM_UP_S)
-            high = [shared.open(HIGH_RATE_PER_S, high_s)]
+            # Opened now: a connection that has been idle for minutes is closed by the server.
+            shared = Flood(process.address, UNARY, headers, tick_s=HIGH_TICK_S)
+            try:
+                shared.open(HIGH_RATE_PER_S / 2, WARM_UP_S)
+                high = [shared.open(HIGH_RATE_PER_S, high_s)]
+            finally:
+                shared.close()
         finally:
-            for flood in (ours, theirs, shared):
+            for flood in (ours, theirs):
                 flood.close()
         stalls.append(_stalls())
     unanswered = sum(len(phase.due_s) - phase.count(FULL, DEGRADED) for phase in (*gateway, *echoed, *high))
