@@ -8,8 +8,9 @@ import asyncio
 import struct
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0x0, 0x1, 0x3, 0x4, 0x6, 0x7, 0x8
@@ -22,6 +23,14 @@ STALL_S = 30.0
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+OPENING = (
+    PREFACE
+    + frame(SETTINGS, 0, 0, struct.pack(">HIHI", 0x2, 0, 0x4, LARGE_WINDOW))
+    + frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", LARGE_WINDOW - WINDOW_BYTES))
+)
+"""What a client begins with: no pushes, and windows that never fill."""
 
 
 def _literal(name: bytes, value: bytes) -> bytes:
@@ -74,9 +83,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        settings = struct.pack(">HIHI", 0x2, 0, 0x4, LARGE_WINDOW)
-        grow = struct.pack(">I", LARGE_WINDOW - WINDOW_BYTES)
-        transport.write(PREFACE + frame(SETTINGS, 0, 0, settings) + frame(WINDOW_UPDATE, 0, 0, grow))
+        transport.write(OPENING)
         self._send([self._call() for _ in range(self._in_flight)])
 
     def _call(self) -> list[bytes]:
@@ -146,7 +153,7 @@ class _Run:
         self._left = len(payloads)
         self.failed = 0
         self.latencies_ms: list[float] = []
-        self.done = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.first_answer = b""
 
     def take(self) -> bytes | None:
@@ -164,26 +171,39 @@ class _Run:
             self.done.set_result(None)
 
 
-async def _load(
-    address: str, path: str, payloads: Sequence[bytes], headers: Sequence[tuple[str, str]],
-    in_flight: int, connections: int,
-) -> tuple[Load, bytes]:  # fmt: skip
+class Run(Protocol):
+    """What is sent, and when all of it is answered."""
+
+    done: asyncio.Future[None]
+
+
+async def run_over(
+    address: str, run: Run, connect: Callable[[], asyncio.Protocol], connections: int
+) -> tuple[float, float]:
+    """Runs it over so many connections. Seconds, and of them those of this process's CPU."""
     host, _, port = address.rpartition(":")
-    block = header_block(path, address, headers)
-    run = _Run(payloads)
     loop = asyncio.get_running_loop()
     began, cpu = time.perf_counter(), time.process_time()
     transports = []
     for _ in range(connections):
-        transport, _protocol = await loop.create_connection(
-            lambda: _Connection(run, block, in_flight // connections), host, int(port)
-        )
+        transport, _protocol = await loop.create_connection(connect, host, int(port))
         transports.append(transport)
     await asyncio.wait_for(run.done, STALL_S)
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    took = time.perf_counter() - began, time.process_time() - cpu
     for transport in transports:
         transport.close()
-    return Load(len(payloads), run.failed, seconds, cpu, run.latencies_ms), run.first_answer
+    return took
+
+
+async def _load(
+    address: str, path: str, payloads: Sequence[bytes], headers: Sequence[tuple[str, str]],
+    in_flight: int, connections: int,
+) -> tuple[Load, bytes]:  # fmt: skip
+    block, run = header_block(path, address, headers), _Run(payloads)
+    seconds, cpu_seconds = await run_over(
+        address, run, lambda: _Connection(run, block, in_flight // connections), connections
+    )
+    return Load(len(payloads), run.failed, seconds, cpu_seconds, run.latencies_ms), run.first_answer
 
 
 def load(

@@ -13,16 +13,16 @@ from bench.http2 import (
     FRAME_BYTES,
     HEADERS,
     LARGE_WINDOW,
-    PREFACE,
+    OPENING,
     RST_STREAM,
     SETTINGS,
-    STALL_S,
     WINDOW_BYTES,
     WINDOW_UPDATE,
     Load,
     control,
     frame,
     header_block,
+    run_over,
 )
 
 STREAM = 1
@@ -83,9 +83,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        settings = struct.pack(">HIHI", 0x2, 0, _INITIAL_WINDOW_SIZE, LARGE_WINDOW)
-        grow = struct.pack(">I", LARGE_WINDOW - WINDOW_BYTES)
-        transport.write(PREFACE + frame(SETTINGS, 0, 0, settings) + frame(WINDOW_UPDATE, 0, 0, grow))
+        transport.write(OPENING)
         transport.write(frame(HEADERS, END_HEADERS, STREAM, self._block))
         self._send(self._in_flight)
 
@@ -158,7 +156,7 @@ class _Run:
         self._next = 0
         self._unanswered = len(payloads)
         self.latencies_ms: list[float] = []
-        self.done = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def left(self) -> int:
@@ -184,22 +182,11 @@ async def _load(
     address: str, path: str, payloads: Sequence[bytes], headers: Sequence[tuple[str, str]],
     in_flight: int, streams: int, together: int,
 ) -> Load:  # fmt: skip
-    host, _, port = address.rpartition(":")
-    block = header_block(path, address, headers)
-    run = _Run(payloads)
-    loop = asyncio.get_running_loop()
-    began, cpu = time.perf_counter(), time.process_time()
-    transports = []
-    for _ in range(streams):
-        transport, _protocol = await loop.create_connection(
-            lambda: _Connection(run, block, in_flight // streams, together), host, int(port)
-        )
-        transports.append(transport)
-    await asyncio.wait_for(run.done, STALL_S)
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    for transport in transports:
-        transport.close()
-    return Load(len(payloads), 0, seconds, cpu, run.latencies_ms)
+    block, run = header_block(path, address, headers), _Run(payloads)
+    seconds, cpu_seconds = await run_over(
+        address, run, lambda: _Connection(run, block, in_flight // streams, together), streams
+    )
+    return Load(len(payloads), 0, seconds, cpu_seconds, run.latencies_ms)
 
 
 def load_streams(

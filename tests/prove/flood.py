@@ -26,9 +26,8 @@ from bench.http2 import (
     END_STREAM,
     GOAWAY,
     HEADERS,
-    LARGE_WINDOW,
+    OPENING,
     PING,
-    PREFACE,
     RST_STREAM,
     SETTINGS,
     WINDOW_BYTES,
@@ -188,10 +187,7 @@ class _Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
         self._calls = calls
-        self._out = bytearray(
-            PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HIHI", 0x2, 0, 0x4, LARGE_WINDOW))
-        )
-        self._out += frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", LARGE_WINDOW - WINDOW_BYTES))
+        self._out = bytearray(OPENING)
         self._in = b""
         self._window = WINDOW_BYTES
         self._stream = 1

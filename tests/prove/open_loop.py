@@ -18,8 +18,8 @@ from bench.http2 import (
     GOAWAY,
     HEADERS,
     LARGE_WINDOW,
+    OPENING,
     PING,
-    PREFACE,
     RST_STREAM,
     SETTINGS,
     WINDOW_BYTES,
@@ -48,9 +48,7 @@ class OpenConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        settings = struct.pack(">HIHI", 0x2, 0, 0x4, LARGE_WINDOW)
-        grow = struct.pack(">I", LARGE_WINDOW - WINDOW_BYTES)
-        transport.write(PREFACE + frame(SETTINGS, 0, 0, settings) + frame(WINDOW_UPDATE, 0, 0, grow))
+        transport.write(OPENING)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
