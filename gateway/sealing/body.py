@@ -3,9 +3,6 @@
 from collections.abc import Mapping
 from functools import lru_cache
 from json import JSONEncoder
-from typing import Protocol
-
-from gateway.runtime.native import engines
 
 SCHEMA_VERSION = 1
 
@@ -27,7 +24,7 @@ def json_by_twin(value: object) -> bytes:
     return _encode(value).encode()
 
 
-def body_by_twin(
+def write_body(
     share_id: str,
     routing: bytes,
     card_token: str,
@@ -36,7 +33,8 @@ def body_by_twin(
     fields: dict[str, object],
     more: bytes = b"",
 ) -> bytes:
-    """The body around `routing`, by the standard library. The members in one order: recipients see it.
+    """The body around `routing`. The members in one order: recipients see it. A payment's are written by the
+    engine, where it is built, to the same bytes (native/src/share.rs).
 
     `more` follows the fields in their object: members that were written before, as JSON without braces.
     """
@@ -45,26 +43,6 @@ def body_by_twin(
     if more:
         written += b",%b" % more if fields else more
     return b'{"share_id":%b,%b,%b}}' % (json_by_twin(share_id), routing, written)
-
-
-class WriteBody(Protocol):
-    """As `body_by_twin`."""
-
-    def __call__(
-        self,
-        share_id: str,
-        routing: bytes,
-        card_token: str,
-        token_epoch: int,
-        matching: Mapping[str, object],
-        fields: dict[str, object],
-        more: bytes = b"",
-        /,
-    ) -> bytes: ...
-
-
-write_body: WriteBody = getattr(engines, "sealed_body", body_by_twin)
-"""By the engine where it is built (native/src/seal_body.rs)."""
 
 
 def clear_members(purpose: int, fields: Mapping[str, object], schema_version: int = SCHEMA_VERSION) -> bytes:

@@ -13,7 +13,7 @@ from enrichment.ways import rows
 from gateway.outcomes.matching import match_keys as match_keys_by_twin
 from gateway.records.masks import LOW_BITS, LOW_MASK
 from gateway.runtime.native import engines
-from gateway.sealing.body import PREVIOUS_EPOCH, PREVIOUS_TOKEN, body_by_twin, members_of
+from gateway.sealing.body import PREVIOUS_EPOCH, PREVIOUS_TOKEN, members_of, write_body
 from gateway.sealing.content_key import ContentKey
 from gateway.sealing.pseudonyms_macs import CardTokens, Macs
 from gateway.sharing.wire import make_writer
@@ -121,7 +121,7 @@ class TwinShares:
             # The score is last in the body, behind what is made for the recipient.
             last = [part for part in (members, members_of(known.named(scored))) if part]
             fields = known.named(mask & ~(SCORE_MASK | HASHED_MASK))
-            body = body_by_twin(share_id, target.routing, token, epoch, found, fields, b",".join(last))
+            body = write_body(share_id, target.routing, token, epoch, found, fields, b",".join(last))
             sealed, digest = target.content_key.seal(body)
             told = decision_told(target.program, share_id, match_keys, expires_at_ms, elements)
             recorded = _RELEASED_DECISION.write(

@@ -20,7 +20,6 @@ mod release;
 mod remembered;
 mod seal;
 mod seal_base64;
-mod seal_body;
 mod shapes;
 mod share;
 mod share_fields;
@@ -52,7 +51,6 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<share::Shares>()?;
     module.add_class::<share::ShareTarget>()?;
     module.add_function(wrap_pyfunction!(share_keys::match_keys, module)?)?;
-    module.add_function(wrap_pyfunction!(seal_body::sealed_body, module)?)?;
     module.add_function(wrap_pyfunction!(signature::joined, module)?)?;
     module.add_function(wrap_pyfunction!(signature::raw_of_der, module)?)?;
     module.add_class::<remembered::Recent>()?;

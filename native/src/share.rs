@@ -187,7 +187,7 @@ impl Shares {
         Ok((text_of(py, &share_id), PyBytes::new(py, &told), PyBytes::new(py, &recorded)))
     }
 
-    /// As `body_by_twin` in gateway/sealing/body.py; letters of ids need no escape.
+    /// As `write_body` in gateway/sealing/body.py; letters of ids need no escape.
     fn body(
         &self,
         common: &Common<'_, '_>,
