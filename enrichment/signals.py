@@ -34,10 +34,10 @@ _SCORE: Final[Values] = {
 SCORE_MASK: Final = sum(map(bit, _SCORE))
 """Fields that the assessment alone decides: the same assessment, the same values."""
 
-_LEARNT_MASK: Final = mask_of(["score_percentile", "recommendation"])
-_POINTS_MASK: Final = SCORE_MASK & ~_LEARNT_MASK
+LEARNT_MASK: Final = mask_of(["score_percentile", "recommendation"])
+POINTS_MASK: Final = SCORE_MASK & ~LEARNT_MASK
 _CALLERS: Final = FIELD_BY_NAME["caller_assessments"].number
-_CALLERS_MASK: Final = bit(_CALLERS)
+CALLERS_MASK: Final = bit(_CALLERS)
 
 
 def _callers(known: Any) -> list[dict[str, JsonValue]]:
@@ -205,9 +205,9 @@ def assessed_signals(payment: Payment, facts: Facts, assessment: Assessment, mat
     A provider without an answer is in `omissions`, its fields are absent and its rules have no say.
     """
     mask = velocity.present(facts) | facts.mask
-    mask |= _POINTS_MASK if assessment.percentile is None else SCORE_MASK
+    mask |= POINTS_MASK if assessment.percentile is None else SCORE_MASK
     if payment.caller_assessments:
-        mask |= _CALLERS_MASK
+        mask |= CALLERS_MASK
     if payment.presence != PRESENCE_UNKNOWN:
         return Signals(payment, facts, mask | payment.presence, 0, (), assessment, match)
     poor: list[Poor] = []

@@ -39,8 +39,10 @@ def _value(kind: VelocityKind, at: int) -> Callable[[Any], int]:
 
 VALUES: Values = {number: _value(kind, at) for number, (kind, at) in PLACES.items()}
 
-_OF_KIND: Final = tuple(mask_of([name for name, _ in _FIELDS[kind]]) for kind in VelocityKind)
-_WHOLE: Final = sum(_OF_KIND)
+OF_KIND: Final = tuple(mask_of([name for name, _ in _FIELDS[kind]]) for kind in VelocityKind)
+"""Mask of the fields of each kind."""
+
+_WHOLE: Final = sum(OF_KIND)
 
 
 def present(facts: Facts) -> int:
@@ -51,7 +53,7 @@ def present(facts: Facts) -> int:
     if None not in velocity:
         return _WHOLE
     mask = 0
-    for counts, fields in zip(velocity, _OF_KIND, strict=True):
+    for counts, fields in zip(velocity, OF_KIND, strict=True):
         if counts is not None:
             mask |= fields
     return mask

@@ -153,17 +153,25 @@ class ProgramEntry:
         valid_ms, attested_ms = (self.valid_from_ms, self.valid_until_ms), self.attestation_expires_ms
         made = _answers.entry(valid_ms, attested_ms, self.grants, self.consents.engine, self.when)
         if made is not None:
-            object.__setattr__(self, "_engine", made.release)
+            object.__setattr__(self, "_engine", made)
 
     def release(self, query: Query) -> Release | Withhold:
         """Which fields may leave for this payment, or the first reason why none may."""
-        answer: Release | Withhold | None = None if self._engine is None else self._engine(query)
+        answer = self.quick_release(query)
         return self.release_by_twin(query) if answer is None else answer
 
     @property
     def quick_release(self) -> Callable[[Query], Release | Withhold | None]:
         """`release` without the call around it. Where it says None, ask `release_by_twin`."""
-        return self.release_by_twin if self._engine is None else self._engine
+        if self._engine is None:
+            return self.release_by_twin
+        release: Callable[[Query], Release | Withhold | None] = self._engine.release
+        return release
+
+    @property
+    def engine(self) -> Any:
+        """For other engines; None where there is none."""
+        return self._engine
 
     def release_by_twin(self, query: Query) -> Release | Withhold:
         """The same in Python: what the engine (native/src/release.rs) answers, and what it leaves to us."""

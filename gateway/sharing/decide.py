@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from enrichment.masked import MaskedStruct
 from gateway.programs.arms import (
@@ -63,6 +63,7 @@ class _Standing(NamedTuple):
     has_key: bool
     draw: Callable[[bytes], Arm]
     shadow: bool
+    line: Line | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +89,25 @@ class Rules:
             found = self._standing[id(issuer)] = [self._stand(entry, view) for entry in issuer.programs]
         return found
 
+    def for_engine(self, issuer: IssuerEntry) -> list[tuple[Any, ...]]:
+        """The same for the engine (native/src/decide.rs), while policy is fresh."""
+        assert self.view is not None, "a stale policy decides nothing"
+        return [
+            (one.entry, one.refused, one.entry.engine, one.has_key, one.line, one.shadow)
+            for one in self.of(issuer, self.view)
+        ]
+
     def _stand(self, entry: ProgramEntry, view: SwitchView) -> _Standing:
         reason = view.stopped(entry.program, entry.issuer_id)
         if reason is None and entry.standing_refusal is not None:
             reason = entry.standing_refusal.reason
         if reason is not None:
-            return _Standing(entry, Decided(entry, reason), entry.quick_release, False, _no_arm, False)
+            return _Standing(entry, Decided(entry, reason), entry.quick_release, False, _no_arm, False, None)
         has_key = self._keys.get((entry.recipient_id, entry.profile))
         if has_key is None:
             has_key = self._keys[entry.recipient_id, entry.profile] = self.has_key(entry)
         line = line_of(entry.salt, entry.ramp_ppm, entry.holdout_ppm)
-        return _Standing(entry, None, entry.quick_release, has_key, line.draw, entry.shadow)
+        return _Standing(entry, None, entry.quick_release, has_key, line.draw, entry.shadow, line)
 
 
 def _no_arm(unit_key: bytes) -> Arm:
@@ -133,7 +142,7 @@ def decide(
         return [Decided(entry, Reason.POLICY_STALE) for entry in issuer.programs]
     held_out: bool | None = None
     decided = []
-    for entry, refused, release_of, has_key, draw, shadow in rules.of(issuer, view):
+    for entry, refused, release_of, has_key, draw, shadow, _ in rules.of(issuer, view):
         if refused is not None:
             decided.append(refused)
             continue

@@ -29,8 +29,8 @@ ELEMENT_VALUE_CHARACTERS = 64
 
 _WITHHELD = common_pb2.SHARE_STATUS_WITHHELD
 _UNDETERMINED = common_pb2.SHARE_STATUS_UNDETERMINED
-_NOT_RELEASED = journal_pb2.DECISION_OUTCOME_WITHHELD
-_IN_SHADOW = journal_pb2.DECISION_OUTCOME_SHADOW
+NOT_RELEASED = journal_pb2.DECISION_OUTCOME_WITHHELD
+IN_SHADOW = journal_pb2.DECISION_OUTCOME_SHADOW
 _SHADOW = Reason.SHADOW
 _FULL = enrichment_pb2.COMPLETENESS_FULL
 _DEGRADED = enrichment_pb2.COMPLETENESS_DEGRADED
@@ -66,10 +66,14 @@ class Encoder:
         """The serialized answer. Only our own assessment: the caller's may hold anything."""
         issues = b""
         if payment.field_issues or signals.quality or signals.facts.omissions:
-            key = (tuple(payment.field_issues), signals.quality, signals.facts.omissions)
-            issues = self._issues.get(key) or self._tell(key, signals)
-        told = signals.assessment[:_TOLD]
-        return _ANSWER.write((payment.request_id, evaluation_id, tail, *told, decisions, issues))
+            issues = self.issues(payment, signals)
+        told = signals.assessment[:TOLD]
+        return ANSWER.write((payment.request_id, evaluation_id, tail, *told, decisions, issues))
+
+    def issues(self, payment: Payment, signals: Signals) -> bytes:
+        """What the sender may mend, and what was left out, as fields of the answer."""
+        key = (tuple(payment.field_issues), signals.quality, signals.facts.omissions)
+        return self._issues.get(key) or self._tell(key, signals)
 
     def _tell(self, key: tuple[object, ...], signals: Signals) -> bytes:
         """The same faults come again and again: paths, codes and remedies are closed lists."""
@@ -91,16 +95,16 @@ class Encoder:
                 told.append(one.told)
                 recorded.append(one.recorded)
                 continue
-            kept = self._withheld.get((id(entry), reason)) or self._keep(entry, reason)
-            told.append(kept[1])
+            of_answer, of_record = self.withheld(entry, reason)
+            told.append(of_answer)
             if one.release is None:
-                recorded.append(kept[2])
+                recorded.append(of_record)
                 continue
             _, refusals, consent_id = one.release
             part = self.standing_part(entry, refusals)
-            outcome = _IN_SHADOW if reason is _SHADOW else _NOT_RELEASED
+            outcome = IN_SHADOW if reason is _SHADOW else NOT_RELEASED
             recorded.append(
-                _WITHHELD_DECISION.write((part, consent_id, outcome, reason, one.arm, one.eligible))
+                WITHHELD_DECISION.write((part, consent_id, outcome, reason, one.arm, one.eligible))
             )
         return b"".join(told), b"".join(recorded)
 
@@ -113,12 +117,14 @@ class Encoder:
             if reason is None:
                 told.append(DECISION.write((one.entry.program, _UNDETERMINED, one.share_id, "", 0, b"")))
             else:
-                kept = self._withheld.get((id(one.entry), reason)) or self._keep(one.entry, reason)
-                told.append(kept[1])
+                told.append(self.withheld(one.entry, reason)[0])
         return b"".join(told)
 
-    def _keep(self, entry: ProgramEntry, reason: Reason) -> tuple[ProgramEntry, bytes, bytes]:
+    def withheld(self, entry: ProgramEntry, reason: Reason) -> tuple[bytes, bytes]:
         """What an answer says of a withheld program, and a record where no field of it was looked at."""
+        return (self._withheld.get((id(entry), reason)) or self._keep(entry, reason))[1:]
+
+    def _keep(self, entry: ProgramEntry, reason: Reason) -> tuple[ProgramEntry, bytes, bytes]:
         decision = enrichment_pb2.ProgramDecision(
             program=entry.program,
             status=_WITHHELD,
@@ -126,8 +132,8 @@ class Encoder:
         )
         told = delimited(tag(DECISIONS_OF_ANSWER), decision.SerializeToString())
         part = self.standing_part(entry, ())
-        recorded = _WITHHELD_DECISION.write(
-            (part, "", _IN_SHADOW if reason is _SHADOW else _NOT_RELEASED, reason, 0, False)
+        recorded = WITHHELD_DECISION.write(
+            (part, "", IN_SHADOW if reason is _SHADOW else NOT_RELEASED, reason, 0, False)
         )
         _bound(self._withheld)
         # By identity: an entry lives as long as it is kept here, so that no other takes its number.
@@ -179,9 +185,9 @@ _ASSESSMENT: Final = (
 )  # fmt: skip
 """Members of v1.Assessment, numbered from 1; what is known beyond them is for recipients."""
 
-_TOLD: Final = len(_ASSESSMENT)
+TOLD: Final = len(_ASSESSMENT)
 
-_ANSWER = make_writer(
+ANSWER = make_writer(
     [
         (1, "text"), (2, "text"), (0, "raw"),
         (6, BEGIN), *[(number, kind) for number, (_, kind) in enumerate(_ASSESSMENT, 1)], (0, END),
@@ -194,7 +200,7 @@ _ELEMENT = make_writer([(1, "text"), (2, "text")], 5)
 """v1.MessageElement, in its decision."""
 
 
-_WITHHELD_DECISION = make_writer(
+WITHHELD_DECISION = make_writer(
     [(0, "raw"), (5, "text"), (7, "varint"), (8, "varint"), (10, "varint"), (15, "varint")],
     DECISIONS_OF_RECORD,
 )

@@ -49,6 +49,7 @@ from gateway.sharing.remembered import Remembered
 from gateway.sharing.score_port import Scorer
 from gateway.sharing.seal import ShareSealer
 from gateway.sharing.share import match_keys
+from gateway.sharing.steps import Steps
 from gateway.sharing.velocity_port import VelocityStore
 from gateway.sharing.work import Batch, Work
 
@@ -103,6 +104,7 @@ class Gateway:
         self._look = self._remembered.look
         self._encoder = Encoder()
         self._share_sealer = ShareSealer(pseudonyms, sealer, self._encoder)
+        self._steps = Steps(self._share_sealer, self._encoder, on_fault)
         self._committer = Committer(journal, self._remembered, self._encoder, switches, on_fault)
         self._budget = Budget(clock)
         self._on_fault = on_fault
@@ -134,19 +136,19 @@ class Gateway:
         tally.items += len(items)
         self._admit_all(batch, items)
         # Stage by stage over the batch: what one stage needs stays in the processor's caches.
-        self._stage(batch, "plan", self._plan)
+        self._stage(batch, "plan", self._plan, batch.works)
         self._fetch.fetch(batch, budget.fetch_until_ns())
         budget.behind_fetch(batch)
         if self._scorer is not None:
-            self._stage(batch, "score", match)
+            self._stage(batch, "score", match, batch.works)
             assess(batch, self._scorer, self._on_fault)
         shared = global_line(batch.table.global_salt, batch.table.global_holdout_ppm)
         batch.rules = Rules(shared, view, batch.fresh, self._has_key)
-        self._stage(batch, "decide", self._decide)
+        self._stage(batch, "decide", self._decide, self._steps.decide(batch, self._subjects.objecting))
         budget.behind_decisions(batch)
         self._share_sealer.begin(now_ms, self._token_epochs(), batch.expires_at_ms)
-        self._stage(batch, "seal", self._seal)
-        self._stage(batch, "write", self._write)
+        left = self._stage(batch, "seal", self._seal, self._steps.conclude(batch))
+        self._stage(batch, "write", self._write, left)
         self._committer.commit(batch)
         budget.end(tally)
         for index, original in batch.repeats:
@@ -162,15 +164,20 @@ class Gateway:
             for index, result in enumerate(batch.results)
         ]
 
-    def _stage(self, batch: Batch, name: str, step: Callable[[Batch, Iterator[Work]], None]) -> None:
-        """One step over all works. A fault stays with its work, which leaves the batch with it."""
-        works, faulted = batch.works, set()
+    def _stage(
+        self, batch: Batch, name: str, step: Callable[[Batch, Iterator[Work]], None], works: list[Work]
+    ) -> list[Work]:
+        """One step over works, and whom it was done for. A fault stays with its work, which leaves the batch
+        with it."""
+        faulted = set()
         for at, fault in _faults(works, lambda rest: step(batch, rest)):
             work = works[at]
             self._faulted(batch, work.index, work.item, name, fault)
-            faulted.add(at)
+            faulted.add(work.index)
         if faulted:
-            batch.works = [work for at, work in enumerate(works) if at not in faulted]
+            batch.works = [work for work in batch.works if work.index not in faulted]
+            return [work for work in works if work.index not in faulted]
+        return works
 
     def _faulted(self, batch: Batch, index: int, item: Item, stage: str, fault: BaseException) -> None:
         """Fail open for the payment: an answer without anything shared, and no word of the fault in it."""
@@ -298,6 +305,8 @@ class Gateway:
         """Seals what is released, with the keys that its recipient finds it by; then the PAN is dropped."""
         seal = self._share_sealer.seal
         for work in works:
+            if work.sealed:
+                raise RuntimeError("sealed before, but its record could not be written")
             for one in work.decided:
                 if one.reason is None:
                     work.match_keys = match_keys(work.payment)

@@ -31,7 +31,7 @@ _OWN = make_writer(
 )
 _own_values = attrgetter(*[name for _, name in PAYMENT if name not in (BEGIN, END)])
 
-_EVALUATION = make_writer(
+EVALUATION = make_writer(
     [(1, "text"), (3, "bytes"), (4, "text"), (9, "text"), (13, "bytes"), (14, "varint"), (16, "varint"),
      (21, "chunks"), (26, "bytes"), (27, "varint"), (30, "bytes"), (31, "varint"),
      (0, "raw"), (0, "raw"), (0, "raw")]
@@ -55,7 +55,7 @@ def frame_of(batch: Batch) -> bytes:
 def record_of(batch: Batch, work: Work, seen: Signals, decisions: bytes) -> bytes:
     """The record with its decisions. Nothing in it is a clear personal datum."""
     sender_id, _, withhold = work.item
-    return _EVALUATION.write(
+    return EVALUATION.write(
         (
             work.evaluation_id,
             work.digest,

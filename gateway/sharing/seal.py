@@ -18,7 +18,7 @@ from gateway.sealing.pseudonyms_macs import CardTokens
 from gateway.sealing.token_epochs import TokenEpochs
 from gateway.sharing.decide import Decided
 from gateway.sharing.encode import Encoder, element_value, elements_of
-from gateway.sharing.share import Order, Target, clear_recorded, decision_told, make_shares
+from gateway.sharing.share import Order, Shares, Target, clear_recorded, decision_told, make_shares
 from gateway.sharing.work import Work
 from issuernetwork.v1 import common_pb2
 
@@ -85,6 +85,19 @@ class ShareSealer:
         self._recipients.clear()
         self._addressed.clear()
 
+    @property
+    def shares(self) -> Shares:
+        """What makes the shares, for who asks it directly."""
+        return self._shares
+
+    def target_of(self, entry: ProgramEntry) -> tuple[Target, Held] | None:
+        """What the engine seals an entry's shares to, each a message that it takes from what is held. None
+        for entries of which a share is more than a sealed body. Raises KeyUnavailable."""
+        if entry.profile == CLEAR_PROFILE:
+            return None
+        _, _, held, target, elements = self._found(entry)
+        return None if elements else (target, held)
+
     def seal(self, work: Work) -> None:
         """Fills in what is released. What has no key any more is withheld."""
         seen, standing_part = work.signals, self._encoder.standing_part
@@ -98,15 +111,11 @@ class ShareSealer:
             if entry.profile == CLEAR_PROFILE:
                 self._clear(one, work)
                 continue
-            # By identity, here and below: what is kept is alive, so that no other takes its number.
-            found = self._addressed.get(id(entry))
-            if found is None or found.held.messages_left <= 0:
-                try:
-                    found = self._address(entry)
-                except KeyUnavailable:
-                    one.reason = Reason.KEY_UNAVAILABLE  # after the draw: it stays in its arm
-                    continue
-            _, recipient, held, target, elements = found
+            try:
+                _, recipient, held, target, elements = self._found(entry)
+            except KeyUnavailable:
+                one.reason = Reason.KEY_UNAVAILABLE  # after the draw: it stays in its arm
+                continue
             held.messages_left -= 1  # before the encryption: a fault counts as a message too
             hashed, told = b"", b""
             if mask & HASHED_MASK:
@@ -160,6 +169,12 @@ class ShareSealer:
                     for epoch in epochs
                 ]
         return made
+
+    def _found(self, entry: ProgramEntry) -> _Addressed:
+        """With at least one message left. Raises KeyUnavailable."""
+        # By identity, here and below: what is kept is alive, so that no other takes its number.
+        found = self._addressed.get(id(entry))
+        return self._address(entry) if found is None or found.held.messages_left <= 0 else found
 
     def _address(self, entry: ProgramEntry) -> _Addressed:
         """What an entry's shares are sealed to. Raises KeyUnavailable."""

@@ -42,6 +42,9 @@ class Work(MaskedStruct):
     signals: Signals = NO_SIGNALS
     match_keys: tuple[str, ...] = ()
     decided: Sequence[Decided] = ()
+    sealed: bool = False
+    """Its shares are made and its PAN is dropped: it cannot be sealed again."""
+
     evaluation_id: str = ""
     tail: bytes = b""
     answer: bytes = b""

@@ -36,18 +36,26 @@ impl Line {
     }
 
     fn draw(&self, py: Python<'_>, unit_key: &[u8]) -> Py<PyAny> {
-        let place = u128::from(self.place(unit_key));
-        let arm = if place >= self.held_out_from {
+        self.arm_of(unit_key).clone_ref(py)
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "Line(****)"
+    }
+}
+
+impl Line {
+    fn arm(&self, place: u128) -> &Py<PyAny> {
+        if place >= self.held_out_from {
             &self.holdout
         } else if place < self.treated_below {
             &self.treatment
         } else {
             &self.pending
-        };
-        arm.clone_ref(py)
+        }
     }
 
-    fn __repr__(&self) -> &'static str {
-        "Line(****)"
+    pub fn arm_of(&self, unit_key: &[u8]) -> &Py<PyAny> {
+        self.arm(u128::from(self.place(unit_key)))
     }
 }

@@ -4,10 +4,12 @@ use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 
 mod arms;
+mod conclude;
 mod consent_buckets;
 mod consent_rows;
 mod consents;
 mod covering;
+mod decide;
 mod doubts;
 mod json;
 mod mac;
@@ -50,6 +52,8 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<seal::ContentKey>()?;
     module.add_class::<share::Shares>()?;
     module.add_class::<share::ShareTarget>()?;
+    module.add_class::<decide::Decider>()?;
+    module.add_class::<conclude::Concluder>()?;
     module.add_function(wrap_pyfunction!(share_keys::match_keys, module)?)?;
     module.add_function(wrap_pyfunction!(signature::joined, module)?)?;
     module.add_function(wrap_pyfunction!(signature::raw_of_der, module)?)?;

@@ -117,18 +117,41 @@ impl When {
     }
 }
 
+/// What a release depends on besides the policy, as `Query` of the twin.
+pub struct Asked<'a, 'py> {
+    pub region: &'a Bound<'py, PyAny>,
+    pub merchant_id: &'a Bound<'py, PyAny>,
+    pub platform_id: &'a Bound<'py, PyAny>,
+    /// Channel, merchant category, country of the merchant.
+    pub facts: [&'a Bound<'py, PyAny>; 3],
+    pub amount_minor: &'a Bound<'py, PyAny>,
+    pub available: u128,
+    pub below_quality: u128,
+    pub now_ms: i64,
+    pub objected: bool,
+}
+
+pub enum Answer<'py> {
+    /// A `Release`.
+    Released(Bound<'py, PyAny>),
+    /// A `Withhold`.
+    Withheld(Bound<'py, PyAny>),
+}
+
 #[pymethods]
 impl Entry {
     fn release<'py>(&self, query: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.walk(query).transpose()
+        let Some(asked) = self.asked(query) else { return Ok(None) };
+        Ok(match self.answer(query.py(), &asked).transpose()? {
+            Some(Answer::Released(answer) | Answer::Withheld(answer)) => Some(answer),
+            None => None,
+        })
     }
 }
 
 impl Entry {
-    fn walk<'py>(&self, query: &Bound<'py, PyAny>) -> Option<PyResult<Bound<'py, PyAny>>> {
-        let py = query.py();
-        let answers = self.answers.get();
-        if !query.get_type().is(&answers.query) {
+    fn asked<'a, 'py>(&self, query: &'a Bound<'py, PyAny>) -> Option<Asked<'a, 'py>> {
+        if !query.get_type().is(&self.answers.get().query) {
             return None;
         }
         let [region, merchant_id, platform_id, facts @ .., available, below_quality, now_ms, objected] =
@@ -136,23 +159,38 @@ impl Entry {
         else {
             return None;
         };
-        let [channel, mcc, amount, merchant_country] = facts else {
+        let [channel, mcc, amount_minor, merchant_country] = facts else {
             return None;
         };
-        let withhold = |refusal: &Py<PyAny>| Some(Ok(refusal.bind(py).clone()));
-        let withheld = &answers.withheld;
-        let now_ms = signed(now_ms)?;
+        Some(Asked {
+            region,
+            merchant_id,
+            platform_id,
+            facts: [channel, mcc, merchant_country],
+            amount_minor,
+            available: masks::bits(available)?,
+            below_quality: masks::bits(below_quality)?,
+            now_ms: signed(now_ms)?,
+            objected: objected.cast_exact::<PyBool>().ok()?.is_true(),
+        })
+    }
+
+    /// None for what the twin has to look at.
+    pub fn answer<'py>(&self, py: Python<'py>, asked: &Asked<'_, 'py>) -> Option<PyResult<Answer<'py>>> {
+        let answers = self.answers.get();
+        let withhold = |refusal: &Py<PyAny>| Some(Ok(Answer::Withheld(refusal.bind(py).clone())));
+        let (withheld, now_ms) = (&answers.withheld, asked.now_ms);
         if !(self.valid_from_ms <= now_ms && now_ms < self.valid_until_ms) {
             return withhold(&withheld.0);
         }
         if now_ms >= self.attestation_expires_ms {
             return withhold(&withheld.1);
         }
-        let Some(grants) = look_up(self.grants.bind(py), region)? else {
-            let unknown = region.cast_exact::<PyString>().ok()?.is_empty().ok()?;
+        let Some(grants) = look_up(self.grants.bind(py), asked.region)? else {
+            let unknown = asked.region.cast_exact::<PyString>().ok()?.is_empty().ok()?;
             return withhold(if unknown { &withheld.2 } else { &withheld.3 });
         };
-        let Some(consent) = self.consents.get().covering(merchant_id, platform_id)? else {
+        let Some(consent) = self.consents.get().covering(asked.merchant_id, asked.platform_id)? else {
             return withhold(&withheld.5);
         };
         if consent.tier <= answers.no_tier {
@@ -171,16 +209,16 @@ impl Entry {
         if granted == 0 {
             return withhold(&withheld.5);
         }
-        if objected.cast_exact::<PyBool>().ok()?.is_true() {
+        if asked.objected {
             return withhold(&withheld.6);
         }
         if let Some(when) = &self.when
-            && !when.holds([channel, mcc, merchant_country], amount)?
+            && !when.holds(asked.facts, asked.amount_minor)?
         {
             return withhold(&withheld.7);
         }
-        let there = granted & masks::bits(available)?;
-        let mask = there & !masks::bits(below_quality)?;
+        let there = granted & asked.available;
+        let mask = there & !asked.below_quality;
         if mask == 0 {
             return withhold(&withheld.8);
         }
@@ -195,7 +233,8 @@ impl Entry {
             true => granted_number.clone(),
             false => masks::number(py, mask),
         };
-        Some(answers.release.make(py, vec![mask, refusals, consent.consent_id.into_bound(py)]))
+        let made = answers.release.make(py, vec![mask, refusals, consent.consent_id.into_bound(py)]);
+        Some(made.map(Answer::Released))
     }
 }
 

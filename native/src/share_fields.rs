@@ -7,7 +7,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use crate::json;
 
 /// Bits of a mask.
-const MOST_FIELDS: usize = 128;
+pub const MOST_FIELDS: usize = 128;
 
 /// What a way begins at.
 enum Root {

@@ -70,40 +70,46 @@ impl Writer {
     }
 
     fn write<'py>(&self, py: Python<'py>, values: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyBytes>> {
+        let mut out = Vec::with_capacity(FIRST_CAPACITY);
+        self.put(&mut out, values.as_slice())?;
+        Ok(PyBytes::new(py, &out))
+    }
+}
+
+impl Writer {
+    /// As `write`, behind what stands in `out`.
+    pub fn put(&self, out: &mut Vec<u8>, values: &[Bound<'_, PyAny>]) -> PyResult<()> {
         if values.len() != self.values {
             return Err(PyTypeError::new_err("one value for each field"));
         }
-        let mut out = Vec::with_capacity(FIRST_CAPACITY);
         if let Some(number) = self.within {
-            put_chunk_number(&mut out, number);
+            put_chunk_number(out, number);
         }
         let (content_from, mut inside_from) = (out.len(), 0);
-        let mut given = values.iter_borrowed();
+        let mut given = values.iter();
         for (number, kind) in &self.fields {
             if let Kind::Begin = kind {
-                put_chunk_number(&mut out, *number);
+                put_chunk_number(out, *number);
                 inside_from = out.len();
                 continue;
             }
             if let Kind::End = kind {
-                put_length_before(&mut out, inside_from);
+                put_length_before(out, inside_from);
                 continue;
             }
             let value = given.next().ok_or_else(|| PyTypeError::new_err("one value for each field"))?;
             match kind {
                 Kind::Begin | Kind::End => {}
                 Kind::Text => {
-                    let text = value.cast::<PyString>()?;
-                    let text = text.to_str()?;
+                    let text = value.cast::<PyString>()?.to_str()?;
                     if !text.is_empty() {
-                        put_chunk(&mut out, *number, text.as_bytes());
+                        put_chunk(out, *number, text.as_bytes());
                     }
                 }
                 Kind::Bytes => {
-                    let bytes = value.cast::<PyBytes>()?;
-                    let bytes = bytes.as_bytes();
+                    let bytes = value.cast::<PyBytes>()?.as_bytes();
                     if !bytes.is_empty() {
-                        put_chunk(&mut out, *number, bytes);
+                        put_chunk(out, *number, bytes);
                     }
                 }
                 Kind::Varint => {
@@ -111,28 +117,28 @@ impl Writer {
                         Ok(signed) => signed as u64, // negative numbers in two's complement
                         Err(_) => value.extract::<u64>()?,
                     };
-                    put_number(&mut out, *number, number_given);
+                    put_number(out, *number, number_given);
                 }
-                Kind::Double => put_double(&mut out, *number, value.extract()?),
+                Kind::Double => put_double(out, *number, value.extract()?),
                 Kind::Texts => {
                     for text in value.try_iter()? {
-                        put_chunk(&mut out, *number, text?.cast::<PyString>()?.to_str()?.as_bytes());
+                        put_chunk(out, *number, text?.cast::<PyString>()?.to_str()?.as_bytes());
                     }
                 }
                 Kind::Chunks => {
                     for bytes in value.try_iter()? {
                         let bytes = bytes?;
                         let content = if bytes.is_none() { &[] } else { bytes.cast::<PyBytes>()?.as_bytes() };
-                        put_chunk(&mut out, *number, content);
+                        put_chunk(out, *number, content);
                     }
                 }
                 Kind::Raw => out.extend_from_slice(value.cast::<PyBytes>()?.as_bytes()),
             }
         }
         if self.within.is_some() {
-            put_length_before(&mut out, content_from);
+            put_length_before(out, content_from);
         }
-        Ok(PyBytes::new(py, &out))
+        Ok(())
     }
 }
 

@@ -24,6 +24,7 @@ from gateway.sharing.fetch import Budgeted
 from gateway.sharing.gateway import Gateway
 from gateway.sharing.items import Item, Refusal, Result, Tally
 from gateway.sharing.remembered import Remembered
+from gateway.sharing.score_port import Scorer
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import common_pb2, enrichment_pb2
 from simulator.recipient_keys import ec_pair
@@ -158,8 +159,10 @@ class Kit:
         table: ReleaseTable | None = None,
         without_key: str = "",
         providers: Sequence[Budgeted] = (),
+        scorer: Scorer | None = None,
     ) -> None:
         self.providers = providers
+        self.scorer = scorer
         self.clock = SimClock(wall_ms=NOW_MS)
         self.journal = ListJournal()
         self.board = Switchboard()
@@ -206,6 +209,7 @@ class Kit:
             on_fault=lambda stage, fault: self.faults.append((stage, fault)),
             token_epochs=lambda: self.token_epochs,
             providers=self.providers,
+            scorer=self.scorer,
         )
 
     def renew(self) -> None:

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-from typing import Any
 
 import pytest
 from joserfc import jwe
@@ -12,13 +11,11 @@ from joserfc.jwk import ECKey
 from gateway.records.reasons import Reason
 from gateway.sealing.jwk import recipient_keys
 from gateway.sealing.keys import StaticRecipientKeys
-from gateway.sharing import gateway as gateway_module
 from gateway.sharing.items import ALREADY_EXISTS, INVALID_ARGUMENT, Refusal
-from gateway.sharing.record import record_of
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import common_pb2
 from simulator.recipient_keys import ec_pair
-from tests.kit.payments import HARBOR, LAKESIDE, MERIDIAN, NORTHGATE, payment
+from tests.kit.payments import HARBOR, LAKESIDE, MERIDIAN, payment
 from tests.unit.sharing.kit import (
     NOW_MS,
     RELEASED,
@@ -341,16 +338,3 @@ def test_over_the_deadline_nothing_is_shared_and_the_arm_is_kept() -> None:
             assert ours.outcome != RELEASED
             if theirs.outcome == RELEASED:
                 assert ours.withhold_reason == Reason.OVER_DEADLINE
-
-
-def test_the_card_number_is_dropped_before_the_record_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    kit = Kit()
-    seen: list[object] = []
-
-    def spying(batch: Any, work: Any, signals: Any, decisions: bytes) -> Any:
-        seen.append(work.payment.pan)
-        return record_of(batch, work, signals, decisions)
-
-    monkeypatch.setattr(gateway_module, "record_of", spying)
-    kit.results(*requests(5, iin=NORTHGATE))
-    assert seen == [None] * 5
