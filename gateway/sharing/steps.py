@@ -9,6 +9,7 @@ from typing import Any
 from enrichment.contact import HASHED_MASK
 from enrichment.families.velocity import OF_KIND
 from enrichment.signals import CALLERS_MASK, LEARNT_MASK, POINTS_MASK, Signals
+from gateway.outcomes.matching import match_keys
 from gateway.programs.arms import GLOBAL_HOLDOUT, HOLDOUT, PENDING, TREATMENT
 from gateway.records.reasons import Reason
 from gateway.runtime.native import FAULTS, engines
@@ -16,7 +17,6 @@ from gateway.sharing.decide import Decided
 from gateway.sharing.encode import ANSWER, IN_SHADOW, NOT_RELEASED, TOLD, WITHHELD_DECISION, Encoder
 from gateway.sharing.record import EVALUATION
 from gateway.sharing.seal import ShareSealer
-from gateway.sharing.share import match_keys
 from gateway.sharing.work import NO_SIGNALS, Batch, Work
 
 OnFault = Callable[[str, BaseException], None]

@@ -1,7 +1,5 @@
 //! What is released is sealed, and a payment's answer and record are written, in one step: the twin of
 //! `Gateway._seal` and `Gateway._write` in gateway/sharing/gateway.py, for payments that are as most are.
-use std::collections::HashMap;
-
 use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -10,6 +8,7 @@ use pyo3::types::{PyBool, PyBytes, PyList, PyString, PyTuple};
 use crate::mac::{Letters, text_of};
 use crate::masks;
 use crate::share::{OnePayment, Order, ShareTarget, Shares};
+use crate::share_keys;
 use crate::writer::Writer;
 
 /// What most records and answers fit in.
@@ -42,18 +41,18 @@ struct Outcomes(
     Py<PyAny>, // outcome of what is withheld for another
 );
 
-/// What a batch has for its works, and what it asked Python for; by identity, and all of it lives as long as the
-/// batch does.
+/// What a batch has for its works, and what it asked Python for: by identity, and all of it lives as long as the
+/// batch does. Few of each, so that a look along them is quicker than a hash.
 struct Common<'a, 'py> {
     /// Entry to (target, held), or None for what the twin seals.
     target_of: &'a Bound<'py, PyAny>,
-    targets: HashMap<usize, Option<Target<'py>>>,
+    targets: Vec<(usize, Option<Target<'py>>)>,
     /// Entry and reason to what answer and record say where no field was looked at.
     withheld_of: &'a Bound<'py, PyAny>,
-    withheld: HashMap<(usize, usize), Kept<'py>>,
+    withheld: Vec<((usize, usize), Kept<'py>)>,
     /// Entry and refusals to what its decisions have in common in a record.
     part_of: &'a Bound<'py, PyAny>,
-    parts: HashMap<(usize, usize), Bound<'py, PyBytes>>,
+    parts: Vec<((usize, usize), Bound<'py, PyBytes>)>,
     match_keys: &'a Bound<'py, PyAny>,
     issues_of: &'a Bound<'py, PyAny>,
     tail: &'a Bound<'py, PyBytes>,
@@ -61,6 +60,8 @@ struct Common<'a, 'py> {
     expires_at_ms: i64,
     told: Vec<u8>,
     recorded: Vec<u8>,
+    /// Of the message that is written.
+    out: Vec<u8>,
 }
 
 #[derive(Clone)]
@@ -114,11 +115,11 @@ impl Concluder {
         };
         let mut common = Common {
             target_of,
-            targets: HashMap::new(),
+            targets: Vec::new(),
             withheld_of,
-            withheld: HashMap::new(),
+            withheld: Vec::new(),
             part_of,
-            parts: HashMap::new(),
+            parts: Vec::new(),
             match_keys,
             issues_of,
             tail: &parts.0,
@@ -126,6 +127,7 @@ impl Concluder {
             expires_at_ms,
             told: Vec::with_capacity(ANSWER_CAPACITY),
             recorded: Vec::with_capacity(RECORD_CAPACITY),
+            out: Vec::with_capacity(RECORD_CAPACITY),
         };
         let left = PyList::empty(works.py());
         for work in works.iter() {
@@ -189,7 +191,10 @@ impl Concluder {
         common: &mut Common<'_, 'py>,
     ) -> PyResult<()> {
         let py = payment.py();
-        let keys = common.match_keys.call1((payment,))?.cast_into::<PyTuple>()?;
+        let keys = match share_keys::match_keys(payment)? {
+            Some(keys) => keys,
+            None => common.match_keys.call1((payment,))?.cast_into::<PyTuple>()?,
+        };
         let pan = payment.getattr(intern!(py, "pan"))?;
         let digits = match pan.is_none() {
             true => PyString::new(py, ""),
@@ -245,7 +250,7 @@ impl Concluder {
         work: &Bound<'py, PyAny>,
         payment: &Bound<'py, PyAny>,
         signals: &Bound<'py, PyAny>,
-        common: &Common<'_, 'py>,
+        common: &mut Common<'_, 'py>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let py = work.py();
         let nothing = PyBytes::new(py, b"").into_any();
@@ -256,13 +261,14 @@ impl Concluder {
         values.push(common.tail.clone().into_any());
         values.extend(assessment.iter().take(self.told));
         values.extend([nothing.clone(), nothing]);
-        let mut out = Vec::with_capacity(ANSWER_CAPACITY);
-        self.writers.0.get().put(&mut out, &values)?;
+        let out = &mut common.out;
+        out.clear();
+        self.writers.0.get().put(out, &values)?;
         out.extend_from_slice(&common.told);
         if signals.getattr(intern!(py, "facts"))?.getattr(intern!(py, "omissions"))?.is_truthy()? {
             out.extend_from_slice(common.issues_of.call1((payment, signals))?.cast::<PyBytes>()?.as_bytes());
         }
-        Ok(PyBytes::new(py, &out))
+        Ok(PyBytes::new(py, out))
     }
 
     /// As `record_of` in gateway/sharing/record.py.
@@ -273,7 +279,7 @@ impl Concluder {
         signals: &Bound<'py, PyAny>,
         answer: &Bound<'py, PyBytes>,
         written: &Bound<'py, PyBytes>,
-        common: &Common<'_, 'py>,
+        common: &mut Common<'_, 'py>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let py = work.py();
         let of = |name| work.getattr(name);
@@ -300,10 +306,11 @@ impl Concluder {
             common.frame.clone().into_any(),
             PyBytes::new(py, b"").into_any(),
         ];
-        let mut out = Vec::with_capacity(RECORD_CAPACITY);
-        self.writers.1.get().put(&mut out, &values)?;
+        let out = &mut common.out;
+        out.clear();
+        self.writers.1.get().put(out, &values)?;
         out.extend_from_slice(&common.recorded);
-        Ok(PyBytes::new(py, &out))
+        Ok(PyBytes::new(py, out))
     }
 }
 
@@ -346,8 +353,8 @@ impl<'py> Common<'_, 'py> {
     fn target(&mut self, entry: &Bound<'py, PyAny>) -> PyResult<Option<Target<'py>>> {
         let py = entry.py();
         for _ in 0..2 {
-            let found = match self.targets.get(&identity(entry)) {
-                Some(found) => found.clone(),
+            let found = match self.targets.iter().find(|(of, _)| *of == identity(entry)) {
+                Some((_, found)) => found.clone(),
                 None => {
                     let made = self.target_of.call1((entry,))?;
                     let made = if made.is_none() {
@@ -358,7 +365,7 @@ impl<'py> Common<'_, 'py> {
                         };
                         Some(Target { target: target.cast::<ShareTarget>()?.clone(), held: held.clone() })
                     };
-                    self.targets.insert(identity(entry), made.clone());
+                    self.targets.push((identity(entry), made.clone()));
                     made
                 }
             };
@@ -369,14 +376,14 @@ impl<'py> Common<'_, 'py> {
                 found.held.setattr(intern!(py, "messages_left"), left - 1)?;
                 return Ok(Some(found));
             }
-            self.targets.remove(&identity(entry)); // used up: asked for anew
+            self.targets.retain(|(of, _)| *of != identity(entry)); // used up: asked for anew
         }
         Ok(None)
     }
 
     fn withheld(&mut self, entry: &Bound<'py, PyAny>, reason: &Bound<'py, PyAny>) -> PyResult<Kept<'py>> {
         let of = (identity(entry), identity(reason));
-        if let Some(kept) = self.withheld.get(&of) {
+        if let Some((_, kept)) = self.withheld.iter().find(|(same, _)| *same == of) {
             return Ok(kept.clone());
         }
         let kept = self.withheld_of.call1((entry, reason))?;
@@ -385,7 +392,7 @@ impl<'py> Common<'_, 'py> {
         };
         let kept =
             Kept { told: told.cast::<PyBytes>()?.clone(), recorded: recorded.cast::<PyBytes>()?.clone() };
-        self.withheld.insert(of, kept.clone());
+        self.withheld.push((of, kept.clone()));
         Ok(kept)
     }
 
@@ -395,11 +402,11 @@ impl<'py> Common<'_, 'py> {
         refusals: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let of = (identity(entry), identity(refusals));
-        if let Some(part) = self.parts.get(&of) {
+        if let Some((_, part)) = self.parts.iter().find(|(same, _)| *same == of) {
             return Ok(part.clone());
         }
         let part = self.part_of.call1((entry, refusals))?.cast_into::<PyBytes>()?;
-        self.parts.insert(of, part.clone());
+        self.parts.push((of, part.clone()));
         Ok(part)
     }
 }
