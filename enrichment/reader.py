@@ -4,7 +4,7 @@ The engine (native/src/reader.rs) reads what is as it should be, by a table made
 from the formats that `check` checks by. Everything else it leaves to `check`, which is what it must equal.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -217,7 +217,8 @@ def _columns(slots: dict[str, int], written: Written) -> list[tuple[Any, ...]]:
 
     sources = [(number, (name,) if name in (BEGIN, END) else column_of(name)) for number, name in written]
     special["written"] = ("written", sources)
-    return [column_of(name) for name in names]
+    # The last field is what was read, which the engine adds itself.
+    return [column_of(name) for name in names[:-1]]
 
 
 Read = Callable[[bytes, int], Payment | BadRequest]
@@ -247,10 +248,31 @@ def make_read(engines: Any, written: Written = ()) -> Read:
     return read
 
 
-def native_reader(engines: Any, written: Written = ()) -> Any:
-    """An engine whose `read(payload, now_ms)` is the payment, or None where `check` has to look."""
+def _tables() -> _Tables:
     tables = _Tables()
     tables.add(enrichment_pb2.EnrichAuthorizationRequest.DESCRIPTOR, "")
+    return tables
+
+
+def slots_of(names: Iterable[str]) -> dict[str, int]:
+    """Where `Payment.read` has fields of a payment, by name, or a part of one; and "", how many slots it has.
+
+    For engines that take a payment from what was read of it.
+    """
+    slots = _tables().slots
+    by_name = {path.rpartition(".")[2]: path for path in slots if "address" not in path} | _PATHS
+    groups = {"billing": "customer.billing", "shipping": "customer.shipping", "history": "customer.history"}
+
+    def path_of(name: str) -> str:
+        group, _, part = name.rpartition(".")
+        return f"{groups[group]}.{part}" if group else by_name[name]
+
+    return {"": len(slots)} | {name: slots[path_of(name)] for name in names}
+
+
+def native_reader(engines: Any, written: Written = ()) -> Any:
+    """An engine whose `read(payload, now_ms)` is the payment, or None where `check` has to look."""
+    tables = _tables()
     slots = tables.slots
     card = tuple(slots[f"card.{name}"] for name in ("pan", "network_token", "card_ref", "iin", "last4"))
     verdicts = (_ALWAYS, *_verdicts(slots))

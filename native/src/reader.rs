@@ -12,7 +12,8 @@ use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use crate::made::{NamedTuple, call};
 use crate::masks;
 use crate::shapes::{Shape, canonical_ipv6};
-use crate::slots::{Card, Digits, Request, Slot};
+use crate::read_request::ReadRequest;
+use crate::slots::{Card, Found, Request, Slot, place_of};
 use crate::verdicts::Verdicts;
 use crate::wire::{Fields, Value, put_chunk, put_chunk_number, put_length_before, put_number};
 
@@ -125,24 +126,29 @@ impl Reader {
     fn read<'py>(
         &self,
         py: Python<'py>,
-        payload: &[u8],
+        payload: &Bound<'py, PyBytes>,
         now_ms: i64,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let mut request = Request { slots: vec![Slot::Absent; self.slots], raws: Vec::new() };
-        let found = self.walk(payload, 0, 0, &mut request).and_then(|()| request.card(&self.card));
-        let Some(digits) = found else { return Ok(None) };
-        let Some(values) = self.values(py, &request, digits, now_ms)? else { return Ok(None) };
+        let (bytes, mut found) = (payload.as_bytes(), Found::nothing(self.slots));
+        if self.walk(bytes, bytes, 0, 0, &mut found).is_none() {
+            return Ok(None);
+        }
+        let Some(digits) = Request::of(bytes, &found).card(&self.card) else { return Ok(None) };
+        found.digits = digits;
+        let Some(mut values) = self.values(py, Request::of(bytes, &found), now_ms)? else { return Ok(None) };
+        values.push(Bound::new(py, ReadRequest::of(payload, found))?.into_any());
         call(self.payment.bind(py), &values).map(Some)
     }
 }
 
 impl Reader {
-    fn walk<'a>(
+    fn walk(
         &self,
-        message: &'a [u8],
+        payload: &[u8],
+        message: &[u8],
         table: usize,
         level: usize,
-        request: &mut Request<'a>,
+        found: &mut Found,
     ) -> Option<()> {
         if level >= MOST_LEVELS {
             return None;
@@ -156,23 +162,24 @@ impl Reader {
                     if !bytes.is_empty() && !shape.fits(bytes) {
                         return None;
                     }
-                    request.put(field.slot, Slot::Text(std::str::from_utf8(bytes).ok()?))?;
+                    std::str::from_utf8(bytes).ok()?;
+                    found.put(field.slot, Slot::Text(place_of(payload, bytes)?))?;
                 }
                 (Kind::Int { low, high }, Value::Varint(number)) => {
                     let number = number as i64; // as the wire has negative numbers
                     if !(*low..=*high).contains(&number) {
                         return None;
                     }
-                    request.put(field.slot, Slot::Int(number))?;
+                    found.put(field.slot, Slot::Int(number))?;
                 }
                 (Kind::Double, Value::Fixed64(bytes)) => {
-                    request.put(field.slot, Slot::Double(f64::from_le_bytes(bytes)))?;
+                    found.put(field.slot, Slot::Double(f64::from_le_bytes(bytes)))?;
                 }
                 (Kind::Message { table }, Value::Bytes(bytes)) => {
-                    request.put(field.slot, Slot::Message(bytes))?;
-                    self.walk(bytes, *table, level + 1, request)?;
+                    found.put(field.slot, Slot::Message(place_of(payload, bytes)?))?;
+                    self.walk(payload, bytes, *table, level + 1, found)?;
                 }
-                (Kind::Raw, Value::Bytes(bytes)) => request.raws.push((field.slot, bytes)),
+                (Kind::Raw, Value::Bytes(bytes)) => found.raws.push((field.slot, place_of(payload, bytes)?)),
                 _ => return None,
             }
         }
@@ -182,12 +189,11 @@ impl Reader {
     fn values<'py>(
         &self,
         py: Python<'py>,
-        request: &Request<'_>,
-        digits: Digits<'_>,
+        request: Request<'_>,
         now_ms: i64,
     ) -> PyResult<Option<Vec<Bound<'py, PyAny>>>> {
-        let mut values: Vec<Bound<'py, PyAny>> = Vec::with_capacity(self.columns.len());
-        let mut presence = self.verdicts.mask(request);
+        let mut values: Vec<Bound<'py, PyAny>> = Vec::with_capacity(self.columns.len() + 1);
+        let mut presence = self.verdicts.mask(&request);
         let mut last_group: Option<(&[u8], &NamedTuple, usize)> = None;
         for column in &self.columns {
             let value = match column {
@@ -223,9 +229,9 @@ impl Reader {
                     "" => py.None().into_bound(py),
                     text => make.bind(py).call1((text,))?,
                 },
-                Column::Iin => string(py, digits.0),
-                Column::TruncatedIin => string(py, digits.1),
-                Column::Last4 => string(py, digits.2),
+                Column::Iin => string(py, request.iin()),
+                Column::TruncatedIin => string(py, request.truncated_iin()),
+                Column::Last4 => string(py, request.last4()),
                 Column::Group { make, parts, present, optional, bit, needs } => {
                     let message = request.message(*present);
                     // Goods mostly go where the bill goes: the same bytes are the same object.
@@ -239,11 +245,11 @@ impl Reader {
                             if let Some(bytes) = message {
                                 last_group = Some((bytes, make, values.len()));
                             }
-                            group(py, request, make, parts, *optional, message.is_some())?
+                            group(py, &request, make, parts, *optional, message.is_some())?
                         }
                     };
                     if !made.is_none() {
-                        presence = presence.filter(|_| fit(request, needs)).map(|mask| mask | bit);
+                        presence = presence.filter(|_| fit(&request, needs)).map(|mask| mask | bit);
                     }
                     made
                 }
@@ -262,8 +268,7 @@ impl Reader {
                     }
                 }
                 Column::Raws { make, slot } => {
-                    let of_slot = request.raws.iter().filter(|(at, _)| at == slot);
-                    let raws: Vec<_> = of_slot.map(|(_, bytes)| PyBytes::new(py, bytes)).collect();
+                    let raws: Vec<_> = request.raws(*slot).map(|bytes| PyBytes::new(py, bytes)).collect();
                     if raws.is_empty() {
                         PyTuple::empty(py).into_any()
                     } else {
@@ -274,7 +279,7 @@ impl Reader {
                         made
                     }
                 }
-                Column::Written { fields } => written(py, request, &digits, fields).into_any(),
+                Column::Written { fields } => written(py, &request, fields).into_any(),
                 Column::NewList => PyList::empty(py).into_any(),
                 Column::Presence { both, bit } => {
                     let both = !values[both.0].is_none() && !values[both.1].is_none();
@@ -334,7 +339,7 @@ fn group<'py>(
     present: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let given = |part: &Part| match part {
-        Part::Text(slot) => !request.text(*slot).is_empty(),
+        Part::Text(slot) => request.has_text(*slot),
         Part::Int(slot) | Part::OptionalInt(slot) => request.int(*slot) != 0,
     };
     if !present || (!optional && !parts.iter().any(given)) {
@@ -345,7 +350,7 @@ fn group<'py>(
         values.push(match part {
             Part::Text(slot) => string(py, request.text(*slot)),
             Part::Int(slot) => int(py, request.int(*slot))?,
-            Part::OptionalInt(slot) => match request.slots[*slot] {
+            Part::OptionalInt(slot) => match request.slot(*slot) {
                 Slot::Int(number) => int(py, number)?,
                 _ => py.None().into_bound(py),
             },
@@ -358,7 +363,6 @@ fn group<'py>(
 fn written<'py>(
     py: Python<'py>,
     request: &Request<'_>,
-    digits: &Digits<'_>,
     fields: &[(u64, Source)],
 ) -> Bound<'py, PyBytes> {
     let mut out = Vec::with_capacity(512);
@@ -366,8 +370,8 @@ fn written<'py>(
     for (number, source) in fields {
         let text = match source {
             Source::Text(slot) => request.text(*slot),
-            Source::TruncatedIin => digits.1,
-            Source::Last4 => digits.2,
+            Source::TruncatedIin => request.truncated_iin(),
+            Source::Last4 => request.last4(),
             Source::Int { slot, instead_of_zero } => {
                 let given = request.int(*slot);
                 put_number(&mut out, *number, if given == 0 { *instead_of_zero } else { given } as u64);
@@ -393,7 +397,7 @@ fn written<'py>(
 /// Whether a group has what it needs to be of use to its recipient.
 fn fit(request: &Request<'_>, needs: &Needs) -> bool {
     needs.split_first().is_none_or(|(first, others)| {
-        let given = |slot: &usize| !request.text(*slot).is_empty();
+        let given = |slot: &usize| request.has_text(*slot);
         given(first) && others.iter().any(given)
     })
 }

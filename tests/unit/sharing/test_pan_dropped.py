@@ -15,8 +15,9 @@ import pytest
 
 from enrichment.masked import MaskedStruct, Pan
 from enrichment.payment import Payment
-from enrichment.reader import read_by_twin
+from enrichment.reader import native_reader, read_by_twin
 from enrichment.signals import Signals, signals
+from gateway.runtime.native import engines
 from gateway.server.verbs.subjects import CardNamed
 from gateway.sharing import gateway as gateway_module
 from gateway.sharing.items import Item, Refusal
@@ -40,6 +41,14 @@ def checked(**card: str) -> Payment:
     return found
 
 
+def read_by_engine() -> Payment:
+    if engines is None:
+        pytest.skip("the engines of native/ are not built here")
+    found: Payment = native_reader(engines).read(item().payload, NOW_MS)
+    assert found.read is not None
+    return found
+
+
 def item() -> Item:
     return Item("shop-1", payment(1, iin=HARBOR, card=CARD, now_ms=NOW_MS).SerializeToString())
 
@@ -54,6 +63,8 @@ HOLDERS: dict[str, Callable[[], Any]] = {
     "Pan in a list": lambda: [Pan(DIGITS), {"pan": Pan(DIGITS)}],
     "Payment": checked,
     "Payment of a network token": lambda: checked(network_token=DIGITS, iin=HARBOR, last4="0007"),
+    "Payment that the engine has read": read_by_engine,
+    "what the engine has read": lambda: read_by_engine().read,
     "Signals": seen,
     "Work": lambda: Work(0, item(), checked()),
     "Item": item,
