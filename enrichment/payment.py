@@ -183,6 +183,9 @@ class Payment(MaskedStruct):
 
     def drop_pan(self) -> None:
         """Forgets the PAN and the network token, as soon as pseudonyms stand for them."""
+        if self.read is not None:
+            self.read.drop_pan()  # what the engine has read makes both: it has them no more
+            return
         self.pan = None
         self.network_token = None
 

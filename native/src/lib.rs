@@ -4,6 +4,7 @@ use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 
 mod arms;
+mod columns;
 mod consent_buckets;
 mod consent_rows;
 mod consents;
@@ -42,6 +43,7 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<arms::Line>()?;
     module.add_class::<reader::Reader>()?;
+    module.add_class::<read_request::Late>()?;
     module.add_class::<features::Features>()?;
     module.add_class::<writer::Writer>()?;
     module.add_function(wrap_pyfunction!(json::json, module)?)?;

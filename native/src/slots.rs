@@ -26,6 +26,7 @@ pub enum Slot {
 }
 
 /// Slots of the card, whose fields hang together.
+#[derive(Clone, Copy)]
 pub struct Card {
     pub pan: usize,
     pub network_token: usize,

@@ -29,7 +29,7 @@ def fail_at(stage: str, bad: set[str], raised: type[BaseException], patch: pytes
     """Makes what a stage calls fail with the payments of these request ids."""
     owner, name = {
         "admit": (Remembered, "look"),
-        "plan": (Payment, "unit"),
+        "plan": (gateway_module, "names_of"),
         "decide": (gateway_module, "signals"),
         "seal": (Payment, "drop_pan"),
         "write": (gateway_module, "record_of"),
