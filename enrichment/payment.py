@@ -161,6 +161,9 @@ class Payment(MaskedStruct):
     written: bytes = b""
     """A message of the fields that the reader was asked to write, where the engine has read the request."""
 
+    read: Any = None
+    """What the engine has read, for its own later steps. It has the request: never kept longer."""
+
     def __repr__(self) -> str:
         return f"Payment(request_id={self.request_id!r}, {MASK})"
 
@@ -180,6 +183,9 @@ class Payment(MaskedStruct):
 
     def drop_pan(self) -> None:
         """Forgets the PAN and the network token, as soon as pseudonyms stand for them."""
+        if self.read is not None:
+            self.read.drop_pan()  # what the engine has read makes both: it has them no more
+            return
         self.pan = None
         self.network_token = None
 

@@ -4,11 +4,14 @@ Nothing else makes such rows, so what a model was trained on is what it is asked
 trees have branches for. A row holds counts, ages, tiers and flags: no card, no person, no address.
 """
 
+from collections.abc import Callable, Sequence
 from math import nan
 from operator import itemgetter
-from typing import Final
+from struct import pack
+from typing import Any, Final
 
 from enrichment.payment import Address, Facts, History, Payment
+from enrichment.reader import slots_of
 from enrichment.scoring.points import MINOR_TO_DOLLAR
 
 FEATURES_VERSION: Final = 1
@@ -90,6 +93,7 @@ _NO_EMAIL: Final[Row] = (nan,) * 2
 _NOTHING_FOUND: Final[Row] = (nan,) * 13
 _NO_HISTORY: Final[Row] = (nan,) * len(History._fields)
 _HOUR_MS: Final = 3_600_000
+_MINOR_ELSE: Final = 100  # of a currency that is near a dollar and has cents
 _ONLINE: Final = (1, 2)  # v1.Channel: ecom, app
 _MIT: Final = 2  # v1.Initiation
 
@@ -124,7 +128,7 @@ def row(payment: Payment, facts: Facts, ship_bill_match: bool | None) -> Row:
     mcc, cvv, avs, status = payment.mcc, payment.cvv_result, payment.avs_result, payment.trans_status
     return (
         (
-            payment.amount_minor / MINOR_TO_DOLLAR.get(payment.currency, 100),
+            payment.amount_minor / MINOR_TO_DOLLAR.get(payment.currency, _MINOR_ELSE),
             payment.initiated_at_ms // _HOUR_MS % 24,
             int(mcc) if mcc else nan,
             channel or nan,
@@ -201,3 +205,38 @@ def found(facts: Facts, home: str) -> Row:
         nan if disputes is None else disputes,
         _VERDICTS.get(testing, nan) if testing else nan,
     )
+
+
+Pack = Callable[[Sequence[tuple[Payment, Facts, bool | None]]], bytes]
+"""Rows of payments, facts and matches one behind the other: doubles as this machine has them."""
+
+_READ_OF_PAYMENT: Final = (
+    "amount_minor", "currency", "initiated_at_ms", "mcc", "channel", "initiation", "funding",
+    "cardholder_region", "merchant_country", "billing.country", "attempt_no", "device_id", "ip", "cvv_result",
+    "avs_result", "trans_status", "caller_assessments", *[f"history.{name}" for name in History._fields],
+)  # fmt: skip
+
+
+def pack_by_twin(asked: Sequence[tuple[Payment, Facts, bool | None]]) -> bytes:
+    """By `row`, one by one."""
+    flat: list[float] = []
+    for payment, facts, match in asked:
+        flat += row(payment, facts, match)
+    return pack(f"={len(flat)}d", *flat)
+
+
+def make_pack(engines: Any) -> Pack:
+    """How rows are made for a model that serves. `engines` is the native module, or None."""
+    if engines is None:
+        return pack_by_twin
+    tables = {
+        "minor_to_dollar": MINOR_TO_DOLLAR,
+        "minor_else": _MINOR_ELSE,
+        "cvv": _CVV,
+        "avs": _AVS,
+        "authentication": _AUTHENTICATION,
+        "verdicts": _VERDICTS,
+        "history": History._fields,
+    }
+    made: Pack = engines.Features(len(FEATURES), slots_of(_READ_OF_PAYMENT), tables, row).pack
+    return made

@@ -3,13 +3,13 @@
 Made in Rust where the engine is built (native/src/mac.rs), else by its twin in `pseudonyms_macs`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from gateway.runtime.native import engines
 from gateway.sealing.keys import MacKeys
-from gateway.sealing.pseudonyms_macs import CardTokens, ContactHashes, Macs, Names
+from gateway.sealing.pseudonyms_macs import CardTokens, ContactHashes, Macs, Names, VelocityKeys
 
 # Recipients times live epochs; each entry is one derived key.
 TOKEN_KEYS_CACHED = 4096
@@ -18,7 +18,7 @@ TOKEN_KEYS_CACHED = 4096
 class Pseudonyms:
     """Every keyed name that the product gives. The same parts give the same name in each process."""
 
-    __slots__ = ("_contacts", "_tokens", "macs", "names", "request_digest", "share_id")
+    __slots__ = ("_contacts", "_tokens", "macs", "names", "names_of", "request_digest", "share_id")
 
     # Of the hot path: the engine's own functions, without a call in between.
     names: Callable[[str, int, str, str, str, str, str, str, str, int, str], Names]
@@ -28,6 +28,10 @@ class Pseudonyms:
     Source and unit as the payment has them: a reference of the sender's own is told from another sender's
     here. The address in its own form (`enrichment.contact.email_of`). Empty strings are absent: nothing is
     counted under them."""
+
+    names_of: Callable[[Any, str, Mapping[int, str]], tuple[int, bytes, VelocityKeys, str] | None] | None
+    """(payment, sender id, kinds of unit by source) -> source, and `names`; None of a payment that the engine
+    has not read. Itself None where there is no engine."""
 
     share_id: Callable[[str, str, int, str], str]
     """(sender id, payment intent id, attempt, program) -> 26 letters; a repeat has the same."""
@@ -43,6 +47,7 @@ class Pseudonyms:
         )
 
         self.names = self.macs.names
+        self.names_of = getattr(self.macs, "names_of", None)
         self.share_id = self.macs.share_id
         self.request_digest = self.macs.request_digest
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from operator import length_hint
 from typing import TypeVar
 
-from enrichment.contact import email_of
 from enrichment.payment import UNIT_PAR, BadRequest
 from enrichment.reader import Read, make_read
 from enrichment.signals import assessed_signals, signals
@@ -43,7 +42,7 @@ from gateway.sharing.items import (
     request_id_of,
     unevaluated,
 )
-from gateway.sharing.objecting import UNIT_KINDS, card_key_of
+from gateway.sharing.objecting import card_key_of, names_of
 from gateway.sharing.record import PAYMENT, frame_of, record_of
 from gateway.sharing.remembered import Remembered
 from gateway.sharing.score_port import Scorer
@@ -98,7 +97,7 @@ class Gateway:
         self._subjects = Subjects() if subjects is None else subjects
         self._pseudonyms = pseudonyms
         self._repeats = Repeats(switches, self._subjects, pseudonyms)
-        self._names, self._digest = pseudonyms.names, pseudonyms.request_digest
+        self._digest = pseudonyms.request_digest
         self._recipient_keys = recipient_keys
         self._remembered = remembered if remembered is not None else Remembered(reader)
         self._look = self._remembered.look
@@ -237,18 +236,19 @@ class Gateway:
 
     def _plan(self, batch: Batch, works: Iterator[Work]) -> None:
         """Pseudonyms stand for what is counted and clustered by, and the issuer is found."""
-        names, issuer_of, asked, touches = self._names, batch.table.issuer_of, batch.asked, batch.touches
+        pseudonyms, issuer_of, asked, touches = (
+            self._pseudonyms,
+            batch.table.issuer_of,
+            batch.asked,
+            batch.touches,
+        )
         for work in works:
-            payment = work.payment
-            source, unit = payment.unit
-            work.unit_source = source
-            work.unit_key, velocity_keys, work.evaluation_id = names(
-                work.item.sender_id, source, UNIT_KINDS[source], unit, payment.merchant_id, payment.ip,
-                payment.device_id, email_of(payment), payment.payment_intent_id, payment.attempt_no,
-                payment.request_id,
-            )  # fmt: skip
-            if source == UNIT_PAR:
-                work.card_source, work.card_key = card_key_of(self._pseudonyms, payment, work.item.sender_id)
+            payment, sender_id = work.payment, work.item[0]
+            work.unit_source, work.unit_key, velocity_keys, work.evaluation_id = names_of(
+                pseudonyms, payment, sender_id
+            )
+            if work.unit_source == UNIT_PAR:
+                work.card_source, work.card_key = card_key_of(pseudonyms, payment, sender_id)
             work.issuer = issuer_of(payment.iin)
             if not (work.duplicate or payment.validate_only):
                 work.velocity_keys = velocity_keys

@@ -1,7 +1,9 @@
 """The names that a payment gives its card, as pseudonyms: not only the one that experiments cluster by."""
 
+from enrichment.contact import email_of
 from enrichment.payment import UNIT_CARD_REF, UNIT_NETWORK_TOKEN, UNIT_PAN, UNIT_PAR, Payment
 from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.sealing.pseudonyms_macs import VelocityKeys
 
 UNIT_KINDS = {
     UNIT_PAR: "par",
@@ -12,6 +14,21 @@ UNIT_KINDS = {
 
 
 NO_KEY = (0, b"")
+
+
+def names_of(
+    pseudonyms: Pseudonyms, payment: Payment, sender_id: str
+) -> tuple[int, bytes, VelocityKeys, str]:
+    """Source of the unit, its key, velocity keys by kind, evaluation id. Ask before the PAN is dropped."""
+    if pseudonyms.names_of is not None:
+        found = pseudonyms.names_of(payment, sender_id, UNIT_KINDS)
+        if found is not None:
+            return found
+    source, unit = payment.unit
+    return source, *pseudonyms.names(
+        sender_id, source, UNIT_KINDS[source], unit, payment.merchant_id, payment.ip, payment.device_id,
+        email_of(payment), payment.payment_intent_id, payment.attempt_no, payment.request_id,
+    )  # fmt: skip
 
 
 def card_key_of(pseudonyms: Pseudonyms, payment: Payment, sender_id: str) -> tuple[int, bytes]:

@@ -2,12 +2,16 @@
 //! gateway/sealing/pseudonyms_macs.py. Nothing here shows a value or a secret, in an error either.
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::mac_keyed::{Keyed, Labelled, NoKey};
+use crate::read_request::read_of;
 
-/// `UNIT_SOURCE_CARD_REF` of the v1 contract: the sender's own reference of a card.
+/// Numbers of v1.UnitSource; the reference of a card is the sender's own.
+const PAR: i64 = 1;
+const PAN: i64 = 2;
 const CARD_REF: i64 = 3;
+const NETWORK_TOKEN: i64 = 4;
 const VELOCITY_KINDS: usize = 8;
 const ID_BYTES: usize = 26;
 /// RFC 4648 6, in lower case.
@@ -25,6 +29,7 @@ type Text26<'py> = Bound<'py, PyString>;
 type Key<'py> = Bound<'py, PyBytes>;
 type VelocityKeys<'py> =
     (Option<Key<'py>>, Key<'py>, Option<Key<'py>>, Option<Key<'py>>, Option<Key<'py>>);
+type NamesOf<'py> = (i64, Key<'py>, VelocityKeys<'py>, Text26<'py>);
 
 /// All but the card tokens, whose secrets come one a recipient and epoch.
 #[pyclass(module = "ein_native", frozen)]
@@ -90,6 +95,45 @@ impl Macs {
 
     fn request_digest<'py>(&self, py: Python<'py>, request: &[u8]) -> Key<'py> {
         PyBytes::new(py, &self.request.digest(&[request]))
+    }
+
+    /// As `names` of a payment that the engine has read, and the source of its unit before them: number of v1.UnitSource.
+    /// `kinds` has the kind of unit by source. None where the twin has to look.
+    fn names_of<'py>(
+        &self,
+        payment: &Bound<'py, PyAny>,
+        sender_id: &str,
+        kinds: &Bound<'py, PyDict>,
+    ) -> PyResult<Option<NamesOf<'py>>> {
+        let py = payment.py();
+        let Some(read) = read_of(payment)? else { return Ok(None) };
+        let read = read.get();
+        let (request, own) = (read.request(py), &read.layout.own);
+        let [par, pan] = [own.par, own.card.pan].map(|slot| request.text(slot));
+        let (source, unit) = match (par, pan, request.text(own.card.card_ref)) {
+            (par, _, _) if !par.is_empty() => (PAR, par),
+            _ if !read.has_pan() => return Ok(None),
+            (_, pan, _) if !pan.is_empty() => (PAN, pan),
+            (_, _, card_ref) if !card_ref.is_empty() => (CARD_REF, card_ref),
+            _ => (NETWORK_TOKEN, request.text(own.card.network_token)),
+        };
+        let (email, ip) = (request.text(own.email), read.layout.ip(&request));
+        let (Some(ip), true, Some(kind)) = (ip, email.is_ascii(), kinds.get_item(source)?) else { return Ok(None) };
+        let (unit_key, keys, evaluation_id) = self.names(
+            py,
+            sender_id,
+            source,
+            kind.cast::<PyString>()?.to_str()?,
+            unit,
+            request.text(own.merchant_id),
+            &ip,
+            request.text(own.device_id),
+            &email.to_ascii_lowercase(),
+            request.text(own.payment_intent_id),
+            request.int(own.attempt_no).max(1),
+            request.text(own.request_id),
+        );
+        Ok(Some((source, unit_key, keys, evaluation_id)))
     }
 
     /// What a payment is clustered by, counted under and known by, in one call.

@@ -1,18 +1,21 @@
 //! The fields of a share as JSON, straight from what is known of its payment: a table says where each value lies.
+use std::sync::OnceLock;
+
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::json;
+use crate::read_request::{ReadRequest, read_of};
 
 /// Bits of a mask.
 pub const MOST_FIELDS: usize = 128;
 
 /// What a way begins at.
 enum Root {
-    /// An attribute of the payment.
-    Payment(Py<PyString>),
+    /// A field of the payment, and its place where the engine has read it.
+    Payment(Py<PyString>, OnceLock<usize>),
     Facts,
     Assessment,
     /// An attribute of the signals.
@@ -46,6 +49,7 @@ struct Row {
 pub struct Known<'a, 'py> {
     pub signals: &'a Bound<'py, PyAny>,
     pub payment: Bound<'py, PyAny>,
+    read: Option<Bound<'py, ReadRequest>>,
     facts: Bound<'py, PyAny>,
     assessment: Bound<'py, PyAny>,
 }
@@ -53,9 +57,11 @@ pub struct Known<'a, 'py> {
 impl<'a, 'py> Known<'a, 'py> {
     pub fn of(signals: &'a Bound<'py, PyAny>) -> PyResult<Self> {
         let py = signals.py();
+        let payment = signals.getattr(intern!(py, "payment"))?;
         Ok(Self {
             signals,
-            payment: signals.getattr(intern!(py, "payment"))?,
+            read: read_of(&payment)?,
+            payment,
             facts: signals.getattr(intern!(py, "facts"))?,
             assessment: signals.getattr(intern!(py, "assessment"))?,
         })
@@ -64,7 +70,7 @@ impl<'a, 'py> Known<'a, 'py> {
     fn at(&self, root: &Root) -> PyResult<Bound<'py, PyAny>> {
         let py = self.signals.py();
         match root {
-            Root::Payment(name) => self.payment.getattr(name.bind(py)),
+            Root::Payment(name, _) => self.payment.getattr(name.bind(py)),
             Root::Facts => Ok(self.facts.clone()),
             Root::Assessment => Ok(self.assessment.clone()),
             Root::Signals(name) => self.signals.getattr(name.bind(py)),
@@ -123,6 +129,13 @@ impl Row {
     /// False where the value is not what was expected: the twin then reads it, or says what is wrong.
     fn write_quick(&self, out: &mut Vec<u8>, known: &Known<'_, '_>) -> PyResult<bool> {
         let Some((root, quick)) = &self.quick else { return Ok(false) };
+        if let (Root::Payment(name, place), Some(read)) = (root, &known.read) {
+            let from = out.len();
+            if write_read(out, quick, read, name, place) {
+                return Ok(true);
+            }
+            out.truncate(from);
+        }
         let value = known.at(root)?;
         match quick {
             Quick::Value => json::write(out, &value, 2)?,
@@ -152,20 +165,7 @@ impl Row {
             }
             Quick::Upper | Quick::Lower => {
                 let Ok(text) = value.cast::<PyString>() else { return Ok(false) };
-                let text = text.to_str()?;
-                if !text.is_ascii() {
-                    return Ok(false);
-                }
-                let from = out.len();
-                json::quoted(out, text);
-                // Of what is ASCII an escape has small letters alone: what is escaped is left to the twin.
-                if out.len() != from + text.len() + 2 {
-                    return Ok(false);
-                }
-                match quick {
-                    Quick::Upper => out[from..].make_ascii_uppercase(),
-                    _ => out[from..].make_ascii_lowercase(),
-                }
+                return Ok(write_cased(out, quick, text.to_str()?));
             }
             Quick::Word(words) => {
                 let Ok(number) = value.extract::<usize>() else { return Ok(false) };
@@ -177,11 +177,72 @@ impl Row {
     }
 }
 
+/// Straight from what was read; false where that is not what was expected.
+fn write_read(
+    out: &mut Vec<u8>,
+    quick: &Quick,
+    read: &Bound<'_, ReadRequest>,
+    name: &Py<PyString>,
+    place: &OnceLock<usize>,
+) -> bool {
+    let (py, read) = (read.py(), read.get());
+    let columns = &read.layout.columns;
+    let likely = place.get_or_init(|| columns.place(name, 0).unwrap_or_default());
+    let Some(column) = columns.place(name, *likely).and_then(|at| columns.all.get(at)) else { return false };
+    let request = &read.request(py);
+    match quick {
+        Quick::Value => column.write(out, request),
+        Quick::Item(places) => match places.as_slice() {
+            [place] => column.is_given(request) && column.write_part(out, request, *place),
+            _ => false,
+        },
+        Quick::Members(members) => {
+            let member = |at: usize, name: &[u8], place: usize, out: &mut Vec<u8>| {
+                out.push(if at == 0 { b'{' } else { b',' });
+                out.extend_from_slice(name);
+                column.write_part(out, request, place)
+            };
+            let written = column.is_given(request)
+                && members.iter().enumerate().all(|(at, (name, place))| member(at, name, *place, out));
+            out.push(b'}');
+            written
+        }
+        Quick::Upper | Quick::Lower => {
+            column.text(request).is_some_and(|text| write_cased(out, quick, &text))
+        }
+        Quick::Word(words) => {
+            let number = column.number(request).and_then(|number| usize::try_from(number).ok());
+            let Some(word) = number.and_then(|number| words.get(number)) else { return false };
+            out.extend_from_slice(word);
+            true
+        }
+        Quick::Entry(..) => false,
+    }
+}
+
+/// In capital or small letters; false of what is not ASCII, and of what is escaped: of what is ASCII an escape has
+/// small letters alone.
+fn write_cased(out: &mut Vec<u8>, quick: &Quick, text: &str) -> bool {
+    if !text.is_ascii() {
+        return false;
+    }
+    let from = out.len();
+    json::quoted(out, text);
+    if out.len() != from + text.len() + 2 {
+        return false;
+    }
+    match quick {
+        Quick::Upper => out[from..].make_ascii_uppercase(),
+        _ => out[from..].make_ascii_lowercase(),
+    }
+    true
+}
+
 fn quick_of(row: &Bound<'_, PyTuple>) -> PyResult<(Root, Quick)> {
     let (kind, path): (String, String) = (row.get_item(0)?.extract()?, row.get_item(1)?.extract()?);
     let text = |name: &str| PyString::intern(row.py(), name).unbind();
     let root = match path.split_once('.') {
-        Some(("payment", name)) => Root::Payment(text(name)),
+        Some(("payment", name)) => Root::Payment(text(name), OnceLock::new()),
         Some(_) => return Err(PyValueError::new_err("a way that begins at nothing known")),
         None if path == "facts" => Root::Facts,
         None if path == "assessment" => Root::Assessment,

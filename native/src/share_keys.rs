@@ -1,41 +1,39 @@
 //! Match keys of a payment: the twin of `match_keys` in issuernetwork/match_keys.py, for what most payments have.
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::PyTuple;
+
+use crate::read_request::read_of;
 
 const STAN_DIGITS: usize = 6;
 const IIN_DIGITS: usize = 6;
 
-/// Keys, the strongest first; None for what is not plain ASCII: the twin knows what is blank there.
+/// Keys, the strongest first; None of what the engine has not read, and of what is not plain ASCII: the twin knows
+/// what is blank there.
 #[pyfunction]
 pub fn match_keys<'py>(payment: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyTuple>>> {
     let py = payment.py();
-    let names = [
-        intern!(py, "network_match_key"),
-        intern!(py, "acquiring_institution_id"),
-        intern!(py, "retrieval_reference_number"),
-        intern!(py, "stan"),
-        intern!(py, "transmission_date_time"),
-        intern!(py, "currency"),
-        intern!(py, "iin"),
-        intern!(py, "last4"),
-        intern!(py, "card_acceptor_id"),
+    let Some(read) = read_of(payment)? else { return Ok(None) };
+    let read = read.get();
+    let (request, own) = (read.request(py), &read.layout.own);
+    let mut texts = [
+        request.text(own.network_match_key),
+        request.text(own.acquiring_institution_id),
+        request.text(own.retrieval_reference_number),
+        request.text(own.stan),
+        request.text(own.transmission_date_time),
+        request.text(own.currency),
+        request.iin(),
+        request.last4(),
+        request.text(own.card_acceptor_id),
     ];
-    let mut values = [const { None }; 9];
-    for (value, name) in values.iter_mut().zip(names) {
-        *value = Some(payment.getattr(name)?.cast_into::<PyString>()?);
-    }
-    let mut texts = [""; 9];
-    for (text, value) in texts.iter_mut().zip(&values) {
-        let Some(value) = value else { return Ok(None) };
-        let given = value.to_str()?;
-        if !given.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+    for text in &mut texts {
+        if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
             return Ok(None);
         }
-        *text = given.trim_matches(' ');
+        *text = text.trim_matches(' ');
     }
     let [network, acquirer, retrieval, stan, transmitted, currency, iin, last4, acceptor] = texts;
-    let Ok(amount) = payment.getattr(intern!(py, "amount_minor"))?.extract::<i64>() else { return Ok(None) };
+    let amount = request.int(own.amount_minor);
     if stan.starts_with(['+', '-']) {
         return Ok(None); // Python fills up behind a sign
     }

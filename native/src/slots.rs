@@ -1,17 +1,32 @@
-//! What was found in a request: one slot a field of the table.
+//! What was found in a request: one slot a field of the table, texts and messages as places within its bytes.
 
 use crate::shapes::luhn_valid;
 
+/// From here, so many bytes.
+#[derive(Clone, Copy, Default)]
+pub struct Place {
+    from: u32,
+    length: u32,
+}
+
+impl Place {
+    fn within(self, from: usize, to: usize) -> Self {
+        Self { from: self.from + from as u32, length: (to - from) as u32 }
+    }
+}
+
 #[derive(Clone, Copy)]
-pub enum Slot<'a> {
+pub enum Slot {
     Absent,
-    Text(&'a str),
+    /// Of UTF-8: whoever puts it has looked.
+    Text(Place),
     Int(i64),
     Double(f64),
-    Message(&'a [u8]),
+    Message(Place),
 }
 
 /// Slots of the card, whose fields hang together.
+#[derive(Clone, Copy)]
 pub struct Card {
     pub pan: usize,
     pub network_token: usize,
@@ -20,48 +35,34 @@ pub struct Card {
     pub last4: usize,
 }
 
-pub struct Request<'a> {
-    pub slots: Vec<Slot<'a>>,
-    pub raws: Vec<(usize, &'a [u8])>,
+/// Card digits as they are told on.
+#[derive(Clone, Copy, Default)]
+pub struct Digits {
+    pub iin: Place,
+    pub truncated_iin: Place,
+    pub last4: Place,
 }
 
-/// Card digits as they are told on: (iin, truncated iin, last four).
-pub type Digits<'a> = (&'a str, &'a str, &'a str);
+/// What a walk over a request leaves; nothing of it without the bytes.
+pub struct Found {
+    pub slots: Vec<Slot>,
+    pub raws: Vec<(usize, Place)>,
+    pub digits: Digits,
+}
 
-impl<'a> Request<'a> {
-    pub fn text(&self, slot: usize) -> &'a str {
-        match self.slots[slot] {
-            Slot::Text(text) => text,
-            _ => "",
-        }
+/// The bytes, and what was found in them.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    payload: &'a [u8],
+    found: &'a Found,
+}
+
+impl Found {
+    pub fn nothing(slots: usize) -> Self {
+        Self { slots: vec![Slot::Absent; slots], raws: Vec::new(), digits: Digits::default() }
     }
 
-    pub fn int(&self, slot: usize) -> i64 {
-        match self.slots[slot] {
-            Slot::Int(number) => number,
-            _ => 0,
-        }
-    }
-
-    pub fn double(&self, slot: usize) -> f64 {
-        match self.slots[slot] {
-            Slot::Double(number) => number,
-            _ => 0.0,
-        }
-    }
-
-    pub fn given(&self, slot: usize) -> bool {
-        matches!(self.slots[slot], Slot::Int(_))
-    }
-
-    pub fn message(&self, slot: usize) -> Option<&'a [u8]> {
-        match self.slots[slot] {
-            Slot::Message(bytes) => Some(bytes),
-            _ => None,
-        }
-    }
-
-    pub fn put(&mut self, slot: usize, value: Slot<'a>) -> Option<()> {
+    pub fn put(&mut self, slot: usize, value: Slot) -> Option<()> {
         let place = self.slots.get_mut(slot)?;
         if !matches!(place, Slot::Absent) {
             return None;
@@ -69,19 +70,116 @@ impl<'a> Request<'a> {
         *place = value;
         Some(())
     }
+}
+
+/// Where a part of the payload lies in it; None beyond what a place can say.
+pub fn place_of(payload: &[u8], part: &[u8]) -> Option<Place> {
+    let from = (part.as_ptr() as usize).checked_sub(payload.as_ptr() as usize)?;
+    if from + part.len() > payload.len() {
+        return None;
+    }
+    Some(Place { from: u32::try_from(from).ok()?, length: u32::try_from(part.len()).ok()? })
+}
+
+impl<'a> Request<'a> {
+    /// `found` is what a walk over this very payload left.
+    pub fn of(payload: &'a [u8], found: &'a Found) -> Self {
+        Self { payload, found }
+    }
+
+    pub fn bytes(&self, place: Place) -> &'a [u8] {
+        &self.payload[place.from as usize..place.from as usize + place.length as usize]
+    }
+
+    pub fn at(&self, place: Place) -> &'a str {
+        // A walk puts no text that is not UTF-8, so that nothing is lost here.
+        std::str::from_utf8(self.bytes(place)).unwrap_or_default()
+    }
+
+    pub fn slot(&self, slot: usize) -> Slot {
+        self.found.slots[slot]
+    }
+
+    pub fn text(&self, slot: usize) -> &'a str {
+        match self.found.slots[slot] {
+            Slot::Text(place) => self.at(place),
+            _ => "",
+        }
+    }
+
+    /// Whether a text is there, without a look at it.
+    pub fn has_text(&self, slot: usize) -> bool {
+        matches!(self.found.slots[slot], Slot::Text(place) if place.length > 0)
+    }
+
+    pub fn int(&self, slot: usize) -> i64 {
+        match self.found.slots[slot] {
+            Slot::Int(number) => number,
+            _ => 0,
+        }
+    }
+
+    pub fn double(&self, slot: usize) -> f64 {
+        match self.found.slots[slot] {
+            Slot::Double(number) => number,
+            _ => 0.0,
+        }
+    }
+
+    pub fn given(&self, slot: usize) -> bool {
+        matches!(self.found.slots[slot], Slot::Int(_))
+    }
+
+    pub fn message(&self, slot: usize) -> Option<&'a [u8]> {
+        match self.found.slots[slot] {
+            Slot::Message(place) => Some(self.bytes(place)),
+            _ => None,
+        }
+    }
+
+    pub fn raws(&self, slot: usize) -> impl Iterator<Item = &'a [u8]> {
+        let (payload, raws) = (self.payload, &self.found.raws);
+        raws.iter()
+            .filter(move |(at, _)| *at == slot)
+            .map(move |(_, place)| &payload[place.from as usize..place.from as usize + place.length as usize])
+    }
+
+    pub fn iin(&self) -> &'a str {
+        self.at(self.found.digits.iin)
+    }
+
+    pub fn truncated_iin(&self) -> &'a str {
+        self.at(self.found.digits.truncated_iin)
+    }
+
+    pub fn last4(&self) -> &'a str {
+        self.at(self.found.digits.last4)
+    }
+
+    fn place(&self, slot: usize) -> Place {
+        match self.found.slots[slot] {
+            Slot::Text(place) => place,
+            _ => Place::default(),
+        }
+    }
 
     /// Exactly one identifier; beside a PAN its digits say what `iin` and `last4` say elsewhere.
-    pub fn card(&self, card: &Card) -> Option<Digits<'a>> {
-        let (pan, iin, last4) = (self.text(card.pan), self.text(card.iin), self.text(card.last4));
-        let others = usize::from(!self.text(card.network_token).is_empty())
-            + usize::from(!self.text(card.card_ref).is_empty());
+    pub fn card(&self, card: &Card) -> Option<Digits> {
+        let (pan, iin, last4) = (self.text(card.pan), self.place(card.iin), self.place(card.last4));
+        let others = usize::from(self.has_text(card.network_token)) + usize::from(self.has_text(card.card_ref));
         if pan.is_empty() {
-            return (others == 1 && !iin.is_empty() && !last4.is_empty()).then_some((iin, iin, last4));
+            let whole = others == 1 && iin.length > 0 && last4.length > 0;
+            return whole.then_some(Digits { iin, truncated_iin: iin, last4 });
         }
         // Shorter than 16: six digits may stand beside the last four (PCI SSC FAQ 1091).
         let truncated = if pan.len() >= 16 { 8 } else { 6 };
-        let digits = (&pan[..8], &pan[..truncated], &pan[pan.len() - 4..]);
-        let same = pan.starts_with(iin) && (last4.is_empty() || last4 == digits.2);
+        let place = self.place(card.pan);
+        let digits = Digits {
+            iin: place.within(0, 8),
+            truncated_iin: place.within(0, truncated),
+            last4: place.within(pan.len() - 4, pan.len()),
+        };
+        let same = pan.starts_with(self.at(iin)) && (last4.length == 0 || self.at(last4) == self.at(digits.last4));
         (others == 0 && same && luhn_valid(pan.as_bytes())).then_some(digits)
     }
 }

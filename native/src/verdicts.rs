@@ -58,7 +58,7 @@ impl Verdicts {
             return None;
         }
         let present = self.presence.iter().filter(|(kind, slot, _)| match kind {
-            Presence::Text => !request.text(*slot).is_empty(),
+            Presence::Text => request.has_text(*slot),
             Presence::Number => request.int(*slot) != 0,
             Presence::Given => request.given(*slot),
         });

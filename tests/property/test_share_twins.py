@@ -1,6 +1,5 @@
 """The engine makes the shares of a payment as its twin does, whatever it has and whoever they are for."""
 
-from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -10,24 +9,25 @@ from hypothesis import strategies as st
 from enrichment.contact import HASHED_MASK
 from enrichment.fields import FIELD_BY_NAME
 from enrichment.payment import Address, Assessment, Browser, Facts, History, Payment
-from enrichment.reader import read_by_twin
-from enrichment.signals import PROVIDED, SCORE_MASK, SOURCES, Signals
+from enrichment.reader import native_reader, read_by_twin
+from enrichment.signals import PROVIDED, SCORE_MASK, SOURCES, Signals, presence
 from enrichment.ways import rows
 from gateway.runtime.native import engines
 from gateway.sealing.body import routing_of
 from gateway.sealing.content_key import ContentKey
 from gateway.sealing.pseudonyms_macs import CardTokens, Macs
 from gateway.sharing.encode import elements_of
-from gateway.sharing.share import Target, TwinShares, make_shares, match_keys
-from issuernetwork.match_keys import References
-from issuernetwork.match_keys import match_keys as match_keys_by_twin
+from gateway.sharing.share import Target, TwinShares, make_shares
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import enrichment_pb2
-from tests.unit.enrichment.requests import NOW_MS, full_request
+from tests.bad_input import good_request
+from tests.property.test_reader_twins import spoil
+from tests.unit.enrichment.requests import NOW_MS, full_request, least_request
 
 if not hasattr(engines, "Shares"):
     pytest.skip("the engines of native/ are not built here", allow_module_level=True)
 
+READ = native_reader(engines).read
 TEXTS = st.text(max_size=12) | st.sampled_from(["", "Ab", "ÄB", 'a"B', "A\\b", "\x1fA", "ŉ"])
 NUMBERS = st.integers(-(2**40), 2**63 - 1)
 SHARES_OF_ONE = st.floats(0, 1) | st.sampled_from([0.5000076293945312, 1e-5, 0.0001, 100.0, 0.1, 2.0**-17])
@@ -183,21 +183,20 @@ def test_every_field_that_has_a_value_has_a_row_and_most_a_way() -> None:
     )
 
 
-REFERENCES = sorted({field.name for field in fields(References)} - {"amount_minor"})
-
-
-@given(
-    texts=st.dictionaries(
-        st.sampled_from(REFERENCES),
-        st.text("19 +-\t\x1c\u00a0A", max_size=10) | st.sampled_from(["", "900101", "123"]),
-    ),
-    amount=st.integers(0, 2**64),
-)
-@settings(max_examples=500, deadline=None)
-def test_match_keys_are_those_of_the_sdk(texts: dict[str, str], amount: int) -> None:
-    payment = read_by_twin(full_request().SerializeToString(), NOW_MS)
-    assert isinstance(payment, Payment)
-    payment.amount_minor = amount
-    for name, text in texts.items():
-        setattr(payment, name, text)
-    assert match_keys(payment) == match_keys_by_twin(payment)
+@given(st.data(), ASSESSMENTS, MASKS)
+@settings(max_examples=600, deadline=None)
+def test_fields_of_what_the_engine_has_read_are_those_of_what_its_twin_has(
+    data: st.DataObject, assessment: Assessment, some: int
+) -> None:
+    request = data.draw(st.sampled_from([full_request, least_request, good_request]))()
+    spoil(request, data)
+    payload = request.SerializeToString()
+    engine, twin = READ(payload, NOW_MS), read_by_twin(payload, NOW_MS)
+    if engine is None or not isinstance(twin, Payment):
+        return
+    there = presence(twin, []) & WHOLE
+    for mask in (there, some, there & some):
+        order = (("p", "k", 1, b"t", None), mask, False, b"", b"", "c", 1, b"")
+        known = [Signals(one, Facts(), mask, 0, (), assessment, True) for one in (engine, twin)]
+        made = _made(True, known[0], [order], "", "s", ("key",), 1)
+        assert made == _made(False, known[1], [order], "", "s", ("key",), 1)

@@ -3,17 +3,16 @@
 What serves is one reference, looked at once a batch: another model takes its place between two batches.
 """
 
-import ctypes
 from collections.abc import Callable, Sequence
-from ctypes import c_double
-from struct import Struct
-from typing import Final
+from ctypes import c_double, memmove
+from typing import Any, Final
 
 from enrichment.payment import Assessment
 from enrichment.scoring import points
-from enrichment.scoring.features import FEATURES, row
+from enrichment.scoring.features import FEATURES, make_pack
 from enrichment.scoring.reasons import reasons
 from gateway.backends.lightgbm.model import Model
+from gateway.runtime.native import engines
 from gateway.sharing.score_port import Asked
 
 ROWS_A_CALL: Final = 256
@@ -36,13 +35,13 @@ _ROW_BYTES: Final = 8 * _COLUMNS
 class ModelScorer:
     """Implements `Scorer`. One thread calls `assess`; any may replace `serving` and take the sample."""
 
-    def __init__(self, on_fault: Callable[[str, BaseException], None]) -> None:
+    def __init__(self, on_fault: Callable[[str, BaseException], None], native: Any = engines) -> None:
         self.serving: Model | None = None
         self.by_model = self.by_points = 0
         """Payments so far, for who watches."""
         self._on_fault = on_fault
         self._buffer = (c_double * (ROWS_A_CALL * _COLUMNS))()
-        self._packing: list[Struct | None] = [None] * (ROWS_A_CALL + 1)
+        self._pack = make_pack(native)
         self._sample: list[bytes] = []
         self._room = SAMPLE_ROWS
 
@@ -83,18 +82,11 @@ class ModelScorer:
         self, model: Model, part: Sequence[Asked], left: int, answers: list[Assessment | None]
     ) -> int:
         """Adds the answers of at most ROWS_A_CALL payments; returns how many may still be explained."""
-        flat: list[float] = []
-        for payment, facts, match in part:
-            flat += row(payment, facts, match)
-        count = len(part)
-        buffer = self._buffer
-        packing = self._packing[count]
-        if packing is None:
-            packing = self._packing[count] = Struct(f"={count * _COLUMNS}d")
-        packing.pack_into(buffer, 0, *flat)
+        rows, count, buffer = self._pack(part), len(part), self._buffer
+        memmove(buffer, rows, count * _ROW_BYTES)
         if self._room > 0:
             self._room -= count
-            self._sample.append(ctypes.string_at(buffer, count * _ROW_BYTES))
+            self._sample.append(rows)
         plain, explained_from = model.plain, model.explained_from
         steps = list(map(model.step_of, model.raw(buffer, count, few=count <= LONE_ROWS)))
         if max(steps) < explained_from:
@@ -106,7 +98,7 @@ class ModelScorer:
                 continue
             if left > 0:
                 left -= 1
-                values = flat[at * _COLUMNS : (at + 1) * _COLUMNS]
+                values = buffer[at * _COLUMNS : (at + 1) * _COLUMNS]
                 codes = reasons(values, model.contributions(values))
             else:
                 payment, facts, match = part[at]

@@ -33,7 +33,7 @@ def fail_at(stage: str, bad: set[str], raised: type[BaseException], patch: pytes
         patch.setattr(Steps, "conclude", lambda self, batch: batch.works)
     owner, name = {
         "admit": (Remembered, "look"),
-        "plan": (Payment, "unit"),
+        "plan": (gateway_module, "names_of"),
         "decide": (gateway_module, "signals"),
         "seal": (Payment, "drop_pan"),
         "write": (gateway_module, "record_of"),

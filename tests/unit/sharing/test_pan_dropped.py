@@ -15,7 +15,7 @@ import pytest
 
 from enrichment.masked import MaskedStruct, Pan
 from enrichment.payment import Payment
-from enrichment.reader import read_by_twin
+from enrichment.reader import native_reader, read_by_twin
 from enrichment.signals import Signals, signals
 from gateway.runtime.native import engines
 from gateway.server.verbs.subjects import CardNamed
@@ -41,6 +41,14 @@ def checked(**card: str) -> Payment:
     return found
 
 
+def read_by_engine() -> Payment:
+    if engines is None:
+        pytest.skip("the engines of native/ are not built here")
+    found: Payment = native_reader(engines).read(item().payload, NOW_MS)
+    assert found.read is not None
+    return found
+
+
 def item() -> Item:
     return Item("shop-1", payment(1, iin=HARBOR, card=CARD, now_ms=NOW_MS).SerializeToString())
 
@@ -55,6 +63,8 @@ HOLDERS: dict[str, Callable[[], Any]] = {
     "Pan in a list": lambda: [Pan(DIGITS), {"pan": Pan(DIGITS)}],
     "Payment": checked,
     "Payment of a network token": lambda: checked(network_token=DIGITS, iin=HARBOR, last4="0007"),
+    "Payment that the engine has read": read_by_engine,
+    "what the engine has read": lambda: read_by_engine().read,
     "Signals": seen,
     "Work": lambda: Work(0, item(), checked()),
     "Item": item,
@@ -98,12 +108,20 @@ def test_what_holds_a_card_number_shows_it_in_no_text_and_is_not_carried_off(hol
     one = HOLDERS[holder]()
     try:
         text = RENDERED[how](one)
-    except (TypeError, ValueError, AttributeError) as refused:
+    except (TypeError, ValueError, AttributeError, pickle.PicklingError) as refused:
         text = f"{refused!r} {refused}"
     if isinstance(text, bytes):
         text = text.decode("latin-1")
     assert DIGITS not in str(text)
     assert DIGITS.encode() not in bytes(str(text), "utf-8")
+
+
+def test_what_the_engine_has_read_gives_no_number_once_it_is_dropped() -> None:
+    one = read_by_engine()
+    assert one.pan == Pan(DIGITS)
+    one.drop_pan()
+    assert (one.pan, one.network_token, one.unit[1]) == (None, None, "")
+    assert one.truncated_iin + one.last4 == DIGITS[:8] + DIGITS[-4:]
 
 
 def test_a_request_that_is_refused_does_not_repeat_its_number() -> None:
