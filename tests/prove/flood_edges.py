@@ -65,6 +65,9 @@ IDLE_STREAM_S = 0.004
 """From one of each kind to the next: five hundred streams a second."""
 
 CHANNELS = 10
+CANCEL = 0x8
+"""Error code of a stream (RFC 9113 7)."""
+
 POLL_S = 0.05
 READ_BYTES = 1 << 16
 ENDS_S = 20.0
@@ -184,19 +187,25 @@ class IdleConnection:
         self.ended = 0
         self._read = b""
         self._next = 1
+        self._open: list[int] = []
 
     def open(self, block: bytes, asked: bytes | None) -> None:
         """A stream, with its one request where it has one."""
-        out, self._next = frame(HEADERS, END_HEADERS, self._next, block), self._next + 2
+        out = frame(HEADERS, END_HEADERS, self._next, block)
         if asked is not None:
-            out += frame(DATA, END_STREAM, self._next - 2, _prefixed(asked))
+            out += frame(DATA, END_STREAM, self._next, _prefixed(asked))
+        self._open.append(self._next)
+        self._next += 2
         self.socket.sendall(out)
+
+    def end(self) -> None:
+        """Takes one stream back, and closes the connection behind the last."""
+        self.socket.sendall(frame(RST_STREAM, 0, self._open.pop(), struct.pack(">I", CANCEL)))
+        if not self._open:
+            self.socket.close()
 
     def ping(self) -> None:
         self.socket.sendall(frame(PING, 0, 0, b"all here"))
-
-    def close(self) -> None:
-        self.socket.close()
 
     def take(self) -> bool:
         """Reads what there is; whether there may be more to come."""
@@ -245,9 +254,10 @@ def idle_streams(address: str, metadata: Metadata) -> Iterator[None]:
                     open_ones[number].ended += 1
 
     with _beside(listen):
-        shared = [connect() for _ in range(CHANNELS)]
+        shared, alone = [connect() for _ in range(CHANNELS)], list[IdleConnection]()
         for number in _paced(range(IDLE_STREAMS), IDLE_STREAM_S):
-            connect().open(enrich, None)
+            alone.append(connect())
+            alone[-1].open(enrich, None)
             path, asked = (watch, request) if number < WATCHERS else (health, b"")
             shared[number % CHANNELS].open(path, asked)
         for one in open_ones.values():
@@ -255,8 +265,9 @@ def idle_streams(address: str, metadata: Metadata) -> Iterator[None]:
         wait_until(lambda: all(one.answered for one in open_ones.values()), "streams", ENDS_S)
         yield
         ended = sum(one.ended for one in open_ones.values())
-    for one in _paced(open_ones.values(), IDLE_STREAM_S):
-        one.close()
+    for number in _paced(range(IDLE_STREAMS), IDLE_STREAM_S):
+        alone[number].end()
+        shared[number % CHANNELS].end()
     poll.close()
     assert not ended, f"{ended} streams ended"
 
