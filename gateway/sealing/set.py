@@ -33,11 +33,11 @@ def header_segment(alg: str, kid: str) -> bytes:
 
 def sign_set(signer: Signer, claims: dict[str, object]) -> bytes:
     """Compact JWS over `claims` with the header of a SET. No `exp`: RFC 8417 2.2 advises against it."""
-    return _signed(signer, _encode(claims))
+    return _signed(signer, _encode(claims).encode())
 
 
-def _signed(signer: Signer, payload: str) -> bytes:
-    signing_input = base64url.joined(header_segment(signer.alg, signer.kid), payload.encode())
+def _signed(signer: Signer, payload: bytes) -> bytes:
+    signing_input = base64url.joined(header_segment(signer.alg, signer.kid), payload)
     return base64url.joined(signing_input, signer.sign(signing_input))
 
 
@@ -63,15 +63,16 @@ def share_set(
     head, subject, event, issuer = _routed(
         iss, recipient_id, program, issuer_id, CLEAR_SHARE_EVENT if clear else SHARE_EVENT
     )
-    body = sealed.decode() if clear else f'"encryptedData":"{sealed.decode("ascii")}"'
     place = "" if stream_seq is None else f'"stream_seq":{stream_seq:d},'
     share = _quoted(share_id)
-    # Compact JWE is base64url and dots: nothing in it needs escaping.
-    payload = (
+    front = (
         f'{head}{issued_at_ms // 1000:d},"jti":{_quoted(jti)},"txn":{_quoted(evaluation_id)}'
-        f"{subject}{share}{event}{share}{issuer}{place}{body}}}}}}}"
+        f"{subject}{share}{event}{share}{issuer}{place}"
     )
-    return _signed(signer, payload)
+    if not (clear or sealed.isascii()):
+        raise ValueError("a compact JWE is of base64url and dots")  # which need no escaping
+    members = sealed if clear else b'"encryptedData":"%b"' % sealed
+    return _signed(signer, front.encode() + members + b"}}}")
 
 
 @lru_cache(maxsize=ROUTINGS_CACHED)

@@ -1,16 +1,18 @@
 """Signing with a key in memory, and with one that is opened when it is first used."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from gateway.runtime.native import engines
 from gateway.sealing.keys import BadKey, SignatureAlgorithm, Signer, SigningKey
 
-_ECDSA_SHA256 = ec.ECDSA(SHA256())
+# Hashed here: the library makes a context of its own for each message that it hashes, a tenth of a signature.
+_ECDSA_OF_SHA256 = ec.ECDSA(Prehashed(SHA256()))
 _SHA256 = SHA256()
 _RSA_PADDINGS: Final = {
     SignatureAlgorithm.RS256: padding.PKCS1v15(),
@@ -56,7 +58,7 @@ class LocalSigner:
         # By the algorithm, which fits the key: to ask an abstract class costs a fortieth of a signature.
         key, alg = self._key, self.alg
         if alg is SignatureAlgorithm.ES256:
-            return raw_of_der(key.sign(signing_input, _ECDSA_SHA256))
+            return raw_of_der(key.sign(sha256(signing_input).digest(), _ECDSA_OF_SHA256))
         signature: bytes = (
             key.sign(signing_input)
             if alg is SignatureAlgorithm.EDDSA

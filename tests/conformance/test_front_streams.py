@@ -143,8 +143,8 @@ def test_bytes_that_are_no_message_end_the_stream_and_are_not_repeated(served: S
 
 def test_what_remains_of_an_items_budget_or_of_the_streams_deadline_is_seen(served: Served) -> None:
     async def work(channel: Any) -> None:
-        for stream in (opened(channel), opened(channel, timeout=5)):
-            await sent(stream, [item("none"), item("short", budget_ms=90), item("long", budget_ms=40_000)])
+        for stream in (opened(channel), opened(channel, timeout=30)):
+            await sent(stream, [item("none"), item("short", budget_ms=9_000), item("long", budget_ms=40_000)])
             await heard(stream, 3)
             stream.cancel()
 
@@ -153,10 +153,11 @@ def test_what_remains_of_an_items_budget_or_of_the_streams_deadline_is_seen(serv
     remaining = [call.remaining_ms for call in sorted(calls, key=lambda call: -call.call_id)]
     unlimited, short, long, of_stream, short_too, long_too = remaining
     assert unlimited is None
-    assert 0 < (short or 0) <= 90 >= (short_too or 0) > 0
+    assert 0 < (short or 0) <= 9_000 >= (short_too or 0) > 0
     assert 30_000 < (long or 0) <= 40_000
-    assert 3_000 < (of_stream or 0) <= 5_100
-    assert (long_too or 0) <= 5_100
+    # The client rounds its timeout up to few digits on the wire.
+    assert 20_000 < (of_stream or 0) <= 30_500
+    assert 20_000 < (long_too or 0) <= 30_500
 
 
 def test_no_more_is_read_than_may_be_in_flight(served: Served) -> None:

@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gateway.sharing.ports import BATCH_ENRICH, ENRICH, MAX_REQUEST_BYTES, METHOD_PATHS, UNARY_METHODS
 from tests.kit.fronts import FAIL, SHOP, TIMEOUT_S, TWICE, Served, run, until
 
-WAITS_S = 0.2
+WAITS_S = 0.5
 
 
 @pytest.fixture(params=["native", "grpcio"])
@@ -72,11 +72,17 @@ def test_random_bytes_on_the_port_leave_it_serving(served: Served) -> None:
 
 def test_a_deadline_is_seen_as_time_remaining_and_its_absence_as_none(served: Served) -> None:
     run(served, lambda channel: channel.unary_unary(METHOD_PATHS[0])(b"none"))
-    run(served, lambda channel: channel.unary_unary(METHOD_PATHS[0])(b"some", timeout=5))
+    run(served, lambda channel: channel.unary_unary(METHOD_PATHS[0])(b"some", timeout=30))
     remaining = {call.payload: call.remaining_ms for call in served.echo.seen}
     assert remaining[b"none"] is None
     # The client rounds its timeout up to few digits on the wire: 5009 ms were seen for 5 s.
-    assert 3000 < (remaining[b"some"] or 0) <= 5100
+    assert 20_000 < (remaining[b"some"] or 0) <= 30_500
+
+
+async def arrived(channel: Any) -> None:
+    """Returns when all that was sent before is at the front: this is answered beside the loop."""
+    await asyncio.sleep(0)
+    await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service="rest"))
 
 
 def test_what_a_call_has_waited_for_the_loop_is_no_more_of_its_time(served: Served) -> None:
@@ -87,6 +93,7 @@ def test_what_a_call_has_waited_for_the_loop_is_no_more_of_its_time(served: Serv
         first = asyncio.ensure_future(call(b"first", timeout=5))
         await asyncio.to_thread(until, lambda: len(served.echo.seen) == 1)
         waits = asyncio.ensure_future(call(b"waits", timeout=5))
+        await arrived(channel)
         began = time.monotonic()
         await asyncio.to_thread(until, lambda: time.monotonic() > began + WAITS_S)
         served.echo.gate.set()
@@ -94,9 +101,8 @@ def test_what_a_call_has_waited_for_the_loop_is_no_more_of_its_time(served: Serv
 
     run(served, work)
     remaining = {call.payload: call.remaining_ms or 0 for call in served.echo.seen}
-    # Less a margin for when the second one came in.
-    assert remaining[b"waits"] < 5_100 - WAITS_S * 1000 + 50
-    assert remaining[b"first"] - remaining[b"waits"] > WAITS_S * 1000 / 2
+    assert remaining[b"waits"] < 5_100 - WAITS_S * 1000
+    assert remaining[b"first"] > remaining[b"waits"]
 
 
 def test_the_first_answer_to_a_call_is_the_one_that_counts(served: Served) -> None:
@@ -146,8 +152,11 @@ def test_a_cancelled_call_still_reaches_the_loop_and_harms_no_other(served: Serv
         first = call(b"first")
         await asyncio.to_thread(until, lambda: len(served.echo.seen) == 1)
         second = call(b"second")
-        with pytest.raises(grpc.aio.AioRpcError):
-            await call(b"third", timeout=0.05)
+        third = call(b"third")
+        await arrived(channel)
+        third.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await third
         first.cancel()
         served.echo.gate.set()
         return await second

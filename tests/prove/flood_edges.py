@@ -6,25 +6,41 @@ says `ready` when they are there, and ends with its standard input. A process of
 costs is not taken for the gateway's delay.
 """
 
+import select
 import socket
 import struct
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TypeVar
 
 import grpc
 
 from bench.enrich import BATCH, UNARY
-from bench.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, frame, header_block
+from bench.http2 import (
+    ACK,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    OPENING,
+    PING,
+    PREFACE,
+    RST_STREAM,
+    SETTINGS,
+    frame,
+    header_block,
+)
 from gateway.sharing.ports import METHOD_PATHS, STREAM_ENRICH
 from issuernetwork.v1 import enrichment_pb2 as v1
 from issuernetwork.v1 import outcomes_pb2
 from tests.kit.installation import ROOT
 from tests.kit.payments import payment
+from tests.prove.both_ends import wait_until
 
 WATCH = "/issuernetwork.v1.OutcomeService/WatchOutcomes"
 HEALTH = "/grpc.health.v1.Health/Watch"
@@ -38,9 +54,22 @@ GIANT_DEADLINE_S = 0.25
 OVERSIZE_BYTES = 5 * 1024 * 1024
 SLOW_CLIENTS = 50
 CALLS_OF_SLOW = 20
+SLOW_CLIENT_S = 0.04
+"""From one to the next: five hundred calls within two seconds, beside the payments."""
+
 DRIBBLE_S = 0.02
 IDLE_STREAMS = 1_000
+"""Of each kind."""
+
+IDLE_STREAM_S = 0.004
+"""From one of each kind to the next: five hundred streams a second."""
+
 CHANNELS = 10
+CANCEL = 0x8
+"""Error code of a stream (RFC 9113 7)."""
+
+POLL_S = 0.05
+READ_BYTES = 1 << 16
 ENDS_S = 20.0
 
 Metadata = Sequence[tuple[str, str]]
@@ -97,22 +126,23 @@ def giant_batches(address: str, metadata: Metadata) -> Iterator[None]:
 
 @contextmanager
 def slow_clients(address: str, metadata: Metadata) -> Iterator[None]:
-    """Callers that take no answer (a window of 0 bytes), and callers that send a byte now and then."""
+    """Callers that take no answer (a window of 0 bytes), and callers that send a byte now and then.
+
+    They come one after the other: what hundreds of calls at once do is for the check of overload to say.
+    """
     host, _, port = address.rpartition(":")
     block = header_block(UNARY, address, [*metadata, ("grpc-timeout", "10S")])
     settings = frame(SETTINGS, 0, 0, struct.pack(">HI", 0x4, 0))
-    sockets = []
+    sent = []
     for number in range(SLOW_CLIENTS):
-        one = socket.create_connection((host, int(port)))
-        sockets.append(one)
         out = bytearray(PREFACE + settings)
         for call in range(CALLS_OF_SLOW):
             message = payment(number * CALLS_OF_SLOW + call, prefix="slow").SerializeToString()
-            body = b"\0" + struct.pack(">I", len(message)) + message
             out += frame(HEADERS, END_HEADERS, 2 * call + 1, block)
-            out += frame(DATA, END_STREAM, 2 * call + 1, body)
+            out += frame(DATA, END_STREAM, 2 * call + 1, _prefixed(message))
         # Half of them send all at once and read nothing; the others never come to the end of a call.
-        one.sendall(out if number % 2 else out[: len(PREFACE + settings) + 30])
+        sent.append(bytes(out if number % 2 else out[: len(PREFACE + settings) + 30]))
+    sockets: list[socket.socket] = []
 
     def dribble(over: threading.Event) -> None:
         while not over.wait(DRIBBLE_S):
@@ -121,38 +151,125 @@ def slow_clients(address: str, metadata: Metadata) -> Iterator[None]:
                     one.send(b"\0")
 
     with _beside(dribble):
+        for out in _paced(sent, SLOW_CLIENT_S):
+            sockets.append(socket.create_connection((host, int(port))))
+            sockets[-1].sendall(out)
         yield
     for one in sockets:
         one.close()
 
 
+T = TypeVar("T")
+
+
+def _paced(items: Iterable[T], pause_s: float) -> Iterator[T]:
+    due_s = time.monotonic()
+    for item in items:
+        yield item
+        due_s += pause_s
+        time.sleep(max(0.0, due_s - time.monotonic()))
+
+
+def _prefixed(message: bytes) -> bytes:
+    return b"\0" + struct.pack(">I", len(message)) + message
+
+
+class IdleConnection:
+    """Streams that are open and bring nothing; it sees how many of them have ended."""
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        self.socket = socket.create_connection((host, int(port)))
+        self.socket.sendall(OPENING)
+        self.answered = False
+        """A ping that went out behind everything else: all streams are there."""
+
+        self.ended = 0
+        self._read = b""
+        self._next = 1
+        self._open: list[int] = []
+
+    def open(self, block: bytes, asked: bytes | None) -> None:
+        """A stream, with its one request where it has one."""
+        out = frame(HEADERS, END_HEADERS, self._next, block)
+        if asked is not None:
+            out += frame(DATA, END_STREAM, self._next, _prefixed(asked))
+        self._open.append(self._next)
+        self._next += 2
+        self.socket.sendall(out)
+
+    def end(self) -> None:
+        """Takes one stream back, and closes the connection behind the last."""
+        self.socket.sendall(frame(RST_STREAM, 0, self._open.pop(), struct.pack(">I", CANCEL)))
+        if not self._open:
+            self.socket.close()
+
+    def ping(self) -> None:
+        self.socket.sendall(frame(PING, 0, 0, b"all here"))
+
+    def take(self) -> bool:
+        """Reads what there is; whether there may be more to come."""
+        data = self._read + (got := self.socket.recv(READ_BYTES))
+        at = 0
+        while len(data) - at >= 9:
+            kind, flags, stream = struct.unpack_from(">BBI", data, at + 3)
+            end = at + 9 + int.from_bytes(data[at : at + 3], "big")
+            if end > len(data):
+                break
+            if stream:
+                self.ended += kind == RST_STREAM or bool(kind in (DATA, HEADERS) and flags & END_STREAM)
+            elif kind in (SETTINGS, PING) and not flags & ACK:
+                self.socket.sendall(frame(kind, ACK, 0, data[at + 9 : end] if kind == PING else b""))
+            else:
+                self.ended += kind == GOAWAY
+                self.answered |= kind == PING
+            at = end
+        self._read = data[at:]
+        return bool(got)
+
+
 @contextmanager
 def idle_streams(address: str, metadata: Metadata) -> Iterator[None]:
-    """A thousand streams of authorizations that bring none, and as many that wait for outcomes or health."""
-    host, _, port = address.rpartition(":")
-    sockets = [socket.create_connection((host, int(port))) for _ in range(IDLE_STREAMS)]
-    opened = frame(HEADERS, END_HEADERS, 1, header_block(METHOD_PATHS[STREAM_ENRICH], address, metadata))
-    for one in sockets:
-        one.sendall(PREFACE + frame(SETTINGS, 0, 0, b"") + opened)
-    request = outcomes_pb2.WatchOutcomesRequest().SerializeToString()
+    """A thousand streams of authorizations that bring none, and as many that wait for outcomes or health.
 
-    options = [("grpc.use_local_subchannel_pool", 1)]
-    channels = [grpc.insecure_channel(address, options=options) for _ in range(CHANNELS)]
-    streams: list[Any] = []
-    for number in range(IDLE_STREAMS):
-        path, asked = (WATCH, request) if number < WATCHERS else (HEALTH, b"")
-        streams.append(channels[number % CHANNELS].unary_stream(path)(asked, metadata=metadata))
-    try:
+    They come one after the other, and go so: what hundreds of calls at once do is for the check of overload.
+    """
+    enrich, watch, health = (
+        header_block(path, address, metadata) for path in (METHOD_PATHS[STREAM_ENRICH], WATCH, HEALTH)
+    )
+    request = outcomes_pb2.WatchOutcomesRequest().SerializeToString()
+    poll, open_ones = select.epoll(), dict[int, IdleConnection]()
+
+    def connect() -> IdleConnection:
+        made = IdleConnection(address)
+        open_ones[made.socket.fileno()] = made
+        poll.register(made.socket.fileno(), select.EPOLLIN)
+        return made
+
+    def listen(over: threading.Event) -> None:
+        while not over.is_set():
+            for number, _ in poll.poll(POLL_S):
+                if not open_ones[number].take():
+                    poll.unregister(number)
+                    open_ones[number].ended += 1
+
+    with _beside(listen):
+        shared, alone = [connect() for _ in range(CHANNELS)], list[IdleConnection]()
+        for number in _paced(range(IDLE_STREAMS), IDLE_STREAM_S):
+            alone.append(connect())
+            alone[-1].open(enrich, None)
+            path, asked = (watch, request) if number < WATCHERS else (health, b"")
+            shared[number % CHANNELS].open(path, asked)
+        for one in open_ones.values():
+            one.ping()
+        wait_until(lambda: all(one.answered for one in open_ones.values()), "streams", ENDS_S)
         yield
-        ended = [stream.code() for stream in streams if not stream.is_active()]
-        assert not ended, f"{len(ended)} streams ended: {set(ended)}"
-    finally:
-        for stream in streams:
-            stream.cancel()
-        for channel in channels:
-            channel.close()
-        for one in sockets:
-            one.close()
+        ended = sum(one.ended for one in open_ones.values())
+    for number in _paced(range(IDLE_STREAMS), IDLE_STREAM_S):
+        alone[number].end()
+        shared[number % CHANNELS].end()
+    poll.close()
+    assert not ended, f"{ended} streams ended"
 
 
 @contextmanager

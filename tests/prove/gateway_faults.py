@@ -56,8 +56,6 @@ class Trouble:
     shares: bool = True
     after_s: float = 0.0
     served: bool = True
-    once_there: bool = False
-    """Judged from when it is there: two thousand streams stand idle then, and opening them was work."""
 
 
 def _armed(name: str) -> Callable[[Bench], Any]:
@@ -150,7 +148,7 @@ TROUBLES = (
     Trouble(name="clock jump", stands=_armed("clock jump")),
     Trouble(name="giant batch", stands=_callers("giant_batches")),
     Trouble(name="slow client", stands=_callers("slow_clients")),
-    Trouble(name="thousand idle streams", stands=_callers("idle_streams"), once_there=True),
+    Trouble(name="thousand idle streams", stands=_callers("idle_streams")),
 )
 
 
@@ -164,10 +162,9 @@ def _undergo(bench: Bench, load: LightLoad, trouble: Trouble) -> tuple[list[str]
     time.sleep(CALM_S)
     told = load.between(began_s, time.monotonic() - DEADLINE_MS / 1000)
     stood = [one for one in told if put_s <= one.asked_s <= ended_s]
-    judged = stood if trouble.once_there else told
     # What was asked at the very end may have been evaluated once it was mended.
     whole = [one for one in stood if one.asked_s + one.took_ms / 1e3 < ended_s]
-    late = [f"{trouble.name}: {text}" for text in _late(trouble, judged)]
+    late = [f"{trouble.name}: {text}" for text in _late(trouble, told)]
     leaks = [f"{trouble.name}: {text}" for text in _leaks(trouble, whole)]
     figures = {
         "payments": len(told),

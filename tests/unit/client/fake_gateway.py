@@ -58,9 +58,12 @@ class FakeGateway(
     slow: dict[str, float] = field(default_factory=dict)
     """Seconds by which a batch is held back that has this id."""
     target: str = ""
+    entered: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by the first call."""
 
     async def _enter(self, context: Any) -> None:
         self.calls += 1
+        self.entered.set()
         self.tokens.add(dict(context.invocation_metadata()).get("authorization", ""))
         await asyncio.sleep(self.delay_s)
         if self.failures:

@@ -48,7 +48,7 @@ def test_an_answer_comes_back_with_the_callers_token_sent() -> None:
 def test_a_gateway_that_is_away_gives_a_result_and_no_exception() -> None:
     async def scenario() -> EnrichResult:
         async with PaymentClient(nobody_listens(), "t") as client:
-            return await client.enrich(request(), deadline_ms=2_000)
+            return await client.enrich(request(), deadline_ms=20_000)
 
     result = asyncio.run(scenario())
     assert not result.answered
@@ -63,12 +63,12 @@ def test_a_slow_gateway_costs_the_payment_no_more_than_its_deadline() -> None:
             PaymentClient(gateway.target, "t") as client,
         ):
             started_s = time.monotonic()
-            return await client.enrich(request(), deadline_ms=50), time.monotonic() - started_s
+            return await client.enrich(request(), deadline_ms=200), time.monotonic() - started_s
 
     result, took_s = asyncio.run(scenario())
     assert result.reason == "deadline_exceeded"
     assert result.maybe_recorded
-    assert took_s < 5.0
+    assert took_s < 15.0
 
 
 @pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK])

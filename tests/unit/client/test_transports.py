@@ -110,7 +110,7 @@ def test_a_batch_never_grows_beyond_what_one_message_may_hold(monkeypatch: pytes
 
 
 def test_the_shortest_budget_of_a_batch_is_its_own_and_the_others_go_on_alone() -> None:
-    gateway = FakeGateway(slow={"r-0": 0.3})
+    gateway = FakeGateway(slow={"r-0": 30.0})
 
     async def work(client: PaymentClient) -> Any:
         began = time.monotonic()
@@ -118,11 +118,11 @@ def test_the_shortest_budget_of_a_batch_is_its_own_and_the_others_go_on_alone() 
         async def timed(name: str, deadline_ms: int) -> tuple[EnrichResult, float]:
             return await client.enrich(request(name), deadline_ms=deadline_ms), time.monotonic() - began
 
-        return await asyncio.gather(timed("r-0", 100), timed("r-1", 10_000), timed("r-2", 10_000))
+        return await asyncio.gather(timed("r-0", 1_000), timed("r-1", 15_000), timed("r-2", 15_000))
 
     ((short, took_s), (long, _), (longer, _)), counted = run(gateway, BATCHED, work)
     assert (short.answered, short.reason, short.maybe_recorded) == (False, "deadline_exceeded", True)
-    assert took_s < 0.3
+    assert took_s < 10, "not when the batch is answered"
     assert long.answered and longer.answered  # noqa: PT018
     assert counted.fallbacks == {"batch_deadline": 3}
     assert counted.unary_calls == 2
@@ -167,7 +167,7 @@ def test_a_cancelled_payment_stays_cancelled_and_breaks_no_neighbour(preset: Pre
         calls = [asyncio.ensure_future(client.enrich(request(name))) for name in NAMES[:6]]
         await asyncio.sleep(0)
         calls[0].cancel()  # before it was sent
-        await asyncio.sleep(0.05)
+        await gateway.entered.wait()
         calls[1].cancel()  # under way
         return await asyncio.gather(*calls, return_exceptions=True)
 
@@ -183,7 +183,7 @@ def test_a_stream_takes_many_in_one_message_with_what_is_left_of_each_budget() -
 
     async def work(client: PaymentClient) -> Any:
         return await asyncio.gather(
-            *(client.enrich(request(name), deadline_ms=2_000 + place) for place, name in enumerate(NAMES))
+            *(client.enrich(request(name), deadline_ms=15_000 + place) for place, name in enumerate(NAMES))
         )
 
     results, counted = run(gateway, STREAMED, work)
@@ -191,7 +191,7 @@ def test_a_stream_takes_many_in_one_message_with_what_is_left_of_each_budget() -
     assert counted.streams_opened == gateway.streams == 1
     assert len(gateway.messages) < len(NAMES) / 4
     assert max(len(message) for message in gateway.messages) <= STREAMED.gather_items
-    assert all(0 < budget_ms <= 2_000 + place for place, budget_ms in enumerate(gateway.budgets_ms))
+    assert all(0 < budget_ms <= 15_000 + place for place, budget_ms in enumerate(gateway.budgets_ms))
 
 
 @pytest.mark.parametrize("pause_ms", [0, 60_000])
@@ -225,7 +225,7 @@ def test_a_silent_stream_costs_a_payment_its_deadline_and_is_given_up_in_the_end
     gateway = FakeGateway(silent=silent)
 
     async def work(client: PaymentClient) -> Any:
-        late = await all_of(client, sorted(silent), deadline_ms=50)
+        late = await all_of(client, sorted(silent), deadline_ms=1_000)
         return late, await client.enrich(request("after"))
 
     (late, after), counted = run(gateway, STREAMED, work)
@@ -254,7 +254,7 @@ def test_closing_a_client_settles_what_is_under_way(preset: Preset) -> None:
             ]
             await asyncio.sleep(0.1)
             await client.close()
-            return await asyncio.wait_for(asyncio.gather(*calls), 5)
+            return await asyncio.wait_for(asyncio.gather(*calls), 20)
 
     assert {result.reason for result in asyncio.run(scenario())} <= {"closed", "cancelled"}
 

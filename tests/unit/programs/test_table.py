@@ -1,8 +1,10 @@
 """The numbers of our enums equal those of the contract, and a look-up stays cheap."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from enrichment.fields import EVERY_BIT, mask_of
 from gateway.programs import model
@@ -75,19 +77,23 @@ def test_no_salt_shows_in_a_table() -> None:
     assert repr(table.global_salt) not in shown
 
 
-def test_a_look_up_stays_within_a_few_microseconds() -> None:
+def test_a_look_up_takes_no_longer_than_a_hundred_calls_of_nothing() -> None:
     issuer = sample_table().issuer_of("90100101")
     assert issuer is not None
     entry, asked = issuer.programs[1], query()
 
-    def round_us() -> float:
+    def nothing(_: object) -> None:
+        pass
+
+    def round_ns(called: Callable[[Any], object]) -> float:
         started = time.perf_counter_ns()
         for _ in range(500):
-            entry.release(asked)
-        return (time.perf_counter_ns() - started) / 500 / 1_000
+            called(asked)
+        return (time.perf_counter_ns() - started) / 500
 
-    # The best of many short rounds: others use this machine too. Usually below 1; 5 is another design.
-    assert min(round_us() for _ in range(50)) < 5
+    # The best of many short rounds: others use this machine too. Usually some 20; 100 is another design.
+    look_up, call = (min(round_ns(one) for _ in range(50)) for one in (entry.release, nothing))
+    assert look_up < 100 * call
 
 
 def test_a_range_at_the_very_end_of_all_iins_is_found() -> None:

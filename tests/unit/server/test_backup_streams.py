@@ -183,7 +183,7 @@ def test_a_reader_that_goes_on_for_minutes_holds_up_no_commit(
         store.commit_fan_out(change)
         began_s = time.monotonic()
         store.checkpoint()
-        assert time.monotonic() - began_s < database.BUSY_TIMEOUT_S / 5
+        assert time.monotonic() - began_s < database.BUSY_TIMEOUT_S * 0.8
     store.close()
 
 
