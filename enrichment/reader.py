@@ -298,5 +298,6 @@ def _late_payment(engines: Any) -> type[Payment]:
     """A `Payment` whose late fields the engine makes."""
     names = Payment.__struct_fields__
     members: dict[str, Any] = {name: engines.Late(name, names.index(name)) for name in LATE}
-    made: type[Payment] = type(Payment)("ReadPayment", (Payment,), members)
+    kind: Any = type(Payment)
+    made: type[Payment] = kind("ReadPayment", (Payment,), members)
     return made
