@@ -72,7 +72,7 @@ def test_the_engine_answers_what_its_twin_answers_or_leaves_it(seed: int) -> Non
     for query in (some_query(source, bounds) for _ in range(60)):
         for entry in entries:
             assert_same(entry.release(query), entry.release_by_twin(query))
-            found = entry._engine(query) if entry.engine is not None else None
+            found = entry.engine.release(query) if entry.engine is not None else None
             if found is not None:
                 assert_same(found, entry.release_by_twin(query))
 
@@ -84,10 +84,10 @@ def test_the_engine_itself_gives_every_answer_and_leaves_none_to_the_twin() -> N
         source = Random(seed)
         entries, bounds = entries_and_bounds(source)
         for entry in entries:
-            if entry._engine is None:
+            if entry.engine is None:
                 continue
             for query in (as_query(query_of(source, bounds)) for _ in range(40)):
-                found = entry._engine(query)
+                found = entry.engine.release(query)
                 asked, left = asked + 1, left + (found is None)
                 answers[found.reason if isinstance(found, Withhold) else type(found)] += 1
     assert left == 0
