@@ -51,7 +51,7 @@ class Decided(MaskedStruct):
 
 
 class _Standing(NamedTuple):
-    """What stands for an entry as long as a batch is under way."""
+    """What stands for an entry as long as table and switches are the same."""
 
     entry: ProgramEntry
     refused: Decided | None
@@ -60,54 +60,77 @@ class _Standing(NamedTuple):
     release: Callable[[Query], Release | Withhold | None]
     """None: ask the entry's twin."""
 
-    has_key: bool
     draw: Callable[[bytes], Arm]
     shadow: bool
     line: Line | None
 
 
-@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands for each program of an issuer, kept while table and switches are the same.
+
+    By the id of an issuer's entry: the table that it is of outlives what is kept here.
+    """
+
+    __slots__ = ("_of", "_of_engine", "view")
+
+    def __init__(self, view: SwitchView | None) -> None:
+        self.view = view
+        """None: policy is stale, and decides nothing."""
+
+        self._of: dict[int, list[_Standing]] = {}
+        self._of_engine: dict[tuple[int, tuple[bool, ...]], list[tuple[Any, ...]]] = {}
+
+    def of(self, issuer: IssuerEntry) -> list[_Standing]:
+        found = self._of.get(id(issuer))
+        if found is None:
+            found = self._of[id(issuer)] = [self._stand(entry) for entry in issuer.programs]
+        return found
+
+    def of_engine(self, issuer: IssuerEntry, keys: tuple[bool, ...]) -> list[tuple[Any, ...]]:
+        """The same for the engine (native/src/decide.rs), with whether each has a key."""
+        found = self._of_engine.get((id(issuer), keys))
+        if found is None:
+            found = self._of_engine[id(issuer), keys] = [
+                (one.entry, one.refused, one.entry.engine, has_key, one.line, one.shadow)
+                for one, has_key in zip(self.of(issuer), keys, strict=True)
+            ]
+        return found
+
+    def _stand(self, entry: ProgramEntry) -> _Standing:
+        assert self.view is not None, "a stale policy decides nothing"
+        reason = self.view.stopped(entry.program, entry.issuer_id)
+        if reason is None and entry.standing_refusal is not None:
+            reason = entry.standing_refusal.reason
+        if reason is not None:
+            return _Standing(entry, Decided(entry, reason), entry.quick_release, _no_arm, False, None)
+        line = line_of(entry.salt, entry.ramp_ppm, entry.holdout_ppm)
+        return _Standing(entry, None, entry.quick_release, line.draw, entry.shadow, line)
+
+
+@dataclass(slots=True)
 class Rules:
-    """What holds for all decisions of one batch. `view` is None, or `fresh` false: policy is stale."""
+    """What holds for all decisions of one batch. Where it is not `fresh`, policy is stale."""
 
     shared: Line | None
     """Of the holdout that all programs share."""
 
-    view: SwitchView | None
+    standing: Standing
     fresh: bool
     has_key: KeyCheck
     _keys: dict[tuple[str, str], bool] = field(default_factory=dict)
     """What `has_key` said, by recipient and profile."""
 
-    _standing: dict[int, list[_Standing]] = field(default_factory=dict)
-    """By the id of an issuer's entry: the table outlives the batch."""
-
-    def of(self, issuer: IssuerEntry, view: SwitchView) -> list[_Standing]:
-        """What stands for each program of an issuer."""
-        found = self._standing.get(id(issuer))
+    def key(self, entry: ProgramEntry) -> bool:
+        """Whether it has a key now, asked once a batch."""
+        found = self._keys.get((entry.recipient_id, entry.profile))
         if found is None:
-            found = self._standing[id(issuer)] = [self._stand(entry, view) for entry in issuer.programs]
+            found = self._keys[entry.recipient_id, entry.profile] = self.has_key(entry)
         return found
 
-    def for_engine(self, issuer: IssuerEntry) -> list[tuple[Any, ...]]:
-        """The same for the engine (native/src/decide.rs), while policy is fresh."""
-        assert self.view is not None, "a stale policy decides nothing"
-        return [
-            (one.entry, one.refused, one.entry.engine, one.has_key, one.line, one.shadow)
-            for one in self.of(issuer, self.view)
-        ]
-
-    def _stand(self, entry: ProgramEntry, view: SwitchView) -> _Standing:
-        reason = view.stopped(entry.program, entry.issuer_id)
-        if reason is None and entry.standing_refusal is not None:
-            reason = entry.standing_refusal.reason
-        if reason is not None:
-            return _Standing(entry, Decided(entry, reason), entry.quick_release, False, _no_arm, False, None)
-        has_key = self._keys.get((entry.recipient_id, entry.profile))
-        if has_key is None:
-            has_key = self._keys[entry.recipient_id, entry.profile] = self.has_key(entry)
-        line = line_of(entry.salt, entry.ramp_ppm, entry.holdout_ppm)
-        return _Standing(entry, None, entry.quick_release, has_key, line.draw, entry.shadow, line)
+    def of_engine(self, issuer: IssuerEntry) -> list[tuple[Any, ...]]:
+        """What stands for each program of an issuer."""
+        keys = tuple([one.refused is None and self.key(one.entry) for one in self.standing.of(issuer)])
+        return self.standing.of_engine(issuer, keys)
 
 
 def _no_arm(unit_key: bytes) -> Arm:
@@ -137,12 +160,11 @@ def decide(
     """One decision for each program of the issuer that runs ahead of the authorization."""
     if duplicate:
         return [Decided(entry, Reason.DUPLICATE_REQUEST) for entry in issuer.programs]
-    view = rules.view
-    if view is None or not rules.fresh:
+    if rules.standing.view is None or not rules.fresh:
         return [Decided(entry, Reason.POLICY_STALE) for entry in issuer.programs]
     held_out: bool | None = None
     decided = []
-    for entry, refused, release_of, has_key, draw, shadow, _ in rules.of(issuer, view):
+    for entry, refused, release_of, draw, shadow, _ in rules.standing.of(issuer):
         if refused is not None:
             decided.append(refused)
             continue
@@ -152,7 +174,7 @@ def decide(
         if isinstance(release, Withhold):
             decided.append(Decided(entry, release.reason))
             continue
-        if not has_key:
+        if not rules.key(entry):
             decided.append(Decided(entry, Reason.KEY_UNAVAILABLE, release=release))
             continue
         # Consent, key and quality allow it: from here on the arm is drawn and kept, whatever fails.

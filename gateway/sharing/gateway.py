@@ -29,7 +29,7 @@ from gateway.sharing.again import Repeats
 from gateway.sharing.assess import assess, match
 from gateway.sharing.budget import Budget
 from gateway.sharing.commit import Committer
-from gateway.sharing.decide import Rules, decide, no_program
+from gateway.sharing.decide import Rules, Standing, decide, no_program
 from gateway.sharing.encode import EXPIRES_AFTER_MS, Encoder
 from gateway.sharing.fetch import Budgeted, Fetch
 from gateway.sharing.items import (
@@ -102,6 +102,7 @@ class Gateway:
         self._remembered = remembered if remembered is not None else Remembered(reader)
         self._look = self._remembered.look
         self._encoder = Encoder()
+        self._stood = table, Standing(None)
         self._share_sealer = ShareSealer(pseudonyms, sealer, self._encoder)
         self._steps = Steps(self._share_sealer, self._encoder, on_fault)
         self._committer = Committer(journal, self._remembered, self._encoder, switches, on_fault)
@@ -142,7 +143,7 @@ class Gateway:
             self._stage(batch, "score", match, batch.works)
             assess(batch, self._scorer, self._on_fault)
         shared = global_line(batch.table.global_salt, batch.table.global_holdout_ppm)
-        batch.rules = Rules(shared, view, batch.fresh, self._has_key)
+        batch.rules = Rules(shared, self._standing(batch), batch.fresh, self._has_key)
         self._stage(batch, "decide", self._decide, self._steps.decide(batch, self._subjects.objecting))
         budget.behind_decisions(batch)
         self._share_sealer.begin(now_ms, self._token_epochs(), batch.expires_at_ms)
@@ -254,6 +255,14 @@ class Gateway:
                 work.velocity_keys = velocity_keys
                 asked.append(work)
                 touches.append((payment.initiated_at_ms, velocity_keys))
+
+    def _standing(self, batch: Batch) -> Standing:
+        """Anew with another table, or when a switch was set."""
+        table, standing = self._stood
+        if table is not batch.table or standing.view is not batch.view:
+            standing = Standing(batch.view)
+            self._stood = batch.table, standing
+        return standing
 
     def _has_key(self, entry: ProgramEntry) -> bool:
         if entry.signing_algorithm not in self._signable:

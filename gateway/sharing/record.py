@@ -9,7 +9,6 @@ from enrichment.signals import Signals
 from gateway.sharing.encode import SCHEMA_VERSION
 from gateway.sharing.wire import make_writer
 from gateway.sharing.work import Batch, Work
-from issuernetwork.storage.v1 import journal_pb2
 
 # Of storage.v1.Evaluation: what is the payment's own (v1.MatchReferences within), and by which field of it.
 PAYMENT: Final = (
@@ -40,16 +39,14 @@ EVALUATION = make_writer(
 batch's and the decisions."""
 
 
+_FRAME = make_writer([(11, "varint"), (12, "varint"), (22, "varint"), (23, "varint"), (25, "varint")])
+"""The same: when it was received and decided, policy, schema, epoch of the switches."""
+
+
 def frame_of(batch: Batch) -> bytes:
     """What all records of a batch have in common."""
-    frame = journal_pb2.Evaluation(
-        received_at_ms=batch.now_ms,
-        decided_at_ms=batch.now_ms,
-        policy_version=batch.table.version,
-        schema_version=SCHEMA_VERSION,
-        switch_epoch=0 if batch.view is None else batch.view.epoch,
-    )
-    return frame.SerializeToString()
+    epoch = 0 if batch.view is None else batch.view.epoch
+    return _FRAME.write((batch.now_ms, batch.now_ms, batch.table.version, SCHEMA_VERSION, epoch))
 
 
 def record_of(batch: Batch, work: Work, seen: Signals, decisions: bytes) -> bytes:

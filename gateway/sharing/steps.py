@@ -53,11 +53,11 @@ class Steps:
     def decide(self, batch: Batch, objecting: Container[bytes]) -> list[Work]:
         """Signals and decisions; whoever is left has none."""
         rules, works = batch.rules, batch.works
-        if self._decider is None or rules.view is None or not rules.fresh:
+        if self._decider is None or rules.standing.view is None or not rules.fresh:
             return works
         try:
             left: list[Work] = self._decider.decide(
-                works, rules.for_engine, rules.shared, objecting or None, batch.now_ms
+                works, rules.of_engine, rules.shared, objecting or None, batch.now_ms
             )
         except FAULTS as fault:
             self._on_fault("decide", fault)
