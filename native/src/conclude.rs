@@ -7,6 +7,7 @@ use pyo3::types::{PyBool, PyBytes, PyList, PyString, PyTuple};
 
 use crate::mac::{Letters, text_of};
 use crate::masks;
+use crate::read_request::{ReadRequest, read_of};
 use crate::share::{OnePayment, Order, ShareTarget, Shares};
 use crate::share_keys;
 use crate::writer::Writer;
@@ -55,6 +56,8 @@ struct Common<'a, 'py> {
     parts: Vec<((usize, usize), Bound<'py, PyBytes>)>,
     match_keys: &'a Bound<'py, PyAny>,
     issues_of: &'a Bound<'py, PyAny>,
+    /// What was left out to what an answer says of it: nothing else is told of payments that are as most are.
+    issues: Vec<(usize, Bound<'py, PyBytes>)>,
     tail: &'a Bound<'py, PyBytes>,
     frame: &'a Bound<'py, PyBytes>,
     expires_at_ms: i64,
@@ -122,6 +125,7 @@ impl Concluder {
             parts: Vec::new(),
             match_keys,
             issues_of,
+            issues: Vec::new(),
             tail: &parts.0,
             frame: &parts.1,
             expires_at_ms,
@@ -152,6 +156,7 @@ impl Concluder {
     fn one<'py>(&self, work: &Bound<'py, PyAny>, common: &mut Common<'_, 'py>) -> PyResult<Option<()>> {
         let py = work.py();
         let payment = work.getattr(intern!(py, "payment"))?;
+        let Some(read) = read_of(&payment)? else { return Ok(None) };
         let item = work.getattr(intern!(py, "item"))?;
         let [sender_id, _, withhold] = item.cast::<PyTuple>()?.as_slice() else { return Ok(None) };
         let signals = work.getattr(intern!(py, "signals"))?;
@@ -166,13 +171,14 @@ impl Concluder {
         common.told.clear();
         common.recorded.clear();
         if sealed {
-            self.seal(&payment, &signals, sender_id.cast::<PyString>()?.to_str()?, &said, common)?;
+            let sender_id = sender_id.cast::<PyString>()?.to_str()?;
+            self.seal(&payment, &read, &signals, sender_id, &said, common)?;
         } else {
             for one in &said {
                 self.withhold(one, common)?;
             }
         }
-        payment.call_method0(intern!(py, "drop_pan"))?;
+        read.get().drop_pan();
         work.setattr(intern!(py, "sealed"), true)?;
         let answer = self.answer(work, &payment, &signals, common)?;
         let record = self.record(work, sender_id, &signals, &answer, &written, common)?;
@@ -185,6 +191,7 @@ impl Concluder {
     fn seal<'py>(
         &self,
         payment: &Bound<'py, PyAny>,
+        read: &Bound<'py, ReadRequest>,
         signals: &Bound<'py, PyAny>,
         sender_id: &str,
         all: &[Said<'py>],
@@ -195,13 +202,8 @@ impl Concluder {
             Some(keys) => keys,
             None => common.match_keys.call1((payment,))?.cast_into::<PyTuple>()?,
         };
-        let pan = payment.getattr(intern!(py, "pan"))?;
-        let digits = match pan.is_none() {
-            true => PyString::new(py, ""),
-            false => pan.call_method0(intern!(py, "digits"))?.cast_into::<PyString>()?,
-        };
-        let mut one_payment =
-            OnePayment::of(signals, digits.to_str()?, sender_id, &keys, common.expires_at_ms)?;
+        let digits = read.get().pan(py);
+        let mut one_payment = OnePayment::of(signals, digits, sender_id, &keys, common.expires_at_ms)?;
         let nothing = PyBytes::new(py, b"");
         for one in all {
             let Said::Released(released) = one else {
@@ -265,10 +267,20 @@ impl Concluder {
         out.clear();
         self.writers.0.get().put(out, &values)?;
         out.extend_from_slice(&common.told);
-        if signals.getattr(intern!(py, "facts"))?.getattr(intern!(py, "omissions"))?.is_truthy()? {
-            out.extend_from_slice(common.issues_of.call1((payment, signals))?.cast::<PyBytes>()?.as_bytes());
+        let omissions = signals.getattr(intern!(py, "facts"))?.getattr(intern!(py, "omissions"))?;
+        if omissions.is_truthy()? {
+            let known = common.issues.iter().find(|(of, _)| *of == identity(&omissions));
+            let told = match known {
+                Some((_, told)) => told.clone(),
+                None => {
+                    let told = common.issues_of.call1((payment, signals))?.cast_into::<PyBytes>()?;
+                    common.issues.push((identity(&omissions), told.clone()));
+                    told
+                }
+            };
+            common.out.extend_from_slice(told.as_bytes());
         }
-        Ok(PyBytes::new(py, out))
+        Ok(PyBytes::new(py, &common.out))
     }
 
     /// As `record_of` in gateway/sharing/record.py.

@@ -93,7 +93,7 @@ impl ReadRequest {
     }
 
     /// From now on it gives no PAN and no network token.
-    fn drop_pan(&self) {
+    pub fn drop_pan(&self) {
         self.pan_dropped.store(true, Ordering::Relaxed);
     }
 }
@@ -115,6 +115,11 @@ impl ReadRequest {
 
     pub fn has_pan(&self) -> bool {
         !self.pan_dropped.load(Ordering::Relaxed)
+    }
+
+    /// Digits of the PAN; empty where there is none, or none any more.
+    pub fn pan<'a>(&'a self, py: Python<'a>) -> &'a str {
+        if self.has_pan() { self.request(py).text(self.layout.own.card.pan) } else { "" }
     }
 }
 

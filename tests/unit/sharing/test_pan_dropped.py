@@ -185,7 +185,8 @@ def test_the_number_is_gone_before_answer_and_record_are_written(
     monkeypatch.setattr(Encoder, "issues", spy)
     kit = Kit()
     kit.velocity.fault = OSError("down")  # so that each answer has something left out
-    kit.results(*requests(20, iin=HARBOR))
+    for one in requests(20, iin=HARBOR):
+        kit.results(one)
     assert seen == [(None, None)] * 20
 
 
