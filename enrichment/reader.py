@@ -5,6 +5,7 @@ from the formats that `check` checks by. Everything else it leaves to `check`, w
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from types import new_class
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -298,6 +299,4 @@ def _late_payment(engines: Any) -> type[Payment]:
     """A `Payment` whose late fields the engine makes."""
     names = Payment.__struct_fields__
     members: dict[str, Any] = {name: engines.Late(name, names.index(name)) for name in LATE}
-    kind: Any = type(Payment)
-    made: type[Payment] = kind("ReadPayment", (Payment,), members)
-    return made
+    return new_class("ReadPayment", (Payment,), exec_body=lambda namespace: namespace.update(members))

@@ -127,7 +127,9 @@ impl Reader {
                     if !bytes.is_empty() && !shape.fits(bytes) {
                         return None;
                     }
-                    std::str::from_utf8(bytes).ok()?;
+                    if !bytes.is_ascii() {
+                        std::str::from_utf8(bytes).ok()?;
+                    }
                     found.put(field.slot, Slot::Text(place_of(payload, bytes)?))?;
                 }
                 (Kind::Int { low, high }, Value::Varint(number)) => {
