@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use crate::json;
 use crate::made::NamedTuple;
 use crate::shapes::canonical_ipv6;
-use crate::slots::{Request, Slot};
+use crate::slots::Request;
 use crate::wire::{put_chunk, put_chunk_number, put_length_before, put_number};
 
 pub enum Part {
@@ -232,9 +232,9 @@ impl Column {
         match parts.get(place) {
             Some(Part::Text(slot)) => json::quoted(out, request.text(*slot)),
             Some(Part::Int(slot)) => json::write_number(out, request.int(*slot)),
-            Some(Part::OptionalInt(slot)) => match request.slot(*slot) {
-                Slot::Int(number) => json::write_number(out, number),
-                _ => out.extend_from_slice(b"null"),
+            Some(Part::OptionalInt(slot)) => match request.number(*slot) {
+                Some(number) => json::write_number(out, number),
+                None => out.extend_from_slice(b"null"),
             },
             None => return false,
         }
@@ -276,9 +276,9 @@ impl Part {
         Ok(match self {
             Self::Text(slot) => string(py, request.text(*slot)),
             Self::Int(slot) => int(py, request.int(*slot))?,
-            Self::OptionalInt(slot) => match request.slot(*slot) {
-                Slot::Int(number) => int(py, number)?,
-                _ => py.None().into_bound(py),
+            Self::OptionalInt(slot) => match request.number(*slot) {
+                Some(number) => int(py, number)?,
+                None => py.None().into_bound(py),
             },
         })
     }

@@ -80,30 +80,41 @@ pub enum Doubt {
     Robot { prefixes: Parts, within: Parts },
 }
 
-/// Words, and the letters that any of them begins with: nearly all places of a text begin none.
+/// Words of two letters or more, and the pairs of letters that any of them begins with: nearly all places of a text
+/// begin none.
 pub struct Parts {
     words: Vec<Vec<u8>>,
-    begins: [bool; 256],
+    pairs: Box<[u64; PAIRS / 64]>,
 }
 
+const PAIRS: usize = 1 << 16;
+
 impl Parts {
-    fn of(words: Vec<Vec<u8>>) -> Self {
-        let mut begins = [false; 256];
-        for first in words.iter().filter_map(|word| word.first()) {
-            begins[usize::from(first.to_ascii_lowercase())] = true;
-            begins[usize::from(first.to_ascii_uppercase())] = true;
+    fn of(words: Vec<Vec<u8>>) -> PyResult<Self> {
+        let mut pairs = Box::new([0; PAIRS / 64]);
+        for word in &words {
+            let [first, second, ..] = word.to_ascii_lowercase()[..] else {
+                return Err(PyValueError::new_err("a part of a name has two letters or more"));
+            };
+            for first in [first, first.to_ascii_uppercase()] {
+                for second in [second, second.to_ascii_uppercase()] {
+                    let pair = usize::from(u16::from_be_bytes([first, second]));
+                    pairs[pair / 64] |= 1 << (pair % 64);
+                }
+            }
         }
-        Self { words, begins }
+        Ok(Self { words, pairs })
     }
 
     fn any_in(&self, text: &[u8]) -> bool {
-        let mut begun = text.iter().enumerate().filter(|(_, byte)| self.begins[usize::from(**byte)]);
-        begun.any(|(from, _)| self.any_at(&text[from..]))
+        (0..text.len().saturating_sub(1)).any(|from| self.any_at(&text[from..]))
     }
 
     fn any_at(&self, rest: &[u8]) -> bool {
+        let [first, second, ..] = *rest else { return false };
+        let pair = usize::from(u16::from_be_bytes([first, second]));
         let begins = |word: &Vec<u8>| rest.get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word));
-        rest.first().is_some_and(|first| self.begins[usize::from(*first)]) && self.words.iter().any(begins)
+        self.pairs[pair / 64] >> (pair % 64) & 1 == 1 && self.words.iter().any(begins)
     }
 }
 
@@ -129,7 +140,7 @@ impl Doubt {
                 let forms = forms.into_iter().map(|(country, forms)| (country, bytes(forms))).collect();
                 Self::Postal { country: row.get_item(2)?.extract()?, forms }
             }
-            "robot" => Self::Robot { prefixes: Parts::of(listed(2)?), within: Parts::of(listed(3)?) },
+            "robot" => Self::Robot { prefixes: Parts::of(listed(2)?)?, within: Parts::of(listed(3)?)? },
             _ => return Err(PyValueError::new_err("a doubt that this engine does not know")),
         };
         Ok((doubt, slot))

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 use crate::read_request::{ReadRequest, read_of};
-use crate::slots::{Request, Slot};
+use crate::slots::Request;
 
 const HOUR_MS: i64 = 3_600_000;
 /// Of v1.Channel: ecom and app. Of v1.Initiation: by the merchant.
@@ -195,10 +195,7 @@ impl Features {
             && counted(&velocity, out)?
             && self.found(&found, home, out)?;
         for slot in self.slots.history {
-            out.put(match request.slot(slot) {
-                Slot::Int(number) => number as f64,
-                _ => f64::NAN,
-            });
+            out.put(request.number(slot).map_or(f64::NAN, |number| number as f64));
         }
         Ok(quick)
     }

@@ -130,20 +130,20 @@ impl Reader {
                     if !bytes.is_ascii() {
                         std::str::from_utf8(bytes).ok()?;
                     }
-                    found.put(field.slot, Slot::Text(place_of(payload, bytes)?))?;
+                    found.put(field.slot, Slot::text(place_of(payload, bytes)?)?)?;
                 }
                 (Kind::Int { low, high }, Value::Varint(number)) => {
                     let number = number as i64; // as the wire has negative numbers
                     if !(*low..=*high).contains(&number) {
                         return None;
                     }
-                    found.put(field.slot, Slot::Int(number))?;
+                    found.put(field.slot, Slot::int(number)?)?;
                 }
                 (Kind::Double, Value::Fixed64(bytes)) => {
-                    found.put(field.slot, Slot::Double(f64::from_le_bytes(bytes)))?;
+                    found.put(field.slot, Slot::double(place_of(payload, bytes)?)?)?;
                 }
                 (Kind::Message { table }, Value::Bytes(bytes)) => {
-                    found.put(field.slot, Slot::Message(place_of(payload, bytes)?))?;
+                    found.put(field.slot, Slot::message(place_of(payload, bytes)?)?)?;
                     self.walk(payload, bytes, *table, level + 1, found)?;
                 }
                 (Kind::Raw, Value::Bytes(bytes)) => found.raws.push((field.slot, place_of(payload, bytes)?)),

@@ -67,14 +67,14 @@ impl Shape {
             Self::Text { most } => is_text(value, *most),
             Self::Digits { least, most } => (*least..=*most).contains(&value.len()) && all_digits(value),
             Self::Alphanumeric { exactly } => {
-                value.len() == *exactly && value.iter().all(u8::is_ascii_alphanumeric)
+                value.len() == *exactly && all(value, u8::is_ascii_alphanumeric)
             }
             Self::Printable { most } => {
-                value.len() <= *most && value.iter().all(|byte| (0x20..=0x7e).contains(byte))
+                value.len() <= *most && all(value, |byte| (0x20..=0x7e).contains(byte))
             }
             Self::Reference { least, most } => {
                 let part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-                (*least..=*most).contains(&value.len()) && value.iter().all(part)
+                (*least..=*most).contains(&value.len()) && all(value, part)
             }
             Self::Table(codes) => codes.has(value),
             Self::Iin => matches!(value.len(), 6 | 8) && all_digits(value),
@@ -111,12 +111,17 @@ fn code_number(value: &[u8]) -> Option<usize> {
 }
 
 fn all_digits(value: &[u8]) -> bool {
-    value.iter().all(u8::is_ascii_digit)
+    all(value, u8::is_ascii_digit)
+}
+
+/// Whether all bytes are so: without a branch a byte, since nearly always all of them are.
+fn all(value: &[u8], is: impl Fn(&u8) -> bool) -> bool {
+    value.iter().fold(true, |so_far, byte| so_far & is(byte))
 }
 
 /// No C0, DEL or C1 (Unicode category Cc), at most `most` characters.
 fn is_text(value: &[u8], most: usize) -> bool {
-    if value.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+    if all(value, |byte| (0x20..0x7f).contains(byte)) {
         return value.len() <= most;
     }
     std::str::from_utf8(value)

@@ -1,11 +1,14 @@
 //! Match keys of a payment: the twin of `match_keys` in issuernetwork/match_keys.py, for what most payments have.
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyString, PyTuple};
 
+use crate::json;
 use crate::read_request::read_of;
 
 const STAN_DIGITS: usize = 6;
 const IIN_DIGITS: usize = 6;
+/// Room for most keys.
+const MOST_BYTES: usize = 96;
 
 /// Keys, the strongest first; None of what the engine has not read, and of what is not plain ASCII: the twin knows
 /// what is blank there.
@@ -37,20 +40,28 @@ pub fn match_keys<'py>(payment: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py
     if stan.starts_with(['+', '-']) {
         return Ok(None); // Python fills up behind a sign
     }
-    let mut keys: Vec<String> = Vec::with_capacity(4);
+    let (mut keys, mut key) = (Vec::with_capacity(4), String::with_capacity(MOST_BYTES));
+    let mut put = |parts: &[&str]| {
+        key.clear();
+        parts.iter().for_each(|part| key.push_str(part));
+        keys.push(PyString::new(py, &key));
+    };
     if !network.is_empty() {
-        keys.push(["net:", network].concat());
+        put(&["net:", network]);
     }
     if !acquirer.is_empty() && !retrieval.is_empty() {
-        keys.push(["rrn:", retrieval, ":", acquirer].concat());
+        put(&["rrn:", retrieval, ":", acquirer]);
     }
     if !acquirer.is_empty() && !stan.is_empty() && !transmitted.is_empty() {
         let zeros = &"000000"[..STAN_DIGITS.saturating_sub(stan.len())];
-        keys.push(["stan:", zeros, stan, ":", transmitted, ":", acquirer].concat());
+        put(&["stan:", zeros, stan, ":", transmitted, ":", acquirer]);
     }
     if amount != 0 && ![currency, iin, last4, acceptor].contains(&"") {
         let iin = &iin[..iin.len().min(IIN_DIGITS)];
-        keys.push(format!("cmp:{amount}:{currency}:{iin}:{last4}:{acceptor}"));
+        let mut number = Vec::with_capacity(20);
+        json::write_number(&mut number, amount);
+        let amount = str::from_utf8(&number).unwrap_or_default(); // digits alone
+        put(&["cmp:", amount, ":", currency, ":", iin, ":", last4, ":", acceptor]);
     }
     Ok(Some(PyTuple::new(py, keys)?))
 }

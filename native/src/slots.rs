@@ -15,14 +15,56 @@ impl Place {
     }
 }
 
-#[derive(Clone, Copy)]
-pub enum Slot {
-    Absent,
-    /// Of UTF-8: whoever puts it has looked.
-    Text(Place),
-    Int(i64),
-    Double(f64),
-    Message(Place),
+/// What a field was found to be, in eight bytes: a payment has a hundred of them, and keeps them for as long as it is
+/// on its way.
+#[derive(Clone, Copy, Default)]
+pub struct Slot(u64);
+
+const KIND_BITS: u32 = 3;
+const LENGTH_BITS: u32 = 29;
+const TEXT: u64 = 1;
+const INT: u64 = 2;
+const DOUBLE: u64 = 3;
+const MESSAGE: u64 = 4;
+
+impl Slot {
+    /// Of UTF-8: whoever makes it has looked.
+    pub fn text(place: Place) -> Option<Self> {
+        Self::of(TEXT, place)
+    }
+
+    /// Of eight bytes as the wire has them.
+    pub fn double(place: Place) -> Option<Self> {
+        Self::of(DOUBLE, place)
+    }
+
+    pub fn message(place: Place) -> Option<Self> {
+        Self::of(MESSAGE, place)
+    }
+
+    /// None of what is negative or has 61 bits: no field may.
+    pub fn int(number: i64) -> Option<Self> {
+        let number = u64::try_from(number).ok().filter(|number| number >> (64 - KIND_BITS) == 0)?;
+        Some(Self(number << KIND_BITS | INT))
+    }
+
+    fn of(kind: u64, place: Place) -> Option<Self> {
+        (place.length >> LENGTH_BITS == 0)
+            .then(|| Self(u64::from(place.from) << 32 | u64::from(place.length) << KIND_BITS | kind))
+    }
+
+    fn kind(self) -> u64 {
+        self.0 & ((1 << KIND_BITS) - 1)
+    }
+
+    fn place(self, kind: u64) -> Option<Place> {
+        let length = (self.0 as u32) >> KIND_BITS;
+        (self.kind() == kind).then(|| Place { from: (self.0 >> 32) as u32, length })
+    }
+
+    fn number(self) -> Option<i64> {
+        (self.kind() == INT).then(|| (self.0 >> KIND_BITS) as i64)
+    }
 }
 
 /// Slots of the card, whose fields hang together.
@@ -59,12 +101,12 @@ pub struct Request<'a> {
 
 impl Found {
     pub fn nothing(slots: usize) -> Self {
-        Self { slots: vec![Slot::Absent; slots], raws: Vec::new(), digits: Digits::default() }
+        Self { slots: vec![Slot::default(); slots], raws: Vec::new(), digits: Digits::default() }
     }
 
     pub fn put(&mut self, slot: usize, value: Slot) -> Option<()> {
         let place = self.slots.get_mut(slot)?;
-        if !matches!(place, Slot::Absent) {
+        if place.kind() != 0 {
             return None;
         }
         *place = value;
@@ -97,45 +139,32 @@ impl<'a> Request<'a> {
         unsafe { std::str::from_utf8_unchecked(self.bytes(place)) }
     }
 
-    pub fn slot(&self, slot: usize) -> Slot {
-        self.found.slots[slot]
-    }
-
     pub fn text(&self, slot: usize) -> &'a str {
-        match self.found.slots[slot] {
-            Slot::Text(place) => self.at(place),
-            _ => "",
-        }
+        self.found.slots[slot].place(TEXT).map_or("", |place| self.at(place))
     }
 
     /// Whether a text is there, without a look at it.
     pub fn has_text(&self, slot: usize) -> bool {
-        matches!(self.found.slots[slot], Slot::Text(place) if place.length > 0)
+        self.found.slots[slot].place(TEXT).is_some_and(|place| place.length > 0)
     }
 
     pub fn int(&self, slot: usize) -> i64 {
-        match self.found.slots[slot] {
-            Slot::Int(number) => number,
-            _ => 0,
-        }
+        self.number(slot).unwrap_or_default()
+    }
+
+    /// None where none was given.
+    pub fn number(&self, slot: usize) -> Option<i64> {
+        self.found.slots[slot].number()
     }
 
     pub fn double(&self, slot: usize) -> f64 {
-        match self.found.slots[slot] {
-            Slot::Double(number) => number,
-            _ => 0.0,
-        }
-    }
-
-    pub fn given(&self, slot: usize) -> bool {
-        matches!(self.found.slots[slot], Slot::Int(_))
+        let place = self.found.slots[slot].place(DOUBLE);
+        let bytes = place.and_then(|place| self.bytes(place).try_into().ok());
+        bytes.map_or(0.0, f64::from_le_bytes)
     }
 
     pub fn message(&self, slot: usize) -> Option<&'a [u8]> {
-        match self.found.slots[slot] {
-            Slot::Message(place) => Some(self.bytes(place)),
-            _ => None,
-        }
+        self.found.slots[slot].place(MESSAGE).map(|place| self.bytes(place))
     }
 
     pub fn raws(&self, slot: usize) -> impl Iterator<Item = &'a [u8]> {
@@ -158,10 +187,7 @@ impl<'a> Request<'a> {
     }
 
     fn place(&self, slot: usize) -> Place {
-        match self.found.slots[slot] {
-            Slot::Text(place) => place,
-            _ => Place::default(),
-        }
+        self.found.slots[slot].place(TEXT).unwrap_or_default()
     }
 
     /// Exactly one identifier; beside a PAN its digits say what `iin` and `last4` say elsewhere.

@@ -60,7 +60,7 @@ impl Verdicts {
         let present = self.presence.iter().filter(|(kind, slot, _)| match kind {
             Presence::Text => request.has_text(*slot),
             Presence::Number => request.int(*slot) != 0,
-            Presence::Given => request.given(*slot),
+            Presence::Given => request.number(*slot).is_some(),
         });
         Some(present.fold(self.always, |mask, (_, _, bit)| mask | bit))
     }

@@ -6,7 +6,7 @@ const MOST_VARINT_BYTES: usize = 10;
 /// One field of a message.
 pub enum Value<'a> {
     Varint(u64),
-    Fixed64([u8; 8]),
+    Fixed64(&'a [u8; 8]),
     Bytes(&'a [u8]),
 }
 
@@ -41,7 +41,7 @@ impl<'a> Fields<'a> {
             1 => {
                 let (value, rest) = self.rest.split_first_chunk::<8>()?;
                 self.rest = rest;
-                Value::Fixed64(*value)
+                Value::Fixed64(value)
             }
             2 => {
                 let size = usize::try_from(varint(&mut self.rest)?).ok()?;
