@@ -165,6 +165,10 @@ class Protector:
         signer, fresh, tokens_of = self._signer, self._fresh, self._pseudonyms.tokens
         seal, make_target, routings, parts = self._shares.seal, self._make_target, self._routings, self._parts
         middle, kids = messages[count // 2], set[str]()
+        # A content key serves for minutes, thousands of messages at this rate: those of before are there, and
+        # the one behind the key that expires is made within the run.
+        for recipient_id in self._routings:
+            sealer.held(recipient_id)
 
         def recorded(message: Message) -> bytes:
             """As gateway/sharing/seal.py: a batch holds few messages for each of its recipients."""

@@ -1,10 +1,11 @@
 """Security event tokens (RFC 8417) of a share, its withdrawal and its erasure, signed as compact JWS."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from json import JSONEncoder
 from json.encoder import encode_basestring
 
+from gateway.runtime.native import engines
 from gateway.sealing import base64url
 from gateway.sealing.body import ROUTINGS_CACHED
 from gateway.sealing.keys import Signer
@@ -33,12 +34,21 @@ def header_segment(alg: str, kid: str) -> bytes:
 
 def sign_set(signer: Signer, claims: dict[str, object]) -> bytes:
     """Compact JWS over `claims` with the header of a SET. No `exp`: RFC 8417 2.2 advises against it."""
-    return _signed(signer, _encode(claims).encode())
-
-
-def _signed(signer: Signer, payload: bytes) -> bytes:
-    signing_input = base64url.joined(header_segment(signer.alg, signer.kid), payload)
+    signing_input = base64url.joined(header_segment(signer.alg, signer.kid), _encode(claims).encode())
     return base64url.joined(signing_input, signer.sign(signing_input))
+
+
+Parts = tuple[bytes | str | int, ...]
+
+
+def written_by_twin(head: bytes, parts: Parts) -> bytes:
+    """`head`, a dot, and in base64url what the parts come to: bytes as they are, all else as JSON."""
+    payload = [part if isinstance(part, bytes) else _encode(part).encode() for part in parts]
+    return base64url.joined_by_twin(head, b"".join(payload))
+
+
+written: Callable[[bytes, Parts], bytes] = getattr(engines, "written", written_by_twin)
+"""By the engine where it is built (native/src/signature.rs)."""
 
 
 def share_set(
@@ -60,31 +70,31 @@ def share_set(
 
     With `clear` (profile A) `sealed` is not sealed: the members that `body.clear_members` wrote.
     """
+    if not (clear or sealed.isascii()):
+        raise ValueError("a compact JWE is of base64url and dots")  # which need no escaping
     head, subject, event, issuer = _routed(
         iss, recipient_id, program, issuer_id, CLEAR_SHARE_EVENT if clear else SHARE_EVENT
     )
-    place = "" if stream_seq is None else f'"stream_seq":{stream_seq:d},'
-    share = _quoted(share_id)
-    front = (
-        f'{head}{issued_at_ms // 1000:d},"jti":{_quoted(jti)},"txn":{_quoted(evaluation_id)}'
-        f"{subject}{share}{event}{share}{issuer}{place}"
-    )
-    if not (clear or sealed.isascii()):
-        raise ValueError("a compact JWE is of base64url and dots")  # which need no escaping
-    members = sealed if clear else b'"encryptedData":"%b"' % sealed
-    return _signed(signer, front.encode() + members + b"}}}")
+    place: Parts = () if stream_seq is None else (b'"stream_seq":', stream_seq, b",")
+    before, behind = (b"", b"}}}") if clear else (b'"encryptedData":"', b'"}}}')
+    parts = (
+        head, issued_at_ms // 1000, b',"jti":', jti, b',"txn":', evaluation_id,
+        subject, share_id, event, share_id, issuer, *place, before, sealed, behind,
+    )  # fmt: skip
+    signing_input = written(header_segment(signer.alg, signer.kid), parts)
+    return base64url.joined(signing_input, signer.sign(signing_input))
 
 
 @lru_cache(maxsize=ROUTINGS_CACHED)
 def _routed(
     iss: str, recipient_id: str, program: str, issuer_id: str, event_uri: str
-) -> tuple[str, str, str, str]:
+) -> tuple[bytes, bytes, bytes, bytes]:
     """What stands around the changing members of a share, the same for all of a program at an issuer."""
     return (
-        f'{{"iss":{_quoted(iss)},"aud":{_quoted(recipient_id)},"iat":',
-        ',"sub_id":{"format":"opaque","id":',
-        f'}},"events":{{"{event_uri}":{{"program":{_quoted(program)},"share_id":',
-        f',"issuer_id":{_quoted(issuer_id)},',
+        f'{{"iss":{_quoted(iss)},"aud":{_quoted(recipient_id)},"iat":'.encode(),
+        b',"sub_id":{"format":"opaque","id":',
+        f'}},"events":{{"{event_uri}":{{"program":{_quoted(program)},"share_id":'.encode(),
+        f',"issuer_id":{_quoted(issuer_id)},'.encode(),
     )
 
 

@@ -62,6 +62,7 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(share_keys::match_keys, module)?)?;
     module.add_function(wrap_pyfunction!(signature::joined, module)?)?;
     module.add_function(wrap_pyfunction!(signature::raw_of_der, module)?)?;
+    module.add_function(wrap_pyfunction!(signature::written, module)?)?;
     module.add_class::<remembered::Recent>()?;
     module.add_class::<release::Answers>()?;
     module.add_class::<consents::Registered>()?;

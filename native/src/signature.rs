@@ -1,11 +1,15 @@
 //! What stands around a signature of a compact JWS: its segments joined (the twin of `joined` in
-//! gateway/sealing/base64url.py), and R || S of ECDSA out of DER (the twin of `raw_of_der` in
+//! gateway/sealing/base64url.py), a payload written as one (of `written` in gateway/sealing/set.py), and R || S of ECDSA out of DER (the twin of `raw_of_der` in
 //! gateway/sealing/signer.py). The signature itself is the library's.
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyTuple};
 
+use crate::json;
 use crate::seal_base64;
+
+/// What most payloads fit in.
+const FIRST_CAPACITY: usize = 4096;
 
 /// R and S of P-256 (RFC 7518 3.4).
 const NUMBER_BYTES: usize = 32;
@@ -24,6 +28,23 @@ pub fn joined<'py>(py: Python<'py>, head: &[u8], data: &[u8]) -> PyResult<Bound<
         seal_base64::encode(&mut behind[1..], data);
         Ok(())
     })
+}
+
+/// `head`, a dot, and in base64url what the parts come to: bytes as they are, all else as JSON.
+#[pyfunction]
+pub fn written<'py>(
+    py: Python<'py>,
+    head: &[u8],
+    parts: &Bound<'py, PyTuple>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let mut payload = Vec::with_capacity(FIRST_CAPACITY);
+    for part in parts.iter_borrowed() {
+        match part.cast::<PyBytes>() {
+            Ok(bytes) => payload.extend_from_slice(bytes.as_bytes()),
+            Err(_) => json::write(&mut payload, &part, 0)?,
+        }
+    }
+    joined(py, head, &payload)
 }
 
 /// Of a signature that the library has made: both lengths are below 128, in one byte each.

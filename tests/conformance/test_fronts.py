@@ -79,10 +79,15 @@ def test_a_deadline_is_seen_as_time_remaining_and_its_absence_as_none(served: Se
     assert 20_000 < (remaining[b"some"] or 0) <= 30_500
 
 
-async def arrived(channel: Any) -> None:
-    """Returns when all that was sent before is at the front: this is answered beside the loop."""
-    await asyncio.sleep(0)
-    await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service="rest"))
+async def arrived(served: Served, channel: Any, calls: int) -> None:
+    """Returns when so many calls are at the front, seen by the loop or not."""
+    front, seen = served.front, served.echo.seen
+    if served.host is None:
+        await asyncio.to_thread(until, lambda: len(seen) + len(front._intake) == calls)
+    else:
+        # What comes behind them is answered beside the loop.
+        await asyncio.sleep(0)
+        await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service="rest"))
 
 
 def test_what_a_call_has_waited_for_the_loop_is_no_more_of_its_time(served: Served) -> None:
@@ -93,7 +98,7 @@ def test_what_a_call_has_waited_for_the_loop_is_no_more_of_its_time(served: Serv
         first = asyncio.ensure_future(call(b"first", timeout=5))
         await asyncio.to_thread(until, lambda: len(served.echo.seen) == 1)
         waits = asyncio.ensure_future(call(b"waits", timeout=5))
-        await arrived(channel)
+        await arrived(served, channel, 2)
         began = time.monotonic()
         await asyncio.to_thread(until, lambda: time.monotonic() > began + WAITS_S)
         served.echo.gate.set()
@@ -153,7 +158,7 @@ def test_a_cancelled_call_still_reaches_the_loop_and_harms_no_other(served: Serv
         await asyncio.to_thread(until, lambda: len(served.echo.seen) == 1)
         second = call(b"second")
         third = call(b"third")
-        await arrived(channel)
+        await arrived(served, channel, 3)
         third.cancel()
         with pytest.raises(asyncio.CancelledError):
             await third

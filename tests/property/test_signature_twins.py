@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from gateway.runtime.native import engines
 from gateway.sealing.base64url import joined_by_twin
+from gateway.sealing.set import written_by_twin
 from gateway.sealing.signer import raw_of_der_by_twin
 
-if not hasattr(engines, "raw_of_der"):
+if not hasattr(engines, "written"):
     pytest.skip("the engines of native/ are not built here", allow_module_level=True)
 
 # Of a field of 256 bits, with few bits and with all of them.
@@ -20,6 +21,17 @@ NUMBERS = st.integers(1, 2**256 - 1) | st.integers(0, 255).map(lambda bits: 1 <<
 @settings(max_examples=500, deadline=None)
 def test_both_join_the_same_segments(head: bytes, data: bytes) -> None:
     assert engines.joined(head, data) == joined_by_twin(head, data)
+
+
+PARTS = st.binary(max_size=40) | st.text(max_size=40) | st.integers(-(2**70), 2**70)
+
+
+@given(head=st.binary(max_size=40), parts=st.lists(PARTS, max_size=20).map(tuple))
+@example(head=b"", parts=())
+@example(head=b"h", parts=('\0\x1f\x7f"\\/\u2028\u00e9\U0001f600', 0, b'"'))
+@settings(max_examples=500, deadline=None)
+def test_both_write_the_same_payload(head: bytes, parts: tuple[bytes | str | int, ...]) -> None:
+    assert engines.written(head, parts) == written_by_twin(head, parts)
 
 
 @given(r=NUMBERS, s=NUMBERS)

@@ -165,6 +165,8 @@ def _undergo(bench: Bench, load: LightLoad, trouble: Trouble) -> tuple[list[str]
     # What was asked at the very end may have been evaluated once it was mended.
     whole = [one for one in stood if one.asked_s + one.took_ms / 1e3 < ended_s]
     late = [f"{trouble.name}: {text}" for text in _late(trouble, told)]
+    # What comes slowly has many payments around it, which must not hide those in its midst.
+    late += [f"{trouble.name}, while it stands: {text}" for text in _late(trouble, stood)]
     leaks = [f"{trouble.name}: {text}" for text in _leaks(trouble, whole)]
     figures = {
         "payments": len(told),
