@@ -7,6 +7,7 @@ use pyo3::types::{PyBool, PyBytes, PyList, PyString, PyTuple};
 
 use crate::mac::{Letters, text_of};
 use crate::masks;
+use crate::read_request::read_of;
 use crate::share::{OnePayment, Order, ShareTarget, Shares};
 use crate::share_keys;
 use crate::writer::Writer;
@@ -195,13 +196,22 @@ impl Concluder {
             Some(keys) => keys,
             None => common.match_keys.call1((payment,))?.cast_into::<PyTuple>()?,
         };
-        let pan = payment.getattr(intern!(py, "pan"))?;
-        let digits = match pan.is_none() {
-            true => PyString::new(py, ""),
-            false => pan.call_method0(intern!(py, "digits"))?.cast_into::<PyString>()?,
+        let (read, given);
+        let digits = match read_of(payment)? {
+            Some(found) => {
+                read = found;
+                read.get().pan(py).unwrap_or_default()
+            }
+            None => {
+                let pan = payment.getattr(intern!(py, "pan"))?;
+                given = match pan.is_none() {
+                    true => PyString::new(py, ""),
+                    false => pan.call_method0(intern!(py, "digits"))?.cast_into::<PyString>()?,
+                };
+                given.to_str()?
+            }
         };
-        let mut one_payment =
-            OnePayment::of(signals, digits.to_str()?, sender_id, &keys, common.expires_at_ms)?;
+        let mut one_payment = OnePayment::of(signals, digits, sender_id, &keys, common.expires_at_ms)?;
         let nothing = PyBytes::new(py, b"");
         for one in all {
             let Said::Released(released) = one else {

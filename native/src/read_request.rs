@@ -113,6 +113,11 @@ impl ReadRequest {
         self.found.slots.len()
     }
 
+    /// The digits of the PAN, "" of a card that goes by another name; None once they are dropped.
+    pub fn pan<'a>(&'a self, py: Python<'a>) -> Option<&'a str> {
+        self.has_pan().then(|| self.request(py).text(self.layout.own.card.pan))
+    }
+
     pub fn has_pan(&self) -> bool {
         !self.pan_dropped.load(Ordering::Relaxed)
     }
