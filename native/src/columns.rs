@@ -107,6 +107,18 @@ impl Columns {
 }
 
 impl Column {
+    /// Whether `check` looks at it.
+    pub fn is_checked(&self) -> bool {
+        matches!(
+            self,
+            Self::Text { required: true, .. }
+                | Self::Time { .. }
+                | Self::Ip { .. }
+                | Self::Group { .. }
+                | Self::Location { .. }
+        )
+    }
+
     /// What it adds to the mask of what is plainly fit to be shared, where that may still be said; the outer None:
     /// the twin has to look at the request.
     pub fn check(&self, request: &Request<'_>, now_ms: i64, presence: Option<u128>) -> Option<Option<u128>> {
@@ -148,8 +160,9 @@ impl Column {
     /// messages that are read in Python.
     pub fn make<'py>(&self, py: Python<'py>, request: &Request<'_>) -> PyResult<Option<Bound<'py, PyAny>>> {
         Ok(Some(match self {
-            Self::Text { .. } | Self::Ip { .. } | Self::Iin | Self::TruncatedIin | Self::Last4 => {
-                string(py, &self.text(request).unwrap_or_default())
+            Self::Text { slot, .. } => string(py, request.text_bytes(*slot))?,
+            Self::Ip { .. } | Self::Iin | Self::TruncatedIin | Self::Last4 => {
+                string(py, self.text(request).unwrap_or_default().as_bytes())?
             }
             Self::Int { .. } | Self::Time { .. } => int(py, self.number(request).unwrap_or_default())?,
             Self::Bool { slot } => (request.int(*slot) != 0).into_pyobject(py)?.to_owned().into_any(),
@@ -274,7 +287,7 @@ impl Column {
 impl Part {
     fn make<'py>(&self, py: Python<'py>, request: &Request<'_>) -> PyResult<Bound<'py, PyAny>> {
         Ok(match self {
-            Self::Text(slot) => string(py, request.text(*slot)),
+            Self::Text(slot) => string(py, request.text_bytes(*slot))?,
             Self::Int(slot) => int(py, request.int(*slot))?,
             Self::OptionalInt(slot) => match request.number(*slot) {
                 Some(number) => int(py, number)?,
@@ -294,9 +307,9 @@ fn written<'py>(
     let mut inside_from = 0;
     for (number, source) in fields {
         let text = match source {
-            Source::Text(slot) => request.text(*slot),
-            Source::TruncatedIin => request.truncated_iin(),
-            Source::Last4 => request.last4(),
+            Source::Text(slot) => request.text_bytes(*slot),
+            Source::TruncatedIin => request.truncated_iin().as_bytes(),
+            Source::Last4 => request.last4().as_bytes(),
             Source::Int { slot, instead_of_zero } => {
                 let given = request.int(*slot);
                 put_number(&mut out, *number, if given == 0 { *instead_of_zero } else { given } as u64);
@@ -313,7 +326,7 @@ fn written<'py>(
             }
         };
         if !text.is_empty() {
-            put_chunk(&mut out, *number, text.as_bytes());
+            put_chunk(&mut out, *number, text);
         }
     }
     PyBytes::new(py, &out)
@@ -327,11 +340,12 @@ fn fit(request: &Request<'_>, needs: &Needs) -> bool {
     })
 }
 
-fn string<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyAny> {
+/// Of UTF-8, which the interpreter looks at itself.
+fn string<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     if text.is_empty() {
-        return intern!(py, "").clone().into_any();
+        return Ok(intern!(py, "").clone().into_any());
     }
-    PyString::new(py, text).into_any()
+    Ok(PyString::from_bytes(py, text)?.into_any())
 }
 
 fn int(py: Python<'_>, number: i64) -> PyResult<Bound<'_, PyAny>> {

@@ -50,6 +50,8 @@ pub struct Reader {
     layout: Arc<Layout>,
     /// Of each column: whether it is left until it is asked for.
     late: Vec<bool>,
+    /// Columns that `check` may say something of.
+    checked: Vec<usize>,
     card: Card,
     slots: usize,
     payment: Py<PyAny>,
@@ -74,6 +76,7 @@ impl Reader {
         let own = Own::of(payment.py(), &columns, card)?;
         let reader = Self {
             tables: tables.iter().map(|rows| table_of(rows)).collect::<PyResult<_>>()?,
+            checked: (0..columns.all.len()).filter(|at| columns.all[*at].is_checked()).collect(),
             layout: Arc::new(Layout { columns, own }),
             late,
             card,
@@ -161,7 +164,7 @@ impl Reader {
         now_ms: i64,
     ) -> PyResult<Option<Vec<Bound<'py, PyAny>>>> {
         let mut presence = self.verdicts.mask(request);
-        for column in &self.layout.columns.all {
+        for column in self.checked.iter().map(|at| &self.layout.columns.all[*at]) {
             let Some(mask) = column.check(request, now_ms, presence) else { return Ok(None) };
             presence = mask;
         }

@@ -134,13 +134,17 @@ impl<'a> Request<'a> {
     }
 
     pub fn at(&self, place: Place) -> &'a str {
-        // SAFETY: a walk puts a text where it has seen that it is UTF-8, the bytes never change, and what is cut from
-        // a text here is of digits.
-        unsafe { std::str::from_utf8_unchecked(self.bytes(place)) }
+        // A walk puts no text that is not UTF-8, so that nothing is lost here.
+        std::str::from_utf8(self.bytes(place)).unwrap_or_default()
     }
 
     pub fn text(&self, slot: usize) -> &'a str {
         self.found.slots[slot].place(TEXT).map_or("", |place| self.at(place))
+    }
+
+    /// As `text`, without another look at whether it is UTF-8.
+    pub fn text_bytes(&self, slot: usize) -> &'a [u8] {
+        self.found.slots[slot].place(TEXT).map_or(&[], |place| self.bytes(place))
     }
 
     /// Whether a text is there, without a look at it.

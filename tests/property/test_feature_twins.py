@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from enrichment.payment import Facts, Payment
 from enrichment.reader import native_reader, read_by_twin
+from enrichment.scoring import features
 from enrichment.scoring.features import FEATURES, make_pack, pack_by_twin
 from gateway.runtime.native import engines
 from tests.bad_input import good_request
@@ -108,6 +109,15 @@ def test_what_is_no_number_is_a_fault_of_both(value: Any) -> None:
     for pack in (PACK, pack_by_twin):
         with pytest.raises((TypeError, struct.error)):
             pack(asked)
+
+
+@pytest.mark.parametrize("make", [full_request, least_request, good_request])
+def test_a_good_request_does_not_need_the_twin(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "row", lambda *asked: 1 / 0)
+    payment = READ(make().SerializeToString(), NOW_MS + 10**12)
+    counts = (1, 2, 3, 4, 1, 1, 2, 2)
+    asked: Any = [(payment, Facts((counts, None, counts, None, counts), (), {"mcc_risk": 2}), True)]
+    assert len(make_pack(engines)(asked)) == ROW_BYTES
 
 
 def test_none_asked_no_rows() -> None:

@@ -7,6 +7,7 @@ import json
 import pickle
 import pprint
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,7 @@ from enrichment.signals import Signals, signals
 from gateway.runtime.native import engines
 from gateway.server.verbs.subjects import CardNamed
 from gateway.sharing.encode import Encoder
-from gateway.sharing.items import Item, Refusal
+from gateway.sharing.items import Item, Refusal, Tally
 from gateway.sharing.ports import IncomingCall
 from gateway.sharing.steps import Steps
 from gateway.sharing.work import Batch, Work
@@ -122,6 +123,15 @@ def test_what_the_engine_has_read_gives_no_number_once_it_is_dropped() -> None:
     one.drop_pan()
     assert (one.pan, one.network_token, one.unit[1]) == (None, None, "")
     assert one.truncated_iin + one.last4 == DIGITS[:8] + DIGITS[-4:]
+
+
+def test_what_was_read_of_a_request_goes_with_its_batch() -> None:
+    kit = Kit()
+    items = [Item("shop-1", one.SerializeToString()) for one in requests(40, iin=HARBOR)]
+    before = [sys.getrefcount(one.payload) for one in items]
+    kit.gateway.enrich(items, Tally())
+    # Whatever has a request has a reference to its bytes.
+    assert [sys.getrefcount(one.payload) for one in items] == before
 
 
 def test_a_request_that_is_refused_does_not_repeat_its_number() -> None:
