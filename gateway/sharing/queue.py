@@ -153,7 +153,8 @@ class Queue:
         needed_ns = int(self.took.expected_ns(min(self._size, BATCH_BYTES))) + ANSWER_MS * MS
         while calls and len(taken) < BATCH_CALLS and size < BATCH_BYTES:
             one = calls.popleft()
-            if one[2] and (one[2] - now_ns < needed_ns or is_near(one, now_ns)):
+            left_ns = one[2] - now_ns
+            if one[2] and (left_ns < needed_ns or (left_ns < NEAR_MS * MS and is_near(one, now_ns))):
                 late.append(one)
                 self._size -= len(one[0].payload)
                 continue
@@ -174,6 +175,10 @@ class Queue:
         if near:
             self._keep([one for one in self._calls if not is_near(one, now_ns)])
         return near
+
+    def next_near_ns(self, latest_ns: int) -> int:
+        """When the next of those that wait comes near its deadline; `latest_ns` where none does before."""
+        return min([near_ns(one) for one in self._calls if one[2]], default=latest_ns)
 
     def clear(self) -> list[Waiting]:
         """Takes out everything."""
@@ -214,10 +219,15 @@ class Queue:
         return cut
 
 
+def near_ns(waiting: Waiting) -> int:
+    """When a call that has a deadline comes near it."""
+    _, came_ns, deadline_ns = waiting
+    return deadline_ns - min(NEAR_MS * MS, (deadline_ns - came_ns) // NEAR_PART)
+
+
 def is_near(waiting: Waiting, now_ns: int) -> bool:
     """Whether a call that is held up comes near its deadline."""
-    _, came_ns, deadline_ns = waiting
-    return 0 < deadline_ns < now_ns + min(NEAR_MS * MS, (deadline_ns - came_ns) // NEAR_PART)
+    return waiting[2] > 0 and near_ns(waiting) < now_ns
 
 
 def _allowed_ns(deadline_ns: int, now_ns: int) -> int:

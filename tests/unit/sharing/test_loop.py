@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from gateway.runtime.clock import MS
 from gateway.sharing import queue as queue_module
 from gateway.sharing.items import (
     DEADLINE_EXCEEDED,
@@ -14,7 +17,7 @@ from gateway.sharing.items import (
     UNAUTHENTICATED,
     Tally,
 )
-from gateway.sharing.loop import HELD_UP_MS, HotLoop
+from gateway.sharing.loop import HELD_UP_MS, LOOK_MIN_MS, LOOK_MS, HotLoop
 from gateway.sharing.ports import BATCH_ENRICH, ENRICH, IncomingCall
 from gateway.sharing.queue import ANSWER_MS, LONE_MS, NEAR_PART
 from issuernetwork.v1 import enrichment_pb2
@@ -46,6 +49,12 @@ class ListFront:
         self._next += 1
         self.queue.append(IncomingCall(self._next, method, payload, who, left))
         return self._next
+
+    def age(self, due_ns: dict[int, int], now_ns: int) -> None:
+        """What is left of the time of those that wait is as of now."""
+        self.queue = deque(
+            [one._replace(remaining_ms=(due_ns[one.call_id] - now_ns) / MS) for one in self.queue]
+        )
 
     def recv(self, max_calls: int, timeout_ms: int) -> list[IncomingCall] | None:
         if self.closed:
@@ -207,6 +216,48 @@ def test_while_the_loop_is_held_up_calls_are_answered_in_its_place_before_they_a
     # The one that had its answer was not gone on with: it had no arm yet.
     assert [one.request_id for one in rig.kit.journal.records()] == ["p-r-2"]
     assert [tally.late for tally in rig.tallies if tally.items] == [0, 1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    left=st.floats(NEAR_PART * LOOK_MIN_MS + 1, 80),
+    slept=st.floats(0, 1),
+    behind=st.floats(0, 100),
+)
+def test_however_long_between_looks_who_is_held_up_has_an_answer_in_time(
+    left: float, slept: float, behind: float
+) -> None:
+    rig = Rig()
+    clock, waits = rig.kit.clock, dict[int, int]()
+    velocity = rig.kit.velocity
+    rig.one(raw(0), left=left)
+    rest_ns = rig.loop.look_after()
+    rests_ns, late = [rest_ns], set[int]()
+
+    def call(number: int) -> None:
+        waits[rig.front.call(raw(number), left=left)] = clock.monotonic_ns() + int(left * MS)
+
+    def hang(batch: Any) -> Any:
+        next_ns, began_ns = clock.monotonic_ns() + int(slept * rest_ns), clock.monotonic_ns()
+        behind_ns = began_ns + int(behind * MS)
+        while len(rig.front.answers) < 3:
+            called = len(waits) == 2
+            clock._monotonic_ns = max(next_ns if called else min(next_ns, behind_ns), clock._monotonic_ns)
+            if not called and clock._monotonic_ns >= behind_ns:
+                call(2)
+            late.update(n for n in waits if n not in rig.front.answers and clock.monotonic_ns() >= waits[n])
+            if clock._monotonic_ns >= next_ns:
+                rig.front.age(waits, clock.monotonic_ns())
+                rests_ns.append(rig.loop.look_after())
+                next_ns = clock._monotonic_ns + rests_ns[-1]
+        return velocity.touch(batch)
+
+    rig.kit.gateway._fetch._velocity = Instead(velocity, touch=hang)  # type: ignore[assignment]
+    call(1)
+    rig.loop.step()
+    assert not late  # what is raised above is a fault of the velocity store's
+    assert len(rests_ns) > 1
+    assert LOOK_MIN_MS * MS <= min(rests_ns) <= max(rests_ns) <= LOOK_MS * MS
 
 
 def test_after_a_stop_what_is_under_way_is_served_and_the_front_is_closed() -> None:
