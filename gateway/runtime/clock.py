@@ -1,6 +1,7 @@
 """Time comes in through `Clock`, so that a simulation can replace it."""
 
 import time
+from collections.abc import Callable
 from typing import NewType, Protocol
 
 WallTimeMs = NewType("WallTimeMs", int)
@@ -29,8 +30,8 @@ class SystemClock:
     def wall_ms(self) -> WallTimeMs:
         return WallTimeMs(time.time_ns() // MS)
 
-    def monotonic_ns(self) -> MonotonicNs:
-        return MonotonicNs(time.monotonic_ns())
+    monotonic_ns: Callable[[], MonotonicNs] = staticmethod(time.monotonic_ns)  # type: ignore[assignment]
+    """No call in between: the hot loop looks twenty times a batch."""
 
 
 class SimClock:

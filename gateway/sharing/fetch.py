@@ -289,12 +289,13 @@ def _join(
 
 
 def _check_shape(one: Budgeted, found: Found, size: int) -> None:
-    if not isinstance(found, Mapping):
+    # What it nearly always is, in a third of the time.
+    if type(found) is not dict and not isinstance(found, Mapping):
         raise Nonsense("no mapping of columns")
     if not found.keys() <= one.gives:
         raise Nonsense("a name that it does not give")
-    for column in found.values():
-        if len(column) != size:
+    for length in map(len, found.values()):
+        if length != size:
             raise Nonsense("a column that is not as long as the batch")
 
 
