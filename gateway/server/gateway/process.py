@@ -203,7 +203,7 @@ def _watch_keys(
 
 
 def _follow_providers(parts: GatewayParts, metrics: GatewayMetrics) -> Callable[[Stop], None]:
-    parts.providers.tell = metrics.providers.files_refused.set
+    parts.providers.tell = metrics.provider_files_refused.set
     return parts.providers.follow
 
 
