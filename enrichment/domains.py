@@ -35,11 +35,11 @@ _kinds: dict[str, DomainType | None] = {}
 
 
 def domain_type(domain: str) -> DomainType | None:
-    """The kind of host; None for a domain that no real mailbox has. Takes a domain in lower case.
+    """The kind of host; None for a domain that no real mailbox has. In whatever case it is written.
 
     >>> domain_type("gmail.com"), domain_type("yahoo.co.uk"), domain_type("mailinator.com")
     ('free', 'free', 'disposable')
-    >>> domain_type("northgate.bank"), domain_type("example.com")
+    >>> domain_type("northgate.bank"), domain_type("Example.com")
     ('corporate', None)
     """
     try:
@@ -48,7 +48,8 @@ def domain_type(domain: str) -> DomainType | None:
         return _look(domain)
 
 
-def _look(domain: str) -> DomainType | None:
+def _look(written: str) -> DomainType | None:
+    domain = written.lower()
     kind: DomainType | None = "corporate"
     if domain in TEST_DOMAINS or domain.rpartition(".")[2] in TEST_TOP_LEVELS or "." not in domain:
         kind = None
@@ -58,5 +59,5 @@ def _look(domain: str) -> DomainType | None:
         kind = "disposable"
     if len(_kinds) >= DOMAINS_CACHED:
         _kinds.clear()
-    _kinds[domain] = kind
+    _kinds[written] = kind
     return kind

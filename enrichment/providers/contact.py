@@ -32,7 +32,7 @@ class Contact:
         for email, phone, billing in zip(batch["email"], batch["phone_e164"], batch["billing"], strict=True):
             if email:
                 local, _, domain = email.rpartition("@")
-                kinds.append(domain_type(domain.lower()))
+                kinds.append(domain_type(domain))
                 written = local.encode()
                 others = len(written.translate(None, _DIGITS))
                 digits.append(100 - 100 * others // len(written) if written else 0)

@@ -5,7 +5,7 @@ goes wrong with one costs its own fields: they are absent, and the answers say w
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final
@@ -164,8 +164,11 @@ class Fetch:
         if self._hashed:
             kinds = list(zip(*[work.velocity_keys for work in asked], strict=True))
             for key, kind in self._hashed.items():
+                hashes: Sequence[bytes] = kinds[kind]
+                if None in hashes:
+                    hashes = [one or _NO_HASH for one in hashes]
                 # The first eight of each sixteen bytes.
-                columns[key] = array("Q", b"".join([one or _NO_HASH for one in kinds[kind]]))[::2]
+                columns[key] = array("Q", b"".join(hashes))[::2].tolist()
         return Columns(columns, len(asked))
 
     def _hand_over(self, one: Budgeted, columns: Columns, until_ns: int) -> str:
@@ -263,29 +266,23 @@ def _join(
                     mask |= PROVIDED.get(name, 0)
         asked[0].facts = make_facts((counts[0], omissions, lone, mask))
         return
-    names: list[str] = []
-    whole: list[Sequence[JsonValue]] = []
-    partly: list[tuple[str, int, Sequence[JsonValue]]] = []
+    known: list[dict[str, JsonValue]] = [{} for _ in asked]
+    masks = [0] * size
     every = 0
     for found in answers:
         for name, column in found.items():
             bit = PROVIDED.get(name, 0)
             if None not in column:
-                names.append(name)
-                whole.append(column)
                 every |= bit
+                for one, value in zip(known, column, strict=True):
+                    one[name] = value
             elif column.count(None) < size:
-                partly.append((name, bit, column))
-    rows: Iterable[tuple[JsonValue, ...]] = zip(*whole, strict=True) if whole else [()] * size
-    known = [dict(zip(names, row, strict=False)) for row in rows]
-    masks = [every] * size
-    for name, bit, column in partly:
-        for at, value in enumerate(column):
-            if value is not None:
-                known[at][name] = value
-                masks[at] |= bit
+                for at, value in enumerate(column):
+                    if value is not None:
+                        known[at][name] = value
+                        masks[at] |= bit
     for work, count, one, mask in zip(asked, counts, known, masks, strict=True):
-        work.facts = make_facts((count, omissions, one, mask))
+        work.facts = make_facts((count, omissions, one, mask | every))
 
 
 def _check_shape(one: Budgeted, found: Found, size: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 
+from gateway.server.fronts.gently import gently
 from gateway.server.fronts.intake import Intake
 from gateway.server.fronts.native import oversize
 from gateway.server.fronts.streams import Streams
@@ -45,10 +46,11 @@ class GrpcioFront:
         self._closed = False
         self._ids = itertools.count(1)
         self._add = add
-        self.host = ServerThread(
-            target, self._add_all, services=services, authenticate=authenticate, tls=tls, spend=spend,
-            on_fault=on_fault,
-        )  # fmt: skip
+        with gently():
+            self.host = ServerThread(
+                target, self._add_all, services=services, authenticate=authenticate, tls=tls, spend=spend,
+                on_fault=on_fault,
+            )  # fmt: skip
 
     @property
     def port(self) -> int:

@@ -25,6 +25,7 @@ from gateway.runtime.tasks import Stop, ThreadTasks
 from gateway.server import exit_codes
 from gateway.server.bootstrap.gateway import GatewayParts, build_gateway
 from gateway.server.bootstrap.pins import pin_check
+from gateway.server.fronts.gently import gently
 from gateway.server.fronts.grpcio import GrpcioFront
 from gateway.server.fronts.intake import Intake
 from gateway.server.fronts.streams import Streams
@@ -203,7 +204,7 @@ def _watch_keys(
 
 
 def _follow_providers(parts: GatewayParts, metrics: GatewayMetrics) -> Callable[[Stop], None]:
-    parts.providers.tell = metrics.providers.files_refused.set
+    parts.providers.tell = metrics.provider_files_refused.set
     return parts.providers.follow
 
 
@@ -383,14 +384,10 @@ def _front(
         streams.add(server)
         beside.add(server)
 
-    host = ServerThread(
-        f"unix:{path}",
-        add,
-        services=services,
-        authenticate=authenticate,
-        spend=spend,
-        on_fault=on_fault,
-    )
+    with gently():
+        host = ServerThread(
+            f"unix:{path}", add, services=services, authenticate=authenticate, spend=spend, on_fault=on_fault
+        )
     metrics.streams.set_function(lambda: len(streams))
     return NativeFront(settings.gateway.listen, fallback_path=path, streams=streams), host
 
