@@ -266,7 +266,7 @@ _EVALUATION: Final = (
     Fault(name="reading the request", put=_of_gateway("_read"), refused="INVALID_ARGUMENT"),
     Fault(name="digest of the request", put=_of_gateway("_digest")),
     Fault(name="earlier requests", put=_of_gateway("_look")),
-    Fault(name="pseudonyms", put=_of_gateway("_names")),
+    Fault(name="pseudonyms", put=_of(gateway_module, "names_of")),
     Fault(name="issuer of the card", put=_of(ReleaseTable, "issuer_of")),
     Fault(name="velocity", put=_velocity, leaves=ALL, leaves_after=ALL),
     Fault(name="every provider", put=_providers, leaves=ALL, leaves_after=ALL),
