@@ -31,7 +31,26 @@ optonline.net juno.com rogers.com shaw.ca sympatico.ca telus.net bigpond.com opt
 """Where everybody may have a mailbox: the large hosts and the access providers."""
 
 _FREE: Final = frozenset(_FREE_HOSTS.split())
-_kinds: dict[str, DomainType | None] = {}
+
+
+def _kind_of(domain: str) -> DomainType | None:
+    if domain in TEST_DOMAINS or domain.rpartition(".")[2] in TEST_TOP_LEVELS or "." not in domain:
+        return None
+    if domain in _FREE or domain.partition(".")[0] in _FREE_ANYWHERE:
+        return "free"
+    return "disposable" if is_disposable(domain) else "corporate"
+
+
+class _Kinds(dict[str, DomainType | None]):
+    def __missing__(self, domain: str) -> DomainType | None:
+        if len(self) >= DOMAINS_CACHED:
+            self.clear()
+        kind = self[domain] = _kind_of(domain.lower())
+        return kind
+
+
+KINDS: Final = _Kinds()
+"""`domain_type` without the call: an entry for whatever domain it is asked for."""
 
 
 def domain_type(domain: str) -> DomainType | None:
@@ -42,22 +61,4 @@ def domain_type(domain: str) -> DomainType | None:
     >>> domain_type("northgate.bank"), domain_type("Example.com")
     ('corporate', None)
     """
-    try:
-        return _kinds[domain]
-    except KeyError:
-        return _look(domain)
-
-
-def _look(written: str) -> DomainType | None:
-    domain = written.lower()
-    kind: DomainType | None = "corporate"
-    if domain in TEST_DOMAINS or domain.rpartition(".")[2] in TEST_TOP_LEVELS or "." not in domain:
-        kind = None
-    elif domain in _FREE or domain.partition(".")[0] in _FREE_ANYWHERE:
-        kind = "free"
-    elif is_disposable(domain):
-        kind = "disposable"
-    if len(_kinds) >= DOMAINS_CACHED:
-        _kinds.clear()
-    _kinds[written] = kind
-    return kind
+    return KINDS[domain]

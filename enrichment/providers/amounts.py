@@ -45,28 +45,26 @@ class _Means:
         self._least = least
         self._counted = counted
 
-    def percents(self, keys: Sequence[int], amounts: Sequence[int]) -> list[int | None]:
+    def percents(self, keys: Sequence[int], sixteenths: Sequence[int]) -> list[int | None]:
         """Each amount in percent of the mean before it, which then takes it in. None for a key of 0."""
         young, old, least, counted = self.kept.young, self.kept.old, self._least, self._counted
+        get = young.get
         percents: list[int | None] = []
-        for key, amount in zip(keys, amounts, strict=True):
-            if not key:
-                percents.append(None)
-                continue
-            sixteenths = amount * _SIXTEENTHS
-            packed = young.get(key) or old(key)
-            if packed is None:
-                young[key] = sixteenths << _COUNT_BITS | 1
-                percents.append(None)
-                continue
-            count, mean = packed & _COUNT, packed >> _COUNT_BITS
-            seen = count + 1 if count < counted else count
-            young[key] = mean + (sixteenths - mean) // seen << _COUNT_BITS | seen
-            if count < least:
-                percents.append(None)
-                continue
-            percent = 100 * sixteenths // (mean or 1)
-            percents.append(percent if percent < PERCENT_MAX else PERCENT_MAX)
+        append = percents.append
+        for key, amount in zip(keys, sixteenths, strict=True):
+            percent = None
+            packed = (get(key) or old(key)) if key else 0
+            if packed:
+                count, mean = packed & _COUNT, packed >> _COUNT_BITS
+                seen = count + 1 if count < counted else count
+                young[key] = mean + (amount - mean) // seen << _COUNT_BITS | seen
+                if count >= least:
+                    percent = 100 * amount // (mean or 1)
+                    if percent > PERCENT_MAX:
+                        percent = PERCENT_MAX
+            elif key:
+                young[key] = amount << _COUNT_BITS | 1
+            append(percent)
         return percents
 
 
@@ -111,12 +109,14 @@ class Amounts:
                 [key and other and key ^ other for key, other in zip(batch[name], others, strict=True)]
                 for name in ("card_key", "merchant_key")
             )
+        sixteenths = [amount * _SIXTEENTHS for amount in amounts]
         found = {
-            "amount_to_card_mean": self._cards.percents(cards, amounts),
-            "amount_to_merchant_mean": self._merchants.percents(merchants, amounts),
+            "amount_to_card_mean": self._cards.percents(cards, sixteenths),
+            "amount_to_merchant_mean": self._merchants.percents(merchants, sixteenths),
         }
+        day = batch["initiated_at_ms"][0] // _DAY_MS
         for one in self.kept:
-            one.settle(batch["initiated_at_ms"][0] // _DAY_MS)
+            one.settle(day)
         return found
 
     def state(self) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from enrichment.calling_codes import COUNTRIES_BY_PREFIX
-from enrichment.domains import domain_type
+from enrichment.domains import KINDS
 from enrichment.payment import Address, JsonValue
 from enrichment.provider import Columns
 
@@ -32,10 +32,11 @@ class Contact:
         for email, phone, billing in zip(batch["email"], batch["phone_e164"], batch["billing"], strict=True):
             if email:
                 local, _, domain = email.rpartition("@")
-                kinds.append(domain_type(domain))
+                kinds.append(KINDS[domain])
                 written = local.encode()
                 others = len(written.translate(None, _DIGITS))
-                digits.append(100 - 100 * others // len(written) if written else 0)
+                # Most have none, or are none: no division.
+                digits.append(100 - 100 * others // len(written) if others < len(written) else 0)
             else:
                 kinds.append(None)
                 digits.append(None)

@@ -9,9 +9,8 @@ from contextlib import contextmanager, suppress
 def gently() -> Iterator[None]:
     """Threads started within inherit it, natives' own too. Their part of the processor is the same.
 
-    A hot loop that answers thirty calls on the processor of the I/O thread would be interrupted at each of
-    them: the thread wakes, writes one answer and sleeps. So it is woken once for what gathers until the loop
-    waits, and on a processor of its own at once, as ever.
+    The poller of grpc.aio would interrupt its event loop at each event: it wakes, hands one over and sleeps.
+    So it is woken for what gathers until the loop waits, and on a processor of its own at once, as ever.
     """
     # Linux alone has it; another policy than the usual one was somebody's choice.
     if not hasattr(os, "SCHED_BATCH") or os.sched_getscheduler(0) != os.SCHED_OTHER:

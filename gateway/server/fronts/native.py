@@ -5,7 +5,6 @@ import time
 
 from pygrpc_native import EVENT_CALL, NativeGrpcFront
 
-from gateway.server.fronts.gently import gently
 from gateway.server.fronts.intake import Intake
 from gateway.server.fronts.streams import Streams
 from gateway.sharing.items import Refusal
@@ -37,18 +36,17 @@ class NativeFront:
     """
 
     def __init__(self, target: str, *, fallback_path: str | None, streams: Streams | None = None) -> None:
-        with gently():
-            self._front = NativeGrpcFront(
-                target,
-                [(METHOD_PATHS[method], False) for method in UNARY_METHODS],
-                io_threads=IO_THREADS,
-                client_key_metadata="authorization",
-                call_details=True,
-                keepalive_permit_without_calls=True,
-            )
-            if fallback_path is not None:
-                self._front.set_fallback(fallback_path)
-            self._front.start()
+        self._front = NativeGrpcFront(
+            target,
+            [(METHOD_PATHS[method], False) for method in UNARY_METHODS],
+            io_threads=IO_THREADS,
+            client_key_metadata="authorization",
+            call_details=True,
+            keepalive_permit_without_calls=True,
+        )
+        if fallback_path is not None:
+            self._front.set_fallback(fallback_path)
+        self._front.start()
         self._closed = False
         self._streams = streams
         self._intake = Intake() if streams is None else streams.intake

@@ -25,7 +25,6 @@ from gateway.runtime.tasks import Stop, ThreadTasks
 from gateway.server import exit_codes
 from gateway.server.bootstrap.gateway import GatewayParts, build_gateway
 from gateway.server.bootstrap.pins import pin_check
-from gateway.server.fronts.gently import gently
 from gateway.server.fronts.grpcio import GrpcioFront
 from gateway.server.fronts.intake import Intake
 from gateway.server.fronts.streams import Streams
@@ -384,10 +383,9 @@ def _front(
         streams.add(server)
         beside.add(server)
 
-    with gently():
-        host = ServerThread(
-            f"unix:{path}", add, services=services, authenticate=authenticate, spend=spend, on_fault=on_fault
-        )
+    host = ServerThread(
+        f"unix:{path}", add, services=services, authenticate=authenticate, spend=spend, on_fault=on_fault
+    )
     metrics.streams.set_function(lambda: len(streams))
     return NativeFront(settings.gateway.listen, fallback_path=path, streams=streams), host
 

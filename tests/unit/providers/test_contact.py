@@ -3,7 +3,7 @@
 import pytest
 
 from enrichment.calling_codes import COUNTRIES_BY_PREFIX
-from enrichment.domains import DOMAINS_CACHED, _kinds, domain_type
+from enrichment.domains import DOMAINS_CACHED, KINDS, domain_type
 from enrichment.formats import COUNTRIES
 from enrichment.payment import Address
 from enrichment.providers.contact import Contact
@@ -38,7 +38,7 @@ def test_a_domain_is_free_disposable_corporate_or_nobodys(domain: str, kind: str
 def test_a_thousand_strange_domains_fill_no_memory() -> None:
     for number in range(2 * DOMAINS_CACHED):
         assert domain_type(f"shop-{number}.net") == "corporate"
-    assert len(_kinds) <= DOMAINS_CACHED
+    assert len(KINDS) <= DOMAINS_CACHED
 
 
 def test_how_much_of_a_local_part_is_digits() -> None:
