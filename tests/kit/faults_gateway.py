@@ -26,8 +26,10 @@ from gateway.server.fronts import grpcio as grpcio_front
 from gateway.sharing import decide as decide_module
 from gateway.sharing import gateway as gateway_module
 from gateway.sharing.again import Repeats
+from gateway.sharing.decide import Standing
 from gateway.sharing.encode import Encoder
 from gateway.sharing.remembered import Remembered
+from gateway.sharing.steps import Steps
 from tests.kit.faults import ALL, FED, Fault, Instead, raising
 from tests.kit.faulty_process import Patches
 
@@ -81,6 +83,32 @@ def _providers_plan(patches: Patches) -> None:
 def _score(patches: Patches) -> None:
     gateway = patches.live["gateway"]
     patches.put(gateway, "_scorer", Instead(gateway._scorer, assess=patches.broken))
+
+
+def _by_stages(put: Put) -> Put:
+    """The engine leaves every payment to the stages in Python, and there it goes wrong."""
+
+    def puts(patches: Patches) -> None:
+        patches.put(Steps, "decide", lambda steps, batch, objecting: batch.works)
+        patches.put(Steps, "conclude", lambda steps, batch: batch.works)
+        put(patches)
+        gateway = patches.live["gateway"]
+
+        def forget() -> None:
+            gateway._stood = None, Standing(None)
+
+        # What was compiled before the fault, and while it stood.
+        forget()
+        patches.undo(forget)
+
+    return puts
+
+
+def _engine_step(name: str, call: str) -> Put:
+    def put(patches: Patches) -> None:
+        patches.put(patches.live["gateway"]._steps, name, Instead(None, **{call: patches.broken}))
+
+    return put
 
 
 def _signals(patches: Patches) -> None:
@@ -273,12 +301,16 @@ _EVALUATION: Final = (
     Fault(name="what providers want", put=_providers_plan, leaves=ALL, leaves_after=ALL),
     Fault(name="global holdout", put=_of(gateway_module, "global_line")),
     Fault(name="score", put=_score, leaves=ALL, leaves_after=ALL),
-    Fault(name="signals", put=_signals),
-    Fault(name="release by the engine", put=_release_by_engine),
-    Fault(name="release by the twin", put=_release_by_twin),
-    Fault(name="conditions", put=_conditions),
+    # What the engine cannot do is done by the stages.
+    Fault(
+        name="decisions by the engine", put=_engine_step("_decider", "decide"), leaves=ALL, leaves_after=ALL
+    ),
+    Fault(name="signals", put=_by_stages(_signals)),
+    Fault(name="release by the engine", put=_by_stages(_release_by_engine)),
+    Fault(name="release by the twin", put=_by_stages(_release_by_twin)),
+    Fault(name="conditions", put=_by_stages(_conditions)),
     Fault(name="objections", put=_objections),
-    Fault(name="arm", put=_draw),
+    Fault(name="arm", put=_by_stages(_draw)),
     Fault(
         name="registry of consents",
         put=_unavailable(SqliteConsents, "epoch", ConsentStoreUnavailable("broken")),
@@ -300,16 +332,21 @@ _KEYS_AND_SEALING: Final = (
     Fault(name="key damaged", put=_key_files(lambda path: path.write_text('{"keys": [{'))),
     Fault(name="key unreadable", put=_key_files(_make_directory)),
     Fault(name="key gone before the seal", put=_key_gone),
-    Fault(name="match keys", put=_of(gateway_module, "match_keys")),
+    Fault(
+        name="shares and records by the engine",
+        put=_engine_step("_concluder", "conclude"),
+        leaves=ALL, leaves_after=ALL,
+    ),
+    Fault(name="match keys", put=_by_stages(_of(gateway_module, "match_keys"))),
     Fault(name="content key", put=_content_key),
     Fault(name="token epoch", put=_of(TokenEpochs, "of")),
     Fault(name="card tokens", put=_of(Pseudonyms, "tokens")),
-    Fault(name="shares", put=_shares),
-)
+    Fault(name="shares", put=_by_stages(_shares)),
+)  # fmt: skip
 _RECORD: Final = (
-    Fault(name="encode decisions", put=_of(Encoder, "decisions")),
-    Fault(name="encode answer", put=_of(Encoder, "answer")),
-    Fault(name="encode record", put=_of(gateway_module, "record_of")),
+    Fault(name="encode decisions", put=_by_stages(_of(Encoder, "decisions"))),
+    Fault(name="encode answer", put=_by_stages(_of(Encoder, "answer"))),
+    Fault(name="encode record", put=_by_stages(_of(gateway_module, "record_of"))),
     Fault(name="disk full", put=disk_full(EVALUATIONS)),
     Fault(name="disk full for the log too", put=_no_logs),
     Fault(name="short write", put=disk_full(EVALUATIONS, short=True)),
