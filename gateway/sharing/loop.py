@@ -183,8 +183,13 @@ class HotLoop:
         now_ns = self._clock.monotonic_ns()
         had_ns = min([one[2] - one[1] for one in in_hand if one[2]], default=LOOK_PART * LOOK_MS * MS)
         rest_ns = min(LOOK_MS * MS, max(LOOK_MIN_MS * MS, had_ns // LOOK_PART))
-        if not since_ns or now_ns - since_ns < HELD_UP_MS * MS:
+        held_ns = now_ns - since_ns
+        if not since_ns:
             return rest_ns
+        if held_ns < HELD_UP_MS * MS:
+            # It may have been begun with little time left, behind another that was held up.
+            near = min([near_ns(one) for one in in_hand if one[2]], default=now_ns + rest_ns)
+            return min(rest_ns, max(HELD_UP_MS * MS - held_ns, near - now_ns))
         tally = Tally()
         next_ns = now_ns + rest_ns
         for waiting in in_hand:

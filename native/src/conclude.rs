@@ -1,10 +1,11 @@
 //! What is released is sealed, and a payment's answer and record are written, in one step: the twin of
 //! `Gateway._seal` and `Gateway._write` in gateway/sharing/gateway.py, for payments that are as most are.
-use pyo3::exceptions::{PyException, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyList, PyString, PyTuple};
 
+use crate::left::left_of;
 use crate::mac::{Letters, text_of};
 use crate::masks;
 use crate::read_request::{ReadRequest, read_of};
@@ -133,17 +134,7 @@ impl Concluder {
             recorded: Vec::with_capacity(RECORD_CAPACITY),
             out: Vec::with_capacity(RECORD_CAPACITY),
         };
-        let left = PyList::empty(works.py());
-        for work in works.iter() {
-            match self.one(&work, &mut common) {
-                Ok(Some(())) => {}
-                Ok(None) => left.append(work)?,
-                // What goes wrong with one stays with it: the twin says what it is.
-                Err(error) if error.is_instance_of::<PyException>(works.py()) => left.append(work)?,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(left)
+        left_of(works, |work| self.one(work, &mut common))
     }
 
     fn __repr__(&self) -> &'static str {

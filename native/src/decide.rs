@@ -1,11 +1,12 @@
 //! Signals of a payment and what its programs decide: the twin of `Gateway._decide` and of `decide` in
 //! gateway/sharing/decide.py, for payments that are as most are. It leaves the others to them.
-use pyo3::exceptions::{PyException, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyInt, PyList, PyTuple};
 
 use crate::arms::Line;
+use crate::left::left_of;
 use crate::made::call;
 use crate::masks;
 use crate::release::{Answer, Asked, Entry};
@@ -89,19 +90,9 @@ impl Decider {
         objecting: Option<&Bound<'py, PyAny>>,
         now_ms: i64,
     ) -> PyResult<Bound<'py, PyList>> {
-        let left = PyList::empty(works.py());
         let shared = shared.map(|line| line.get());
         let mut rules = Rules { standing_of, known: Vec::new(), shared, objecting, now_ms };
-        for work in works.iter() {
-            match self.one(&work, &mut rules) {
-                Ok(Some(())) => {}
-                Ok(None) => left.append(work)?,
-                // What goes wrong with one stays with it: the twin says what it is.
-                Err(error) if error.is_instance_of::<PyException>(works.py()) => left.append(work)?,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(left)
+        left_of(works, |work| self.one(work, &mut rules))
     }
 
     fn __repr__(&self) -> &'static str {

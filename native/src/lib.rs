@@ -14,6 +14,7 @@ mod decide;
 mod doubts;
 mod features;
 mod json;
+mod left;
 mod mac;
 mod mac_keyed;
 mod made;

@@ -96,7 +96,10 @@ class OpenConnection(asyncio.Protocol):
                 self._messages[stream] = self._messages.get(stream, b"") + data[at + 9 : at + 9 + size]
             elif kind not in (HEADERS, RST_STREAM):
                 self._control(kind, flags, stream, data[at + 9 : at + 9 + size])
-            if (flags & END_STREAM and kind in (DATA, HEADERS)) or kind == RST_STREAM:
+            # A stream that has ended may be reset behind its end: that says nothing more (RFC 9113 5.1).
+            if (flags & END_STREAM and kind in (DATA, HEADERS)) or (
+                kind == RST_STREAM and stream in self._ended
+            ):
                 # Behind five bytes that say its length.
                 message = self._messages.pop(stream, b"")
                 self._ended.pop(stream)(message[5:] if len(message) >= 5 else None, read_at)

@@ -260,6 +260,29 @@ def test_however_long_between_looks_who_is_held_up_has_an_answer_in_time(
     assert LOOK_MIN_MS * MS <= min(rests_ns) <= max(rests_ns) <= LOOK_MS * MS
 
 
+def test_a_call_that_is_begun_late_and_held_up_is_answered_in_time_too() -> None:
+    """It waited behind another: at the look after its batch was begun it has 12 of its 100 ms left."""
+    rig = Rig()
+    clock, velocity = rig.kit.clock, rig.kit.velocity
+    number = rig.front.call(raw(1), left=13.0)
+    in_time: list[bool] = []
+
+    def hang(batch: Any) -> Any:
+        ((call, _, due_ns),) = rig.loop._in_hand
+        rig.loop._in_hand = [(call, due_ns - 100 * MS, due_ns)]
+        clock.advance_ms(1)
+        rest_ns = rig.loop.look_after()
+        while number not in rig.front.answers:
+            clock._monotonic_ns += rest_ns
+            rest_ns = rig.loop.look_after()
+        in_time.append(clock.monotonic_ns() < due_ns)
+        return velocity.touch(batch)
+
+    rig.kit.gateway._fetch._velocity = Instead(velocity, touch=hang)  # type: ignore[assignment]
+    rig.loop.step()
+    assert in_time == [True]
+
+
 def test_after_a_stop_what_is_under_way_is_served_and_the_front_is_closed() -> None:
     rig = Rig()
 
