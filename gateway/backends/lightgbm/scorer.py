@@ -83,6 +83,8 @@ class ModelScorer:
     ) -> int:
         """Adds the answers of at most ROWS_A_CALL payments; returns how many may still be explained."""
         rows, count, buffer = self._pack(part), len(part), self._buffer
+        if len(rows) != count * _ROW_BYTES:
+            raise ValueError("rows of another length than the model has")  # what is moved next has no bounds
         memmove(buffer, rows, count * _ROW_BYTES)
         if self._room > 0:
             self._room -= count
