@@ -20,7 +20,17 @@ class DiskFile(Protocol):
         ...
 
     def truncate(self, size: int) -> None:
-        """Cuts the file to `size` bytes; durable after the next sync."""
+        """Cuts the file to `size` bytes, where writing goes on; durable after the next sync."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class SmallFile(Protocol):
+    """A small file that is open to have its content replaced."""
+
+    def put(self, data: bytes) -> None:
+        """As `Disk.publish`, without a look at the path. Raises OSError."""
         ...
 
     def close(self) -> None: ...
@@ -37,6 +47,14 @@ class Disk(Protocol):
 
     def open_append(self, path: str) -> DiskFile:
         """Opens `path` for appending, made if absent; its entry is durable after `sync_dir`."""
+        ...
+
+    def open_at(self, path: str, offset: int) -> DiskFile:
+        """Opens `path`, which exists: what is written goes to `offset` and on, over what is there."""
+        ...
+
+    def open_small(self, path: str) -> SmallFile:
+        """Opens `path`, made if absent, for one whole content after the other, all of one length."""
         ...
 
     def read_at(self, path: str, offset: int, size: int) -> bytes:
@@ -98,6 +116,32 @@ class _RealFile:
             self._fd = -1
 
 
+class _PlacedFile(_RealFile):
+    __slots__ = ("_at",)
+
+    def __init__(self, fd: int, at: int) -> None:
+        super().__init__(fd)
+        self._at = at
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._fd, view, self._at)
+            self._at += written
+            view = view[written:]
+
+    def truncate(self, size: int) -> None:
+        super().truncate(size)
+        self._at = size
+
+
+class _SmallFile(_RealFile):
+    __slots__ = ()
+
+    def put(self, data: bytes) -> None:
+        os.pwrite(self._fd, data, 0)
+
+
 class RealDisk:
     """The machine's file system."""
 
@@ -105,6 +149,12 @@ class RealDisk:
 
     def open_append(self, path: str) -> DiskFile:
         return _RealFile(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+    def open_at(self, path: str, offset: int) -> DiskFile:
+        return _PlacedFile(os.open(path, os.O_WRONLY | os.O_CLOEXEC), offset)
+
+    def open_small(self, path: str) -> SmallFile:
+        return _SmallFile(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def read_at(self, path: str, offset: int, size: int) -> bytes:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

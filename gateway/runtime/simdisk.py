@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass, field
 from random import Random
 
-from gateway.runtime.disk import DiskFile, DiskLock
+from gateway.runtime.disk import DiskFile, DiskLock, SmallFile
 
 SECTOR_BYTES = 512
 """What a disk writes whole: a sector survives in one of its versions (or torn, which is rarer still)."""
@@ -109,7 +109,15 @@ class SimDisk:
 
     def open_append(self, path: str) -> DiskFile:
         self._step("open", path)
-        return _SimFile(self, path, self._created(path))
+        return _SimFile(self, path, self._created(path), None)
+
+    def open_at(self, path: str, offset: int) -> DiskFile:
+        self._step("open", path)
+        return _SimFile(self, path, self._inode(path), offset)
+
+    def open_small(self, path: str) -> SmallFile:
+        self._step("open", path)
+        return _SimSmallFile(self, path, self._created(path))
 
     def read_at(self, path: str, offset: int, size: int) -> bytes:
         self._check_power()
@@ -187,16 +195,16 @@ class SimDisk:
             raise FileNotFoundError(errno.ENOENT, "no such file", path)
         return inode
 
-    def _write(self, path: str, inode: _Inode, data: bytes) -> None:
+    def _write(self, path: str, inode: _Inode, offset: int, data: bytes) -> None:
         try:
             self._step("write", path, code=self._random.choice((errno.ENOSPC, errno.EIO)))
         except PowerCut:
-            self._put(inode, len(inode.cached), data)
+            self._put(inode, offset, data)
             raise
         except OSError:
-            self._put(inode, len(inode.cached), data[: self._random.randrange(len(data) or 1)])
+            self._put(inode, offset, data[: self._random.randrange(len(data) or 1)])
             raise
-        self._put(inode, len(inode.cached), data)
+        self._put(inode, offset, data)
 
     def _put(self, inode: _Inode, offset: int, data: bytes) -> None:
         inode.cached[offset : offset + len(data)] = data
@@ -307,6 +315,35 @@ class SimDisk:
 
 
 class _SimFile:
+    """`at` is where writing goes on; None: at the end, wherever that is."""
+
+    __slots__ = ("_at", "_disk", "_inode", "_path")
+
+    def __init__(self, disk: SimDisk, path: str, inode: _Inode, at: int | None) -> None:
+        self._disk = disk
+        self._path = path
+        self._inode = inode
+        self._at = at
+
+    def write(self, data: bytes) -> None:
+        at = self._at
+        self._disk._write(self._path, self._inode, len(self._inode.cached) if at is None else at, data)
+        if at is not None:
+            self._at = at + len(data)
+
+    def sync(self) -> None:
+        self._disk._sync(self._path, self._inode)
+
+    def truncate(self, size: int) -> None:
+        self._disk._truncate(self._path, self._inode, size)
+        if self._at is not None:
+            self._at = size
+
+    def close(self) -> None:
+        pass
+
+
+class _SimSmallFile:
     __slots__ = ("_disk", "_inode", "_path")
 
     def __init__(self, disk: SimDisk, path: str, inode: _Inode) -> None:
@@ -314,14 +351,9 @@ class _SimFile:
         self._path = path
         self._inode = inode
 
-    def write(self, data: bytes) -> None:
-        self._disk._write(self._path, self._inode, data)
-
-    def sync(self) -> None:
-        self._disk._sync(self._path, self._inode)
-
-    def truncate(self, size: int) -> None:
-        self._disk._truncate(self._path, self._inode, size)
+    def put(self, data: bytes) -> None:
+        self._disk._step("publish", self._path)
+        self._disk._put(self._inode, 0, data)
 
     def close(self) -> None:
         pass

@@ -27,6 +27,11 @@ KEEP_MS = 60_000
 SEGMENT_MS = 20_000
 FAILURES_SHOWN = 10
 
+MET = (
+    "cuts", "crashes", "acknowledged", "undetermined", "unavailable", "recovered", "unlinked", "spares",
+)  # fmt: skip
+"""What a run counts, and must have met, or the model is too tame to show anything."""
+
 
 class Broken(Exception):
     """The journal broke its promise; the text is the kind of breach."""
@@ -35,8 +40,8 @@ class Broken(Exception):
 class UnsafeNoSyncDisk(SimDisk):
     """A disk whose appends are never synced (new segments are): what the check must be able to find."""
 
-    def open_append(self, path: str) -> DiskFile:
-        file: DiskFile = super().open_append(path)
+    def open_at(self, path: str, offset: int) -> DiskFile:
+        file: DiskFile = super().open_at(path, offset)
         return file if path.endswith(".new") else _NoSyncFile(file)
 
     def power_cut(self) -> SimDisk:
@@ -97,10 +102,7 @@ class _Model:
 
 def run(seeds: Iterable[int], *, sync: bool = True) -> dict[str, object]:
     """Counts over all seeds, JSON-able; `failures` names seeds and breaches, `failed` how many there are."""
-    counts = dict.fromkeys(
-        ("seeds", "cuts", "crashes", "acknowledged", "undetermined", "unavailable", "recovered", "unlinked"),
-        0,
-    )
+    counts = dict.fromkeys(("seeds", *MET), 0)
     failures: list[dict[str, object]] = []
     for seed in seeds:
         counts["seeds"] += 1
@@ -146,8 +148,9 @@ def _live(disk: SimDisk, model: _Model) -> None:
     segment_bytes = random.choice((600, 4000, 20_000))
     try:
         writer = FileJournalWriter(
-            disk, model.clock, DIRECTORY, TOPICS, segment_bytes=segment_bytes, segment_ms=SEGMENT_MS
-        )
+            disk, model.clock, DIRECTORY, TOPICS, segment_bytes=segment_bytes, segment_ms=SEGMENT_MS,
+            filled=random.choice(({}, dict.fromkeys(TOPICS, 100), {TOPICS[0]: 3000})),
+        )  # fmt: skip
     except JournalUnavailable:
         return
     disk.faults = _faults(random)
@@ -157,8 +160,10 @@ def _live(disk: SimDisk, model: _Model) -> None:
     for _ in range(random.randrange(STEPS)):
         name = random.choice(TOPICS)
         draw = random.random()
-        if draw < 0.75:
+        if draw < 0.68:
             _append(writer, name, model)
+        elif draw < 0.75:
+            model.counts["spares"] += writer.prepare(name)
         elif draw < 0.85:
             _retain(writer, model)
         else:

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tests.simulation.power_cut import run
+from tests.simulation.power_cut import MET, run
 
 SEEDS = int(os.environ.get("EIN_POWER_CUT_SEEDS", "300"))
 SLICES = 4
@@ -16,8 +16,7 @@ def test_no_acknowledged_record_is_lost_in_a_power_cut(part: int) -> None:
     found = run(range(part * SEEDS // SLICES, (part + 1) * SEEDS // SLICES))
 
     assert found["failed"] == 0, json.dumps(found["failures"], indent=1)
-    # What the run must have met, or the model is too tame to show anything.
-    for count in ("cuts", "crashes", "acknowledged", "undetermined", "unavailable", "recovered", "unlinked"):
+    for count in MET:
         assert found[count], count
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.backends.embedded.approvals import SqliteApprovals
 from gateway.backends.embedded.consents import SqliteConsents
-from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
+from gateway.backends.embedded.journal import FILLED_BYTES, FileJournalReader, FileJournalWriter
 from gateway.backends.embedded.leases import FileLeaseBoard
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.backends.embedded.recipient_files import FileRecipientKeys
@@ -121,7 +121,9 @@ def build_gateway(
     documents: Known = {}
     policy = usable_policy(store, documents)
     wake = WakeSender(state.run, "gateway")
-    journal = FileJournalWriter(disk, clock, state.gateway_journal, GATEWAY_TOPICS, wake=wake)
+    journal = FileJournalWriter(
+        disk, clock, state.gateway_journal, GATEWAY_TOPICS, wake=wake, filled={EVALUATIONS: FILLED_BYTES}
+    )
     reader = FileJournalReader(disk, state.gateway_journal)
     velocity = make_velocity(max_keys=settings.gateway.velocity_max_keys)
     remembered = caught_up(reader, now_ms=clock.wall_ms())

@@ -33,6 +33,7 @@ from gateway.server.gateway.models import make_scoring
 from gateway.server.gateway.outcome_service import OutcomeServicer
 from gateway.server.gateway.own_keys import follow_own_keys
 from gateway.server.gateway.services import SERVICES, Services, make_services
+from gateway.server.gateway.spares import make_spares
 from gateway.server.gateway.warming import Warming
 from gateway.server.grpc_common import ServerThread
 from gateway.server.logs import configure_logs
@@ -322,6 +323,7 @@ def _start_beside(
     beside.start("snapshots", snapshots.run)
     beside.start("providers", _follow_providers(parts, metrics))
     beside.start("retention", _retention(parts, state))
+    beside.start("spares", make_spares(parts.journal))
 
 
 def _await_lease(parts: GatewayParts, stop: threading.Event) -> None:

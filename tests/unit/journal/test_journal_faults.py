@@ -232,9 +232,9 @@ def test_the_remains_of_a_failed_write_carry_another_attempt() -> None:
     writes: list[bytes] = []
 
     class Recording(SimDisk):
-        def _write(self, path: str, inode: object, data: bytes) -> None:
+        def _write(self, path: str, inode: object, offset: int, data: bytes) -> None:
             writes.append(data)
-            super()._write(path, inode, data)  # type: ignore[arg-type]
+            super()._write(path, inode, offset, data)  # type: ignore[arg-type]
 
     disk = Recording(1)
     writer = open_writer(disk)
