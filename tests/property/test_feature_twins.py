@@ -70,7 +70,7 @@ def spoiled(data: st.DataObject) -> Payment | None:
 
 
 @given(st.data())
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_rows_of_what_was_read_are_the_twins_bit_for_bit(data: st.DataObject) -> None:
     asked: list[Any] = []
     for velocity, found, match in data.draw(st.lists(ASKED, max_size=3)):

@@ -105,7 +105,7 @@ def _values(field: Any) -> st.SearchStrategy[Any]:
 
 
 @given(st.sampled_from([full_request, least_request, good_request]), st.data())
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 def test_the_engine_reads_a_request_as_its_twin_does_or_leaves_it_to_it(
     make: Any, data: st.DataObject
 ) -> None:
@@ -132,7 +132,7 @@ def test_each_word_in_each_field_that_has_a_rule_is_doubted_by_both_or_by_the_en
 
 
 @given(st.data())
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=600, deadline=None)
 def test_damaged_bytes_are_read_alike_or_left_to_the_twin(data: st.DataObject) -> None:
     blob = bytearray(full_request().SerializeToString())
     for _ in range(data.draw(st.integers(1, 4))):

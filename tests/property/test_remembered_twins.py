@@ -35,7 +35,7 @@ TEXTS = st.text(max_size=4)
 
 
 @given(ROUNDS, st.sampled_from([1, 4, 16, 64]), st.integers(0, 600), TIMES_MS)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_both_find_the_same_positions_and_answers(
     rounds: list[tuple[int, Any]], slots: int, ring_bytes: int, since_ms: int
 ) -> None:

@@ -39,6 +39,9 @@ from gateway.sharing.gateway import Gateway
 from gateway.sharing.remembered import WINDOW_MS, Positions, Remembered, tail_start
 from issuernetwork.storage.v1 import journal_pb2
 
+_FILLED = {EVALUATIONS: FILLED_BYTES}
+"""Of the journal: what is appended to for every payment."""
+
 REPLAY_RECORDS = 1_000
 """Records of the journal's tail taken in at a time."""
 
@@ -121,9 +124,7 @@ def build_gateway(
     documents: Known = {}
     policy = usable_policy(store, documents)
     wake = WakeSender(state.run, "gateway")
-    journal = FileJournalWriter(
-        disk, clock, state.gateway_journal, GATEWAY_TOPICS, wake=wake, filled={EVALUATIONS: FILLED_BYTES}
-    )
+    journal = FileJournalWriter(disk, clock, state.gateway_journal, GATEWAY_TOPICS, wake=wake, filled=_FILLED)
     reader = FileJournalReader(disk, state.gateway_journal)
     velocity = make_velocity(max_keys=settings.gateway.velocity_max_keys)
     remembered = caught_up(reader, now_ms=clock.wall_ms())
