@@ -93,15 +93,23 @@ class Disk(Protocol):
 
 
 class _RealFile:
-    __slots__ = ("_fd",)
+    """`at` is where writing goes on; None: at the end, as the file was opened."""
 
-    def __init__(self, fd: int) -> None:
+    __slots__ = ("_at", "_fd")
+
+    def __init__(self, fd: int, at: int | None = None) -> None:
         self._fd = fd
+        self._at = at
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
-            view = view[os.write(self._fd, view) :]
+            if self._at is None:
+                written = os.write(self._fd, view)
+            else:
+                written = os.pwrite(self._fd, view, self._at)
+                self._at += written
+            view = view[written:]
 
     def sync(self) -> None:
         # fdatasync flushes data and the size that is needed to read it back, and not the time stamps.
@@ -109,30 +117,13 @@ class _RealFile:
 
     def truncate(self, size: int) -> None:
         os.ftruncate(self._fd, size)
+        if self._at is not None:
+            self._at = size
 
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-
-class _PlacedFile(_RealFile):
-    __slots__ = ("_at",)
-
-    def __init__(self, fd: int, at: int) -> None:
-        super().__init__(fd)
-        self._at = at
-
-    def write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(self._fd, view, self._at)
-            self._at += written
-            view = view[written:]
-
-    def truncate(self, size: int) -> None:
-        super().truncate(size)
-        self._at = size
 
 
 class _SmallFile(_RealFile):
@@ -151,7 +142,7 @@ class RealDisk:
         return _RealFile(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def open_at(self, path: str, offset: int) -> DiskFile:
-        return _PlacedFile(os.open(path, os.O_WRONLY | os.O_CLOEXEC), offset)
+        return _RealFile(os.open(path, os.O_WRONLY | os.O_CLOEXEC), offset)
 
     def open_small(self, path: str) -> SmallFile:
         return _SmallFile(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))

@@ -237,6 +237,7 @@ def _writer(patches: Patches) -> Any:
 def _no_new_segment(patches: Patches) -> None:
     _writer(patches)._abandon()
     patches.put(disk.RealDisk, "replace", raising(_io(errno.ENOSPC)))
+    patches.put(disk.RealDisk, "open_at", raising(_io(errno.ENOSPC)))
 
 
 def _fenced(patches: Patches) -> None:
@@ -244,14 +245,14 @@ def _fenced(patches: Patches) -> None:
 
 
 def _unpublished(patches: Patches) -> None:
-    publish = disk.RealDisk.publish
+    put = disk._SmallFile.put
 
-    def failing(real: Any, path: str, data: bytes) -> None:
-        if f"/{EVALUATIONS}/" not in path:
-            return publish(real, path, data)
+    def failing(file: Any, data: bytes) -> None:
+        if not is_of(file, EVALUATIONS):
+            return put(file, data)
         raise _io(errno.ENOSPC)
 
-    patches.put(disk.RealDisk, "publish", failing)
+    patches.put(disk._SmallFile, "put", failing)
 
 
 def _no_logs(patches: Patches) -> None:
