@@ -18,6 +18,7 @@ from gateway.feeds.ports import (
     StopsCard,
     Switches,
 )
+from gateway.feeds.reading import DecisionSeen, EvaluationSeen, decision_seen, read_evaluation
 from gateway.feeds.records import (
     SHARES_A_NOTICE_MAX,
     SignerOf,
@@ -113,7 +114,7 @@ class FanOut:
     def _evaluations(
         self, draft: _Draft, entries: Sequence[Entry], switches: Switches, *, now_ms: int, partition: int
     ) -> None:
-        parsed = [(entry.position, storage.Evaluation.FromString(entry.payload)) for entry in entries]
+        parsed = [(entry.position, read_evaluation(entry.payload)) for entry in entries]
         known = self._known([decision for _, record in parsed for decision in record.decisions])
         for position, record in parsed:
             row = _evaluation_row(record, partition << PARTITION_SHIFT | position)
@@ -129,9 +130,10 @@ class FanOut:
 
     def _labels(self, draft: _Draft, entries: Sequence[Entry], switches: Switches, *, now_ms: int) -> None:
         parsed = [storage.LabelRecord.FromString(entry.payload) for entry in entries]
-        known = self._known([decision for record in parsed for decision in record.decisions])
-        for record in parsed:
-            for decision in record.decisions:
+        released = [[decision_seen(decision) for decision in record.decisions] for record in parsed]
+        known = self._known([decision for decisions in released for decision in decisions])
+        for record, decisions in zip(parsed, released, strict=True):
+            for decision in decisions:
                 if not _is_new(decision, known):
                     continue
                 row = self._reader.evaluation_of_payment(
@@ -180,13 +182,13 @@ class FanOut:
         )  # fmt: skip
         return FanOutBatch(change=change, wake=frozenset(draft.next_seqs))
 
-    def _known(self, decisions: Sequence[storage.Decision]) -> set[str]:
+    def _known(self, decisions: Sequence[DecisionSeen]) -> set[str]:
         return self._store.known_shares([d.share_id for d in decisions if d.share_id])
 
     def _share(
         self,
         draft: _Draft,
-        decision: storage.Decision,
+        decision: DecisionSeen,
         switches: Switches,
         *,
         now_ms: int,
@@ -196,12 +198,13 @@ class FanOut:
         decided_at_ms: int,
         card_keys: tuple[bytes, bytes],
     ) -> None:
-        share_id, transports = decision.share_id, tuple(decision.transports)
+        share_id, transports = decision.share_id, decision.transports
+        recipient_id, program = decision.recipient_id, decision.program
         merchant_id, platform_id = ("", "") if row is None else (row.merchant_id, row.platform_id)
         draft.shares.append(
             ShareRow(
                 share_id=share_id, evaluation_key=NO_EVALUATION if row is None else row.evaluation_key,
-                program=decision.program, issuer_id=issuer_id, recipient_id=decision.recipient_id,
+                program=program, issuer_id=issuer_id, recipient_id=recipient_id,
                 transports=transports, expires_at_ms=decision.expires_at_ms, consent_id=decision.consent_id,
                 merchant_id=merchant_id, platform_id=platform_id,
                 unit_key=card_keys[0], card_key=card_keys[1],
@@ -214,24 +217,24 @@ class FanOut:
         if clear:
             # Of no subject: nothing in it ties it to what else is shared about the payment.
             evaluation_id = share_id
-        seq = self._take_place(draft, decision.recipient_id) if on_stream else 0
-        signer = self._share_signer_of(decision.recipient_id)
+        seq = self._take_place(draft, recipient_id) if on_stream else 0
+        signer = self._share_signer_of(recipient_id)
         signed = share_set(
-            signer or self._signer_of(decision.recipient_id),
-            iss=self._iss, recipient_id=decision.recipient_id, issued_at_ms=now_ms,
+            signer or self._signer_of(recipient_id),
+            iss=self._iss, recipient_id=recipient_id, issued_at_ms=now_ms,
             jti=share_id, evaluation_id=evaluation_id, share_id=share_id,
-            issuer_id=issuer_id, program=decision.program, sealed=decision.sealed,
+            issuer_id=issuer_id, program=program, sealed=decision.sealed,
             stream_seq=seq or None, clear=clear,
         )  # fmt: skip
         item = OutboxItem(
-            share_id=share_id, transport=TRANSPORT_SSF, recipient_id=decision.recipient_id,
-            program=decision.program, issuer_id=issuer_id, evaluation_id=evaluation_id,
-            stream_id=stream_of(decision.recipient_id), stream_seq=seq, jti=share_id, set_bytes=signed,
+            share_id=share_id, transport=TRANSPORT_SSF, recipient_id=recipient_id,
+            program=program, issuer_id=issuer_id, evaluation_id=evaluation_id,
+            stream_id=stream_of(recipient_id), stream_seq=seq, jti=share_id, set_bytes=signed,
         )  # fmt: skip
         # Decided while nothing stood against it, and taken back before it came here.
         reason = (
             (Reason.KEY_UNAVAILABLE if signer is None else None)
-            or switches.stopped(decision.program, issuer_id)
+            or switches.stopped(program, issuer_id)
             or self._stops_card(*card_keys, decided_at_ms)
         )
         if reason is None:
@@ -284,7 +287,7 @@ class FanOut:
         draft.items.append(void)
 
 
-def _is_new(decision: storage.Decision, known: set[str]) -> bool:
+def _is_new(decision: DecisionSeen, known: set[str]) -> bool:
     """Whether it released a share not seen before; sees it."""
     if decision.outcome != storage.DECISION_OUTCOME_RELEASED or decision.share_id in known:
         return False
@@ -292,7 +295,7 @@ def _is_new(decision: storage.Decision, known: set[str]) -> bool:
     return True
 
 
-def _evaluation_row(record: storage.Evaluation, evaluation_key: int) -> EvaluationRow:
+def _evaluation_row(record: EvaluationSeen, evaluation_key: int) -> EvaluationRow:
     keys = dict.fromkeys(match_keys(record.match))
     for decision in record.decisions:
         keys.update(dict.fromkeys(decision.match_keys))

@@ -1,13 +1,12 @@
 """Security event tokens (RFC 8417) of a share, its withdrawal and its erasure, signed as compact JWS."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from json import JSONEncoder
 from json.encoder import encode_basestring
 
-from gateway.runtime.native import engines
 from gateway.sealing import base64url
 from gateway.sealing.body import ROUTINGS_CACHED
+from gateway.sealing.compact import Parts, compact, encode_json
 from gateway.sealing.keys import Signer
 
 SHARE_EVENT = "urn:x-issuernetwork:event:share:v1"
@@ -20,35 +19,19 @@ SET_TYPE = "secevent+jwt"
 # Signing keys in use at once: one a stream's algorithm, two while a key changes.
 HEADERS_CACHED = 64
 
-# As the encoder below writes strings; it would make itself anew for each token.
+# As `encode_json` writes strings; it would make itself anew for each token.
 _quoted = encode_basestring
-
-_encode = JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False, allow_nan=False).encode
 
 
 @lru_cache(maxsize=HEADERS_CACHED)
 def header_segment(alg: str, kid: str) -> bytes:
     """What every token by that key begins with, up to its first dot."""
-    return base64url.encode(_encode({"alg": alg, "kid": kid, "typ": SET_TYPE}).encode())
+    return base64url.encode(encode_json({"alg": alg, "kid": kid, "typ": SET_TYPE}).encode())
 
 
 def sign_set(signer: Signer, claims: dict[str, object]) -> bytes:
     """Compact JWS over `claims` with the header of a SET. No `exp`: RFC 8417 2.2 advises against it."""
-    signing_input = base64url.joined(header_segment(signer.alg, signer.kid), _encode(claims).encode())
-    return base64url.joined(signing_input, signer.sign(signing_input))
-
-
-Parts = tuple[bytes | str | int, ...]
-
-
-def written_by_twin(head: bytes, parts: Parts) -> bytes:
-    """`head`, a dot, and in base64url what the parts come to: bytes as they are, all else as JSON."""
-    payload = [part if isinstance(part, bytes) else _encode(part).encode() for part in parts]
-    return base64url.joined_by_twin(head, b"".join(payload))
-
-
-written: Callable[[bytes, Parts], bytes] = getattr(engines, "written", written_by_twin)
-"""By the engine where it is built (native/src/signature.rs)."""
+    return compact(signer, header_segment(signer.alg, signer.kid), (encode_json(claims).encode(),))
 
 
 def share_set(
@@ -77,12 +60,11 @@ def share_set(
     )
     place: Parts = () if stream_seq is None else (b'"stream_seq":', stream_seq, b",")
     before, behind = (b"", b"}}}") if clear else (b'"encryptedData":"', b'"}}}')
-    parts = (
+    parts: Parts = (
         head, issued_at_ms // 1000, b',"jti":', jti, b',"txn":', evaluation_id,
         subject, share_id, event, share_id, issuer, *place, before, sealed, behind,
     )  # fmt: skip
-    signing_input = written(header_segment(signer.alg, signer.kid), parts)
-    return base64url.joined(signing_input, signer.sign(signing_input))
+    return compact(signer, header_segment(signer.alg, signer.kid), parts)
 
 
 @lru_cache(maxsize=ROUTINGS_CACHED)

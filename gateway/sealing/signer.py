@@ -1,4 +1,7 @@
-"""Signing with a key in memory, and with one that is opened when it is first used."""
+"""Signing with a key in memory, and with one that is opened when it is first used.
+
+ES256 is signed in Rust where the engine is built (native/src/es256.rs), else, as the others, by a library.
+"""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -7,8 +10,10 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.runtime.native import engines
+from gateway.sealing.compact import Parts, compact, compact_by_twin
 from gateway.sealing.keys import BadKey, SignatureAlgorithm, Signer, SigningKey
 
 # Hashed here: the library makes a context of its own for each message that it hashes, a tenth of a signature.
@@ -21,22 +26,29 @@ _RSA_PADDINGS: Final = {
 }
 
 
-def raw_of_der_by_twin(der: bytes) -> bytes:
+def raw_of_der(der: bytes) -> bytes:
     """R || S of 32 bytes each, as JWS wants a signature of P-256 (RFC 7518 3.4): cryptography gives DER."""
     r, s = decode_dss_signature(der)
     return (r << 256 | s).to_bytes(64, "big")
 
 
-raw_of_der: Callable[[bytes], bytes] = getattr(engines, "raw_of_der", raw_of_der_by_twin)
-"""By the engine where it is built (native/src/signature.rs)."""
+def _engine_of(private: Any, native: Any) -> Any:
+    """The engine that has taken the key; None where there is none. Raises BadKey."""
+    make = getattr(native, "Es256", None)
+    if make is None:
+        return None
+    try:
+        return make(private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+    except ValueError:
+        raise BadKey("the signing key is no pair of halves on P-256") from None
 
 
 class LocalSigner:
-    """Implements `keys.Signer` over one private key; the key decides the algorithm."""
+    """Implements `compact.WholeSigner` over one private key; the key decides the algorithm."""
 
-    __slots__ = ("_key", "alg", "kid")
+    __slots__ = ("_engine", "_key", "alg", "kid")
 
-    def __init__(self, key: SigningKey) -> None:
+    def __init__(self, key: SigningKey, *, native: Any = engines) -> None:
         private = key.private_key
         fits = {
             SignatureAlgorithm.ES256: isinstance(private, ec.EllipticCurvePrivateKey)
@@ -47,7 +59,9 @@ class LocalSigner:
         }
         if not fits[key.alg]:
             raise BadKey("alg does not fit the type of the signing key")
-        self._key: Any = private
+        self._engine = _engine_of(private, native) if key.alg is SignatureAlgorithm.ES256 else None
+        # Not both: the engine's key is the only one that is kept then.
+        self._key: Any = private if self._engine is None else None
         self.kid = key.kid
         self.alg = key.alg
 
@@ -55,20 +69,30 @@ class LocalSigner:
         return f"LocalSigner(kid={self.kid!r}, alg={str(self.alg)!r})"
 
     def sign(self, signing_input: bytes) -> bytes:
+        signature: bytes
+        if self._engine is not None:
+            signature = self._engine.sign(signing_input)
+            return signature
         # By the algorithm, which fits the key: to ask an abstract class costs a fortieth of a signature.
         key, alg = self._key, self.alg
         if alg is SignatureAlgorithm.ES256:
             return raw_of_der(key.sign(sha256(signing_input).digest(), _ECDSA_OF_SHA256))
-        signature: bytes = (
+        signature = (
             key.sign(signing_input)
             if alg is SignatureAlgorithm.EDDSA
             else key.sign(signing_input, _RSA_PADDINGS[alg], _SHA256)
         )
         return signature
 
+    def compact(self, head: bytes, parts: Parts) -> bytes:
+        if self._engine is None:
+            return compact_by_twin(self, head, parts)
+        token: bytes = self._engine.compact(head, parts)
+        return token
+
 
 class LateSigner:
-    """Implements `keys.Signer`; its key is opened by the first signature. For any thread.
+    """Implements `compact.WholeSigner`; its key is opened by the first signature. For any thread.
 
     To open an RSA key stops the process for 50 ms, and most processes never sign by it.
     """
@@ -94,3 +118,7 @@ class LateSigner:
     def sign(self, signing_input: bytes) -> bytes:
         """Raises KeyStoreFault where the key cannot be opened."""
         return (self._signer or self.open()).sign(signing_input)
+
+    def compact(self, head: bytes, parts: Parts) -> bytes:
+        """As `sign`; by the key's own signer in one call, where that can."""
+        return compact(self._signer or self.open(), head, parts)

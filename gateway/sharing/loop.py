@@ -99,7 +99,7 @@ class HotLoop:
 
     def run(self, stop: Stop) -> None:
         """Serves until told to stop, then what is under way, then closes the front."""
-        with _calm_collector():
+        with calm_collector():
             self._run(stop)
 
     def _run(self, stop: Stop) -> None:
@@ -271,7 +271,7 @@ class HotLoop:
 
 
 @contextmanager
-def _calm_collector() -> Iterator[None]:
+def calm_collector() -> Iterator[None]:
     """What was made at start lives for ever and is not looked at again. A batch makes no cycles."""
     before = gc.get_threshold()
     gc.collect()

@@ -1,5 +1,6 @@
 """What is released is encrypted to its recipient at once: no clear personal datum reaches our own disk."""
 
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -11,7 +12,7 @@ from gateway.programs.model import CLEAR_PROFILE
 from gateway.programs.table import ProgramEntry
 from gateway.records.reasons import Reason
 from gateway.sealing.body import clear_members, members_of, routing_of
-from gateway.sealing.jwe import Held, Sealer
+from gateway.sealing.jwe import CONTENT_KEY_LIFE_MS, Held, Sealer
 from gateway.sealing.keys import KeyUnavailable
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sealing.pseudonyms_macs import CardTokens
@@ -38,22 +39,25 @@ class _Standing(NamedTuple):
     """(target, field number) of what may stand in the authorization message."""
 
 
-class _Recipient(NamedTuple):
-    """What a batch has for one recipient: a content key, and how its tokens are made."""
+@dataclass(slots=True)
+class _Recipient:
+    """What a recipient has while its content key and its epochs stay, and how its tokens are made."""
 
     held: Held
+    epochs: tuple[int, int]
+    """In use, and before it while its tokens are given beside the others, else 0."""
+
     tokens: CardTokens
-    epoch: int
     before: tuple[int, CardTokens] | None
-    """The epoch before, while its tokens are given beside the others."""
+    batch: int = 0
+    """The last one that asked whether they stay."""
 
 
 class _Addressed(NamedTuple):
-    """An entry and what its shares are sealed to, for a batch."""
+    """An entry and what its shares are sealed to, for as long as its recipient is the same."""
 
     entry: ProgramEntry
     recipient: _Recipient
-    held: Held
     target: Target
     elements: tuple[tuple[str, int], ...]
 
@@ -62,8 +66,8 @@ class ShareSealer:
     """Seals the released decisions of one payment."""
 
     __slots__ = (
-        "_addressed", "_encoder", "_epochs", "_expires_at_ms", "_make_target", "_now_ms", "_pseudonyms",
-        "_recipients", "_sealer", "_shares", "_standing",
+        "_addressed", "_batch", "_encoder", "_epochs", "_expires_at_ms", "_forgot_ms", "_make_target",
+        "_now_ms", "_pseudonyms", "_recipients", "_sealer", "_shares", "_standing",
     )  # fmt: skip
 
     def __init__(self, pseudonyms: Pseudonyms, sealer: Sealer, encoder: Encoder) -> None:
@@ -72,7 +76,7 @@ class ShareSealer:
         self._encoder = encoder
         self._shares, self._make_target = make_shares(pseudonyms.macs)
         self._epochs = TokenEpochs()
-        self._now_ms = self._expires_at_ms = 0
+        self._now_ms = self._expires_at_ms = self._batch = self._forgot_ms = 0
         self._recipients: dict[str, _Recipient] = {}
         self._addressed: dict[int, _Addressed] = {}
         self._standing: dict[int, _Standing] = {}
@@ -82,8 +86,12 @@ class ShareSealer:
         # Never back: a clock that is set back brings no epoch back whose key is lost.
         self._now_ms, self._epochs = max(self._now_ms, now_ms), epochs
         self._expires_at_ms = expires_at_ms
-        self._recipients.clear()
-        self._addressed.clear()
+        self._batch += 1
+        if self._now_ms - self._forgot_ms >= CONTENT_KEY_LIFE_MS:
+            # So that no content key outlives its time here, whose recipient or entry is asked for no more.
+            self._forgot_ms = self._now_ms
+            self._recipients.clear()
+            self._addressed.clear()
 
     @property
     def shares(self) -> Shares:
@@ -95,8 +103,8 @@ class ShareSealer:
         for entries of which a share is more than a sealed body. Raises KeyUnavailable."""
         if entry.profile == CLEAR_PROFILE:
             return None
-        _, _, held, target, elements = self._found(entry)
-        return None if elements else (target, held)
+        _, recipient, target, elements = self._found(entry)
+        return None if elements else (target, recipient.held)
 
     def seal(self, work: Work) -> None:
         """Fills in what is released. What has no key any more is withheld."""
@@ -112,11 +120,11 @@ class ShareSealer:
                 self._clear(one, work)
                 continue
             try:
-                _, recipient, held, target, elements = self._found(entry)
+                _, recipient, target, elements = self._found(entry)
             except KeyUnavailable:
                 one.reason = Reason.KEY_UNAVAILABLE  # after the draw: it stays in its arm
                 continue
-            held.messages_left -= 1  # before the encryption: a fault counts as a message too
+            recipient.held.messages_left -= 1  # before the encryption: a fault counts as a message too
             hashed, told = b"", b""
             if mask & HASHED_MASK:
                 hashed = members_of(self._hashed(entry.recipient_id, recipient, seen, mask))
@@ -158,7 +166,7 @@ class ShareSealer:
         self, recipient_id: str, recipient: _Recipient, seen: Signals, mask: int
     ) -> dict[str, JsonValue]:
         """Hashes of contact data, the epoch in use first."""
-        epochs = [recipient.epoch] if recipient.before is None else [recipient.epoch, recipient.before[0]]
+        epochs = [epoch for epoch in recipient.epochs if epoch]
         contact_hash = self._pseudonyms.contact_hash
         made: dict[str, JsonValue] = {}
         for number, name, form in HASHED:
@@ -174,31 +182,51 @@ class ShareSealer:
         """With at least one message left. Raises KeyUnavailable."""
         # By identity, here and below: what is kept is alive, so that no other takes its number.
         found = self._addressed.get(id(entry))
-        return self._address(entry) if found is None or found.held.messages_left <= 0 else found
+        return self._address(entry) if found is None or not self._stays(found.recipient) else found
+
+    def _stays(self, recipient: _Recipient) -> bool:
+        """Whether more may be sealed to what it has; asked once a batch. Raises KeyUnavailable."""
+        held = recipient.held
+        if recipient.batch == self._batch:
+            return held.messages_left > 0
+        recipient_id = held.recipient_key.recipient_id
+        stays = self._sealer.held(recipient_id) is held and recipient.epochs == self._epochs_of(recipient_id)
+        recipient.batch = self._batch if stays else 0
+        return stays
+
+    def _epochs_of(self, recipient_id: str) -> tuple[int, int]:
+        return self._epochs.of(recipient_id, self._now_ms)[:2]
 
     def _address(self, entry: ProgramEntry) -> _Addressed:
-        """What an entry's shares are sealed to. Raises KeyUnavailable."""
-        recipient = self._recipients.get(entry.recipient_id)
-        if recipient is None or recipient.held.messages_left <= 0:
-            recipient = self._recipient(entry)
+        """What an entry's shares are sealed to, with at least one message left. Raises KeyUnavailable."""
+        recipient = None if entry.fresh_content_key else self._recipients.get(entry.recipient_id)
+        if recipient is None or not self._stays(recipient):
+            recipient = self._meet(entry)
         _, routing, elements = self._standing.get(id(entry)) or self._stand(entry)
-        held, tokens, epoch, before = recipient
+        held, tokens, before = recipient.held, recipient.tokens, recipient.before
         kid, content_key = held.recipient_key.kid, held.content_key
-        target = self._make_target(entry.program, routing, kid, content_key, epoch, tokens, before)
-        made = self._addressed[id(entry)] = _Addressed(entry, recipient, held, target, elements)
+        target = self._make_target(
+            entry.program, routing, kid, content_key, recipient.epochs[0], tokens, before
+        )
+        made = _Addressed(entry, recipient, target, elements)
+        if not entry.fresh_content_key:
+            _bound(self._addressed, ENTRIES_CACHED)
+            self._addressed[id(entry)] = made
         return made
 
-    def _recipient(self, entry: ProgramEntry) -> _Recipient:
-        recipient_id = entry.recipient_id
-        epoch, before, _ = self._epochs.of(recipient_id, self._now_ms)
-        tokens = self._pseudonyms.tokens
-        made = self._recipients[recipient_id] = _Recipient(
-            # A fresh one has one message in it, so that the next asks again.
+    def _meet(self, entry: ProgramEntry) -> _Recipient:
+        recipient_id, tokens = entry.recipient_id, self._pseudonyms.tokens
+        epochs = epoch, before = self._epochs_of(recipient_id)
+        made = _Recipient(
             self._sealer.held(recipient_id, fresh=entry.fresh_content_key),
+            epochs,
             tokens(recipient_id, epoch),
-            epoch,
             (before, tokens(recipient_id, before)) if before else None,
+            self._batch,
         )
+        if not entry.fresh_content_key:  # which nobody keeps: it has one message in it
+            _bound(self._recipients, ENTRIES_CACHED)
+            self._recipients[recipient_id] = made
         return made
 
     def _stand(self, entry: ProgramEntry) -> _Standing:

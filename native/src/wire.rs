@@ -55,7 +55,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn varint(rest: &mut &[u8]) -> Option<u64> {
+pub fn varint(rest: &mut &[u8]) -> Option<u64> {
     let mut number = 0u64;
     for at in 0..MOST_VARINT_BYTES {
         let byte = *rest.get(at)?;

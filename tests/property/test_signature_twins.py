@@ -1,20 +1,24 @@
-"""The engine joins the segments of a JWS, and takes R || S out of DER, as its twins do."""
+"""The engine joins the segments of a JWS, writes its payload and signs it by ES256 as its twins do."""
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.runtime.native import engines
+from gateway.sealing import base64url
 from gateway.sealing.base64url import joined_by_twin
-from gateway.sealing.set import written_by_twin
-from gateway.sealing.signer import raw_of_der_by_twin
+from gateway.sealing.compact import written_by_twin
+from gateway.sealing.keys import SignatureAlgorithm, SigningKey
+from gateway.sealing.signer import LocalSigner
 
-if not hasattr(engines, "written"):
+if not hasattr(engines, "Es256"):
     pytest.skip("the engines of native/ are not built here", allow_module_level=True)
 
-# Of a field of 256 bits, with few bits and with all of them.
-NUMBERS = st.integers(1, 2**256 - 1) | st.integers(0, 255).map(lambda bits: 1 << bits)
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""Of the group of P-256 (FIPS 186-4 D.1.2.3)."""
 
 
 @given(head=st.binary(max_size=100), data=st.binary(max_size=3_000))
@@ -34,28 +38,32 @@ def test_both_write_the_same_payload(head: bytes, parts: tuple[bytes | str | int
     assert engines.written(head, parts) == written_by_twin(head, parts)
 
 
-@given(r=NUMBERS, s=NUMBERS)
-@example(r=1, s=2**256 - 1)
-@example(r=127, s=128)
-@settings(max_examples=2_000, deadline=None)
-def test_both_find_the_same_numbers_in_a_signature(r: int, s: int) -> None:
-    der = encode_dss_signature(r, s)
-    assert engines.raw_of_der(der) == raw_of_der_by_twin(der) == r.to_bytes(32, "big") + s.to_bytes(32, "big")
+KEYS = st.integers(1, ORDER - 1) | st.integers(0, 255).map(lambda bits: 1 << bits)
 
 
-@given(r=NUMBERS, s=NUMBERS, data=st.data())
-@settings(max_examples=1_000, deadline=None)
-def test_what_is_no_signature_of_p256_is_refused_and_nothing_else_happens(
-    r: int, s: int, data: st.DataObject
+@given(scalar=KEYS, head=st.binary(max_size=40), parts=st.lists(PARTS, max_size=20).map(tuple))
+@example(scalar=1, head=b"", parts=())
+@example(scalar=ORDER - 1, head=b"h", parts=(b"{}",))
+@settings(max_examples=300, deadline=None)
+def test_both_sign_the_same_token_by_every_key(
+    scalar: int, head: bytes, parts: tuple[bytes | str | int, ...]
 ) -> None:
-    der = bytearray(encode_dss_signature(r, s))
-    at = data.draw(st.integers(0, len(der) - 1))
-    der[at] ^= data.draw(st.integers(1, 255))
-    cut = bytes(der[: data.draw(st.integers(0, len(der)))])
-    for broken in (bytes(der), cut, b"", encode_dss_signature(r, s) + b"\0", encode_dss_signature(2**256, s)):
-        try:
-            found = engines.raw_of_der(broken)
-        except ValueError:
-            continue
-        # Another number by the change of a bit: the twin has the same then.
-        assert found == raw_of_der_by_twin(broken)
+    private = ec.derive_private_key(scalar, ec.SECP256R1())
+    key = SigningKey("k", SignatureAlgorithm.ES256, private)
+    engine, twin = LocalSigner(key), LocalSigner(key, native=None)
+    signing_input = written_by_twin(head, parts)
+    for token in (engine.compact(head, parts), twin.compact(head, parts)):
+        assert token[: len(signing_input)] == signing_input
+        assert verified(private.public_key(), token)
+    for signature in (engine.sign(signing_input), twin.sign(signing_input)):
+        assert verified(private.public_key(), joined_by_twin(signing_input, signature))
+
+
+def verified(public: ec.EllipticCurvePublicKey, token: bytes) -> bool:
+    """By OpenSSL. Raises InvalidSignature."""
+    signing_input, _, segment = token.rpartition(b".")
+    raw = base64url.decode(segment)
+    assert len(raw) == 64
+    der = encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
+    public.verify(der, signing_input, ec.ECDSA(SHA256()))
+    return True
