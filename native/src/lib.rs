@@ -17,6 +17,9 @@ mod json;
 mod left;
 mod mac;
 mod mac_keyed;
+mod looks;
+mod looks_kept;
+mod looks_plain;
 mod made;
 mod masks;
 mod pack;
@@ -48,6 +51,7 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<reader::Reader>()?;
     module.add_class::<read_request::Late>()?;
     module.add_class::<features::Features>()?;
+    module.add_class::<looks::Looks>()?;
     module.add_class::<writer::Writer>()?;
     module.add_function(wrap_pyfunction!(json::json, module)?)?;
     module.add_function(wrap_pyfunction!(writer::occurrences, module)?)?;

@@ -71,13 +71,26 @@ def _velocity(patches: Patches) -> None:
     patches.put(fetch, "_velocity", Instead(fetch._velocity, touch=patches.broken))
 
 
+def _providers_by_engine(patches: Patches) -> None:
+    patches.put(patches.live["gateway"]._fetch, "_looks", Instead(None, look=patches.broken))
+
+
+def _join_by_engine(patches: Patches) -> None:
+    fetch = patches.live["gateway"]._fetch
+    patches.put(fetch, "_looks", Instead(fetch._looks, join=patches.broken))
+
+
 def _providers(patches: Patches) -> None:
-    for one in patches.live["gateway"]._fetch._inline:
+    fetch = patches.live["gateway"]._fetch
+    patches.put(fetch, "_looks", None)
+    for one in fetch._inline:
         patches.put(one, "provider", Instead(one.provider, fetch=patches.broken))
 
 
 def _providers_plan(patches: Patches) -> None:
-    patches.put(patches.live["gateway"]._fetch, "_read", patches.broken)
+    fetch = patches.live["gateway"]._fetch
+    patches.put(fetch, "_looks", None)
+    patches.put(fetch, "_read", patches.broken)
 
 
 def _score(patches: Patches) -> None:
@@ -297,6 +310,8 @@ _EVALUATION: Final = (
     Fault(name="pseudonyms", put=_of(gateway_module, "names_of")),
     Fault(name="issuer of the card", put=_of(ReleaseTable, "issuer_of")),
     Fault(name="velocity", put=_velocity, leaves=ALL, leaves_after=ALL),
+    Fault(name="providers by the engine", put=_providers_by_engine, leaves=ALL, leaves_after=ALL),
+    Fault(name="facts by the engine", put=_join_by_engine, leaves=ALL, leaves_after=ALL),
     Fault(name="every provider", put=_providers, leaves=ALL, leaves_after=ALL),
     Fault(name="what providers want", put=_providers_plan, leaves=ALL, leaves_after=ALL),
     Fault(name="global holdout", put=_of(gateway_module, "global_line")),
