@@ -200,7 +200,16 @@ class Remembered:
     ) -> None:
         self._reader = reader
         self._recent: Recent = (TwinRecent if native is None else native.Recent)(slots, ring_bytes)
+        self._is_engine = native is not None
         self._unrecorded: OrderedDict[tuple[str, str], tuple[int, Earlier]] = OrderedDict()
+
+    def of_engine(self, now_ms: int) -> Any:
+        """What the engine looks into in place of `look`; None where it cannot, since an answer of the window
+        is in no record."""
+        unrecorded = self._unrecorded
+        while unrecorded and next(iter(unrecorded.values()))[0] < now_ms - WINDOW_MS:
+            unrecorded.popitem(last=False)
+        return self._recent if self._is_engine and not unrecorded else None
 
     def look(
         self, sender_id: str, payment_intent_id: str, attempt_no: int, request_id: str, now_ms: int

@@ -3,6 +3,7 @@
 use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 
+mod admit;
 mod arms;
 mod columns;
 mod conclude;
@@ -49,6 +50,8 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<arms::Line>()?;
     module.add_class::<reader::Reader>()?;
+    module.add_class::<admit::Admitter>()?;
+    module.add_class::<admit::Issuers>()?;
     module.add_class::<read_request::Late>()?;
     module.add_class::<features::Features>()?;
     module.add_class::<looks::Looks>()?;

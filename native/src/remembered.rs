@@ -50,9 +50,7 @@ impl Recent {
         request_id: &str,
         since_ms: i64,
     ) -> (u64, u64, Option<i64>, bool) {
-        // 0 marks a free slot. Texts end with a byte that no text holds, so that no two pairs hash as one.
-        let request = self.seed.hash_one((sender_id, request_id)).max(1);
-        let attempt = self.seed.hash_one((sender_id, payment_intent_id, attempt_no)).max(1);
+        let (request, attempt) = self.keys(sender_id, payment_intent_id, attempt_no, request_id);
         let seen = self.positions.get(attempt, since_ms).is_some();
         (request, attempt, self.positions.get(request, since_ms), seen)
     }
@@ -81,6 +79,19 @@ impl Recent {
     ) -> Option<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
         let (digest, answer) = self.ring.get(position)?;
         Some((PyBytes::new(py, digest), PyBytes::new(py, answer)))
+    }
+}
+
+impl Recent {
+    /// Of a request and of its attempt.
+    pub fn keys(&self, sender_id: &str, payment_intent_id: &str, attempt_no: i64, request_id: &str) -> (u64, u64) {
+        // 0 marks a free slot. Texts end with a byte that no text holds, so that no two pairs hash as one.
+        let request = self.seed.hash_one((sender_id, request_id)).max(1);
+        (request, self.seed.hash_one((sender_id, payment_intent_id, attempt_no)).max(1))
+    }
+
+    pub fn is_known(&self, key: u64, since_ms: i64) -> bool {
+        self.positions.get(key, since_ms).is_some()
     }
 }
 

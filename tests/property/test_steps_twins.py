@@ -96,6 +96,7 @@ def records(kit: Kit) -> list[journal_pb2.Evaluation]:
 
 def by_twin(kit: Kit) -> Kit:
     kit.gateway._steps = Steps(kit.gateway._share_sealer, kit.gateway._encoder, print, native=None)
+    kit.gateway._admitter._engine = None
     return kit
 
 
