@@ -154,6 +154,8 @@ class Gateway:
     ) -> list[Work]:
         """One step over works, and whom it was done for. A fault stays with its work, which leaves the batch
         with it."""
+        if not works:
+            return works
         faulted = set()
         for at, fault in faults(works, lambda rest: step(batch, rest)):
             work = works[at]

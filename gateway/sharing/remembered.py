@@ -7,6 +7,7 @@ seconds, so that it hardly happens.
 
 from array import array
 from collections import OrderedDict
+from collections.abc import Sequence
 from struct import Struct
 from typing import Any, NamedTuple, Protocol
 from zlib import crc32
@@ -225,9 +226,19 @@ class Remembered:
         request_key, attempt_key, position, seen = found
         return request_key, attempt_key, self._earlier(sender_id, request_id, position, since_ms), seen
 
-    def recorded_all(self, at_ms: int, works: list[Recorded]) -> None:
-        """Keeps where the records of a batch stand, and their answers for a while."""
-        self._recent.recorded_all(at_ms, works)
+    def recorded_all(self, at_ms: int, works: list[Any], positions: Sequence[int]) -> None:
+        """Keeps where the records of a batch stand, of each work one, and their answers for a while."""
+        recent: Any = self._recent
+        if self._is_engine:
+            recent.recorded_works(at_ms, works, positions)
+            return
+        recent.recorded_all(
+            at_ms,
+            [
+                (work.request_key, work.attempt_key, position, work.digest, work.answer)
+                for work, position in zip(works, positions, strict=True)
+            ],
+        )
 
     def unrecorded(self, sender_id: str, request_id: str, earlier: Earlier, *, now_ms: int) -> None:
         """Keeps an answer that no record is known to hold."""

@@ -36,6 +36,7 @@ mod share_fields;
 mod share_keys;
 mod signature;
 mod slots;
+mod told;
 mod velocity;
 mod velocity_frozen;
 mod velocity_keys;
@@ -72,6 +73,7 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(signature::raw_of_der, module)?)?;
     module.add_function(wrap_pyfunction!(signature::written, module)?)?;
     module.add_class::<remembered::Recent>()?;
+    module.add_function(wrap_pyfunction!(told::told, module)?)?;
     module.add_class::<release::Answers>()?;
     module.add_class::<consents::Registered>()?;
     module.add_class::<covering::Consents>()?;

@@ -4,6 +4,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -67,6 +68,29 @@ impl Recent {
             self.positions.put(request, position, at_ms);
             self.positions.put(attempt, position, at_ms);
             self.ring.put(position, digest, answer);
+        }
+        Ok(())
+    }
+
+    /// The same of works of a batch, and where the record of each stands.
+    fn recorded_works(
+        &mut self,
+        at_ms: i64,
+        works: &Bound<'_, PyList>,
+        positions: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let py = works.py();
+        if positions.len()? != works.len() {
+            return Err(PyValueError::new_err("as many positions as works"));
+        }
+        for (at, work) in works.iter().enumerate() {
+            let key = |name| work.getattr(name)?.extract::<u64>();
+            let bytes = |name| -> PyResult<Bound<'_, PyBytes>> { Ok(work.getattr(name)?.cast_into()?) };
+            let position = positions.get_item(at)?.extract()?;
+            self.positions.put(key(intern!(py, "request_key"))?, position, at_ms);
+            self.positions.put(key(intern!(py, "attempt_key"))?, position, at_ms);
+            let (digest, answer) = (bytes(intern!(py, "digest"))?, bytes(intern!(py, "answer"))?);
+            self.ring.put(position, digest.as_bytes(), answer.as_bytes());
         }
         Ok(())
     }

@@ -107,13 +107,9 @@ def test_both_admit_the_same(rounds: list[list[Item]], unrecorded: bool) -> None
                 last, keyed = keyed[-1], keyed[:-1]
                 answered = last.item.sender_id, last.payment.request_id, Earlier(last.digest, b"answer")
                 remembered.unrecorded(*answered, now_ms=NOW_MS)
-            remembered.recorded_all(
-                NOW_MS,
-                [
-                    (one.request_key, one.attempt_key, position + one.index, one.digest, b"told")
-                    for one in keyed
-                ],
-            )
+            for one in keyed:
+                one.answer = b"told"
+            remembered.recorded_all(NOW_MS, keyed, [position + one.index for one in keyed])
         assert batches[0] == batches[1]
         position += len(items)
     assert not raised
