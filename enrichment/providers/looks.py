@@ -10,7 +10,7 @@ from enrichment.calling_codes import COUNTRIES_BY_PREFIX
 from enrichment.domains import KINDS
 from enrichment.payment import Facts
 from enrichment.provider import Provider
-from enrichment.providers import amounts, authentication, card_testing, merchant
+from enrichment.providers import amounts, authentication, card_testing, merchant, network
 from enrichment.providers.contact import Contact
 from enrichment.providers.device import DeviceContinuity
 from enrichment.providers.kept import GENERATION_DAYS, SPREAD
@@ -23,26 +23,28 @@ _READ_OF_PAYMENT: Final = (
     "billing.country", "network", "trans_status", "eci", "cvv_result", "initiation",
 )  # fmt: skip
 
-_Tables = Callable[[], tuple[Any, ...]]
+_Tables = Callable[[Any], tuple[Any, ...]]
+"""What the engine needs to know of a provider."""
 
 _KINDS: Final[dict[type[Any], tuple[str, _Tables]]] = {
     amounts.Amounts: (
         "amounts",
-        lambda: (GENERATION_DAYS, amounts.AMOUNT_MAX, amounts.PERCENT_MAX, SPREAD),
+        lambda provider: (GENERATION_DAYS, amounts.AMOUNT_MAX, amounts.PERCENT_MAX, SPREAD),
     ),
     authentication.Authentication: (
         "authentication",
-        lambda: (list(authentication.ECI_FITS), list(authentication.JUDGED)),
+        lambda provider: (list(authentication.ECI_FITS), list(authentication.JUDGED)),
     ),
     card_testing.CardTesting: (
         "card_testing",
-        lambda: (
+        lambda provider: (
             list(card_testing.VERDICTS), MINOR_TO_DOLLAR, MINOR_ELSE, card_testing.SMALL_DOLLARS,
         ),
     ),
-    Contact: ("contact", lambda: (KINDS, COUNTRIES_BY_PREFIX)),
-    DeviceContinuity: ("device", lambda: (GENERATION_DAYS,)),
-    merchant.Merchant: ("merchant", lambda: (merchant.RISK_BY_MCC, merchant.OTHER_RISK)),
+    Contact: ("contact", lambda provider: (KINDS, COUNTRIES_BY_PREFIX)),
+    DeviceContinuity: ("device", lambda provider: (GENERATION_DAYS,)),
+    merchant.Merchant: ("merchant", lambda provider: (merchant.RISK_BY_MCC, merchant.OTHER_RISK)),
+    network.Network: ("network", lambda provider: ([network.FILLS.index(one) for one in provider.gives],)),
 }  # fmt: skip
 
 
@@ -62,5 +64,5 @@ def make_looks(engines: Any, providers: Sequence[Provider]) -> Any:
     rows = []
     for one in providers:
         kind, tables = _KINDS[type(one)]
-        rows.append((kind, one, list(one.gives), tables()))
+        rows.append((kind, one, list(one.gives), tables(one)))
     return engines.Looks(rows, slots_of(_READ_OF_PAYMENT), PROVIDED, Facts)

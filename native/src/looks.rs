@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMapping, PyString, PyTuple};
 
 use crate::looks_kept::{Amounts, Device};
+use crate::looks_network::Network;
 use crate::looks_plain::{Authentication, CardTesting, Contact, Merchant};
 use crate::made::NamedTuple;
 use crate::masks;
@@ -38,6 +39,7 @@ pub struct Slots {
 
 /// One payment as providers see it.
 pub struct Seen<'a, 'py> {
+    pub read: &'a ReadRequest,
     pub request: Request<'a>,
     pub sender_id: Bound<'py, PyAny>,
     /// 64 bits of each velocity key, 0 where there is none.
@@ -252,7 +254,8 @@ fn seen<'a, 'py>(
             *key = bytes.as_bytes().first_chunk().map_or(0, |first| u64::from_ne_bytes(*first));
         }
     }
-    Ok(Seen { request: read.get().request(py), sender_id, keys, counts })
+    let read = read.get();
+    Ok(Seen { read, request: read.request(py), sender_id, keys, counts })
 }
 
 fn provider_of(row: &Row<'_>, bits: &Bound<'_, PyDict>) -> PyResult<Provider> {
@@ -264,6 +267,7 @@ fn provider_of(row: &Row<'_>, bits: &Bound<'_, PyDict>) -> PyResult<Provider> {
         "contact" => Box::new(Contact::of(tables)?),
         "device" => Box::new(Device::of(provider, tables)?),
         "merchant" => Box::new(Merchant::of(provider, tables)?),
+        "network" => Box::new(Network::of(provider, tables)?),
         _ => return Err(PyValueError::new_err("a provider that this engine does not know")),
     };
     let names = names.iter().map(|name| {

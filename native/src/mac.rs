@@ -4,6 +4,7 @@ use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
+use crate::decimal::Text;
 use crate::mac_keyed::{Keyed, Labelled, NoKey};
 use crate::read_request::{ReadRequest, read_of};
 
@@ -305,37 +306,4 @@ fn base32(bytes: [u8; 16]) -> Letters {
         _ => bits >> (123 - 5 * number),
     };
     std::array::from_fn(|number| letter(at(number) as u8))
-}
-
-/// A number as text, of at most 20 characters, without an allocation.
-#[derive(Default)]
-struct Text {
-    bytes: [u8; 20],
-    length: usize,
-}
-
-impl Text {
-    /// By hand: the library's way to write a number takes nearly as long as a hash.
-    fn put(&mut self, number: i64) {
-        let (mut digits, mut left) = ([0; 20], number.unsigned_abs());
-        let mut from = digits.len();
-        loop {
-            from -= 1;
-            digits[from] = b'0' + (left % 10) as u8;
-            left /= 10;
-            if left == 0 {
-                break;
-            }
-        }
-        if number < 0 {
-            from -= 1;
-            digits[from] = b'-';
-        }
-        self.length = digits.len() - from;
-        self.bytes[..self.length].copy_from_slice(&digits[from..]);
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
 }

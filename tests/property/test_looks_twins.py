@@ -18,6 +18,7 @@ from enrichment.providers.device import DeviceContinuity
 from enrichment.providers.kept import Kept
 from enrichment.providers.looks import has_twin
 from enrichment.providers.merchant import Merchant
+from enrichment.providers.network import LocalList, Network, Sources
 from gateway.runtime.native import engines
 from gateway.sharing.fetch import Budgeted, Fetch
 from gateway.sharing.items import Tally
@@ -37,10 +38,10 @@ BUDGET_US = 2_000
 class Another:
     """A provider that the engine knows nothing of."""
 
-    name, version, wants, gives = "another", "1", ("ip", "device_key"), ("ip_asn", "a_hint")
+    name, version, wants, gives = "another", "1", ("ip", "device_key"), ("ip_country", "a_hint")
 
     def fetch(self, batch: Any) -> Any:
-        return {"ip_asn": [len(ip) or None for ip in batch["ip"]], "a_hint": list(batch["device_key"])}
+        return {"ip_country": [ip or None for ip in batch["ip"]], "a_hint": list(batch["device_key"])}
 
 
 class Asks:
@@ -54,6 +55,12 @@ class Asks:
         return [None] * len(asked)
 
 
+def _asn(ip: str) -> tuple[Any, int]:
+    if ip.startswith("9."):
+        raise ValueError("a database of addresses of another kind")
+    return ({"autonomous_system_number": len(ip)}, 24) if ip.startswith("81.") else (None, 32)
+
+
 def providers(most: int, *, rates: bool, another: bool) -> list[Provider]:
     merchant = Merchant(rates_named=rates)
     if rates:
@@ -61,6 +68,9 @@ def providers(most: int, *, rates: bool, another: bool) -> list[Provider]:
     found: list[Provider] = [
         merchant, Contact(), DeviceContinuity(most), Amounts(most, most), Authentication(),
         CardTesting(most, most),
+        Network(
+            ("ip_anonymised", "ip_asn"), Sources(asn=_asn, local=LocalList([("81.0.0.0/25", "vpn")])),
+        ),
     ]  # fmt: skip
     if another:
         found.insert(2, Another())
@@ -84,6 +94,8 @@ def remembered(kit: Kit) -> Any:
         provider: Any = one.provider
         kept: tuple[Kept, ...] = getattr(provider, "kept", ())
         found.append([one.copies() for one in kept])
+        if isinstance(provider, Network):
+            found.append(provider._sources.answers)
         if isinstance(provider, DeviceContinuity):
             found.append(provider.state())
         if isinstance(provider, CardTesting):
@@ -113,6 +125,20 @@ def batches(draw: Any) -> list[list[enrichment_pb2.EnrichAuthorizationRequest]]:
             request.network = draw(st.integers(0, 5))
             request.initiation = draw(st.integers(0, 2))
             request.device.device_id = draw(st.sampled_from(["", "d-1", "d-2", "d-3"]))
+            request.device.ip = draw(
+                st.sampled_from(
+                    [
+                        "",
+                        "81.0.0.7",
+                        "81.0.0.200",
+                        "81.1.2.3",
+                        "9.9.9.9",
+                        "10.0.0.1",
+                        "2A00:1450::1",
+                        "::ffff:81.0.0.7",
+                    ]
+                )
+            )
             request.merchant.mcc = draw(st.sampled_from(["", "5411", "6051", "9999"]))
             request.customer.phone_e164 = draw(
                 st.sampled_from(["", "+12025550123", "+4930123456", "+9991234"])
