@@ -240,7 +240,12 @@ def make_read(engines: Any, written: Written = ()) -> Read:
     """How requests are read. `engines` is the native module, or None. `written` is for `Payment.written`."""
     if engines is None:
         return read_by_twin
-    engine = native_reader(engines, written).read
+    return reading(native_reader(engines, written))
+
+
+def reading(reader: Any) -> Read:
+    """As a `native_reader` reads, and the twin what that one leaves."""
+    engine = reader.read
 
     def read(payload: bytes, now_ms: int) -> Payment | BadRequest:
         payment: Payment | None = engine(payload, now_ms)

@@ -29,7 +29,7 @@ PERCENT_MAX: Final = 100_000
 """A thousand times the mean; what is above is the same to everybody."""
 
 _SIXTEENTHS: Final = 16  # means are kept in sixteenths of a minor unit: without them small ones would stick
-_AMOUNT_MAX: Final = 10**14  # minor units: a hundred times the largest amount of DE4 (n12)
+AMOUNT_MAX: Final = 10**14  # minor units: a hundred times the largest amount of DE4 (n12)
 _DAY_MS: Final = 86_400_000
 _COUNT_BITS: Final = 11  # of a packed number: how many payments; above them the mean
 _COUNT: Final = (1 << _COUNT_BITS) - 1
@@ -95,14 +95,14 @@ class Amounts:
         for currency in (first,) if len(currencies) == 1 else set(currencies):
             if currency not in known:
                 known[currency] = apart(currency)
-        if currencies.count(first) == len(currencies) and 0 < min(amounts) <= max(amounts) < _AMOUNT_MAX:
+        if currencies.count(first) == len(currencies) and 0 < min(amounts) <= max(amounts) < AMOUNT_MAX:
             other = known[first]
             cards = [key and key ^ other for key in batch["card_key"]]
             merchants = [key and key ^ other for key in batch["merchant_key"]]
         else:
             # 0 where the amount is nothing or absurd.
             others = [
-                known[currency] if 0 < amount < _AMOUNT_MAX else 0
+                known[currency] if 0 < amount < AMOUNT_MAX else 0
                 for currency, amount in zip(currencies, amounts, strict=True)
             ]
             cards, merchants = (

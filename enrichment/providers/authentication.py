@@ -31,7 +31,7 @@ ECI_FITS: Final[frozenset[tuple[int, int, str]]] = frozenset(
 )  # fmt: skip
 """(network, transStatus, ECI) that go together."""
 
-_JUDGED: Final = frozenset({_VISA, _MASTERCARD, _AMEX, _DISCOVER})
+JUDGED: Final = frozenset({_VISA, _MASTERCARD, _AMEX, _DISCOVER})
 
 
 class Authentication:
@@ -54,7 +54,7 @@ class Authentication:
             strict=True,
         ):  # fmt: skip
             known = None
-            if eci and status and network in _JUDGED:
+            if eci and status and network in JUDGED:
                 known = (network, status, eci) in ECI_FITS
             if initiation == _MIT and cvv in ("M", "m"):
                 known = False

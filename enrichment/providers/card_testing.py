@@ -9,7 +9,7 @@ given the order of the payments.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from enrichment.payment import JsonValue
+from enrichment.payment import Counts, JsonValue
 from enrichment.provider import Columns
 from enrichment.providers.kept import Leaving
 from enrichment.scoring.points import dollars
@@ -127,6 +127,7 @@ _MARKS: Final = tuple(1 | 1 << _MARKS_AT + mark for mark in range(64))
 _OTHERS_10M: Final = 4  # of `Counts`
 _MERCHANT: Final = VelocityKind.MERCHANT.value
 _DEVICE: Final = VelocityKind.DEVICE.value
+_Velocity = tuple[Counts | None, ...] | None
 
 
 class CardTesting:
@@ -151,35 +152,32 @@ class CardTesting:
 
     def fetch(self, batch: Columns) -> Mapping[str, Sequence[JsonValue]]:
         """As the port says."""
-        merchants, devices = self._merchants, self._devices
         verdicts: list[str] = []
-        for at, (merchant, device, at_ms, dollar, cvv) in enumerate(
-            zip(
-                batch["merchant_key"], batch["device_key"], batch["initiated_at_ms"],
-                map(dollars, batch["amount_minor"], batch["currency"]), batch["cvv_result"], strict=True,
-            )
+        for card, merchant, device, at_ms, dollar, cvv, velocity in zip(
+            batch["card_key"], batch["merchant_key"], batch["device_key"], batch["initiated_at_ms"],
+            map(dollars, batch["amount_minor"], batch["currency"]), batch["cvv_result"], batch["velocity"],
+            strict=True,
         ):  # fmt: skip
-            if at_ms >= self._until_ms:
-                self._turn(at_ms)
-            adds = 0
-            if dollar < SMALL_DOLLARS:
-                adds = _SMALL
-            if cvv == "N" or cvv == "n":
-                adds += _FAILURE
-            if adds:
-                verdicts.append(VERDICTS[self._count(batch, at, adds)])
-            elif devices.verdicts or merchants.verdicts:
-                of_merchants, of_device = merchants.verdicts.get(merchant, 0), devices.verdicts.get(device, 0)
-                verdicts.append(VERDICTS[max(min(of_merchants >> 1, 1), of_device >> 1)])
-            else:
-                verdicts.append(NONE)
+            small, fails = dollar < SMALL_DOLLARS, cvv in ("N", "n")
+            verdicts.append(self.verdict(card, merchant, device, at_ms, small, fails, velocity))
         self._late.step()
         return {"card_testing": verdicts}
 
-    def _count(self, batch: Columns, at: int, adds: int) -> int:
-        card, merchant, device = batch["card_key"][at], batch["merchant_key"][at], batch["device_key"][at]
-        velocity = batch["velocity"][at]
-        adds |= _MARKS[card & 63] if card else 1
+    def verdict(
+        self, card: int, merchant: int, device: int, at_ms: int, small: bool, fails: bool, velocity: _Velocity
+    ) -> str:
+        """On the next payment, by its keyed hashes (0: none). `velocity` as the fact key of that name."""
+        if at_ms >= self._until_ms:
+            self._turn(at_ms)
+        merchants, devices = self._merchants.verdicts, self._devices.verdicts
+        if small or fails:
+            adds = (_SMALL if small else 0) + (_FAILURE if fails else 0) | (_MARKS[card & 63] if card else 1)
+            return VERDICTS[self._count(merchant, device, adds, velocity)]
+        if devices or merchants:
+            return VERDICTS[max(min(merchants.get(merchant, 0) >> 1, 1), devices.get(device, 0) >> 1)]
+        return NONE
+
+    def _count(self, merchant: int, device: int, adds: int, velocity: _Velocity) -> int:
         verdict = 0
         for key, window, kind in ((merchant, self._merchants, _MERCHANT), (device, self._devices, _DEVICE)):
             if key:

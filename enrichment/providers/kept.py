@@ -13,12 +13,13 @@ GENERATION_DAYS: Final = 90
 """What was not seen for half a year is forgotten, though there be room: no keyed hash is kept for good."""
 
 _WORD: Final = 2**64 - 1
-_SPREAD: Final = 0x9E3779B97F4A7C15  # 2^64 / golden ratio (Knuth, TAOCP 3, 6.4): spreads what is near
+SPREAD: Final = 0x9E3779B97F4A7C15
+"""2^64 / golden ratio (Knuth, TAOCP 3, 6.4): spreads what is near."""
 
 
 def apart(text: str) -> int:
     """What keys are combined with, by exclusive or, so that each text (a currency) has keys of its own."""
-    return int.from_bytes(text.encode(), "little") * _SPREAD & _WORD
+    return int.from_bytes(text.encode(), "little") * SPREAD & _WORD
 
 
 class Leaving:

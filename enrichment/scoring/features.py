@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from enrichment.payment import Address, Facts, History, Payment
 from enrichment.reader import slots_of
-from enrichment.scoring.points import MINOR_TO_DOLLAR
+from enrichment.scoring.points import MINOR_ELSE, MINOR_TO_DOLLAR
 
 FEATURES_VERSION: Final = 1
 """Rises with any change of names, order or meaning: models of another version are not served."""
@@ -93,7 +93,6 @@ _NO_EMAIL: Final[Row] = (nan,) * 2
 _NOTHING_FOUND: Final[Row] = (nan,) * 13
 _NO_HISTORY: Final[Row] = (nan,) * len(History._fields)
 _HOUR_MS: Final = 3_600_000
-_MINOR_ELSE: Final = 100  # of a currency that is near a dollar and has cents
 _ONLINE: Final = (1, 2)  # v1.Channel: ecom, app
 _MIT: Final = 2  # v1.Initiation
 
@@ -128,7 +127,7 @@ def row(payment: Payment, facts: Facts, ship_bill_match: bool | None) -> Row:
     mcc, cvv, avs, status = payment.mcc, payment.cvv_result, payment.avs_result, payment.trans_status
     return (
         (
-            payment.amount_minor / MINOR_TO_DOLLAR.get(payment.currency, _MINOR_ELSE),
+            payment.amount_minor / MINOR_TO_DOLLAR.get(payment.currency, MINOR_ELSE),
             payment.initiated_at_ms // _HOUR_MS % 24,
             int(mcc) if mcc else nan,
             channel or nan,
@@ -231,7 +230,7 @@ def make_pack(engines: Any) -> Pack:
         return pack_by_twin
     tables = {
         "minor_to_dollar": MINOR_TO_DOLLAR,
-        "minor_else": _MINOR_ELSE,
+        "minor_else": MINOR_ELSE,
         "cvv": _CVV,
         "avs": _AVS,
         "authentication": _AUTHENTICATION,

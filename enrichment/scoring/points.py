@@ -98,6 +98,9 @@ _UNITS_TO_DOLLAR: Final[dict[str, int]] = {
     "ZAR": 20,
 }
 
+MINOR_ELSE: Final = 100
+"""Of a currency that is near a dollar and has cents."""
+
 MINOR_TO_DOLLAR: Final[dict[str, int]] = {
     currency: 10 ** MINOR_DIGITS.get(currency, 2) * _UNITS_TO_DOLLAR.get(currency, 1)
     for currency in {*MINOR_DIGITS, *_UNITS_TO_DOLLAR}
@@ -150,7 +153,7 @@ def dollars(amount_minor: int, currency: str) -> int:
     >>> dollars(12_345, "USD"), dollars(15_000, "JPY")
     (123, 100)
     """
-    return amount_minor // MINOR_TO_DOLLAR.get(currency, 100)
+    return amount_minor // MINOR_TO_DOLLAR.get(currency, MINOR_ELSE)
 
 
 def score(payment: Payment, facts: Facts, *, ship_bill_match: bool | None) -> Assessment:
@@ -158,7 +161,7 @@ def score(payment: Payment, facts: Facts, *, ship_bill_match: bool | None) -> As
     # One straight line, since it runs for every payment: what is absent costs one look.
     rules = 0
     velocity = facts[0]
-    amount = payment.amount_minor // MINOR_TO_DOLLAR.get(payment.currency, 100)
+    amount = payment.amount_minor // MINOR_TO_DOLLAR.get(payment.currency, MINOR_ELSE)
     if amount >= 500:
         rules = _AMOUNT_VERY_HIGH if amount >= 2000 else _AMOUNT_HIGH
     if velocity is not None:

@@ -6,6 +6,7 @@ What an entry answers stands in `release`, how it is made in `compiler`.
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.programs.compiler import Shared, entry_of, program_salt
 from gateway.programs.consent_rows import NOBODY, Consents
@@ -65,6 +66,10 @@ class ReleaseTable:
         last = bisect_right(self._starts, iin + "99")
         owner = self._owners[first]
         return owner if all(other is owner for other in self._owners[first : last + 1]) else None
+
+    def issuers_of_engine(self, native: Any) -> Any:
+        """The ranges for the engine (native/src/admit.rs), which finds issuers as `issuer_of` does."""
+        return native.Issuers(self._starts, self._owners)
 
 
 def compile_table(snapshot: PolicySnapshot) -> ReleaseTable:

@@ -1,13 +1,14 @@
 """The last stage: one append and sync for the batch, then what may still leave is looked at once more."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 from gateway.programs.switches import SwitchRunner
 from gateway.records.journal import EVALUATIONS, JournalUnavailable, JournalWriter
 from gateway.records.reasons import Reason
-from gateway.runtime.native import FAULTS
+from gateway.runtime.native import FAULTS, engines
 from gateway.sharing.encode import Encoder
-from gateway.sharing.items import Tally
+from gateway.sharing.items import Result
 from gateway.sharing.remembered import Earlier, Remembered
 from gateway.sharing.work import Batch, Work
 
@@ -15,7 +16,7 @@ from gateway.sharing.work import Batch, Work
 class Committer:
     """Makes a batch durable and says what became of it."""
 
-    __slots__ = ("_encoder", "_journal", "_on_fault", "_remembered", "_switches")
+    __slots__ = ("_encoder", "_journal", "_on_fault", "_remembered", "_switches", "_told")
 
     def __init__(
         self,
@@ -24,12 +25,14 @@ class Committer:
         encoder: Encoder,
         switches: SwitchRunner,
         on_fault: Callable[[str, BaseException], None],
+        native: Any = engines,
     ) -> None:
         self._journal = journal
         self._remembered = remembered
         self._encoder = encoder
         self._switches = switches
         self._on_fault = on_fault
+        self._told = told if native is None else native.told
 
     def commit(self, batch: Batch) -> None:
         """One append and sync for the batch; then what may still leave is looked at once more."""
@@ -46,15 +49,12 @@ class Committer:
             self._on_fault("append", fault)
             self._not_recorded(batch, works)
             return
-        recorded = [
-            (work.request_key, work.attempt_key, position, work.digest, work.answer)
-            for work, position in zip(works, positions, strict=True)
-        ]
-        self._remembered.recorded_all(batch.now_ms, recorded)
-        results = batch.results
-        for work in works:
-            results[work.index] = work.answer
-        _count(batch.tally, works)
+        self._remembered.recorded_all(batch.now_ms, works, positions)
+        tally = batch.tally
+        degraded, released = self._told(works, batch.results, tally.withheld)
+        tally.degraded += degraded
+        tally.released += released
+        tally.evaluated += len(works)
         self._last_look(batch, works)
 
     def _not_recorded(
@@ -105,16 +105,16 @@ class Committer:
             batch.results[work.index] = self._unshared(work, None)
 
 
-def _count(tally: Tally, works: Sequence[Work]) -> None:
-    released, withheld = 0, tally.withheld
+def told(works: list[Work], results: list[Result | None], withheld: dict[Reason, int]) -> tuple[int, int]:
+    """Puts answers in their places, and counts: works that were to be withheld, decisions released."""
+    degraded = released = 0
     for work in works:
-        if work.item.withhold is not None:
-            tally.degraded += 1
+        results[work.index] = work.answer
+        degraded += work.item.withhold is not None
         for one in work.decided:
             reason = one.reason
             if reason is None:
                 released += 1
             else:
                 withheld[reason] = withheld.get(reason, 0) + 1
-    tally.evaluated += len(works)
-    tally.released += released
+    return degraded, released

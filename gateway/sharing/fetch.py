@@ -1,11 +1,12 @@
 """Fetch: what is known of the payments of a batch, in one trip to the velocity store and each provider.
 
-Look-ups of this process are called inline; providers beside are asked first and waited for last. Whatever
-goes wrong with one costs its own fields: they are absent, and the answers say why.
+Look-ups of this process are called inline, our own in one step where the engine is built; providers beside
+are asked first and waited for last. Whatever goes wrong with one costs its own fields: they are absent, and
+the answers say why.
 """
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final
@@ -22,11 +23,12 @@ from enrichment.provider import (
     Columns,
     Provider,
 )
+from enrichment.providers.looks import has_twin, make_looks
 from enrichment.shape_check import check_of
 from enrichment.signals import PROVIDED
 from enrichment.velocity import VelocityKind
 from gateway.runtime.clock import MS, Clock
-from gateway.runtime.native import FAULTS
+from gateway.runtime.native import FAULTS, engines
 from gateway.sharing.items import Tally
 from gateway.sharing.provider_port import Beside, Found
 from gateway.sharing.velocity_port import VelocityStore
@@ -83,7 +85,10 @@ class Nonsense(Exception):
 class Fetch:
     """Fills in the facts of a batch. One thread: the hot loop's."""
 
-    __slots__ = ("_beside", "_clock", "_hashed", "_inline", "_on_fault", "_plain", "_read", "_velocity")
+    __slots__ = (
+        "_beside", "_clock", "_hashed", "_in_turn", "_inline", "_looks", "_on_fault", "_others", "_plain",
+        "_quick", "_read", "_velocity",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -91,12 +96,18 @@ class Fetch:
         velocity: VelocityStore,
         providers: Sequence[Budgeted],
         on_fault: Callable[[str, BaseException], None],
+        native: Any = engines,
     ) -> None:
         self._clock = clock
         self._velocity = velocity
         self._on_fault = on_fault
         self._inline = [one for one in providers if one.beside is None]
         self._beside = [one for one in providers if one.beside is not None]
+        self._quick = [one for one in self._inline if native is not None and has_twin(one.provider)]
+        """Those that the engine looks for, where it can."""
+        self._others = len(self._quick) < len(self._inline)
+        self._in_turn = [(one, one in self._quick) for one in self._inline]
+        self._looks: Any = make_looks(native, [one.provider for one in self._quick]) if self._quick else None
         wanted = {key for one in providers for key in one.provider.wants}
         self._hashed = {key: _HASH_KEYS[key] for key in _HASH_KEYS if key in wanted}
         self._plain = tuple(key for key in KEYS if key in wanted and KEYS[key].startswith(OF_PAYMENT))
@@ -129,11 +140,17 @@ class Fetch:
     ) -> None:
         """The providers, those beside first: they are busy while the others are asked."""
         asked = batch.asked
-        columns = self._plan(asked, counts)
         answers: list[Found] = []
         omissions: list[tuple[str, str]] = []
-        waiting = [(one, self._hand_over(one, columns, until_ns)) for one in self._beside]
-        self._look(columns, answers, omissions, batch.tally)
+        waiting: list[tuple[Budgeted, str]] = []
+        columns = None
+        if self._beside:
+            columns = self._plan(asked, counts)
+            waiting = [(one, self._hand_over(one, columns, until_ns)) for one in self._beside]
+        looked = self._look_quickly(asked, counts)
+        if columns is None and (looked is None or self._others):
+            columns = self._plan(asked, counts)
+        self._look(columns, looked, answers, omissions, batch.tally)
         for one, why_not in waiting:
             if why_not:
                 omissions.append((one.name, why_not))
@@ -141,7 +158,11 @@ class Fetch:
                 self._await(one, len(asked), answers, omissions)
         for omission in omissions:
             batch.tally.omitted[omission] = batch.tally.omitted.get(omission, 0) + len(asked)
-        _join(asked, counts, (*omitted, *omissions), answers)
+        absent = (*omitted, *omissions)
+        if looked is None:
+            _join(asked, counts, absent, answers)
+        else:
+            self._looks.join(looked, asked, counts, absent, answers)
 
     def _count(self, batch: Batch) -> tuple[Sequence[_Velocity], tuple[tuple[str, str], ...]]:
         """The store's counts, and why there are none."""
@@ -187,36 +208,63 @@ class Fetch:
             return OVER_BUDGET
         return ""
 
+    def _look_quickly(self, asked: list[Work], counts: Sequence[_Velocity]) -> Any:
+        """What the engine finds in one step; None where each has to be asked for itself."""
+        if self._looks is None:
+            return None
+        now = self._clock.monotonic_ns
+        for one in self._quick:
+            if one.aside_until_ns and now() < one.aside_until_ns:
+                return None
+        return self._looks.look(asked, counts, now)
+
     def _look(
-        self, columns: Columns, answers: list[Found], omissions: list[tuple[str, str]], tally: Tally
+        self,
+        columns: Columns | None,
+        looked: Any,
+        answers: list[Found],
+        omissions: list[tuple[str, str]],
+        tally: Tally,
     ) -> None:
-        """Asks those of this process. Late is late: the answer is there all the same, and is used."""
+        """Asks those of this process. Late is late: the answer is there all the same, and is used.
+
+        `looked`: what the engine has found already; None: nothing. Whoever is asked then has `columns`."""
         now = self._clock.monotonic_ns
         ended_ns = now()
-        for one in self._inline:
-            provider, began_ns = one.provider, ended_ns
-            if began_ns < one.aside_until_ns:
+        outcomes: Iterator[int | BaseException] = iter(() if looked is None else looked.outcomes)
+        for one, quick in self._in_turn:
+            if quick and looked is not None:
+                outcome = next(outcomes)
+            elif ended_ns < one.aside_until_ns:
                 omissions.append((one.name, one.reason))
                 continue
-            try:
-                found = provider.fetch(columns)
-                _check_shape(one, found, columns.size)
-            except FAULTS as fault:
-                tally.faults += 1
-                self._failed(one, fault, omissions)
+            else:
+                began_ns, fault = ended_ns, self._ask_one(one, columns, answers)
                 ended_ns = now()
+                outcome = ended_ns - began_ns if fault is None else fault
+            if not isinstance(outcome, int):
+                tally.faults += 1
+                self._failed(one, outcome, omissions)
                 continue
-            ended_ns = now()
-            took_ns = ended_ns - began_ns
-            tally.provided_ns[one.name] = took_ns
-            if took_ns > one.budget_us * 1_000:
-                one.strike(OVER_BUDGET, ended_ns)
+            tally.provided_ns[one.name] = outcome
+            if outcome > one.budget_us * 1_000:
+                one.strike(OVER_BUDGET, now())
             else:
                 one.strikes = 0
-            answers.append(found)
-            lacking = getattr(provider, "lacking", "")
+            lacking = getattr(one.provider, "lacking", "")
             if lacking:
                 omissions.append((one.name, lacking))
+
+    def _ask_one(self, one: Budgeted, columns: Columns | None, answers: list[Found]) -> BaseException | None:
+        """What went wrong with it, if anything did."""
+        assert columns is not None
+        try:
+            found = one.provider.fetch(columns)
+            _check_shape(one, found, columns.size)
+        except FAULTS as fault:
+            return fault
+        answers.append(found)
+        return None
 
     def _await(
         self, one: Budgeted, size: int, answers: list[Found], omissions: list[tuple[str, str]]

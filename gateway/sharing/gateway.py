@@ -6,11 +6,8 @@ item stays with it.
 """
 
 from collections.abc import Callable, Container, Iterator, Sequence
-from operator import length_hint
-from typing import TypeVar
 
-from enrichment.payment import UNIT_PAR, BadRequest
-from enrichment.reader import Read, make_read
+from enrichment.reader import Read
 from enrichment.signals import assessed_signals, signals
 from gateway.programs.arms import global_line
 from gateway.programs.model import CLEAR_PROFILE
@@ -20,11 +17,12 @@ from gateway.programs.table import ProgramEntry, ReleaseTable, make_query
 from gateway.records.journal import JournalReader, JournalWriter
 from gateway.records.reasons import Reason
 from gateway.runtime.clock import Clock
-from gateway.runtime.native import FAULTS, engines
+from gateway.runtime.native import FAULTS
 from gateway.sealing.jwe import Sealer
 from gateway.sealing.keys import KeyUnavailable, RecipientKeys, SignatureAlgorithm
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sealing.token_epochs import TokenEpochs
+from gateway.sharing.admit import Admitter, faults
 from gateway.sharing.again import Repeats
 from gateway.sharing.assess import assess, match
 from gateway.sharing.budget import Budget
@@ -33,17 +31,13 @@ from gateway.sharing.decide import Rules, Standing, decide, no_program
 from gateway.sharing.encode import EXPIRES_AFTER_MS, Encoder
 from gateway.sharing.fetch import Budgeted, Fetch
 from gateway.sharing.items import (
-    ALREADY_EXISTS,
-    INVALID_ARGUMENT,
     Item,
-    Refusal,
     Result,
     Tally,
     request_id_of,
     unevaluated,
 )
-from gateway.sharing.objecting import card_key_of, names_of
-from gateway.sharing.record import PAYMENT, frame_of, record_of
+from gateway.sharing.record import frame_of, record_of
 from gateway.sharing.remembered import Remembered
 from gateway.sharing.score_port import Scorer
 from gateway.sharing.seal import ShareSealer
@@ -52,12 +46,6 @@ from gateway.sharing.steps import Steps
 from gateway.sharing.velocity_port import VelocityStore
 from gateway.sharing.work import Batch, Work
 
-_Entry = TypeVar("_Entry")
-
-_CHANGED_BODY = Refusal(
-    ALREADY_EXISTS, "request_id: used before with another body; choose a new one for each request"
-)
-_NO_MESSAGE = Refusal(INVALID_ARGUMENT, "request is not a message of this method: send protobuf")
 _DEGRADED_TEXT = {Reason.OVER_DEADLINE: "over_deadline", Reason.OVERLOADED: "overloaded"}
 
 
@@ -92,15 +80,12 @@ class Gateway:
         self._signable = signable
         self._scorer = scorer
         self._clock = clock
-        self._read = read or make_read(engines, PAYMENT)
         self._switches = switches
         self._subjects = Subjects() if subjects is None else subjects
-        self._pseudonyms = pseudonyms
         self._repeats = Repeats(switches, self._subjects, pseudonyms)
-        self._digest = pseudonyms.request_digest
         self._recipient_keys = recipient_keys
         self._remembered = remembered if remembered is not None else Remembered(reader)
-        self._look = self._remembered.look
+        self._admitter = Admitter(pseudonyms, self._remembered, on_fault, read)
         self._encoder = Encoder()
         self._stood = table, Standing(None)
         self._share_sealer = ShareSealer(pseudonyms, sealer, self._encoder)
@@ -134,9 +119,9 @@ class Gateway:
         batch.frame = frame_of(batch)
         batch.tail = self._tail(batch, None)
         tally.items += len(items)
-        self._admit_all(batch, items)
+        for index, fault in self._admitter.admit(batch, items):
+            self._faulted(batch, index, items[index], "plan", fault)
         # Stage by stage over the batch: what one stage needs stays in the processor's caches.
-        self._stage(batch, "plan", self._plan, batch.works)
         self._fetch.fetch(batch, budget.fetch_until_ns())
         budget.behind_fetch(batch)
         if self._scorer is not None:
@@ -169,8 +154,10 @@ class Gateway:
     ) -> list[Work]:
         """One step over works, and whom it was done for. A fault stays with its work, which leaves the batch
         with it."""
+        if not works:
+            return works
         faulted = set()
-        for at, fault in _faults(works, lambda rest: step(batch, rest)):
+        for at, fault in faults(works, lambda rest: step(batch, rest)):
             work = works[at]
             self._faulted(batch, work.index, work.item, name, fault)
             faulted.add(work.index)
@@ -185,76 +172,6 @@ class Gateway:
         batch.tally.degraded += 1
         batch.results[index] = unevaluated(request_id_of(item.payload), "internal")
         self._on_fault(stage, fault)
-
-    def _admit_all(self, batch: Batch, items: Sequence[Item]) -> None:
-        for index, fault in _faults(items, lambda rest: self._admit(batch, items, rest)):
-            self._faulted(batch, index, items[index], "plan", fault)
-
-    def _admit(self, batch: Batch, items: Sequence[Item], rest: Iterator[Item]) -> None:
-        """Checks items, and finds repeats of earlier ones."""
-        tally, results, works, now_ms = batch.tally, batch.results, batch.works, batch.now_ms
-        first, attempts = batch.first, batch.attempts
-        read, digest_of, look = self._read, self._digest, self._look
-        for index, item in enumerate(rest, len(items) - length_hint(rest)):
-            sender_id, payload, _ = item
-            try:
-                payment = read(payload, now_ms)
-            except Exception:  # the parser's own text could hold what was sent
-                tally.refused += 1
-                results[index] = _NO_MESSAGE
-                continue
-            if isinstance(payment, BadRequest):
-                tally.refused += 1
-                tally.tell(payment.issues)
-                results[index] = _refusal(payment)
-                continue
-            if payment.validate_only:
-                works.append(Work(index, item, payment))
-                continue
-            digest = digest_of(payload)
-            key, attempt_key, earlier, seen = look(
-                sender_id, payment.payment_intent_id, payment.attempt_no, payment.request_id, now_ms
-            )
-            original = first.get(key)
-            if original is not None:
-                tally.repeated += 1
-                if original.digest == digest:
-                    batch.repeats.append((index, original))
-                else:
-                    results[index] = _CHANGED_BODY
-                continue
-            if earlier is not None:
-                tally.repeated += 1
-                if earlier.digest == digest:
-                    batch.again.append((index, item, payment, earlier.answer))
-                else:
-                    results[index] = _CHANGED_BODY
-                continue
-            duplicate = seen or attempt_key in attempts
-            work = first[key] = Work(index, item, payment, digest, key, attempt_key, duplicate)
-            attempts.add(attempt_key)
-            works.append(work)
-
-    def _plan(self, batch: Batch, works: Iterator[Work]) -> None:
-        """Pseudonyms stand for what is counted and clustered by, and the issuer is found."""
-        pseudonyms, issuer_of, asked, touches = (
-            self._pseudonyms,
-            batch.table.issuer_of,
-            batch.asked,
-            batch.touches,
-        )
-        for work in works:
-            payment, sender_id = work.payment, work.item[0]
-            work.unit_source, work.unit_key, velocity_keys, work.evaluation_id = names_of(
-                pseudonyms, payment, sender_id
-            )
-            if work.unit_source == UNIT_PAR:
-                work.card_source, work.card_key = card_key_of(pseudonyms, payment, sender_id)
-            work.issuer = issuer_of(payment.iin)
-            if not (work.duplicate or payment.validate_only):
-                work.velocity_keys = velocity_keys
-                asked.append(work)
-                touches.append((payment.initiated_at_ms, velocity_keys))
 
     def _standing(self, batch: Batch) -> Standing:
         """Anew with another table, or when a switch was set."""
@@ -341,27 +258,3 @@ class Gateway:
             told, recorded = decisions(work.decided)
             work.answer = answer(payment, seen, work.evaluation_id, tail, told)
             work.record = record_of(batch, work, seen, recorded)
-
-
-def _faults(
-    entries: Sequence[_Entry], step: Callable[[Iterator[_Entry]], None]
-) -> Iterator[tuple[int, BaseException]]:
-    """Runs a step that loops over entries. Where it fails, says with which in hand, and goes on behind it."""
-    rest = iter(entries)
-    failed = -1
-    while True:
-        try:
-            step(rest)
-        except FAULTS as fault:
-            in_hand = len(entries) - length_hint(rest) - 1
-            if in_hand <= failed:
-                raise  # it took none: it would fail for ever
-            failed, found = in_hand, fault
-        else:
-            return
-        yield failed, found
-
-
-def _refusal(bad: BadRequest) -> Refusal:
-    text = "; ".join(f"{name}: {code}: {mend}" for name, code, mend in bad.issues)
-    return Refusal(INVALID_ARGUMENT, text, tuple(bad.issues))

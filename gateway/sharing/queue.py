@@ -79,12 +79,14 @@ class Took:
 
     def note(self, size: int, took_ns: int) -> None:
         """A batch of `size` bytes took so long."""
-        ns = min(took_ns, _OUTLIER * self.expected_ns(size))
+        lone_ns, ns_per_byte = self.lone_ns, self.ns_per_byte
+        most = _OUTLIER * (lone_ns + size * ns_per_byte)
+        ns = most if most < took_ns else took_ns
         # A batch of any size that takes less tells that both were too long: nothing keeps them up.
-        if size <= SMALL_BYTES or ns < self.lone_ns:
-            self.lone_ns = _towards(ns, self.lone_ns)
-        if size >= 4 * SMALL_BYTES or ns < self.ns_per_byte * size:
-            self.ns_per_byte = _towards(ns / size, self.ns_per_byte)
+        if size <= SMALL_BYTES or ns < lone_ns:
+            self.lone_ns = _towards(ns, lone_ns)
+        if size >= 4 * SMALL_BYTES or ns < ns_per_byte * size:
+            self.ns_per_byte = _towards(ns / size, ns_per_byte)
 
 
 def _towards(measured: float, before: float) -> float:

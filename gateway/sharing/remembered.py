@@ -7,6 +7,7 @@ seconds, so that it hardly happens.
 
 from array import array
 from collections import OrderedDict
+from collections.abc import Sequence
 from struct import Struct
 from typing import Any, NamedTuple, Protocol
 from zlib import crc32
@@ -200,7 +201,16 @@ class Remembered:
     ) -> None:
         self._reader = reader
         self._recent: Recent = (TwinRecent if native is None else native.Recent)(slots, ring_bytes)
+        self._is_engine = native is not None
         self._unrecorded: OrderedDict[tuple[str, str], tuple[int, Earlier]] = OrderedDict()
+
+    def of_engine(self, now_ms: int) -> Any:
+        """What the engine looks into in place of `look`; None where it cannot, since an answer of the window
+        is in no record."""
+        unrecorded = self._unrecorded
+        while unrecorded and next(iter(unrecorded.values()))[0] < now_ms - WINDOW_MS:
+            unrecorded.popitem(last=False)
+        return self._recent if self._is_engine and not unrecorded else None
 
     def look(
         self, sender_id: str, payment_intent_id: str, attempt_no: int, request_id: str, now_ms: int
@@ -216,9 +226,19 @@ class Remembered:
         request_key, attempt_key, position, seen = found
         return request_key, attempt_key, self._earlier(sender_id, request_id, position, since_ms), seen
 
-    def recorded_all(self, at_ms: int, works: list[Recorded]) -> None:
-        """Keeps where the records of a batch stand, and their answers for a while."""
-        self._recent.recorded_all(at_ms, works)
+    def recorded_all(self, at_ms: int, works: list[Any], positions: Sequence[int]) -> None:
+        """Keeps where the records of a batch stand, of each work one, and their answers for a while."""
+        recent: Any = self._recent
+        if self._is_engine:
+            recent.recorded_works(at_ms, works, positions)
+            return
+        recent.recorded_all(
+            at_ms,
+            [
+                (work.request_key, work.attempt_key, position, work.digest, work.answer)
+                for work, position in zip(works, positions, strict=True)
+            ],
+        )
 
     def unrecorded(self, sender_id: str, request_id: str, earlier: Earlier, *, now_ms: int) -> None:
         """Keeps an answer that no record is known to hold."""

@@ -36,6 +36,7 @@ class Work(MaskedStruct):
     card_source: int = 0
     velocity_keys: tuple[bytes | None, ...] = ()
     issuer: IssuerEntry | None = None
+    evaluation_id: str = ""
     facts: Facts = NO_FACTS
     ship_bill_match: bool | None = None
     assessment: Assessment | None = None
@@ -45,7 +46,6 @@ class Work(MaskedStruct):
     sealed: bool = False
     """Its shares are made and its PAN is dropped: it cannot be sealed again."""
 
-    evaluation_id: str = ""
     tail: bytes = b""
     answer: bytes = b""
     record: bytes = b""

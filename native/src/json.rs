@@ -6,6 +6,8 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
+use crate::decimal::Text;
+
 /// Deepest nesting: fields are small dicts and lists.
 const MOST_LEVELS: usize = 8;
 
@@ -76,7 +78,9 @@ fn has_one_text(number: f64) -> bool {
 
 /// A whole number, without an allocation.
 pub fn write_number(out: &mut Vec<u8>, number: i64) {
-    let _ = write!(out, "{number}"); // a vector takes whatever is written to it
+    let mut text = Text::default();
+    text.put(number);
+    out.extend_from_slice(text.bytes());
 }
 
 fn list<'py>(

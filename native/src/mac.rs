@@ -4,8 +4,9 @@ use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
+use crate::decimal::Text;
 use crate::mac_keyed::{Keyed, Labelled, NoKey};
-use crate::read_request::read_of;
+use crate::read_request::{ReadRequest, read_of};
 
 /// Numbers of v1.UnitSource; the reference of a card is the sender's own.
 const PAR: i64 = 1;
@@ -25,11 +26,11 @@ impl From<NoKey> for PyErr {
 
 /// 130 bits.
 pub type Letters = [u8; ID_BYTES];
-type Text26<'py> = Bound<'py, PyString>;
-type Key<'py> = Bound<'py, PyBytes>;
-type VelocityKeys<'py> =
+pub type Text26<'py> = Bound<'py, PyString>;
+pub type Key<'py> = Bound<'py, PyBytes>;
+pub type VelocityKeys<'py> =
     (Option<Key<'py>>, Key<'py>, Option<Key<'py>>, Option<Key<'py>>, Option<Key<'py>>);
-type NamesOf<'py> = (i64, Key<'py>, VelocityKeys<'py>, Text26<'py>);
+pub type NamesOf<'py> = (i64, Key<'py>, VelocityKeys<'py>, Text26<'py>);
 
 /// All but the card tokens, whose secrets come one a recipient and epoch.
 #[pyclass(module = "ein_native", frozen)]
@@ -94,7 +95,7 @@ impl Macs {
     }
 
     fn request_digest<'py>(&self, py: Python<'py>, request: &[u8]) -> Key<'py> {
-        PyBytes::new(py, &self.request.digest(&[request]))
+        PyBytes::new(py, &self.digest_of(request))
     }
 
     /// As `names` of a payment that the engine has read, and the source of its unit before them: number of v1.UnitSource.
@@ -107,33 +108,7 @@ impl Macs {
     ) -> PyResult<Option<NamesOf<'py>>> {
         let py = payment.py();
         let Some(read) = read_of(payment)? else { return Ok(None) };
-        let read = read.get();
-        let (request, own) = (read.request(py), &read.layout.own);
-        let [par, pan] = [own.par, own.card.pan].map(|slot| request.text(slot));
-        let (source, unit) = match (par, pan, request.text(own.card.card_ref)) {
-            (par, _, _) if !par.is_empty() => (PAR, par),
-            _ if !read.has_pan() => return Ok(None),
-            (_, pan, _) if !pan.is_empty() => (PAN, pan),
-            (_, _, card_ref) if !card_ref.is_empty() => (CARD_REF, card_ref),
-            _ => (NETWORK_TOKEN, request.text(own.card.network_token)),
-        };
-        let (email, ip) = (request.text(own.email), read.layout.ip(&request));
-        let (Some(ip), true, Some(kind)) = (ip, email.is_ascii(), kinds.get_item(source)?) else { return Ok(None) };
-        let (unit_key, keys, evaluation_id) = self.names(
-            py,
-            sender_id,
-            source,
-            kind.cast::<PyString>()?.to_str()?,
-            unit,
-            request.text(own.merchant_id),
-            &ip,
-            request.text(own.device_id),
-            &email.to_ascii_lowercase(),
-            request.text(own.payment_intent_id),
-            request.int(own.attempt_no).max(1),
-            request.text(own.request_id),
-        );
-        Ok(Some((source, unit_key, keys, evaluation_id)))
+        self.names_of_read(py, read.get(), sender_id, kinds)
     }
 
     /// What a payment is clustered by, counted under and known by, in one call.
@@ -153,15 +128,8 @@ impl Macs {
         attempt_no: i64,
         request_id: &str,
     ) -> (Key<'py>, VelocityKeys<'py>, Text26<'py>) {
-        let (kind, sender, unit) = (kind_text.as_bytes(), sender_id.as_bytes(), unit.as_bytes());
-        let mut number = Text::default();
-        // Equal references of two senders are two cards.
-        let unit_key = if source == CARD_REF {
-            number.put(sender_id.chars().count() as i64);
-            self.unit.digest(&[&[kind], &[number.bytes(), b":", sender, b":", unit]])
-        } else {
-            self.unit.digest(&[&[kind], &[unit]])
-        };
+        let unit_key = self.unit_of(kind_text, source, sender_id, unit);
+        let (sender, unit) = (sender_id.as_bytes(), unit.as_bytes());
         let [card, merchant, address, device, mailbox, ..] = &self.velocity;
         let key = |keyed: &Keyed<16>, parts: &[&[u8]]| PyBytes::new(py, &keyed.digest(parts));
         let mut from = Text::default();
@@ -207,6 +175,81 @@ impl CardTokens {
 }
 
 impl Macs {
+    pub fn digest_of(&self, request: &[u8]) -> [u8; 16] {
+        self.request.digest(&[request])
+    }
+
+    /// As `names_of`.
+    pub fn names_of_read<'py>(
+        &self,
+        py: Python<'py>,
+        read: &ReadRequest,
+        sender_id: &str,
+        kinds: &Bound<'py, PyDict>,
+    ) -> PyResult<Option<NamesOf<'py>>> {
+        let (request, own) = (read.request(py), &read.layout.own);
+        let [par, pan] = [own.par, own.card.pan].map(|slot| request.text(slot));
+        let (source, unit) = match (par, pan, request.text(own.card.card_ref)) {
+            (par, _, _) if !par.is_empty() => (PAR, par),
+            _ if !read.has_pan() => return Ok(None),
+            (_, pan, _) if !pan.is_empty() => (PAN, pan),
+            (_, _, card_ref) if !card_ref.is_empty() => (CARD_REF, card_ref),
+            _ => (NETWORK_TOKEN, request.text(own.card.network_token)),
+        };
+        let (email, ip) = (request.text(own.email), read.layout.ip(&request));
+        let (Some(ip), true, Some(kind)) = (ip, email.is_ascii(), kinds.get_item(source)?) else { return Ok(None) };
+        let (unit_key, keys, evaluation_id) = self.names(
+            py,
+            sender_id,
+            source,
+            kind.cast::<PyString>()?.to_str()?,
+            unit,
+            request.text(own.merchant_id),
+            &ip,
+            request.text(own.device_id),
+            &email.to_ascii_lowercase(),
+            request.text(own.payment_intent_id),
+            request.int(own.attempt_no).max(1),
+            request.text(own.request_id),
+        );
+        Ok(Some((source, unit_key, keys, evaluation_id)))
+    }
+
+    /// As `card_key_of` in gateway/sharing/objecting.py: what a request calls a card by besides the PAR, and its key.
+    pub fn card_of<'py>(
+        &self,
+        py: Python<'py>,
+        read: &ReadRequest,
+        used: i64,
+        sender_id: &str,
+        kinds: &Bound<'py, PyDict>,
+    ) -> PyResult<(i64, Key<'py>)> {
+        let none = || (0, PyBytes::new(py, b""));
+        if used != PAR {
+            return Ok(none());
+        }
+        let (request, card) = (read.request(py), &read.layout.own.card);
+        let (source, value) = match (request.text(card.pan), request.text(card.network_token)) {
+            (pan, _) if !pan.is_empty() => (PAN, pan),
+            (_, token) if !token.is_empty() => (NETWORK_TOKEN, token),
+            _ => (CARD_REF, request.text(card.card_ref)),
+        };
+        let (Some(kind), false) = (kinds.get_item(source)?, value.is_empty()) else { return Ok(none()) };
+        let key = self.unit_of(kind.cast::<PyString>()?.to_str()?, source, sender_id, value);
+        Ok((source, PyBytes::new(py, &key)))
+    }
+
+    /// Equal references of two senders are two cards.
+    fn unit_of(&self, kind: &str, source: i64, sender_id: &str, unit: &str) -> [u8; 16] {
+        let (kind, sender, unit) = (kind.as_bytes(), sender_id.as_bytes(), unit.as_bytes());
+        if source != CARD_REF {
+            return self.unit.digest(&[&[kind], &[unit]]);
+        }
+        let mut number = Text::default();
+        number.put(sender_id.chars().count() as i64);
+        self.unit.digest(&[&[kind], &[number.bytes(), b":", sender, b":", unit]])
+    }
+
     /// As `share_id`.
     pub fn share_letters(
         &self,
@@ -263,37 +306,4 @@ fn base32(bytes: [u8; 16]) -> Letters {
         _ => bits >> (123 - 5 * number),
     };
     std::array::from_fn(|number| letter(at(number) as u8))
-}
-
-/// A number as text, of at most 20 characters, without an allocation.
-#[derive(Default)]
-struct Text {
-    bytes: [u8; 20],
-    length: usize,
-}
-
-impl Text {
-    /// By hand: the library's way to write a number takes nearly as long as a hash.
-    fn put(&mut self, number: i64) {
-        let (mut digits, mut left) = ([0; 20], number.unsigned_abs());
-        let mut from = digits.len();
-        loop {
-            from -= 1;
-            digits[from] = b'0' + (left % 10) as u8;
-            left /= 10;
-            if left == 0 {
-                break;
-            }
-        }
-        if number < 0 {
-            from -= 1;
-            digits[from] = b'-';
-        }
-        self.length = digits.len() - from;
-        self.bytes[..self.length].copy_from_slice(&digits[from..]);
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
 }

@@ -97,6 +97,18 @@ impl Reader {
         payload: &Bound<'py, PyBytes>,
         now_ms: i64,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(self.payment(py, payload, now_ms)?.map(|(payment, _)| payment))
+    }
+}
+
+impl Reader {
+    /// As `read`, with what was read of it.
+    pub fn payment<'py>(
+        &self,
+        py: Python<'py>,
+        payload: &Bound<'py, PyBytes>,
+        now_ms: i64,
+    ) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, ReadRequest>)>> {
         let (bytes, mut found) = (payload.as_bytes(), Found::nothing(self.slots));
         if self.walk(bytes, bytes, 0, 0, &mut found).is_none() {
             return Ok(None);
@@ -104,12 +116,11 @@ impl Reader {
         let Some(digits) = Request::of(bytes, &found).card(&self.card) else { return Ok(None) };
         found.digits = digits;
         let Some(mut values) = self.values(py, &Request::of(bytes, &found), now_ms)? else { return Ok(None) };
-        values.push(Bound::new(py, ReadRequest::of(payload, found, &self.layout))?.into_any());
-        call(self.payment.bind(py), &values).map(Some)
+        let read = Bound::new(py, ReadRequest::of(payload, found, &self.layout))?;
+        values.push(read.clone().into_any());
+        Ok(Some((call(self.payment.bind(py), &values)?, read)))
     }
-}
 
-impl Reader {
     fn walk(
         &self,
         payload: &[u8],

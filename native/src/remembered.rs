@@ -4,6 +4,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -50,9 +51,7 @@ impl Recent {
         request_id: &str,
         since_ms: i64,
     ) -> (u64, u64, Option<i64>, bool) {
-        // 0 marks a free slot. Texts end with a byte that no text holds, so that no two pairs hash as one.
-        let request = self.seed.hash_one((sender_id, request_id)).max(1);
-        let attempt = self.seed.hash_one((sender_id, payment_intent_id, attempt_no)).max(1);
+        let (request, attempt) = self.keys(sender_id, payment_intent_id, attempt_no, request_id);
         let seen = self.positions.get(attempt, since_ms).is_some();
         (request, attempt, self.positions.get(request, since_ms), seen)
     }
@@ -73,6 +72,29 @@ impl Recent {
         Ok(())
     }
 
+    /// The same of works of a batch, and where the record of each stands.
+    fn recorded_works(
+        &mut self,
+        at_ms: i64,
+        works: &Bound<'_, PyList>,
+        positions: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let py = works.py();
+        if positions.len()? != works.len() {
+            return Err(PyValueError::new_err("as many positions as works"));
+        }
+        for (at, work) in works.iter().enumerate() {
+            let key = |name| work.getattr(name)?.extract::<u64>();
+            let bytes = |name| -> PyResult<Bound<'_, PyBytes>> { Ok(work.getattr(name)?.cast_into()?) };
+            let position = positions.get_item(at)?.extract()?;
+            self.positions.put(key(intern!(py, "request_key"))?, position, at_ms);
+            self.positions.put(key(intern!(py, "attempt_key"))?, position, at_ms);
+            let (digest, answer) = (bytes(intern!(py, "digest"))?, bytes(intern!(py, "answer"))?);
+            self.ring.put(position, digest.as_bytes(), answer.as_bytes());
+        }
+        Ok(())
+    }
+
     /// Digest and answer recorded at `position`, while the ring has them.
     fn answer<'py>(
         &self,
@@ -81,6 +103,19 @@ impl Recent {
     ) -> Option<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
         let (digest, answer) = self.ring.get(position)?;
         Some((PyBytes::new(py, digest), PyBytes::new(py, answer)))
+    }
+}
+
+impl Recent {
+    /// Of a request and of its attempt.
+    pub fn keys(&self, sender_id: &str, payment_intent_id: &str, attempt_no: i64, request_id: &str) -> (u64, u64) {
+        // 0 marks a free slot. Texts end with a byte that no text holds, so that no two pairs hash as one.
+        let request = self.seed.hash_one((sender_id, request_id)).max(1);
+        (request, self.seed.hash_one((sender_id, payment_intent_id, attempt_no)).max(1))
+    }
+
+    pub fn is_known(&self, key: u64, since_ms: i64) -> bool {
+        self.positions.get(key, since_ms).is_some()
     }
 }
 

@@ -23,6 +23,7 @@ from gateway.sealing.keys import KeyUnavailable
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sealing.token_epochs import TokenEpochs
 from gateway.server.fronts import grpcio as grpcio_front
+from gateway.sharing import admit as admit_module
 from gateway.sharing import decide as decide_module
 from gateway.sharing import gateway as gateway_module
 from gateway.sharing.again import Repeats
@@ -42,9 +43,13 @@ UNHEARD_AFTER_MS: Final = 1_200
 Put = Callable[[Patches], None]
 
 
-def _of_gateway(name: str) -> Put:
-    """One of the functions that the gateway has at hand."""
-    return lambda patches: patches.put(patches.live["gateway"], name, patches.broken)
+def _of_admitter(name: str) -> Put:
+    """One of the functions that whoever admits has at hand."""
+    return lambda patches: patches.put(patches.live["gateway"]._admitter, name, patches.broken)
+
+
+def _admits_engine(patches: Patches) -> None:
+    patches.put(patches.live["gateway"]._admitter, "_engine", Instead(None, admit=patches.broken))
 
 
 def _of(owner: Any, name: str) -> Put:
@@ -71,13 +76,26 @@ def _velocity(patches: Patches) -> None:
     patches.put(fetch, "_velocity", Instead(fetch._velocity, touch=patches.broken))
 
 
+def _providers_by_engine(patches: Patches) -> None:
+    patches.put(patches.live["gateway"]._fetch, "_looks", Instead(None, look=patches.broken))
+
+
+def _join_by_engine(patches: Patches) -> None:
+    fetch = patches.live["gateway"]._fetch
+    patches.put(fetch, "_looks", Instead(fetch._looks, join=patches.broken))
+
+
 def _providers(patches: Patches) -> None:
-    for one in patches.live["gateway"]._fetch._inline:
+    fetch = patches.live["gateway"]._fetch
+    patches.put(fetch, "_looks", None)
+    for one in fetch._inline:
         patches.put(one, "provider", Instead(one.provider, fetch=patches.broken))
 
 
 def _providers_plan(patches: Patches) -> None:
-    patches.put(patches.live["gateway"]._fetch, "_read", patches.broken)
+    fetch = patches.live["gateway"]._fetch
+    patches.put(fetch, "_looks", None)
+    patches.put(fetch, "_read", patches.broken)
 
 
 def _score(patches: Patches) -> None:
@@ -89,6 +107,7 @@ def _by_stages(put: Put) -> Put:
     """The engine leaves every payment to the stages in Python, and there it goes wrong."""
 
     def puts(patches: Patches) -> None:
+        patches.put(patches.live["gateway"]._admitter, "_engine", None)
         patches.put(Steps, "decide", lambda steps, batch, objecting: batch.works)
         patches.put(Steps, "conclude", lambda steps, batch: batch.works)
         put(patches)
@@ -292,12 +311,15 @@ def _unavailable(owner: Any, name: str, fault: BaseException) -> Put:
 
 _EVALUATION: Final = (
     Fault(name="who calls", put=who_calls, refused="INTERNAL"),
-    Fault(name="reading the request", put=_of_gateway("_read"), refused="INVALID_ARGUMENT"),
-    Fault(name="digest of the request", put=_of_gateway("_digest")),
-    Fault(name="earlier requests", put=_of_gateway("_look")),
-    Fault(name="pseudonyms", put=_of(gateway_module, "names_of")),
-    Fault(name="issuer of the card", put=_of(ReleaseTable, "issuer_of")),
+    Fault(name="reading the request", put=_by_stages(_of_admitter("_read")), refused="INVALID_ARGUMENT"),
+    Fault(name="admission by the engine", put=_admits_engine, leaves=ALL, leaves_after=ALL),
+    Fault(name="digest of the request", put=_by_stages(_of_admitter("_digest"))),
+    Fault(name="earlier requests", put=_by_stages(_of_admitter("_look"))),
+    Fault(name="pseudonyms", put=_by_stages(_of(admit_module, "names_of"))),
+    Fault(name="issuer of the card", put=_by_stages(_of(ReleaseTable, "issuer_of"))),
     Fault(name="velocity", put=_velocity, leaves=ALL, leaves_after=ALL),
+    Fault(name="providers by the engine", put=_providers_by_engine, leaves=ALL, leaves_after=ALL),
+    Fault(name="facts by the engine", put=_join_by_engine, leaves=ALL, leaves_after=ALL),
     Fault(name="every provider", put=_providers, leaves=ALL, leaves_after=ALL),
     Fault(name="what providers want", put=_providers_plan, leaves=ALL, leaves_after=ALL),
     Fault(name="global holdout", put=_of(gateway_module, "global_line")),

@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -34,15 +34,28 @@ ROUNDS = st.lists(st.tuples(TIMES_MS, WORKS), max_size=12)
 TEXTS = st.text(max_size=4)
 
 
-@given(ROUNDS, st.sampled_from([1, 4, 16, 64]), st.integers(0, 600), TIMES_MS)
+class Recorded(NamedTuple):
+    """What a work has of what is recorded."""
+
+    request_key: int
+    attempt_key: int
+    position: int
+    digest: bytes
+    answer: bytes
+
+
+@given(ROUNDS, st.sampled_from([1, 4, 16, 64]), st.integers(0, 600), TIMES_MS, st.booleans())
 @settings(max_examples=300, deadline=None)
 def test_both_find_the_same_positions_and_answers(
-    rounds: list[tuple[int, Any]], slots: int, ring_bytes: int, since_ms: int
+    rounds: list[tuple[int, Any]], slots: int, ring_bytes: int, since_ms: int, by_work: bool
 ) -> None:
     engine, twin = engines.Recent(slots, ring_bytes), TwinRecent(slots, ring_bytes)
     keys, positions = {1, 2**64 - 1}, {-1, 0, 1, 5}
     for at_ms, works in rounds:
-        engine.recorded_all(at_ms, works)
+        if by_work:
+            engine.recorded_works(at_ms, [Recorded(*work) for work in works], [work[2] for work in works])
+        else:
+            engine.recorded_all(at_ms, works)
         twin.recorded_all(at_ms, works)
         keys |= {key for work in works for key in work[:2]}
         positions |= {work[2] for work in works}
@@ -93,6 +106,11 @@ def test_keys_are_this_memory_s_own_and_never_0() -> None:
 def test_sizes_that_make_no_table_are_refused(slots: int, ring_bytes: int) -> None:
     with pytest.raises(ValueError, match="must be"):
         engines.Recent(slots, ring_bytes)
+
+
+def test_works_without_a_position_are_refused() -> None:
+    with pytest.raises(ValueError, match="positions"):
+        engines.Recent(16, 64).recorded_works(0, [Recorded(1, 2, 3, b"", b"")], [])
 
 
 @pytest.mark.parametrize("work", [(1, 2), (1, 2, 3, "digest", b""), (-1, 2, 3, b"", b""), None])

@@ -14,6 +14,7 @@ from gateway.programs.documents import load_policy
 from gateway.programs.table import ReleaseTable, compile_table
 from gateway.records.reasons import Reason
 from gateway.runtime.native import engines
+from gateway.sharing.commit import told
 from gateway.sharing.items import Tally
 from gateway.sharing.score_port import Asked
 from gateway.sharing.steps import Steps
@@ -96,6 +97,8 @@ def records(kit: Kit) -> list[journal_pb2.Evaluation]:
 
 def by_twin(kit: Kit) -> Kit:
     kit.gateway._steps = Steps(kit.gateway._share_sealer, kit.gateway._encoder, print, native=None)
+    kit.gateway._admitter._engine = None
+    kit.gateway._committer._told = told
     return kit
 
 

@@ -88,13 +88,14 @@ def load_library(path: Path, *, keeps_lock: bool) -> Any:
 class Booster:
     """One model in memory. For one thread at a time; freed with its last reference."""
 
-    __slots__ = ("_columns", "_fast", "_handle", "_length", "_library", "_one", "_row", "_single")
+    __slots__ = ("_answer", "_columns", "_fast", "_handle", "_length", "_library", "_one", "_row", "_single")
 
     def __init__(self, library: Any, model: bytes, columns: int) -> None:
         """`model`: the text of a model file. Raises ModelRefused: `model_malformed`, `model_features`."""
         self._library, self._columns = library, columns
         self._handle, self._fast = c_void_p(), c_void_p()
         self._length, self._one = c_int64(), c_double()
+        self._answer = byref(self._length), byref(self._one)
         self._row = (c_double * columns)()
         self._single = Struct(f"={columns}d")
         found = c_int()
@@ -129,6 +130,12 @@ class Booster:
         if self._library.LGBM_BoosterPredictForMatSingleRowFast(
             self._fast, byref(rows, offset), byref(self._length), byref(self._one)
         ):
+            raise ModelRefused("model_fault", "LightGBM's library could not answer; look at its release")
+        return self._one.value
+
+    def raw_of(self, row: bytes) -> float:
+        """Log-odds of one row of doubles. Its length is for the caller to look at."""
+        if self._library.LGBM_BoosterPredictForMatSingleRowFast(self._fast, row, *self._answer):
             raise ModelRefused("model_fault", "LightGBM's library could not answer; look at its release")
         return self._one.value
 

@@ -80,6 +80,15 @@ class Model:
             raise ModelRefused("model_fault", "model gives no number; train it anew")
         return answers
 
+    def raw_of(self, row: bytes) -> float:
+        """Log-odds of a lone row, packed. Raises ModelRefused, also where it is no number."""
+        if len(row) != _ROW_BYTES:
+            raise ModelRefused("model_features", "a row of another length than the model has")
+        found = self._booster.raw_of(row)
+        if not isfinite(found):
+            raise ModelRefused("model_fault", "model gives no number; train it anew")
+        return found
+
     def normalised(self, raw: float) -> int:
         """0 to 999: a thousand times the calibrated probability."""
         step: int = self.step_of(raw)

@@ -1,6 +1,7 @@
 """Payments through the gateway with a model: who assesses, for which reasons, what a broken one costs."""
 
 from collections.abc import Sequence
+from struct import unpack
 from typing import Any
 
 import pytest
@@ -137,6 +138,11 @@ class FailingModel:
         if any(self._fails(rows[row * len(FEATURES) + at]) for row in range(count)):
             raise ModelRefused("model_fault", "planted")
         return self._model.raw(rows, count, few=few)
+
+    def raw_of(self, row: bytes) -> float:
+        if self._fails(unpack(f"={len(FEATURES)}d", row)[FEATURES.index("amount_dollars")]):
+            raise ModelRefused("model_fault", "planted")
+        return self._model.raw_of(row)
 
 
 def test_a_model_that_fails_leaves_every_payment_to_the_points() -> None:

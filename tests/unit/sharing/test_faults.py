@@ -7,7 +7,9 @@ import pytest
 from enrichment.payment import Payment
 from gateway.records.journal import JournalUnavailable, JournalUndetermined
 from gateway.runtime.native import FAULTS
+from gateway.sharing import admit as admit_module
 from gateway.sharing import gateway as gateway_module
+from gateway.sharing.admit import Admitter
 from gateway.sharing.gateway import Gateway
 from gateway.sharing.items import Tally
 from gateway.sharing.remembered import Remembered
@@ -31,9 +33,11 @@ def fail_at(stage: str, bad: set[str], raised: type[BaseException], patch: pytes
     if stage in ("seal", "write"):
         # What the engine cannot do is done by these stages: here, everything.
         patch.setattr(Steps, "conclude", lambda self, batch: batch.works)
+    if stage in ("admit", "plan"):
+        patch.setattr(Admitter, "_by_engine", lambda self, batch, items, at: (at, False))
     owner, name = {
         "admit": (Remembered, "look"),
-        "plan": (gateway_module, "names_of"),
+        "plan": (admit_module, "names_of"),
         "decide": (gateway_module, "signals"),
         "seal": (Payment, "drop_pan"),
         "write": (gateway_module, "record_of"),
@@ -74,7 +78,8 @@ def test_faults_in_items_degrade_their_answers_alone(
 
 def test_a_stage_that_fails_without_an_item_in_hand_ends_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     kit = Kit()
-    monkeypatch.setattr(Gateway, "_plan", lambda self, batch, works: 1 / 0)
+    monkeypatch.setattr(Steps, "decide", lambda self, batch, objecting: batch.works)
+    monkeypatch.setattr(Gateway, "_decide", lambda self, batch, works: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         kit.results(*requests(2))
 
