@@ -183,6 +183,29 @@ def test_both_find_and_remember_the_same(
     assert replace(tallies[0], provided_ns={}) == replace(tallies[1], provided_ns={})
 
 
+def test_both_say_the_same_of_a_flood_of_cards_and_of_a_card_that_pays_often() -> None:
+    """What takes more payments than are drawn: verdicts of merchants, means that count no further."""
+    rounds = []
+    for round_number in range(6):
+        asked = []
+        for number in range(12 * round_number, 12 * round_number + 12):
+            flood = payment(2 * number, card=number, now_ms=NOW_MS)
+            often = payment(2 * number + 1, card=1, now_ms=NOW_MS)
+            flood.merchant_id, flood.amount_minor, flood.authentication.cvv_result = "m-1", 100, "N"
+            often.merchant_id, often.amount_minor = "m-1", 1_000 + 777 * number % 5_000
+            asked += [flood, often]
+        rounds.append(asked)
+    kits = [kit_of(1 << 12, by_engine=by, rates=False, another=False) for by in (True, False)]
+    for asked in rounds:
+        for kit in kits:
+            kit.results(*asked)
+        assert remembered(kits[0]) == remembered(kits[1])
+    ours, theirs = (kit.scorer.facts for kit in kits if isinstance(kit.scorer, Asks))
+    assert ours == theirs
+    verdicts = {facts.found["card_testing"] for _, facts in ours}
+    assert verdicts == {"none", "possible", "likely"}
+
+
 def test_the_engine_looks_for_every_provider_of_ours_that_needs_no_file() -> None:
     assert all(has_twin(one) for one in providers(2, rates=True, another=False))
     assert not has_twin(Another())
