@@ -28,7 +28,7 @@ $(VENV)/.dev: $(VENV)/.server $(DEV_REQUIREMENTS)
 	@touch $@
 
 # The engines are an option: without cargo (or without the crates) everything runs on their twins in Python.
-$(VENV)/.native: scripts/build-native native/Cargo.toml $(wildcard native/src/*.rs) $(VENV)/.server
+$(VENV)/.native: scripts/build-native native/Cargo.toml $(wildcard native/src/*.rs native/src/*/*.rs) $(VENV)/.server
 	@./scripts/build-native $(BIN)/python
 	@touch $@
 

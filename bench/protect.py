@@ -202,7 +202,7 @@ class Protector:
         return done
 
     def _recorded(self, sharing: ShareSealer, batch: list[Message], now_ms: int) -> list[bytes]:
-        """As the gateway begins a batch and native/src/conclude.rs seals it: few for each recipient."""
+        """As the gateway begins a batch and native/src/steps/conclude.rs seals it: few for each recipient."""
         sharing.begin(now_ms, _NO_CHANGES, EXPIRES_AT_MS)
         seal, target_of, part_of = sharing.shares.seal, sharing.target_of, self._encoder.standing_part
         entries, records = self._entries, []

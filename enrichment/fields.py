@@ -40,7 +40,7 @@ Sensitivity = Literal["A", "Y", "I", "P"]
 
 DICTIONARY_VERSION: Final = 2  # 1 had the fields up to number 62
 MASK_BITS: Final = 128
-"""Of every mask. Two uint64 of a journal record, one u128 of the engines (native/src/masks.rs)."""
+"""Of every mask. Two uint64 of a journal record, one u128 of the engines (native/src/policy/masks.rs)."""
 
 EVERY_BIT: Final = (1 << MASK_BITS) - 1
 

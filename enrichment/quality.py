@@ -1,6 +1,6 @@
 """Verdicts on values that are well formed and still not fit to be shared, decided from the value alone.
 
-The engine (native/src/doubts.rs) casts the same doubts, by tables that `enrichment/reader.py` hands it.
+The engine (native/src/request/doubts.rs) casts the same doubts, by tables of `enrichment/reader.py`.
 """
 
 # ruff: noqa: SIM905 - one string of words reads and diffs better than a list of quoted ones

@@ -1,6 +1,6 @@
 """From the bytes of a request to a checked payment: by the engine where it is built, by `check` where not.
 
-The engine (native/src/reader.rs) reads what is as it should be, by a table made here from the contract and
+The engine (native/src/request) reads what is as it should be, by a table made here from the contract and
 from the formats that `check` checks by. Everything else it leaves to `check`, which is what it must equal.
 """
 

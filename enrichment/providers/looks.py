@@ -1,4 +1,4 @@
-"""Our own providers asked in one step, where the engine is built (native/src/looks.rs): it looks into what it
+"""Our own providers asked in one step, where the engine is built (native/src/looks): it looks into what it
 has read, without columns in between. Each provider's `fetch` is the twin, and what a provider remembers is
 where `fetch` looks too: any batch may go either way.
 """

@@ -82,7 +82,7 @@ def cuts(ramp_ppm: int, holdout_ppm: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=LINES_CACHED)
 def line_of(salt: bytes, ramp_ppm: int, holdout_ppm: int) -> Line:
-    """The line of an experiment, by the engine where it is built (native/src/arms.rs)."""
+    """The line of an experiment, by the engine where it is built (native/src/policy/arms.rs)."""
     treated_below, held_out_from = cuts(ramp_ppm, holdout_ppm)
     if engines is None:
         return TwinLine(salt, treated_below, held_out_from)

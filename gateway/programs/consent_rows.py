@@ -186,7 +186,7 @@ _TIERS: Final = [tier.name for tier in sorted(Tier)]
 registered: Callable[[], Registered] = (
     TwinRegistered if engines is None else lambda: engines.Registered([MERCHANT, PLATFORM], _TIERS)
 )
-"""An empty one: the engine (native/src/consents.rs) where it is built, or its twin."""
+"""An empty one: the engine (native/src/policy/consents.rs) where it is built, or its twin."""
 
 
 class Consents:

@@ -174,7 +174,7 @@ class ProgramEntry:
         return self._engine
 
     def release_by_twin(self, query: Query) -> Release | Withhold:
-        """The same in Python: what the engine (native/src/release.rs) answers, and what it leaves to us."""
+        """The same in Python: what the engine (native/src/policy/release.rs) answers, and what it leaves."""
         if self.standing_refusal is not None:
             return self.standing_refusal
         region, merchant_id, platform_id, _, _, _, _, available, below_quality, now_ms, objected = query

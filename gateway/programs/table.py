@@ -68,7 +68,7 @@ class ReleaseTable:
         return owner if all(other is owner for other in self._owners[first : last + 1]) else None
 
     def issuers_of_engine(self, native: Any) -> Any:
-        """The ranges for the engine (native/src/admit.rs), which finds issuers as `issuer_of` does."""
+        """The ranges for the engine (native/src/steps/admit.rs), which finds issuers as `issuer_of` does."""
         return native.Issuers(self._starts, self._owners)
 
 

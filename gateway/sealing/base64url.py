@@ -20,7 +20,7 @@ def joined_by_twin(head: bytes, data: bytes) -> bytes:
 
 
 joined: Callable[[bytes, bytes], bytes] = getattr(engines, "joined", joined_by_twin)
-"""By the engine where it is built (native/src/signature.rs)."""
+"""By the engine where it is built (native/src/sealing/signature.rs)."""
 
 
 def decode(text: bytes) -> bytes:

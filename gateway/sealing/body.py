@@ -34,7 +34,7 @@ def write_body(
     more: bytes = b"",
 ) -> bytes:
     """The body around `routing`. The members in one order: recipients see it. A payment's are written by the
-    engine, where it is built, to the same bytes (native/src/share.rs).
+    engine, where it is built, to the same bytes (native/src/sealing/share.rs).
 
     `more` follows the fields in their object: members that were written before, as JSON without braces.
     """

@@ -31,7 +31,7 @@ def written_by_twin(head: bytes, parts: Parts) -> bytes:
 
 
 written: Callable[[bytes, Parts], bytes] = getattr(engines, "written", written_by_twin)
-"""By the engine where it is built (native/src/signature.rs)."""
+"""By the engine where it is built (native/src/sealing/signature.rs)."""
 
 
 def compact_by_twin(signer: Signer, head: bytes, parts: Parts) -> bytes:

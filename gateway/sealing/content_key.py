@@ -1,6 +1,6 @@
 """One content key at work: a message after the other under it, each with a nonce of its own (RFC 7516 5.1).
 
-Sealed in Rust where the engine is built (native/src/seal.rs), else by the twin here.
+Sealed in Rust where the engine is built (native/src/sealing/seal.rs), else by the twin here.
 """
 
 from hashlib import sha256

@@ -1,6 +1,6 @@
 """Pseudonyms and deterministic ids, one key or label for each use, the same in each process.
 
-Made in Rust where the engine is built (native/src/mac.rs), else by its twin in `pseudonyms_macs`.
+Made in Rust where the engine is built (native/src/sealing/mac.rs), else by its twin in `pseudonyms_macs`.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Keyed names from secrets: what native/src/mac.rs does too, in Python. Parts are encoded with their lengths.
+"""Keyed names from secrets: what native/src/sealing/mac.rs does too. Parts are encoded with their lengths.
 
 What others compute too, or what outlives a release (card tokens, unit keys), is HMAC-SHA256. What stays
 inside (velocity keys, share and evaluation ids, digests of requests) is keyed BLAKE2b (RFC 7693 2.9), which

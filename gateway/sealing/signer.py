@@ -1,6 +1,6 @@
 """Signing with a key in memory, and with one that is opened when it is first used.
 
-ES256 is signed in Rust where the engine is built (native/src/es256.rs), else, as the others, by a library.
+ES256 is signed in Rust where the engine is built (native/src/sealing/es256.rs), else by a library.
 """
 
 from collections.abc import Callable

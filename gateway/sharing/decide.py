@@ -87,7 +87,7 @@ class Standing:
         return found
 
     def of_engine(self, issuer: IssuerEntry, keys: tuple[bool, ...]) -> list[tuple[Any, ...]]:
-        """The same for the engine (native/src/decide.rs), with whether each has a key."""
+        """The same for the engine (native/src/steps/decide.rs), with whether each has a key."""
         found = self._of_engine.get((id(issuer), keys))
         if found is None:
             found = self._of_engine[id(issuer), keys] = [

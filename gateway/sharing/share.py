@@ -1,6 +1,6 @@
 """The shares of one payment, each from what is known to what answer and record say of it, in one call.
 
-By the engine where it is built (native/src/share.rs), else by the twin here.
+By the engine where it is built (native/src/sealing/share.rs), else by the twin here.
 """
 
 from collections.abc import Sequence
@@ -174,7 +174,7 @@ def clear_recorded(
 
 
 def match_keys(payment: Payment) -> tuple[str, ...]:
-    """As the SDK makes them, by the engine where it is built (native/src/share_keys.rs)."""
+    """As the SDK makes them, by the engine where it is built (native/src/sealing/share_keys.rs)."""
     made: tuple[str, ...] | None = _match_keys(payment)
     return match_keys_by_twin(payment) if made is None else made
 

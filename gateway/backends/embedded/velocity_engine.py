@@ -1,4 +1,4 @@
-"""The velocity store in Rust (native/src/velocity.rs), to the count the twin of `EmbeddedVelocity`."""
+"""The velocity store in Rust (native/src/velocity/mod.rs), to the count the twin of `EmbeddedVelocity`."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

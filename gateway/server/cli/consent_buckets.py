@@ -85,7 +85,7 @@ def _pack(rows: list[_Row]) -> PackMembers:
 
 
 def buckets(says: Says, bits: int = BITS, pack_rows: int = PACK_ROWS) -> Buckets:
-    """The engine's (native/src/consent_buckets.rs) where it is built, or their twin."""
+    """The engine's (native/src/policy/consent_buckets.rs) where it is built, or their twin."""
     if engines is None:
         return TwinBuckets(bits, pack_rows)
     made: Buckets = engines.ConsentBuckets(says, bits, pack_rows, ID_CHARACTERS_MAX, TEXT_CHARACTERS_MAX)
