@@ -1,6 +1,6 @@
 """What a reader needs of a record, as a named tuple: whoever looks a member up often pays for it once.
 
-By the engine where it is built (bytes/row_reader.rs of native/src), else by the twin. The tuple's members have
+By the engine where it is built (bytes/row_reader.rs of native), else by the twin. The tuple's members have
 the names of the message's fields, and say by their types what is nested.
 """
 
