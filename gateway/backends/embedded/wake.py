@@ -66,6 +66,29 @@ class WakeSender:
             pass
 
 
+class LateWake:
+    """A `WakeSender` for who has something to do first: `send` wakes if it was called since. For any thread."""
+
+    __slots__ = ("_called", "_sender")
+
+    def __init__(self, sender: WakeSender) -> None:
+        self._sender = sender
+        self._called = False
+
+    def __call__(self) -> None:
+        self._called = True
+
+    def send(self) -> None:
+        if self._called:
+            # First: who calls from here on is for the next time.
+            self._called = False
+            self._sender()
+
+    def close(self) -> None:
+        self.send()
+        self._sender.close()
+
+
 class WakeListener:
     """Waits for wakes of `name`. One a reading thread; `listener_id` tells those of one process apart."""
 

@@ -13,7 +13,7 @@ from gateway.backends.embedded.recipient_files import FileRecipientKeys
 from gateway.backends.embedded.seen_ids import SqliteSeenIds
 from gateway.backends.embedded.subjects import SqliteSubjects
 from gateway.backends.embedded.velocity_store import LocalVelocity, make_velocity
-from gateway.backends.embedded.wake import WakeSender
+from gateway.backends.embedded.wake import LateWake, WakeSender
 from gateway.outcomes.recorder import KNOWN_SLOTS, OutcomeRecorder
 from gateway.programs.documents import Known
 from gateway.programs.model import PolicySnapshot
@@ -88,7 +88,7 @@ class GatewayParts:
     authenticator: Authenticator
     outcomes: OutcomeRecorder
     keys: LiveKeys
-    wake: WakeSender
+    wake: LateWake
     registry: SqliteConsents
     cases: SqliteSubjects
     consents: ConsentFollower
@@ -123,7 +123,7 @@ def build_gateway(
     providers = _providers(settings)
     documents: Known = {}
     policy = usable_policy(store, documents)
-    wake = WakeSender(state.run, "gateway")
+    wake = LateWake(WakeSender(state.run, "gateway"))
     journal = FileJournalWriter(disk, clock, state.gateway_journal, GATEWAY_TOPICS, wake=wake, filled=_FILLED)
     reader = FileJournalReader(disk, state.gateway_journal)
     velocity = make_velocity(max_keys=settings.gateway.velocity_max_keys)

@@ -101,7 +101,8 @@ class _Snapshots:
         self._frozen: tuple[FrozenVelocity, int] | None = None
 
     def between(self) -> None:
-        """On the hot loop's thread."""
+        """On the hot loop's thread. Who reads the journal is woken now: the callers have their answers."""
+        self._parts.wake.send()
         self.warming.between()
         if self._asked.is_set():
             self._asked.clear()

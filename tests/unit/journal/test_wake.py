@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from gateway.backends.embedded.wake import WakeListener, WakeSender
+from gateway.backends.embedded.wake import LateWake, WakeListener, WakeSender
 
 LISTEN_AND_BE_KILLED = """
 import sys, time
@@ -31,6 +31,22 @@ def test_every_listener_of_the_name_is_woken_and_no_other(tmp_path: Path) -> Non
     for closing in (sender, first, second, other):
         closing.close()
     assert os.listdir(tmp_path) == []
+
+
+def test_a_late_wake_is_sent_when_it_is_asked_for_and_once(tmp_path: Path) -> None:
+    wake, listener = LateWake(WakeSender(tmp_path, "gateway")), WakeListener(tmp_path, "gateway", "a")
+    wake.send()
+    wake()
+    wake()
+    assert not listener.wait(0), "nothing was due, and nobody has sent yet"
+    wake.send()
+    assert listener.wait(5)
+    wake.send()
+    assert not listener.wait(0)
+    wake()
+    wake.close()
+    assert listener.wait(5), "what is due at the end is sent"
+    listener.close()
 
 
 def test_a_listener_that_comes_later_is_woken_too(tmp_path: Path) -> None:
