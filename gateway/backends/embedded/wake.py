@@ -67,7 +67,7 @@ class WakeSender:
 
 
 class LateWake:
-    """A `WakeSender` for who has something to do first: `send` wakes if it was called since. For any thread."""
+    """A `WakeSender` for who has something to do first: `send` wakes if it was called since. Any thread."""
 
     __slots__ = ("_called", "_sender")
 
