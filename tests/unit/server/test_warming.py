@@ -10,6 +10,7 @@ import pytest
 
 from gateway.backends.embedded.journal import FileJournalReader, FileJournalWriter
 from gateway.backends.embedded.velocity_store import LocalVelocity
+from gateway.backends.embedded.wake import LateWake, WakeSender
 from gateway.records.journal import EVALUATIONS, FIRST, Entry, JournalCorrupt
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
@@ -152,7 +153,8 @@ def test_while_warming_no_snapshot_is_written_over_the_one_that_has_more(
 ) -> None:
     append(journal, range(10))
     metrics = GatewayMetrics()
-    parts: Any = SimpleNamespace(velocity=make(), journal=journal)
+    wake = LateWake(WakeSender(tmp_path, "gateway"))
+    parts: Any = SimpleNamespace(velocity=make(), journal=journal, wake=wake)
     state: Any = SimpleNamespace(
         velocity_snapshot=tmp_path / "velocity.snapshot", gateway_journal=tmp_path / "journal"
     )
