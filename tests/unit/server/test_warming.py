@@ -149,11 +149,12 @@ def test_a_record_that_is_no_message_leaves_the_store_warming_and_stops_nothing(
 
 @both_twins
 def test_while_warming_no_snapshot_is_written_over_the_one_that_has_more(
-    make: MakeStore, tmp_path: Path, journal: FileJournalWriter
+    make: MakeStore, tmp_path: Path, journal: FileJournalWriter, request: pytest.FixtureRequest
 ) -> None:
     append(journal, range(10))
     metrics = GatewayMetrics()
     wake = LateWake(WakeSender(tmp_path, "gateway"))
+    request.addfinalizer(wake.close)
     parts: Any = SimpleNamespace(velocity=make(), journal=journal, wake=wake)
     state: Any = SimpleNamespace(
         velocity_snapshot=tmp_path / "velocity.snapshot", gateway_journal=tmp_path / "journal"
