@@ -201,6 +201,14 @@ def _content_key(patches: Patches) -> None:
     patches.put(Sealer, "_hold", patches.broken)
 
 
+def _card_tokens(patches: Patches) -> None:
+    """Those that are kept are as good as they were: whoever asks for new ones gets none."""
+    sealer = patches.live["gateway"]._share_sealer
+    sealer._addressed.clear()
+    sealer._recipients.clear()
+    patches.put(Pseudonyms, "tokens", patches.broken)
+
+
 def is_of(file: Any, topic: str) -> bool:
     """Whether an open file of ours is a segment of the topic's journal."""
     return f"/{topic}/" in os.readlink(f"/proc/self/fd/{file._fd}")
@@ -363,7 +371,7 @@ _KEYS_AND_SEALING: Final = (
     Fault(name="match keys", put=_by_stages(_of(gateway_module, "match_keys"))),
     Fault(name="content key", put=_content_key),
     Fault(name="token epoch", put=_of(TokenEpochs, "of")),
-    Fault(name="card tokens", put=_of(Pseudonyms, "tokens")),
+    Fault(name="card tokens", put=_card_tokens),
     Fault(name="shares", put=_by_stages(_shares)),
 )  # fmt: skip
 _RECORD: Final = (
