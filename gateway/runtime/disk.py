@@ -158,11 +158,11 @@ class RealDisk:
         return os.stat(path).st_size
 
     def publish(self, path: str, data: bytes) -> None:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = self.open_small(path)
         try:
-            os.pwrite(fd, data, 0)
+            file.put(data)
         finally:
-            os.close(fd)
+            file.close()
 
     def replace(self, path: str, data: bytes) -> None:
         temporary = path + ".new"

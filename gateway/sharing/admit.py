@@ -33,7 +33,8 @@ class Admitter:
     """Fills a batch with works. `admit` says which items went wrong, and how."""
 
     __slots__ = (
-        "_digest", "_engine", "_issuers", "_look", "_on_fault", "_pseudonyms", "_read", "_remembered",
+        "_digest", "_engine", "_issuers", "_look", "_native", "_on_fault", "_pseudonyms", "_read",
+        "_remembered",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +51,7 @@ class Admitter:
         self._on_fault = on_fault
         self._digest = pseudonyms.request_digest
         self._look = remembered.look
+        self._native = native
         self._engine: Any = None
         self._issuers: tuple[ReleaseTable | None, Any] = None, None
         if read is not None or native is None or not isinstance(pseudonyms.macs, native.Macs):
@@ -80,7 +82,7 @@ class Admitter:
             return at, False
         table, issuers = self._issuers
         if table is not batch.table:
-            issuers = batch.table.issuers_of_engine(engines)
+            issuers = batch.table.issuers_of_engine(self._native)
             self._issuers = batch.table, issuers
         before, now_ms = len(batch.works), batch.now_ms
         gathered = batch.works, batch.asked, batch.touches, batch.first, batch.attempts

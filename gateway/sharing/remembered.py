@@ -152,6 +152,10 @@ class Recent(Protocol):
         """Keeps where the records stand, and their answers for a while."""
         ...
 
+    def recorded_works(self, at_ms: int, works: list[Any], positions: Sequence[int]) -> None:
+        """The same of a batch's works, each recorded at one of `positions`."""
+        ...
+
     def answer(self, position: int) -> tuple[bytes, bytes] | None:
         """Digest and answer recorded at `position`, while the ring has them."""
         ...
@@ -183,6 +187,12 @@ class TwinRecent:
             self._positions.put(request, position, at_ms)
             self._positions.put(attempt, position, at_ms)
             self._ring.put(position, digest, answer)
+
+    def recorded_works(self, at_ms: int, works: list[Any], positions: Sequence[int]) -> None:
+        pairs = zip(works, positions, strict=True)
+        self.recorded_all(
+            at_ms, [(one.request_key, one.attempt_key, at, one.digest, one.answer) for one, at in pairs]
+        )
 
     def answer(self, position: int) -> tuple[bytes, bytes] | None:
         return self._ring.get(position)
@@ -228,17 +238,7 @@ class Remembered:
 
     def recorded_all(self, at_ms: int, works: list[Any], positions: Sequence[int]) -> None:
         """Keeps where the records of a batch stand, of each work one, and their answers for a while."""
-        recent: Any = self._recent
-        if self._is_engine:
-            recent.recorded_works(at_ms, works, positions)
-            return
-        recent.recorded_all(
-            at_ms,
-            [
-                (work.request_key, work.attempt_key, position, work.digest, work.answer)
-                for work, position in zip(works, positions, strict=True)
-            ],
-        )
+        self._recent.recorded_works(at_ms, works, positions)
 
     def unrecorded(self, sender_id: str, request_id: str, earlier: Earlier, *, now_ms: int) -> None:
         """Keeps an answer that no record is known to hold."""

@@ -37,7 +37,6 @@ class SpareSegment:
             if self.ready:
                 return True
         try:
-            self._disk.make_dirs(os.path.dirname(self._path))
             file = self._disk.open_append(self._path)
             try:
                 file.truncate(0)

@@ -127,14 +127,10 @@ class Booster:
 
     def raw_at(self, rows: Any, offset: int) -> float:
         """Log-odds of the row that lies `offset` bytes into a buffer of doubles, by the single-row call."""
-        if self._library.LGBM_BoosterPredictForMatSingleRowFast(
-            self._fast, byref(rows, offset), byref(self._length), byref(self._one)
-        ):
-            raise ModelRefused("model_fault", "LightGBM's library could not answer; look at its release")
-        return self._one.value
+        return self.raw_of(byref(rows, offset))
 
-    def raw_of(self, row: bytes) -> float:
-        """Log-odds of one row of doubles. Its length is for the caller to look at."""
+    def raw_of(self, row: Any) -> float:
+        """Log-odds of one row of doubles: bytes, or where they are. The caller sees to its length."""
         if self._library.LGBM_BoosterPredictForMatSingleRowFast(self._fast, row, *self._answer):
             raise ModelRefused("model_fault", "LightGBM's library could not answer; look at its release")
         return self._one.value
