@@ -36,6 +36,9 @@ class GatewaySettings(_Strict):
     velocity_max_keys: int = Field(default=1_000_000, ge=1_000, le=67_000_000)
     """180 bytes each once there are so many: 180 MB. The most are what the engine can number."""
 
+    hot_loop_core: int | None = Field(default=None, ge=0)
+    """Where the hot loop runs, and no other thread of the process does."""
+
 
 class FeedsSettings(_Strict):
     """`ein feeds`."""

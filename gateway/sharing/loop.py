@@ -8,7 +8,7 @@ from gateway.runtime.clock import MS, Clock
 from gateway.runtime.native import FAULTS
 from gateway.runtime.tasks import Stop, make_lock
 from gateway.sharing.budget import OVER_DEADLINE
-from gateway.sharing.calls import Desk
+from gateway.sharing.calls import Desk, Parsed
 from gateway.sharing.gateway import Gateway
 from gateway.sharing.items import (
     DEADLINE_EXCEEDED,
@@ -21,7 +21,7 @@ from gateway.sharing.items import (
     request_id_of,
     unevaluated,
 )
-from gateway.sharing.ports import BATCH_ENRICH, Caller, CallFront, Credential, IncomingCall
+from gateway.sharing.ports import BATCH_ENRICH, Caller, CallFront, Credential
 from gateway.sharing.queue import BATCH_CALLS, Queue, Waiting, is_near, near_ns
 
 IDLE_MS = 20
@@ -53,9 +53,6 @@ HELD_UP_MS = 4
 """A batch in hand for longer is looked at: at 1,000 payments/s 99 of 100 are done."""
 
 _OVERLOADED = degraded_tail("overloaded")
-
-_Parsed = tuple[IncomingCall, int, int]
-"""A call with its items: `items[first:last]` of the batch. A plain tuple, as `Waiting`."""
 
 
 class HotLoop:
@@ -145,20 +142,10 @@ class HotLoop:
         """One batch, from its bytes to its answers; how long it took."""
         started_ns = self._clock.monotonic_ns()
         self._in_hand, self._since_ns = calls, started_ns
-        items: list[Item] = []
-        due: list[int] = []
-        parsed = []
-        for call, _, deadline_ns in calls:
-            one = self._parse(call, items)
-            if one is not None:
-                parsed.append(one)
-                due += [deadline_ns] * (len(items) - one[1])
+        items, due, parsed = self._parse(calls)
         if items:
             results = self._enrich(items, tally, due)
-            respond, stood_in = self._desk.respond, self._stood_in
-            for call, first, last in parsed:
-                if call.call_id not in stood_in:
-                    respond(call, results[first:last])
+            self._desk.respond_all(parsed, results, self._stood_in)
         self._front.flush()
         self._since_ns = 0
         ended_ns = self._clock.monotonic_ns()
@@ -246,20 +233,31 @@ class HotLoop:
             else:
                 tally.over_deadline += 1
 
-    def _parse(self, call: IncomingCall, items: list[Item]) -> _Parsed | None:
-        """Appends the call's items to `items`; ends the call here where it cannot be served."""
-        sender_id = self._desk.sender_of(call)
-        if sender_id is None:
-            return None
-        first = len(items)
-        if call.method == BATCH_ENRICH:
-            payloads = self._desk.payloads_of(call)
-            if payloads is None:
-                return None
-            items += [make_item((sender_id, payload, None)) for payload in payloads]
-        else:
-            items.append(make_item((sender_id, call.payload, None)))
-        return call, first, len(items)
+    def _parse(self, calls: Sequence[Waiting]) -> tuple[list[Item], list[int], list[Parsed]]:
+        """Items, when each is due, and whose they are. Ends the calls that cannot be served."""
+        items: list[Item] = []
+        due: list[int] = []
+        parsed: list[Parsed] = []
+        asked, sender_id = None, None
+        for call, _, deadline_ns in calls:
+            _, method, payload, authorization, _ = call
+            if sender_id is None or asked != (method, authorization):
+                # Most calls of a batch are of one caller, who is asked for once.
+                asked, sender_id = (method, authorization), self._desk.sender_of(call)
+                if sender_id is None:
+                    continue
+            first = len(items)
+            if method == BATCH_ENRICH:
+                payloads = self._desk.payloads_of(call)
+                if payloads is None:
+                    continue
+                items += [make_item((sender_id, one, None)) for one in payloads]
+                due += [deadline_ns] * len(payloads)
+            else:
+                items.append(make_item((sender_id, payload, None)))
+                due.append(deadline_ns)
+            parsed.append((call, first, len(items)))
+        return items, due, parsed
 
     def _enrich(self, items: list[Item], tally: Tally, due: list[int]) -> list[Result]:
         try:

@@ -28,6 +28,7 @@ from gateway.server.bootstrap.pins import pin_check
 from gateway.server.fronts.grpcio import GrpcioFront
 from gateway.server.fronts.intake import Intake
 from gateway.server.fronts.streams import Streams
+from gateway.server.gateway.hot_loop_core import Run, on_its_core
 from gateway.server.gateway.metrics import GatewayMetrics
 from gateway.server.gateway.models import make_scoring
 from gateway.server.gateway.outcome_service import OutcomeServicer
@@ -230,15 +231,16 @@ def run(settings: Settings) -> int:
         code = fault.code if isinstance(fault, GatewayError) else "internal"
         _log.error("fault", stage=stage, code=code, fault=type(fault).__name__)
 
-    scoring = make_scoring(settings, metrics.score, on_fault)
     try:
+        placed = on_its_core(settings)
+        scoring = make_scoring(settings, metrics.score, on_fault)
         parts = build_gateway(settings, f"gateway-{os.getpid()}", on_fault=on_fault, scoring=scoring)
     except GatewayError as refused:
         _log.error(refused.code, public=refused.public)
         return exit_codes.of(refused)
     with ExitStack() as closing:
         closing.callback(parts.close)
-        return _serve(settings, parts, metrics, stop, on_fault, closing)
+        return _serve(settings, parts, metrics, stop, on_fault, closing, placed)
 
 
 def _serve(
@@ -248,6 +250,7 @@ def _serve(
     stop: threading.Event,
     on_fault: Callable[[str, BaseException], None],
     closing: ExitStack,
+    placed: Callable[[Run], Run],
 ) -> int:
     state = settings.state
     failed: list[str] = []
@@ -279,7 +282,7 @@ def _serve(
     parts.switches.step()
     beside.start("stand-in", loop.stand_in)
     _start_beside(beside, parts, state, metrics, host, snapshots, closing)
-    hot.start("hot-loop", loop.run)
+    hot.start("hot-loop", placed(loop.run))
     bell = WakeListener(state.run, "feeds", "gateway")
     closing.callback(bell.close)
     host.loop.call_soon_threadsafe(_listen, host, bell, services.outcomes)
