@@ -1,6 +1,7 @@
 """A compact JWS (RFC 7515 7.1) of a header and the parts of a payload, in one call where the signer can."""
 
 from collections.abc import Callable
+from functools import partial
 from json import JSONEncoder
 from typing import Protocol
 
@@ -16,12 +17,15 @@ Parts = tuple[bytes | str | int, ...]
 """Of a payload: bytes as they are, all else as JSON."""
 
 
+Compact = Callable[[bytes, Parts], bytes]
+"""Of the first segment of a token and the parts of its payload, the token."""
+
+
 class WholeSigner(Signer, Protocol):
     """A signer that makes a whole token quicker than `written`, `sign` and `joined` do. No signer has to."""
 
-    def compact(self, head: bytes, parts: Parts) -> bytes:
-        """What `compact_by_twin` makes of the same; the signature is another each time. Raises as `sign`."""
-        ...
+    compact: Compact
+    """What `compact_by_twin` makes of the same; the signature is another each time. Raises as `sign`."""
 
 
 def written_by_twin(head: bytes, parts: Parts) -> bytes:
@@ -42,5 +46,11 @@ def compact_by_twin(signer: Signer, head: bytes, parts: Parts) -> bytes:
 
 def compact(signer: Signer | WholeSigner, head: bytes, parts: Parts) -> bytes:
     """As above, by the signer itself where it can."""
-    whole: Callable[[bytes, Parts], bytes] | None = getattr(signer, "compact", None)
+    whole: Compact | None = getattr(signer, "compact", None)
     return compact_by_twin(signer, head, parts) if whole is None else whole(head, parts)
+
+
+def compact_of(signer: Signer | WholeSigner) -> Compact:
+    """How this signer's tokens are made, for who keeps it with the signer."""
+    whole: Compact | None = getattr(signer, "compact", None)
+    return partial(compact_by_twin, signer) if whole is None else whole

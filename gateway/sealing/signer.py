@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.runtime.native import engines
-from gateway.sealing.compact import Parts, compact, compact_by_twin
+from gateway.sealing.compact import Compact, Parts, compact_of
 from gateway.sealing.keys import BadKey, SignatureAlgorithm, Signer, SigningKey
 
 # Hashed here: the library makes a context of its own for each message that it hashes, a tenth of a signature.
@@ -44,9 +44,10 @@ def _engine_of(private: Any, native: Any) -> Any:
 
 
 class LocalSigner:
-    """Implements `compact.WholeSigner` over one private key; the key decides the algorithm."""
+    """Implements `Signer` over one private key, which decides the algorithm; where the engine has the key,
+    `compact.WholeSigner` too."""
 
-    __slots__ = ("_engine", "_key", "alg", "kid")
+    __slots__ = ("_engine", "_key", "alg", "compact", "kid")
 
     def __init__(self, key: SigningKey, *, native: Any = engines) -> None:
         private = key.private_key
@@ -62,6 +63,8 @@ class LocalSigner:
         self._engine = _engine_of(private, native) if key.alg is SignatureAlgorithm.ES256 else None
         # Not both: the engine's key is the only one that is kept then.
         self._key: Any = private if self._engine is None else None
+        if self._engine is not None:
+            self.compact: Compact = self._engine.compact
         self.kid = key.kid
         self.alg = key.alg
 
@@ -84,12 +87,6 @@ class LocalSigner:
         )
         return signature
 
-    def compact(self, head: bytes, parts: Parts) -> bytes:
-        if self._engine is None:
-            return compact_by_twin(self, head, parts)
-        token: bytes = self._engine.compact(head, parts)
-        return token
-
 
 class LateSigner:
     """Implements `compact.WholeSigner`; its key is opened by the first signature. For any thread.
@@ -97,7 +94,7 @@ class LateSigner:
     To open an RSA key stops the process for 50 ms, and most processes never sign by it.
     """
 
-    __slots__ = ("_open", "_signer", "alg", "kid")
+    __slots__ = ("_compact", "_open", "_signer", "alg", "kid")
 
     def __init__(self, kid: str, alg: SignatureAlgorithm, open_key: Callable[[], Signer]) -> None:
         """`open_key` is asked again by every signature until it has answered; it raises KeyStoreFault."""
@@ -105,6 +102,7 @@ class LateSigner:
         self.alg = alg
         self._open = open_key
         self._signer: Signer | None = None
+        self._compact: Compact | None = None
 
     def __repr__(self) -> str:
         return f"LateSigner(kid={self.kid!r}, alg={str(self.alg)!r})"
@@ -121,4 +119,7 @@ class LateSigner:
 
     def compact(self, head: bytes, parts: Parts) -> bytes:
         """As `sign`; by the key's own signer in one call, where that can."""
-        return compact(self._signer or self.open(), head, parts)
+        make = self._compact
+        if make is None:
+            make = self._compact = compact_of(self.open())
+        return make(head, parts)
