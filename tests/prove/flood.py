@@ -48,6 +48,9 @@ TEMPLATES = 4096
 NUMBERS = 3
 """A payment carries its number in the ids of request and intent, and in the retrieval reference."""
 
+FEW, AHEAD = 6, 32
+"""Where so few calls are due at once, they are taken from so many that are made together."""
+
 STREAMS = 1_000
 """Of one connection at once: servers allow 1,024 (pygrpc-native) or more."""
 
@@ -148,6 +151,7 @@ class Calls:
         head = 9 + len(self._block)
         self.data_bytes = len(alike[0]) + 5
         self._rows = np.array([np.frombuffer(one, np.uint8) for one in frames])
+        self._ahead, self._ahead_first = b"", -AHEAD
         self._streams = (5, head + 5)
         at = frames[0].find(_MARK.encode())
         self._numbers = []
@@ -160,8 +164,30 @@ class Calls:
         body = b"\0" + struct.pack(">I", len(message)) + message
         return frame(HEADERS, END_HEADERS, 0, self._block) + frame(DATA, END_STREAM, 0, body)
 
-    def frames(self, first: int, count: int, stream: int) -> bytes:
+    def frames(self, first: int, count: int, stream: int) -> bytes | bytearray:
         """Of calls with numbers from `first` on, in streams from `stream` on."""
+        if count <= FEW:
+            return self._few(first, count, stream)
+        rows = self._numbered(first, count)
+        streams = np.arange(stream, stream + 2 * count, 2).astype(">u4").view(np.uint8).reshape(count, 4)
+        for at in self._streams:
+            rows[:, at : at + 4] = streams
+        return bytes(rows.tobytes())
+
+    def _few(self, first: int, count: int, stream: int) -> bytearray:
+        """Of what is made ahead for many at once: a single one costs as much."""
+        at, length = first - self._ahead_first, self._rows.shape[1]
+        if not 0 <= at <= AHEAD - count:
+            self._ahead_first, at = first, 0
+            self._ahead = self._numbered(first, AHEAD).tobytes()
+        made = bytearray(self._ahead[at * length : (at + count) * length])
+        for number in range(count):
+            for place in self._streams:
+                struct.pack_into(">I", made, number * length + place, stream + 2 * number)
+        return made
+
+    def _numbered(self, first: int, count: int) -> Any:
+        """Rows of calls, each with its own numbers, in no stream yet."""
         numbers = np.arange(first, first + count)
         rows = self._rows[numbers % len(self._rows)]
         items = self._items or 1
@@ -169,10 +195,7 @@ class Calls:
             digits = ((self._first + numbers * items + item)[:, None] // _POWERS % 10 + 48).astype(np.uint8)
             for at in self._numbers[item * NUMBERS : (item + 1) * NUMBERS]:
                 rows[:, at : at + _DIGITS] = digits
-        streams = np.arange(stream, stream + 2 * count, 2).astype(">u4").view(np.uint8).reshape(count, 4)
-        for at in self._streams:
-            rows[:, at : at + 4] = streams
-        return bytes(rows.tobytes())
+        return rows
 
 
 def _batch(messages: list[bytes]) -> bytes:
