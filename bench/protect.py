@@ -209,10 +209,10 @@ class Protector:
         for message in batch:
             entry = entries[message.recipient_id]
             found = target_of(entry)
-            assert found is not None, "no elements, and no profile A"
+            assert found is not None, "no profile A"
             target, held = found
             held.messages_left -= 1
-            order: Order = (target, FIELDS, b"", part_of(entry, ()), "", 1, b"")
+            order: Order = (target, FIELDS, b"", part_of(entry, ()), "", 1)
             ((_, _, decision),) = seal(
                 message.known, message.card, "payments", message.match_keys, EXPIRES_AT_MS, [order]
             )

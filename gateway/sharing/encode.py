@@ -24,9 +24,6 @@ EXPIRES_AFTER_MS = 30 * 60 * 1000
 CACHED_PARTS = 4096
 """Serialized parts kept: programs times issuers, and the sets of refusals that regions and tiers give."""
 
-ELEMENT_VALUE_CHARACTERS = 64
-"""Longest value of an element: private fields of authorization messages hold little."""
-
 _WITHHELD = common_pb2.SHARE_STATUS_WITHHELD
 _UNDETERMINED = common_pb2.SHARE_STATUS_UNDETERMINED
 NOT_RELEASED = journal_pb2.DECISION_OUTCOME_WITHHELD
@@ -196,10 +193,6 @@ ANSWER = make_writer(
 )  # fmt: skip
 """v1.EnrichAuthorizationResponse: ids, completeness, assessment, decisions, issues."""
 
-_ELEMENT = make_writer([(1, "text"), (2, "text")], 5)
-"""v1.MessageElement, in its decision."""
-
-
 WITHHELD_DECISION = make_writer(
     [(0, "raw"), (5, "text"), (7, "varint"), (8, "varint"), (10, "varint"), (15, "varint")],
     DECISIONS_OF_RECORD,
@@ -207,17 +200,6 @@ WITHHELD_DECISION = make_writer(
 """storage.v1.Decision of what is withheld, in its record: its static part, its refusals, what changes."""
 
 
-def elements_of(elements: Sequence[tuple[str, str]]) -> bytes:
-    """Elements of the authorization message, (target, value), as fields of their decision."""
-    return b"".join([_ELEMENT.write(element) for element in elements])
-
-
 def _bound(cache: dict[Any, Any]) -> None:
     if len(cache) >= CACHED_PARTS:
         cache.clear()
-
-
-def element_value(value: object) -> str:
-    """Text of a field's value in an element of the authorization message."""
-    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    return text[:ELEMENT_VALUE_CHARACTERS]

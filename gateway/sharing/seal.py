@@ -18,7 +18,8 @@ from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sealing.pseudonyms_macs import CardTokens
 from gateway.sealing.token_epochs import TokenEpochs
 from gateway.sharing.decide import Decided
-from gateway.sharing.encode import Encoder, element_value, elements_of
+from gateway.sharing.elements import Elements
+from gateway.sharing.encode import Encoder
 from gateway.sharing.share import Order, Shares, Target, clear_recorded, decision_told, make_shares
 from gateway.sharing.work import Work
 from issuernetwork.v1 import common_pb2
@@ -35,8 +36,7 @@ class _Standing(NamedTuple):
 
     entry: ProgramEntry
     routing: bytes
-    elements: tuple[tuple[str, int], ...]
-    """(target, field number) of what may stand in the authorization message."""
+    elements: Elements
 
 
 @dataclass(slots=True)
@@ -59,7 +59,6 @@ class _Addressed(NamedTuple):
     entry: ProgramEntry
     recipient: _Recipient
     target: Target
-    elements: tuple[tuple[str, int], ...]
 
 
 class ShareSealer:
@@ -100,11 +99,11 @@ class ShareSealer:
 
     def target_of(self, entry: ProgramEntry) -> tuple[Target, Held] | None:
         """What the engine seals an entry's shares to, each a message that it takes from what is held. None
-        for entries of which a share is more than a sealed body. Raises KeyUnavailable."""
+        for entries whose shares are not sealed. Raises KeyUnavailable."""
         if entry.profile == CLEAR_PROFILE:
             return None
-        _, recipient, target, elements = self._found(entry)
-        return None if elements else (target, recipient.held)
+        _, recipient, target = self._found(entry)
+        return target, recipient.held
 
     def seal(self, work: Work) -> None:
         """Fills in what is released. What has no key any more is withheld."""
@@ -120,23 +119,15 @@ class ShareSealer:
                 self._clear(one, work)
                 continue
             try:
-                _, recipient, target, elements = self._found(entry)
+                _, recipient, target = self._found(entry)
             except KeyUnavailable:
                 one.reason = Reason.KEY_UNAVAILABLE  # after the draw: it stays in its arm
                 continue
             recipient.held.messages_left -= 1  # before the encryption: a fault counts as a message too
-            hashed, told = b"", b""
+            hashed = b""
             if mask & HASHED_MASK:
                 hashed = members_of(self._hashed(entry.recipient_id, recipient, seen, mask))
-            if elements:
-                told = elements_of(
-                    [
-                        (name, element_value(seen.value(number)))
-                        for name, number in elements
-                        if mask >> number & 1
-                    ]
-                )
-            orders.append((target, mask, hashed, standing_part(entry, refusals), consent_id, one.arm, told))
+            orders.append((target, mask, hashed, standing_part(entry, refusals), consent_id, one.arm))
             ordered.append(one)
         if orders:
             pan = work.payment.pan
@@ -206,9 +197,9 @@ class ShareSealer:
         held, tokens, before = recipient.held, recipient.tokens, recipient.before
         kid, content_key = held.recipient_key.kid, held.content_key
         target = self._make_target(
-            entry.program, routing, kid, content_key, recipient.epochs[0], tokens, before
+            entry.program, routing, kid, content_key, recipient.epochs[0], tokens, before, elements
         )
-        made = _Addressed(entry, recipient, target, elements)
+        made = _Addressed(entry, recipient, target)
         if not entry.fresh_content_key:
             _bound(self._addressed, ENTRIES_CACHED)
             self._addressed[id(entry)] = made

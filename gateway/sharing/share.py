@@ -16,6 +16,7 @@ from gateway.runtime.native import engines
 from gateway.sealing.body import PREVIOUS_EPOCH, PREVIOUS_TOKEN, members_of, write_body
 from gateway.sealing.content_key import ContentKey
 from gateway.sealing.pseudonyms_macs import CardTokens, Macs
+from gateway.sharing.elements import Elements, element_value, elements_of
 from gateway.sharing.wire import make_writer
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import common_pb2
@@ -38,6 +39,9 @@ class Target(NamedTuple):
     before: tuple[int, CardTokens] | None
     """The epoch before, while its tokens are given beside the others."""
 
+    elements: Elements = ()
+    """What may stand in the authorization message, of the fields that a share has."""
+
     def __repr__(self) -> str:
         return "Target(****)"
 
@@ -54,13 +58,14 @@ class MakeTarget(Protocol):
         epoch: int,
         tokens: CardTokens,
         before: tuple[int, CardTokens] | None,
+        elements: Elements = (),
         /,
     ) -> Target: ...
 
 
-Order = tuple[Target, int, bytes, bytes, str, int, bytes]
+Order = tuple[Target, int, bytes, bytes, str, int]
 """Target, mask, members made for this recipient alone (JSON without braces), standing part of the record, id
-of the consent, arm, elements of the answer."""
+of the consent, arm."""
 
 Made = tuple[str, bytes, bytes]
 """Share id, decision as a field of the answer, decision as a field of the record."""
@@ -105,7 +110,7 @@ class TwinShares:
         /,
     ) -> list[Made]:
         payment, made = known.payment, []
-        for target, mask, members, part, consent_id, arm, elements in orders:
+        for target, mask, members, part, consent_id, arm in orders:
             share_id = self._macs.share_id(
                 sender_id, payment.payment_intent_id, payment.attempt_no, target.program
             )
@@ -123,6 +128,7 @@ class TwinShares:
             fields = known.named(mask & ~(SCORE_MASK | HASHED_MASK))
             body = write_body(share_id, target.routing, token, epoch, found, fields, b",".join(last))
             sealed, digest = target.content_key.seal(body)
+            elements = elements_of(target.elements, known, mask)
             told = decision_told(target.program, share_id, match_keys, expires_at_ms, elements)
             recorded = _RELEASED_DECISION.write(
                 (
@@ -186,4 +192,4 @@ def make_shares(macs: Macs, native: Any = engines) -> tuple[Shares, MakeTarget]:
     """The engine where it is built and made the names too, and what it seals to; else the twins."""
     if native is None or not isinstance(macs, native.Macs):
         return TwinShares(macs), Target
-    return native.Shares(macs, rows(), SCORE_MASK, HASHED_MASK), native.ShareTarget
+    return native.Shares(macs, rows(), SCORE_MASK, HASHED_MASK, element_value), native.ShareTarget

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enrichment.contact import HASHED_MASK
-from enrichment.fields import FIELD_BY_NAME
+from enrichment.fields import FIELD_BY_NAME, FIELDS
 from enrichment.payment import Address, Assessment, Browser, Facts, History, Payment
 from enrichment.reader import native_reader, read_by_twin
 from enrichment.signals import PROVIDED, SCORE_MASK, SOURCES, Signals, presence
@@ -16,7 +16,7 @@ from gateway.runtime.native import engines
 from gateway.sealing.body import routing_of
 from gateway.sealing.content_key import ContentKey
 from gateway.sealing.pseudonyms_macs import CardTokens, Macs
-from gateway.sharing.encode import elements_of
+from gateway.sharing.elements import ELEMENT_VALUE_CHARACTERS
 from gateway.sharing.share import Target, TwinShares, make_shares
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import enrichment_pb2
@@ -28,7 +28,8 @@ if not hasattr(engines, "Shares"):
     pytest.skip("the engines of native/ are not built here", allow_module_level=True)
 
 READ = native_reader(engines).read
-TEXTS = st.text(max_size=12) | st.sampled_from(["", "Ab", "ÄB", 'a"B', "A\\b", "\x1fA", "ŉ"])
+LONG = st.sampled_from(["a" * 64 + "b", "ä" * 65, "a," * 40, "\\" * 65, "x" * 63 + "𝄞" * 2])
+TEXTS = st.text(max_size=12) | st.sampled_from(["", "Ab", "ÄB", 'a"B', "A\\b", "\x1fA", "ŉ"]) | LONG
 NUMBERS = st.integers(-(2**40), 2**63 - 1)
 SHARES_OF_ONE = st.floats(0, 1) | st.sampled_from([0.5000076293945312, 1e-5, 0.0001, 100.0, 0.1, 2.0**-17])
 FLOATS = SHARES_OF_ONE | st.floats(allow_nan=False, allow_infinity=False)
@@ -74,7 +75,9 @@ def knowns(draw: Any) -> Signals:
 FAULT = "fault"
 HIGH = FIELD_BY_NAME["recommendation"].number
 assert HIGH > 64
-ELEMENTS = elements_of([("DE48", "12")])
+TESTING, NORMALISED = FIELD_BY_NAME["card_testing"].number, FIELD_BY_NAME["score_norm"].number
+CLEAR = tuple((one.name, one.number) for one in FIELDS if one.clear_ok)
+ELEMENTS = st.lists(st.tuples(TEXTS, st.sampled_from(sorted(SOURCES))), max_size=4).map(tuple)
 KEY = (bytes(range(32)), b"head.wrapped.", b"head", b"\xff" * 12)
 SECRETS = (b"u" * 32, b"v" * 32, b"s" * 32)
 TARGETS = st.tuples(
@@ -83,11 +86,12 @@ TARGETS = st.tuples(
     st.integers(1, 2**31),
     st.binary(min_size=1, max_size=80),
     st.none() | st.tuples(st.integers(1, 2**31), st.binary(min_size=1, max_size=9)),
+    ELEMENTS,
 )
 ORDERS = st.lists(
     st.tuples(
         TARGETS, MASKS, st.booleans(), st.sampled_from([b"", b'"email_hash":[1]']), st.binary(max_size=9),
-        TEXTS, st.integers(0, 5), st.sampled_from([b"", ELEMENTS]),
+        TEXTS, st.integers(0, 5),
     ),
     max_size=3,
 )  # fmt: skip
@@ -100,12 +104,13 @@ def _made(native: bool, known: Signals, orders: list[Any], *common: Any) -> Any:
     assert isinstance(shares, TwinShares) is not native
     assert (make_target is Target) is not native
     key, tokens, asked = make_key(*KEY), {}, []
-    for (program, kid, epoch, secret, before), mask, hashed, members, part, consent, arm, told in orders:
+    for (program, kid, epoch, secret, before, elements), mask, hashed, members, part, consent, arm in orders:
         one = tokens.setdefault(secret, make_tokens(secret))
         older = None if before is None else (before[0], make_tokens(before[1]))
-        target = make_target(program, routing_of("i", "r", program, 1), kid, key, epoch, one, older)
+        routing = routing_of("i", "r", program, 1)
+        target = make_target(program, routing, kid, key, epoch, one, older, elements)
         mask |= HASHED_MASK if hashed else 0
-        asked.append((target, mask, members if hashed else b"", part, consent, arm, told))
+        asked.append((target, mask, members if hashed else b"", part, consent, arm))
     try:
         return shares.seal(known, *common, asked)
     except Exception:  # of several faults they may name another
@@ -138,9 +143,38 @@ def test_both_make_the_same_shares_or_fail_alike(
 @given(known=knowns(), number=st.sampled_from(sorted(SOURCES)))
 @settings(max_examples=500, deadline=None)
 def test_each_field_alone_is_read_alike(known: Signals, number: int) -> None:
-    order = (("p", "k", 1, b"t", None), 1 << number, False, b"", b"", "c", 1, b"")
+    elements = (("DE48", number),)
+    order = (("p", "k", 1, b"t", None, elements), 1 << number, False, b"", b"", "c", 1)
     made = _made(True, known, [order], "", "s", ("key",), 1)
     assert made == _made(False, known, [order], "", "s", ("key",), 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("", ""), ("m-1", "m-1"), ("ä" * 70, "ä" * 64), ("𝄞" * 64, "𝄞" * 64), ('a"b\\', 'a"b\\'),
+        ("\n", "\n"), ("[x]", "[x]"), ("true", "true"), (True, "True"), (False, "False"), (None, "None"),
+        (0, "0"), (-7, "-7"), (2**80, str(2**80)), (0.5, "0.5"), (100.0, "100.0"), (-0.0, "-0.0"),
+        (1e22, "1e+22"), (1e-5, "1e-05"), ([], ""), (["a,b", "c"], "a,b,c"), (["", ""], ","),
+        ([1, True, None, "x", 0.25], "1,True,None,x,0.25"),
+        (["a" * 40, "b" * 40], "a" * 40 + "," + "b" * 23), (['"', "b"], '",b'), ([[1, 2], 3], "[1, 2],3"),
+        ({"min": 0.0, "high": True}, "{'min': 0.0, 'high': True}"), (["]"], "]"), ("{", "{"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("native", [True, False])
+def test_an_element_has_the_text_of_its_field_cut_to_what_fits(native: bool, value: Any, text: str) -> None:
+    payment = read_by_twin(full_request().SerializeToString(), NOW_MS)
+    assert isinstance(payment, Payment)
+    assessment = Assessment("ein", "model", "m", 0.25, 0.0, 1.0, True, 250, ("a",))
+    known = Signals(payment, Facts(None, (), {"card_testing": value}), WHOLE, 0, (), assessment, True)
+    elements = (("SE1", TESTING), ("SE2", HIGH), ("SE3", NORMALISED))
+    order = (("p", "k", 1, b"t", None, elements), 1 << TESTING | 1 << NORMALISED, False, b"", b"", "c", 1)
+    ((_, told, _),) = _made(native, known, [order], "", "s", (), 9)
+    answer = enrichment_pb2.EnrichAuthorizationResponse()
+    answer.MergeFromString(told)
+    (decision,) = answer.decisions
+    assert len(text) <= ELEMENT_VALUE_CHARACTERS
+    assert [(one.target, one.value) for one in decision.elements] == [("SE1", text), ("SE3", "250")]
 
 
 def test_a_record_says_what_the_order_did() -> None:
@@ -148,7 +182,7 @@ def test_a_record_says_what_the_order_did() -> None:
     assert isinstance(payment, Payment)
     assessment = Assessment("ein", "model", "m", 0.25, 0.0, 1.0, True, 250, ("a",))
     known = Signals(payment, Facts(), WHOLE, 0, (), assessment, True)
-    order = (("risk", "kid", 2, b"t", (1, b"o")), 1 << HIGH | 3, True, b'"x":1', b"", "consent", 1, b"")
+    order = (("risk", "kid", 2, b"t", (1, b"o"), ()), 1 << HIGH | 3, True, b'"x":1', b"", "consent", 1)
     ((share_id, _, recorded),) = _made(True, known, [order], "9010010100000007", "s", ("a", "b"), 9)
     record = journal_pb2.Evaluation()
     record.MergeFromString(recorded)
@@ -167,7 +201,7 @@ def test_a_field_that_signals_have_no_value_of_is_refused_by_both() -> None:
     assessment = Assessment("ein", "model", "m", 0.25, 0.0, 1.0, True, 250, ())
     known = Signals(payment, Facts(), WHOLE, 0, (), assessment, True)
     number = next(one for one in range(128) if not (WHOLE | HASHED_MASK) >> one & 1)
-    order = (("risk", "kid", 2, b"t", None), 1 << number, False, b"", b"", "", 1, b"")
+    order = (("risk", "kid", 2, b"t", None, ()), 1 << number, False, b"", b"", "", 1)
     assert _made(True, known, [order], "", "s", (), 9) == FAULT
     assert _made(False, known, [order], "", "s", (), 9) == FAULT
 
@@ -196,7 +230,7 @@ def test_fields_of_what_the_engine_has_read_are_those_of_what_its_twin_has(
         return
     there = presence(twin, []) & WHOLE
     for mask in (there, some, there & some):
-        order = (("p", "k", 1, b"t", None), mask, False, b"", b"", "c", 1, b"")
+        order = (("p", "k", 1, b"t", None, CLEAR), mask, False, b"", b"", "c", 1)
         known = [Signals(one, Facts(), mask, 0, (), assessment, True) for one in (engine, twin)]
         made = _made(True, known[0], [order], "", "s", ("key",), 1)
         assert made == _made(False, known[1], [order], "", "s", ("key",), 1)

@@ -29,9 +29,9 @@ if not hasattr(engines, "Concluder"):
 
 ISSUERS = (HARBOR, LAKESIDE, MERIDIAN, NORTHGATE, "90109999")
 ASSESSMENTS = st.none() | st.builds(
-    Assessment, st.just("ours"), st.just("model"), st.sampled_from(["m-1", ""]), st.floats(0, 1),
-    st.just(0.0), st.just(1.0), st.booleans(), st.integers(0, 999),
-    st.lists(st.sampled_from(["ip_repeat", "cvv_mismatch"]), max_size=4).map(tuple),
+    Assessment, st.just("ours"), st.just("model"), st.sampled_from(["m-1", "", "ä" * 65, 'm"1']),
+    st.floats(0, 1), st.just(0.0), st.just(1.0), st.booleans(), st.integers(0, 999),
+    st.lists(st.sampled_from(["ip_repeat", "cvv_mismatch", "a" * 40]), max_size=4).map(tuple),
     st.none() | st.floats(0, 100), st.sampled_from(["", "review"]),
 )  # fmt: skip
 
@@ -47,13 +47,15 @@ class Drawn:
 
 
 @cache
-def table_of(state: str, holdout: int, of_all: int, ramp: int, hashed: bool) -> ReleaseTable:
+def table_of(state: str, holdout: int, of_all: int, ramp: int, hashed: bool, elements: str) -> ReleaseTable:
     found = {}
     for name, text in sample_files().items():
         if name.endswith("northgate-bank-enhanced-data.yaml"):
             text = text.replace("state: shadow", f"state: {state}")
         if hashed and ("northgate" in name or name.startswith("programs")):
             text = re.sub(r"( +)- email\n", r"\1- email\n\1- email_hash\n", text)
+        if name.endswith("meridian-cards-risk-score.yaml"):
+            text = text.replace("  DE48.SE72: model_id\n", elements)
         text = text.replace("holdout_percent: 50", f"holdout_percent: {holdout}")
         if "fraud-reports" not in name:
             text = text.replace("ramp_percent: 100", f"ramp_percent: {ramp}")
@@ -61,9 +63,18 @@ def table_of(state: str, holdout: int, of_all: int, ramp: int, hashed: bool) -> 
     return compile_table(load_policy(found, version=7))
 
 
+ELEMENTS = [
+    "  DE48.SE72: model_id\n",
+    "".join(
+        f"  DE48.{at}: {name}\n"
+        for at, name in enumerate(["reason_codes", "score_scale", "card_attempts_10m", "model_id"])
+    ),
+]
+"""A text alone; a list, an object and a count besides, which is not always there."""
+
 TABLES = st.builds(
     table_of, st.sampled_from(["shadow", "active", "paused"]), st.sampled_from([0, 50]),
-    st.sampled_from([0, 2, 40]), st.sampled_from([100, 30]), st.booleans(),
+    st.sampled_from([0, 2, 40]), st.sampled_from([100, 30]), st.booleans(), st.sampled_from(ELEMENTS),
 )  # fmt: skip
 
 
@@ -152,8 +163,11 @@ def test_the_engine_leaves_no_ordinary_payment() -> None:
             return found
 
     kit.gateway._steps = Counted()  # type: ignore[assignment]
-    kit.results(*[payment(number, iin=NORTHGATE, now_ms=NOW_MS) for number in range(1, 41)])
+    banks = NORTHGATE, MERIDIAN  # one of them with elements in its message
+    kit.results(*[payment(number, iin=banks[number % 2], now_ms=NOW_MS) for number in range(1, 81)])
     assert left == [0, 0]
+    released = [one for record in kit.journal.records() for one in record.decisions if one.sealed]
+    assert {one.recipient_id for one in released} == {"northgate-bank", "meridian-cards"}
 
 
 def test_where_the_engine_panics_the_stages_do_what_it_did_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ use crate::bytes::json;
 use crate::sealing::mac::{CardTokens, Letters, Macs, text_of};
 use crate::policy::masks;
 use crate::sealing::seal::ContentKey;
+use crate::sealing::share_elements::Elements;
 use crate::sealing::share_fields::{Known, MOST_FIELDS, ShareFields};
 use crate::bytes::wire::{put_chunk, put_chunk_number, put_length_before, put_number, put_varint};
 
@@ -37,11 +38,14 @@ pub struct ShareTarget {
     tokens: Py<CardTokens>,
     /// The epoch before, while its tokens are given beside the others.
     before: Option<(i64, Py<CardTokens>)>,
+    elements: Elements,
 }
 
 #[pymethods]
 impl ShareTarget {
     #[new]
+    #[pyo3(signature = (program, routing, kid, content_key, epoch, tokens, before, elements=Vec::new()))]
+    #[allow(clippy::too_many_arguments)] // as its twin, a named tuple
     fn new(
         program: String,
         routing: Vec<u8>,
@@ -50,8 +54,10 @@ impl ShareTarget {
         epoch: i64,
         tokens: Py<CardTokens>,
         before: Option<(i64, Py<CardTokens>)>,
-    ) -> Self {
-        Self { program, routing, kid, content_key, epoch, tokens, before }
+        elements: Vec<(String, usize)>,
+    ) -> PyResult<Self> {
+        let elements = Elements::of(&elements)?;
+        Ok(Self { program, routing, kid, content_key, epoch, tokens, before, elements })
     }
 
     fn __repr__(&self) -> &'static str {
@@ -59,7 +65,7 @@ impl ShareTarget {
     }
 }
 
-/// `Shares(macs, fields, last)`; `last` is the mask of the fields that come behind the others.
+/// `Shares(macs, fields, last, made, element_value)`; `last` is the mask of the fields that come behind the others.
 #[pyclass(module = "ein_native", frozen)]
 pub struct Shares {
     macs: Py<Macs>,
@@ -67,6 +73,8 @@ pub struct Shares {
     last: u128,
     /// Fields that are made for each recipient, and come with the order.
     made: u128,
+    /// The twin's text of a field in an element, for what is not plain.
+    element_value: Py<PyAny>,
 }
 
 /// One share that is to be made.
@@ -78,7 +86,6 @@ pub struct Order<'a, 'py> {
     pub part: Bound<'py, PyBytes>,
     pub consent_id: Bound<'py, PyString>,
     pub arm: i64,
-    pub elements: Bound<'py, PyBytes>,
 }
 
 /// Of a card that has tokens: the present one, and of the epoch before.
@@ -111,19 +118,32 @@ struct Members {
     have: u128,
 }
 
+impl Members {
+    fn of(&self, number: usize) -> Option<&[u8]> {
+        let (from, to) = self.spans[number];
+        (self.have >> number & 1 == 1).then(|| &self.text[from..to])
+    }
+}
+
 #[pymethods]
 impl Shares {
     #[new]
-    fn new(macs: Py<Macs>, fields: Vec<Bound<'_, PyTuple>>, last: u128, made: u128) -> PyResult<Self> {
-        Ok(Self { macs, fields: ShareFields::of(&fields)?, last, made })
+    fn new(
+        macs: Py<Macs>,
+        fields: Vec<Bound<'_, PyTuple>>,
+        last: u128,
+        made: u128,
+        element_value: Py<PyAny>,
+    ) -> PyResult<Self> {
+        Ok(Self { macs, fields: ShareFields::of(&fields)?, last, made, element_value })
     }
 
     fn __repr__(&self) -> &'static str {
         "Shares(****)"
     }
 
-    /// Of each order (target, mask, members made, standing part, consent, arm, elements): share id, decision of the
-    /// answer, decision of the record.
+    /// Of each order (target, mask, members made, standing part, consent, arm): share id, decision of the answer,
+    /// decision of the record.
     #[allow(clippy::too_many_arguments)] // what a payment's shares have in common, one by one, without a container
     fn seal<'py>(
         &self,
@@ -139,8 +159,8 @@ impl Shares {
         let all = PyList::empty(py);
         for order in orders.iter() {
             let order = order.cast::<PyTuple>()?;
-            if order.len() != 7 {
-                return Err(PyTypeError::new_err("an order has seven parts"));
+            if order.len() != 6 {
+                return Err(PyTypeError::new_err("an order has six parts"));
             }
             let target = order.get_borrowed_item(0)?;
             let bytes = |at: usize| order.get_item(at)?.cast_into::<PyBytes>().map_err(PyErr::from);
@@ -152,7 +172,6 @@ impl Shares {
                 part: bytes(3)?,
                 consent_id: order.get_item(4)?.cast_into::<PyString>()?,
                 arm: order.get_borrowed_item(5)?.extract()?,
-                elements: bytes(6)?,
             };
             let (mut told, mut recorded) = (Vec::with_capacity(AROUND), Vec::with_capacity(2 * FIRST_CAPACITY));
             let share_id = self.share(&mut payment, &order, &mut told, &mut recorded)?;
@@ -240,7 +259,7 @@ impl Shares {
             self.macs.get().share_letters(payment.sender_id, intent, payment.attempt_no, &target.program);
         let tokens = payment.tokens_of(target);
         self.body(payment, order, &share_id, tokens.as_ref())?;
-        told(payment, order, &share_id, told_to)?;
+        self.told(payment, order, &share_id, told_to)?;
         recorded(payment, order, &share_id, tokens.as_ref(), recorded_to)?;
         Ok(share_id)
     }
@@ -284,27 +303,31 @@ impl Shares {
         payment.body.extend_from_slice(b"}}");
         Ok(())
     }
-}
 
-/// v1.ProgramDecision of what is shared, in its answer.
-fn told(
-    payment: &OnePayment<'_, '_>,
-    order: &Order<'_, '_>,
-    share_id: &[u8],
-    out: &mut Vec<u8>,
-) -> PyResult<()> {
-    put_chunk_number(out, ANSWER_DECISIONS);
-    let from = out.len();
-    put_text(out, 1, &order.target.program);
-    put_number(out, 2, SHARED);
-    put_chunk(out, 4, share_id);
-    if let Ok(key) = payment.keys.get_borrowed_item(0) {
-        put_text(out, 6, key.cast::<PyString>()?.to_str()?);
+    /// v1.ProgramDecision of what is shared, in its answer. Behind the body, which has the members.
+    fn told(
+        &self,
+        payment: &OnePayment<'_, '_>,
+        order: &Order<'_, '_>,
+        share_id: &[u8],
+        out: &mut Vec<u8>,
+    ) -> PyResult<()> {
+        put_chunk_number(out, ANSWER_DECISIONS);
+        let from = out.len();
+        put_text(out, 1, &order.target.program);
+        put_number(out, 2, SHARED);
+        put_chunk(out, 4, share_id);
+        if let Ok(key) = payment.keys.get_borrowed_item(0) {
+            put_text(out, 6, key.cast::<PyString>()?.to_str()?);
+        }
+        put_number(out, 7, payment.expires_at_ms as u64);
+        let signals = payment.known.signals;
+        let json = |number| self.fields.value(number, payment.members.of(number)?);
+        let ask = |number: usize| self.element_value.bind(signals.py()).call1((signals, number));
+        order.target.elements.put(out, order.mask, json, ask)?;
+        put_length_before(out, from);
+        Ok(())
     }
-    put_number(out, 7, payment.expires_at_ms as u64);
-    out.extend_from_slice(order.elements.as_bytes());
-    put_length_before(out, from);
-    Ok(())
 }
 
 /// storage.v1.Decision of what is released, in its record. The body is encrypted in its place, and sealed into it.

@@ -100,6 +100,11 @@ impl ShareFields {
         Ok(made)
     }
 
+    /// Of a member that was written here, its value.
+    pub fn value<'a>(&self, number: usize, member: &'a [u8]) -> Option<&'a [u8]> {
+        member.get(self.rows.get(number)?.as_ref()?.name.len()..)
+    }
+
     /// The members of a mask in the order of their numbers, each with a comma before it unless it comes first.
     pub fn write(&self, out: &mut Vec<u8>, known: &Known<'_, '_>, mask: u128, mut first: bool) -> PyResult<bool> {
         if mask & !self.mask != 0 {

@@ -208,7 +208,6 @@ impl Concluder {
                 part: released.part.clone(),
                 consent_id: released.consent_id.clone(),
                 arm: released.arm,
-                elements: nothing.clone(),
             };
             let shares = self.shares.get();
             let share_id: Letters =
