@@ -86,8 +86,8 @@ class Fetch:
     """Fills in the facts of a batch. One thread: the hot loop's."""
 
     __slots__ = (
-        "_beside", "_clock", "_hashed", "_in_turn", "_inline", "_looks", "_on_fault", "_others", "_plain",
-        "_quick", "_read", "_velocity",
+        "_beside", "_clock", "_counted", "_hashed", "_in_turn", "_inline", "_looks", "_on_fault", "_others",
+        "_plain", "_quick", "_read", "_velocity",
     )  # fmt: skip
 
     def __init__(
@@ -109,6 +109,7 @@ class Fetch:
         self._in_turn = [(one, one in self._quick) for one in self._inline]
         self._looks: Any = make_looks(native, [one.provider for one in self._quick]) if self._quick else None
         wanted = {key for one in providers for key in one.provider.wants}
+        self._counted = _VELOCITY in wanted
         self._hashed = {key: _HASH_KEYS[key] for key in _HASH_KEYS if key in wanted}
         self._plain = tuple(key for key in KEYS if key in wanted and KEYS[key].startswith(OF_PAYMENT))
         # Two more than there are: of a single path `attrgetter` would give no tuple.
@@ -180,7 +181,9 @@ class Fetch:
         """What the providers want to know, as columns. Pure."""
         rows = zip(*map(self._read, [work.payment for work in asked]), strict=True)
         columns: dict[str, Sequence[JsonValue]] = dict(zip(self._plain, rows, strict=False))
-        columns[_VELOCITY] = counts
+        if self._counted:
+            # Whatever the store answers with: a provider of others may look for tuples.
+            columns[_VELOCITY] = [one if one is None else tuple(one) for one in counts]
         columns[_SENDER] = [work.item[0] for work in asked]
         if self._hashed:
             kinds = list(zip(*[work.velocity_keys for work in asked], strict=True))

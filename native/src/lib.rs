@@ -28,6 +28,7 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(bytes::writer::occurrences, module)?)?;
     module.add_function(wrap_pyfunction!(bytes::writer::nested, module)?)?;
     module.add_class::<velocity::Velocity>()?;
+    module.add_class::<velocity::counted::Counted>()?;
     module.add_class::<sealing::mac::Macs>()?;
     module.add_class::<sealing::mac::CardTokens>()?;
     module.add_class::<sealing::seal::ContentKey>()?;

@@ -27,6 +27,7 @@ from issuernetwork.v1 import enrichment_pb2
 from tests.kit.payments import HARBOR, NORTHGATE, payment
 from tests.property.test_reader_twins import spoil
 from tests.unit.sharing.kit import NOW_MS, Kit
+from tests.unit.velocity.stores import count_by_engine
 
 if not hasattr(engines, "Looks"):
     pytest.skip("the engines of native/ are not built here", allow_module_level=True)
@@ -82,7 +83,9 @@ def kit_of(most: int, *, by_engine: bool, rates: bool, another: bool) -> Kit:
     kit.scorer = Asks()
     kit.gateway = kit.make_gateway()
     kit.renew()
-    if not by_engine:
+    if by_engine:
+        count_by_engine(kit)
+    else:
         kit.gateway._fetch = Fetch(kit.clock, kit.velocity, kit.providers, kit.gateway._on_fault, native=None)
     return kit
 
@@ -171,6 +174,7 @@ def test_both_find_and_remember_the_same(
         results = []
         for kit, tally in zip((ours, twin), tallies, strict=True):
             if not warm:
+                kit.gateway._fetch._velocity = kit.velocity
                 kit.velocity.fault = OSError("down")
             results.append(kit.results(*asked, tally=tally))
             assert not [one for one in kit.faults if one[0] != "fetch"]

@@ -8,6 +8,10 @@ from hypothesis import strategies as st
 
 from enrichment.contact import HASHED_MASK
 from enrichment.fields import FIELD_BY_NAME, FIELDS
+
+
+from enrichment.families.velocity import PLACES
+from enrichment.fields import FIELD_BY_NAME
 from enrichment.payment import Address, Assessment, Browser, Facts, History, Payment
 from enrichment.reader import native_reader, read_by_twin
 from enrichment.signals import PROVIDED, SCORE_MASK, SOURCES, Signals, presence
@@ -42,9 +46,10 @@ ASSESSMENTS = st.builds(
     Assessment, TEXTS, TEXTS, TEXTS, FLOATS, FLOATS, FLOATS, st.booleans(), st.integers(0, 999),
     st.lists(TEXTS, max_size=4).map(tuple), st.none() | FLOATS, TEXTS,
 )  # fmt: skip
+VELOCITIES = st.tuples(*[COUNTS] * 5)
 FACTS = st.builds(
     Facts,
-    st.none() | st.tuples(*[COUNTS] * 5),
+    st.none() | VELOCITIES | VELOCITIES.map(engines.Counted),
     st.just(()),
     st.dictionaries(st.sampled_from(sorted(PROVIDED)), VALUES),
     st.just(0),
@@ -175,6 +180,21 @@ def test_an_element_has_the_text_of_its_field_cut_to_what_fits(native: bool, val
     (decision,) = answer.decisions
     assert len(text) <= ELEMENT_VALUE_CHARACTERS
     assert [(one.target, one.value) for one in decision.elements] == [("SE1", text), ("SE3", "250")]
+
+
+@given(velocity=st.tuples(*[st.tuples(*[st.integers(0, 2**32 - 1)] * 8)] * 5))
+def test_counts_are_shared_alike_whichever_twin_has_counted(velocity: Any) -> None:
+    payment = read_by_twin(full_request().SerializeToString(), NOW_MS)
+    assert isinstance(payment, Payment)
+    assessment = Assessment("a", "points", "m", 1.0, 0.0, 1.0, True, 5, ())
+    counts = sum(1 << number for number in PLACES)
+    order = (("p", "k", 1, b"t", None, ()), counts, False, b"", b"", "c", 1)
+    made = []
+    for counted in (velocity, engines.Counted(velocity)):
+        known = Signals(payment, Facts(counted), WHOLE, 0, (), assessment, True)
+        made += [_made(native, known, [order], "", "s", ("key",), 1) for native in (True, False)]
+    assert made[0] != FAULT
+    assert made == made[:1] * 4
 
 
 def test_a_record_says_what_the_order_did() -> None:

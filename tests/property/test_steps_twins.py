@@ -23,6 +23,7 @@ from tests.kit.payments import HARBOR, LAKESIDE, MERIDIAN, NORTHGATE, payment
 from tests.property.test_reader_twins import spoil
 from tests.unit.sharing.kit import NOW_MS, Kit, sample_files
 from tests.unit.sharing.opened import released
+from tests.unit.velocity.stores import count_by_engine
 
 if not hasattr(engines, "Concluder"):
     pytest.skip("the engines of native/ are not built here", allow_module_level=True)
@@ -78,6 +79,10 @@ TABLES = st.builds(
 )  # fmt: skip
 
 
+COUNTED = [("device", "device_id"), ("device", "ip"), ("customer", "email")]
+"""What keys of velocity are made of, where a payment has it."""
+
+
 @st.composite
 def batches(draw: Any) -> list[Any]:
     asked = []
@@ -90,6 +95,8 @@ def batches(draw: Any) -> list[Any]:
             now_ms=NOW_MS,
         )
         request.validate_only = draw(st.integers(0, 9)) == 0
+        for part, name in draw(st.sets(st.sampled_from(COUNTED), max_size=2)):
+            getattr(request, part).ClearField(name)
         if draw(st.integers(0, 3)) == 0:
             spoil(request, draw(st.data()))
         asked.append(request)
@@ -125,6 +132,8 @@ def test_both_answer_record_and_seal_the_same(
 ) -> None:  # fmt: skip
     kits = [Kit(table=table, without_key=without_key, scorer=Drawn(assessments)) for _ in range(2)]
     by_twin(kits[1])
+    if warm:
+        count_by_engine(kits[0])
     tallies, results = (Tally(), Tally()), []
     for kit, tally in zip(kits, tallies, strict=True):
         if objecting:
@@ -144,10 +153,29 @@ def test_both_answer_record_and_seal_the_same(
     assert replace(tallies[0], provided_ns={}) == replace(tallies[1], provided_ns={})
 
 
+@pytest.mark.parametrize("counts", [True, False])
+def test_what_was_not_counted_is_shared_by_neither(counts: bool) -> None:
+    one = Assessment("ours", "model", "m-1", 0.5, 0.0, 1.0, True, 500, ("ip_repeat",), 50.0, "")
+    kits = [Kit(table=table_of("active", 0, 0, 100, False), scorer=Drawn([one])) for _ in range(2)]
+    by_twin(kits[1])
+    if counts:
+        count_by_engine(kits[0])
+    asked = [payment(number, iin=NORTHGATE, now_ms=NOW_MS) for number in range(1, 9)]
+    for at, request in enumerate(asked):
+        for part, name in COUNTED[at % 4 :]:
+            getattr(request, part).ClearField(name)
+    results = [kit.results(*asked) for kit in kits]
+    assert results[0] == results[1]
+    assert [kit.faults for kit in kits] == [[], []]
+    assert records(kits[0]) == records(kits[1])
+    assert len(list(released(kits[0]))) > len(asked)
+
+
 def test_the_engine_leaves_no_ordinary_payment() -> None:
     """What is left is slower, and no test of answers would tell."""
     one = Assessment("ours", "model", "m-1", 0.5, 0.0, 1.0, True, 500, ("ip_repeat",), 50.0, "")
     kit = Kit(scorer=Drawn([one]))
+    count_by_engine(kit)
     left: list[int] = []
     steps = kit.gateway._steps
 

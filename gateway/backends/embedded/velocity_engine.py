@@ -34,7 +34,8 @@ class EngineVelocity:
         return len(self._engine)
 
     def touch(self, batch: Sequence[Touch]) -> list[tuple[Counts | None, ...] | None]:
-        """As the port says."""
+        """As the port says. An answer is to Python the tuple that the port speaks of, in all but its type:
+        made where somebody asks. Steps of the engine read its numbers (native/src/velocity/counted.rs)."""
         answers: list[tuple[Counts | None, ...] | None] = self._engine.touch(batch)
         return answers
 

@@ -7,6 +7,7 @@ use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 use crate::request::read_request::{ReadRequest, read_of};
 use crate::request::slots::Request;
+use crate::velocity::counted;
 
 const HOUR_MS: i64 = 3_600_000;
 /// Of v1.Channel: ecom and app. Of v1.Initiation: by the merchant.
@@ -192,7 +193,7 @@ impl Features {
         let home = request.text(self.slots.home);
         let (velocity, found) = (facts.get_borrowed_item(VELOCITY)?, facts.get_borrowed_item(FOUND)?);
         let quick = self.payment(&request, home, mismatch, caller, out).is_some()
-            && counted(&velocity, out)?
+            && counted::rows(&velocity, &COUNTED, |number| out.put(number))?
             && self.found(&found, home, out)?;
         for slot in self.slots.history {
             out.put(request.number(slot).map_or(f64::NAN, |number| number as f64));
@@ -303,29 +304,6 @@ impl Features {
         out.put(testing);
         Ok(true)
     }
-}
-
-/// Attempts and different others, by kind and window.
-fn counted(velocity: &Bound<'_, PyAny>, out: &mut Rows) -> PyResult<bool> {
-    if velocity.is_none() {
-        out.absent(COUNTED_COLUMNS);
-        return Ok(true);
-    }
-    let Ok(kinds) = velocity.cast::<PyTuple>() else { return Ok(false) };
-    if kinds.len() != COUNTED.len() {
-        return Ok(false);
-    }
-    for (counts, places) in kinds.iter_borrowed().zip(COUNTED) {
-        if counts.is_none() {
-            out.absent(places.len());
-            continue;
-        }
-        let Ok(counts) = counts.cast::<PyTuple>() else { return Ok(false) };
-        for place in places {
-            out.put(counts.get_borrowed_item(*place)?.extract()?);
-        }
-    }
-    Ok(true)
 }
 
 /// Doubles as they lie in memory.

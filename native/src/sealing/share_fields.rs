@@ -8,6 +8,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::bytes::json;
 use crate::request::read_request::{ReadRequest, read_of};
+use crate::velocity::counted::number_at;
 
 /// Bits of a mask.
 pub const MOST_FIELDS: usize = 128;
@@ -145,6 +146,10 @@ impl Row {
         match quick {
             Quick::Value => json::write(out, &value, 2)?,
             Quick::Item(places) => {
+                if let Some(number) = number_at(&value, places) {
+                    json::write_number(out, number.into());
+                    return Ok(true);
+                }
                 let mut value = value;
                 for place in places {
                     let Ok(items) = value.cast::<PyTuple>() else { return Ok(false) };

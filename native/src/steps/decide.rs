@@ -10,6 +10,7 @@ use crate::steps::left::left_of;
 use crate::request::made::call;
 use crate::policy::masks;
 use crate::policy::release::{Answer, Asked, Entry};
+use crate::velocity::counted;
 
 /// `Decider(types, arms, reasons, masks, velocity)`: the types of signals and decisions; the arms treatment, pending,
 /// holdout and global holdout; the reasons shadow, ramp, holdout and no key; the masks of what any assessment says,
@@ -145,17 +146,8 @@ impl Decider {
         let py = payment.py();
         let [velocity, _, _, provided] = facts.cast::<PyTuple>()?.as_slice() else { return Ok(None) };
         let Some(mut mask) = masks::bits(provided) else { return Ok(None) };
-        if !velocity.is_none() {
-            let velocity = velocity.cast::<PyTuple>()?;
-            if velocity.len() != self.velocity.len() {
-                return Ok(None);
-            }
-            for (counts, fields) in velocity.iter_borrowed().zip(&self.velocity) {
-                if !counts.is_none() {
-                    mask |= fields;
-                }
-            }
-        }
+        let Some(counted) = counted::present(velocity, &self.velocity)? else { return Ok(None) };
+        mask |= counted;
         let (plain, learnt, callers) = self.masks;
         mask |= plain;
         if !assessment.getattr(intern!(py, "percentile"))?.is_none() {

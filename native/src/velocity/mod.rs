@@ -3,6 +3,7 @@
 //! to the byte.
 //!
 //! A snapshot shares slabs through `Arc`: freezing copies nothing, a slab is copied when it is next written.
+pub mod counted;
 pub mod frozen;
 pub mod keys;
 pub mod record;
@@ -14,6 +15,7 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
+use crate::velocity::counted::Counted;
 use crate::velocity::frozen::{Frozen, ROW_BYTES};
 use crate::velocity::keys::{Places, SLOTS_MAX};
 use crate::velocity::record::{Counts, EMPTY, Record, count};
@@ -115,7 +117,7 @@ impl Velocity {
             }
             let minute = minute_of(&*pair.get_borrowed_item(0)?)?;
             self.take_in(&*pair.get_borrowed_item(1)?)?;
-            answers.append(self.touch_keys(py, minute)?)?;
+            answers.append(Bound::new(py, self.touch_keys(minute))?)?;
         }
         Ok(answers)
     }
@@ -214,15 +216,8 @@ impl Velocity {
     }
 
     /// One answer: counts by key, None where there is no key.
-    fn touch_keys<'py>(&mut self, py: Python<'py>, minute: u32) -> PyResult<Bound<'py, PyTuple>> {
-        let mut answers = Vec::with_capacity(self.shorts.len());
-        for place in 0..self.shorts.len() {
-            answers.push(match self.count(place, minute) {
-                Some(counts) => Some(PyTuple::new(py, counts)?),
-                None => None,
-            });
-        }
-        PyTuple::new(py, answers)
+    fn touch_keys(&mut self, minute: u32) -> Counted {
+        Counted::new((0..self.shorts.len()).map(|place| self.count(place, minute)).collect())
     }
 
     /// Counts under the key at one place of the attempt in hand.

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,13 @@ both_twins = pytest.mark.parametrize(
         pytest.param(EngineVelocity, id="rust", marks=needs_engine),
     ],
 )
+
+
+def count_by_engine(kit: Any) -> None:
+    """From here on the engine counts what comes to this gateway of the kit."""
+    store = EngineVelocity(max_keys=4_096)
+    store.caught_up()
+    kit.gateway._fetch._velocity = store
 
 
 def empty_disk() -> SimDisk:
