@@ -7,11 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enrichment.contact import HASHED_MASK
-from enrichment.fields import FIELD_BY_NAME, FIELDS
-
-
 from enrichment.families.velocity import PLACES
-from enrichment.fields import FIELD_BY_NAME
+from enrichment.fields import FIELD_BY_NAME, FIELDS
 from enrichment.payment import Address, Assessment, Browser, Facts, History, Payment
 from enrichment.reader import native_reader, read_by_twin
 from enrichment.signals import PROVIDED, SCORE_MASK, SOURCES, Signals, presence
