@@ -1,5 +1,6 @@
 """The engine decides and concludes as the stages in Python do, whatever the payments and the policy are."""
 
+import gc
 import re
 from dataclasses import replace
 from functools import cache
@@ -21,7 +22,7 @@ from gateway.sharing.steps import Steps
 from issuernetwork.storage.v1 import journal_pb2
 from tests.kit.payments import HARBOR, LAKESIDE, MERIDIAN, NORTHGATE, payment
 from tests.property.test_reader_twins import spoil
-from tests.unit.sharing.kit import NOW_MS, Kit, sample_files
+from tests.unit.sharing.kit import NOW_MS, Kit, sample_files, sample_table
 from tests.unit.sharing.opened import released
 from tests.unit.velocity.stores import count_by_engine
 
@@ -196,6 +197,34 @@ def test_the_engine_leaves_no_ordinary_payment() -> None:
     assert left == [0, 0]
     released = [one for record in kit.journal.records() for one in record.decisions if one.sealed]
     assert {one.recipient_id for one in released} == {"northgate-bank", "meridian-cards"}
+
+
+def forget(kit: Kit) -> None:
+    """What Python keeps of entries would hold them for the engine too."""
+    encoder, sealer = kit.gateway._encoder, kit.gateway._share_sealer
+    for kept in (encoder._withheld, encoder._standing, sealer._addressed, sealer._standing):
+        kept.clear()
+
+
+def test_what_is_kept_from_batch_to_batch_is_said_of_no_other_entry() -> None:
+    """Tables come and go, and new entries may lie where others lay."""
+    one = Assessment("ours", "model", "m-1", 0.5, 0.0, 1.0, True, 500, ("ip_repeat",), 50.0, "")
+    kits = [Kit(scorer=Drawn([one])) for _ in range(2)]
+    by_twin(kits[1])
+    for batch in range(24):
+        state = ("active", "shadow", "paused")[batch % 3]
+        of_batch = table_of.__wrapped__(state, batch % 2 * 50, 0, 100, False, ELEMENTS[batch % 2])
+        for table in (of_batch, sample_table()):
+            numbers = range(batch * 40, batch * 40 + 20) if table is of_batch else [batch * 40 + 20]
+            asked = [payment(one, iin=ISSUERS[one % len(ISSUERS)], now_ms=NOW_MS) for one in numbers]
+            for kit in kits:
+                kit.gateway.table = table
+                forget(kit)
+            assert kits[0].results(*asked) == kits[1].results(*asked)
+        del table, of_batch
+        gc.collect()
+    assert records(kits[0]) == records(kits[1])
+    assert not [kit.faults for kit in kits if kit.faults]
 
 
 def test_where_the_engine_panics_the_stages_do_what_it_did_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,14 @@
 //! What is released is sealed, and a payment's answer and record are written, in one step: the twin of
 //! `Gateway._seal` and `Gateway._write` in gateway/sharing/gateway.py, for payments that are as most are.
+use std::mem;
+use std::sync::{Mutex, PoisonError};
+
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyList, PyString, PyTuple};
 
+use crate::steps::asked::Asked;
 use crate::steps::left::left_of;
 use crate::sealing::mac::{Letters, text_of};
 use crate::policy::masks;
@@ -27,6 +31,17 @@ pub struct Concluder {
     outcomes: Outcomes,
     apart: u128,
     told: usize,
+    /// Lent to the batch in hand.
+    parts: Mutex<Parts>,
+}
+
+/// What stands for decisions whatever the payment is, as Python made it.
+#[derive(Default)]
+struct Parts {
+    /// Entry and reason to what answer and record say where no field was looked at.
+    withheld: Asked,
+    /// Entry and refusals to what its decisions have in common in a record.
+    standing: Asked,
 }
 
 #[derive(FromPyObject)]
@@ -49,12 +64,9 @@ struct Common<'a, 'py> {
     /// Entry to (target, held), or None for what the twin seals.
     target_of: &'a Bound<'py, PyAny>,
     targets: Vec<(usize, Option<Target<'py>>)>,
-    /// Entry and reason to what answer and record say where no field was looked at.
     withheld_of: &'a Bound<'py, PyAny>,
-    withheld: Vec<((usize, usize), Kept<'py>)>,
-    /// Entry and refusals to what its decisions have in common in a record.
     part_of: &'a Bound<'py, PyAny>,
-    parts: Vec<((usize, usize), Bound<'py, PyBytes>)>,
+    parts: Parts,
     match_keys: &'a Bound<'py, PyAny>,
     issues_of: &'a Bound<'py, PyAny>,
     /// What was left out to what an answer says of it: nothing else is told of payments that are as most are.
@@ -75,12 +87,6 @@ struct Target<'py> {
     held: Bound<'py, PyAny>,
 }
 
-#[derive(Clone)]
-struct Kept<'py> {
-    told: Bound<'py, PyBytes>,
-    recorded: Bound<'py, PyBytes>,
-}
-
 /// One decision that is to be sealed.
 struct Released<'py> {
     decided: Bound<'py, PyAny>,
@@ -91,22 +97,30 @@ struct Released<'py> {
     arm: i64,
 }
 
+struct Withheld<'py> {
+    decided: Bound<'py, PyAny>,
+    /// What the answer says, and the record where no field was looked at.
+    told: Bound<'py, PyTuple>,
+    release: Bound<'py, PyAny>,
+    reason: Bound<'py, PyAny>,
+}
+
 /// A decision with what answer and record say of it, in their order.
 enum Said<'py> {
     Released(Released<'py>),
-    Withheld { decided: Bound<'py, PyAny>, kept: Kept<'py>, release: Bound<'py, PyAny>, reason: Bound<'py, PyAny> },
+    Withheld(Withheld<'py>),
 }
 
 #[pymethods]
 impl Concluder {
     #[new]
     fn new(shares: Py<Shares>, writers: Writers, outcomes: Outcomes, apart: u128, told: usize) -> Self {
-        Self { shares, writers, outcomes, apart, told }
+        Self { shares, writers, outcomes, apart, told, parts: Mutex::default() }
     }
 
     /// Seals, and fills in answers and records; says which works it left as they were. `ask`: (target of an entry,
-    /// parts of a withheld entry, standing part, match keys, issues), each a function of Python; `parts`: the end
-    /// of the answers and the beginning of the records that are the same for all.
+    /// parts of a withheld entry, standing part, match keys, issues), each a function of Python, the same at each call;
+    /// `parts`: the end of the answers and the beginning of the records that are the same for all.
     fn conclude<'py>(
         &self,
         works: &Bound<'py, PyList>,
@@ -121,9 +135,8 @@ impl Concluder {
             target_of,
             targets: Vec::new(),
             withheld_of,
-            withheld: Vec::new(),
             part_of,
-            parts: Vec::new(),
+            parts: self.swapped(Parts::default()),
             match_keys,
             issues_of,
             issues: Vec::new(),
@@ -134,7 +147,9 @@ impl Concluder {
             recorded: Vec::with_capacity(RECORD_CAPACITY),
             out: Vec::with_capacity(RECORD_CAPACITY),
         };
-        left_of(works, |work| self.one(work, &mut common))
+        let left = left_of(works, |work| self.one(work, &mut common));
+        self.swapped(common.parts);
+        left
     }
 
     fn __repr__(&self) -> &'static str {
@@ -143,6 +158,11 @@ impl Concluder {
 }
 
 impl Concluder {
+    /// Python is never called, and nothing of it let go of, while the lock is held.
+    fn swapped(&self, parts: Parts) -> Parts {
+        mem::replace(&mut *self.parts.lock().unwrap_or_else(PoisonError::into_inner), parts)
+    }
+
     /// None where the twin has to do it; then nothing was sealed. What fails behind the seal can be sealed no more.
     fn one<'py>(&self, work: &Bound<'py, PyAny>, common: &mut Common<'_, 'py>) -> PyResult<Option<()>> {
         let py = work.py();
@@ -218,10 +238,13 @@ impl Concluder {
     }
 
     fn withhold<'py>(&self, one: &Said<'py>, common: &mut Common<'_, 'py>) -> PyResult<()> {
-        let Said::Withheld { decided, kept, release, reason } = one else { return Ok(()) };
-        common.told.extend_from_slice(kept.told.as_bytes());
+        let Said::Withheld(Withheld { decided, told, release, reason }) = one else { return Ok(()) };
+        let [told, recorded] = told.as_slice() else {
+            return Err(PyTypeError::new_err("what answer and record say"));
+        };
+        common.told.extend_from_slice(told.cast::<PyBytes>()?.as_bytes());
         if release.is_none() {
-            common.recorded.extend_from_slice(kept.recorded.as_bytes());
+            common.recorded.extend_from_slice(recorded.cast::<PyBytes>()?.as_bytes());
             return Ok(());
         }
         let py = decided.py();
@@ -330,8 +353,8 @@ fn said<'py>(
         let reason = decided.getattr(intern!(py, "reason"))?;
         let release = decided.getattr(intern!(py, "release"))?;
         if !reason.is_none() {
-            let kept = common.withheld(&entry, &reason)?;
-            found.push(Said::Withheld { decided, kept, release, reason });
+            let told = common.parts.withheld.of(common.withheld_of, &entry, &reason)?.cast_into()?;
+            found.push(Said::Withheld(Withheld { decided, told, release, reason }));
             continue;
         }
         let [mask, refusals, consent_id] = release.cast::<PyTuple>()?.as_slice() else { return Ok(None) };
@@ -383,32 +406,11 @@ impl<'py> Common<'_, 'py> {
         Ok(None)
     }
 
-    fn withheld(&mut self, entry: &Bound<'py, PyAny>, reason: &Bound<'py, PyAny>) -> PyResult<Kept<'py>> {
-        let of = (identity(entry), identity(reason));
-        if let Some((_, kept)) = self.withheld.iter().find(|(same, _)| *same == of) {
-            return Ok(kept.clone());
-        }
-        let kept = self.withheld_of.call1((entry, reason))?;
-        let [told, recorded] = kept.cast::<PyTuple>()?.as_slice() else {
-            return Err(PyTypeError::new_err("what answer and record say"));
-        };
-        let kept =
-            Kept { told: told.cast::<PyBytes>()?.clone(), recorded: recorded.cast::<PyBytes>()?.clone() };
-        self.withheld.push((of, kept.clone()));
-        Ok(kept)
-    }
-
     fn part(
         &mut self,
         entry: &Bound<'py, PyAny>,
         refusals: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let of = (identity(entry), identity(refusals));
-        if let Some((_, part)) = self.parts.iter().find(|(same, _)| *same == of) {
-            return Ok(part.clone());
-        }
-        let part = self.part_of.call1((entry, refusals))?.cast_into::<PyBytes>()?;
-        self.parts.push((of, part.clone()));
-        Ok(part)
+        Ok(self.parts.standing.of(self.part_of, entry, refusals)?.cast_into()?)
     }
 }
