@@ -1,10 +1,11 @@
 //! Signals of a payment and what its programs decide: the twin of `Gateway._decide` and of `decide` in
 //! gateway/sharing/decide.py, for payments that are as most are. It leaves the others to them.
 use pyo3::exceptions::PyTypeError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyInt, PyList, PyTuple};
 
+use crate::members::Member;
+use crate::members::classes::{assessment, payment, withhold, work};
 use crate::policy::arms::Line;
 use crate::steps::left::left_of;
 use crate::request::made::call;
@@ -104,12 +105,11 @@ impl Decider {
     /// None where the twin has to look.
     fn one<'py>(&self, work: &Bound<'py, PyAny>, rules: &mut Rules<'_, 'py>) -> PyResult<Option<()>> {
         let py = work.py();
-        let payment = work.getattr(intern!(py, "payment"))?;
-        let presence = masks::bits(&payment.getattr(intern!(py, "presence"))?);
-        let (issuer, assessment) =
-            (work.getattr(intern!(py, "issuer"))?, work.getattr(intern!(py, "assessment"))?);
-        let asks = payment.getattr(intern!(py, "validate_only"))?.is_truthy()?;
-        let again = work.getattr(intern!(py, "duplicate"))?.is_truthy()?;
+        let payment = work::PAYMENT.get(work)?;
+        let presence = masks::bits(&payment::PRESENCE.get(&payment)?);
+        let (issuer, assessment) = (work::ISSUER.get(work)?, work::ASSESSMENT.get(work)?);
+        let asks = payment::VALIDATE_ONLY.get(&payment)?.is_truthy()?;
+        let again = work::DUPLICATE.get(work)?.is_truthy()?;
         let Some(presence) = presence.filter(|_| !asks && !again) else { return Ok(None) };
         if issuer.is_none() || assessment.is_none() {
             return Ok(None);
@@ -118,10 +118,10 @@ impl Decider {
         if standing.is_empty() {
             return Ok(None);
         }
-        let facts = work.getattr(intern!(py, "facts"))?;
+        let facts = work::FACTS.get(work)?;
         let Some(found) = self.available(&payment, &facts, &assessment)? else { return Ok(None) };
         let mask = found | presence;
-        let shape = work.getattr(intern!(py, "ship_bill_match"))?;
+        let shape = work::SHIP_BILL_MATCH.get(work)?;
         let Some(decided) = self.decisions(work, &payment, mask, &standing, rules)? else {
             return Ok(None);
         };
@@ -130,8 +130,8 @@ impl Decider {
         let mask = masks::number(py, mask);
         let signals =
             call(self.types.0.bind(py), &[payment, facts, mask, zero, nothing, assessment, shape])?;
-        work.setattr(intern!(py, "signals"), signals)?;
-        work.setattr(intern!(py, "decided"), decided)?;
+        work::SIGNALS.set(work, signals)?;
+        work::DECIDED.set(work, decided)?;
         Ok(Some(()))
     }
 
@@ -142,7 +142,6 @@ impl Decider {
         facts: &Bound<'_, PyAny>,
         assessment: &Bound<'_, PyAny>,
     ) -> PyResult<Option<u128>> {
-        let py = payment.py();
         let [velocity, _, _, provided] = facts.cast::<PyTuple>()?.as_slice() else { return Ok(None) };
         let Some(mut mask) = masks::bits(provided) else { return Ok(None) };
         if !velocity.is_none() {
@@ -158,10 +157,10 @@ impl Decider {
         }
         let (plain, learnt, callers) = self.masks;
         mask |= plain;
-        if !assessment.getattr(intern!(py, "percentile"))?.is_none() {
+        if !assessment::PERCENTILE.get(assessment)?.is_none() {
             mask |= learnt;
         }
-        if !payment.getattr(intern!(py, "caller_assessments"))?.cast::<PyTuple>()?.is_empty() {
+        if !payment::CALLER_ASSESSMENTS.get(payment)?.cast::<PyTuple>()?.is_empty() {
             mask |= callers;
         }
         Ok(Some(mask))
@@ -176,31 +175,28 @@ impl Decider {
         rules: &Rules<'_, 'py>,
     ) -> PyResult<Option<Bound<'py, PyList>>> {
         let py = work.py();
-        let unit_key = work.getattr(intern!(py, "unit_key"))?.cast_into::<PyBytes>()?;
+        let unit_key = work::UNIT_KEY.get(work)?.cast_into::<PyBytes>()?;
         let objected = match rules.objecting {
             None => false,
-            Some(all) => all.contains(&unit_key)? || all.contains(work.getattr(intern!(py, "card_key"))?)?,
+            Some(all) => all.contains(&unit_key)? || all.contains(work::CARD_KEY.get(work)?)?,
         };
-        let of = |name| payment.getattr(name);
-        let (region, merchant_id, platform_id) = (
-            of(intern!(py, "cardholder_region"))?,
-            of(intern!(py, "merchant_id"))?,
-            of(intern!(py, "platform_id"))?,
-        );
+        let of = |member: &Member| member.get(payment);
+        let (region, merchant_id, platform_id) =
+            (of(&payment::CARDHOLDER_REGION)?, of(&payment::MERCHANT_ID)?, of(&payment::PLATFORM_ID)?);
         let (channel, mcc, country) =
-            (of(intern!(py, "channel"))?, of(intern!(py, "mcc"))?, of(intern!(py, "merchant_country"))?);
+            (of(&payment::CHANNEL)?, of(&payment::MCC)?, of(&payment::MERCHANT_COUNTRY)?);
         let asked = Asked {
             region: &region,
             merchant_id: &merchant_id,
             platform_id: &platform_id,
             facts: [&channel, &mcc, &country],
-            amount_minor: &of(intern!(py, "amount_minor"))?,
+            amount_minor: &of(&payment::AMOUNT_MINOR)?,
             available,
             below_quality: 0,
             now_ms: rules.now_ms,
             objected,
         };
-        let withhold = work.getattr(intern!(py, "item"))?.cast::<PyTuple>()?.get_item(2)?;
+        let withhold = work::ITEM.get(work)?.cast::<PyTuple>()?.get_item(2)?;
         let decided = PyList::empty(py);
         let mut held_out = None;
         for program in standing.iter() {
@@ -215,7 +211,7 @@ impl Decider {
             let Some(answer) = engine.get().answer(py, &asked) else { return Ok(None) };
             let one = match answer? {
                 Answer::Withheld(withheld) => {
-                    let reason = withheld.getattr(intern!(py, "reason"))?;
+                    let reason = withhold::REASON.get(&withheld)?;
                     self.types.1.bind(py).call1((entry, reason))?
                 }
                 Answer::Released(release) if !has_key.is_truthy()? => {
