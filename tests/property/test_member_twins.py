@@ -265,6 +265,12 @@ def test_what_python_code_makes_is_known_of_nothing() -> None:
         assert not member.reads_in_place(one)
 
 
+def test_a_class_that_looks_up_by_itself_is_asked_each_time() -> None:
+    answers = ["a", "b"]  # the first is what lies there
+    one, member = of_slots(__getattribute__=lambda self, name: answers.pop(0)), engines.Member("first")
+    assert [member.get(one), member.get(one)] == ["a", "b"]
+
+
 def test_a_class_that_was_changed_is_looked_at_anew() -> None:
     one, member = of_slots(), engines.Member("first")
     member.get(one)

@@ -1,6 +1,6 @@
 //! Members that the engine reads and writes, by the classes in Python that have them: `work::PAYMENT.get(work)?`,
-//! `work::DECIDED.set(work, decided)?`. The class says
-//! what a handle is for; it works by its name alone, and on an object of any class.
+//! `work::DECIDED.set(work, decided)?`. The class says what a handle is for; it goes by the name alone, so that it is
+//! right of an object of any class.
 
 /// Handles under the names that Python has for members, in capitals.
 macro_rules! members {
