@@ -157,7 +157,9 @@ def test_both_answer_record_and_seal_the_same(
 @pytest.mark.parametrize("counts", [True, False])
 def test_what_was_not_counted_is_shared_by_neither(counts: bool) -> None:
     one = Assessment("ours", "model", "m-1", 0.5, 0.0, 1.0, True, 500, ("ip_repeat",), 50.0, "")
-    kits = [Kit(table=table_of("active", 0, 0, 100, False, elements=""), scorer=Drawn([one])) for _ in range(2)]
+    kits = [
+        Kit(table=table_of("active", 0, 0, 100, False, elements=""), scorer=Drawn([one])) for _ in range(2)
+    ]
     by_twin(kits[1])
     if counts:
         count_by_engine(kits[0])
