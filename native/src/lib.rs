@@ -23,6 +23,7 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<request::read_request::Late>()?;
     module.add_class::<request::features::Features>()?;
     module.add_class::<looks::Looks>()?;
+    module.add_class::<looks::findings::Findings>()?;
     module.add_class::<bytes::writer::Writer>()?;
     module.add_function(wrap_pyfunction!(bytes::json::json, module)?)?;
     module.add_function(wrap_pyfunction!(bytes::writer::occurrences, module)?)?;

@@ -71,12 +71,12 @@ def spoiled(data: st.DataObject) -> Payment | None:
 
 @given(st.lists(ASKED, max_size=3))
 @settings(max_examples=200, deadline=None)
-def test_rows_are_the_same_whichever_twin_has_counted(drawn: list[Any]) -> None:
+def test_rows_are_the_same_whichever_twin_has_counted_and_looked(drawn: list[Any]) -> None:
     payment = read(full_request())
     by_engine, by_twin = [], []
     for velocity, found, match in drawn:
         counted = None if velocity is None else engines.Counted(velocity)
-        by_engine.append((payment, Facts(counted, (), found), match))
+        by_engine.append((payment, Facts(counted, (), engines.Findings(found)), match))
         by_twin.append((payment, Facts(velocity, (), found), match))
     rows = pack_by_twin(by_twin)  # type: ignore[arg-type]
     assert PACK(by_twin) == PACK(by_engine) == pack_by_twin(by_engine) == rows  # type: ignore[arg-type]
@@ -130,8 +130,9 @@ def test_a_good_request_does_not_need_the_twin(make: Any, monkeypatch: pytest.Mo
     payment = READ(make().SerializeToString(), NOW_MS + 10**12)
     counts = (1, 2, 3, 4, 1, 1, 2, 2)
     velocity = (counts, None, counts, None, counts)
-    for counted in (velocity, engines.Counted(velocity)):
-        asked: Any = [(payment, Facts(counted, (), {"mcc_risk": 2}), True)]
+    found = {"mcc_risk": 2}
+    for facts in (Facts(velocity, (), found), Facts(engines.Counted(velocity), (), engines.Findings(found))):
+        asked: Any = [(payment, facts, True)]
         assert len(make_pack(engines)(asked)) == ROW_BYTES
 
 

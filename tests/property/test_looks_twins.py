@@ -183,6 +183,9 @@ def test_both_find_and_remember_the_same(
     assert isinstance(ours.scorer, Asks)
     assert isinstance(twin.scorer, Asks)
     assert ours.scorer.facts == twin.scorer.facts
+    for (_, one), (_, other) in zip(ours.scorer.facts, twin.scorer.facts, strict=True):
+        assert dict(one.found) == other.found
+        assert [*map(type, one.found.values())] == [*map(type, map(other.found.get, one.found))]
     assert tallies[0].provided_ns.keys() == tallies[1].provided_ns.keys()
     assert replace(tallies[0], provided_ns={}) == replace(tallies[1], provided_ns={})
 

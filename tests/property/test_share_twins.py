@@ -43,11 +43,12 @@ ASSESSMENTS = st.builds(
     st.lists(TEXTS, max_size=4).map(tuple), st.none() | FLOATS, TEXTS,
 )  # fmt: skip
 VELOCITIES = st.tuples(*[COUNTS] * 5)
+FOUND = st.dictionaries(st.sampled_from(sorted(PROVIDED)), VALUES)
 FACTS = st.builds(
     Facts,
     st.none() | VELOCITIES | VELOCITIES.map(engines.Counted),
     st.just(()),
-    st.dictionaries(st.sampled_from(sorted(PROVIDED)), VALUES),
+    FOUND | FOUND.map(engines.Findings),
     st.just(0),
 )
 PLAIN = {source for source in SOURCES.values() if isinstance(source, str) and "." not in source}
@@ -145,16 +146,22 @@ def test_each_field_alone_is_read_alike(known: Signals, number: int) -> None:
     assert made == _made(False, known, [order], "", "s", ("key",), 1)
 
 
-@given(velocity=st.tuples(*[st.tuples(*[st.integers(0, 2**32 - 1)] * 8)] * 5))
-def test_counts_are_shared_alike_whichever_twin_has_counted(velocity: Any) -> None:
+@given(
+    velocity=st.tuples(*[st.tuples(*[st.integers(0, 2**32 - 1)] * 8)] * 5),
+    found=st.fixed_dictionaries(dict.fromkeys(sorted(PROVIDED), VALUES)),
+)
+def test_facts_are_shared_alike_whichever_twin_has_counted_and_looked(velocity: Any, found: Any) -> None:
     payment = read_by_twin(full_request().SerializeToString(), NOW_MS)
     assert isinstance(payment, Payment)
     assessment = Assessment("a", "points", "m", 1.0, 0.0, 1.0, True, 5, ())
-    counts = sum(1 << number for number in PLACES)
-    order = (("p", "k", 1, b"t", None), counts, False, b"", b"", "c", 1, b"")
+    mask = sum(1 << number for number in PLACES) | sum(PROVIDED.values())
+    order = (("p", "k", 1, b"t", None), mask, False, b"", b"", "c", 1, b"")
     made = []
-    for counted in (velocity, engines.Counted(velocity)):
-        known = Signals(payment, Facts(counted), WHOLE, 0, (), assessment, True)
+    for facts in (
+        Facts(velocity, (), found),
+        Facts(engines.Counted(velocity), (), engines.Findings(found)),
+    ):
+        known = Signals(payment, facts, WHOLE, 0, (), assessment, True)
         made += [_made(native, known, [order], "", "s", ("key",), 1) for native in (True, False)]
     assert made[0] != FAULT
     assert made == made[:1] * 4

@@ -1,6 +1,7 @@
 //! What our own providers know of a batch, in one step: the twin of their `fetch` (enrichment/providers) and of
 //! `_join` in gateway/sharing/fetch.py, for payments that the engine has read. What a provider remembers stays
 //! where its twin keeps it, so that any batch may go either way.
+pub mod findings;
 pub mod kept;
 pub mod network;
 pub mod plain;
@@ -10,6 +11,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMapping, PyString, PyTuple};
 
+use crate::looks::findings::Findings;
 use crate::looks::kept::{Amounts, Device};
 use crate::looks::network::Network;
 use crate::looks::plain::{Authentication, CardTesting, Contact, Merchant};
@@ -164,24 +166,24 @@ impl Looks {
     ) -> PyResult<()> {
         let py = asked.py();
         let others = self.columns_of(others)?;
+        // Of most payments of a batch the same is known.
+        let mut last = (0, masks::number(py, 0));
         for (at, work) in asked.iter().enumerate() {
-            let found = PyDict::new(py);
-            let mut mask = 0;
-            for (name, bit, values) in &looked.get().columns {
-                if let Some(Some(value)) = values.get(at) {
-                    found.set_item(name, value)?;
-                    mask |= bit;
-                }
+            let columns = looked.get().columns.iter();
+            let known = columns.filter(|(_, _, values)| matches!(values.get(at), Some(Some(_))));
+            let mut mask = known.fold(0, |mask, (_, bit, _)| mask | bit);
+            let findings = Bound::new(py, Findings::new(looked.clone().unbind(), at))?;
+            let found = if others.is_empty() {
+                findings.into_any()
+            } else {
+                let found = findings.get().dict(py)?.clone();
+                mask |= add(&found, &others, at)?;
+                found.into_any()
+            };
+            if mask != last.0 {
+                last = (mask, masks::number(py, mask));
             }
-            for (name, bit, values) in &others {
-                let value = values.get_item(at)?;
-                if !value.is_none() {
-                    found.set_item(name, value)?;
-                    mask |= bit;
-                }
-            }
-            let values =
-                vec![counts.get_item(at)?, omissions.clone().into_any(), found.into_any(), masks::number(py, mask)];
+            let values = vec![counts.get_item(at)?, omissions.clone().into_any(), found, last.1.clone()];
             work.setattr(intern!(py, "facts"), self.facts.make(py, values)?)?;
         }
         Ok(())
@@ -197,6 +199,19 @@ impl Looked {
     fn __repr__(&self) -> &'static str {
         "Looked(****)"
     }
+}
+
+/// Puts in what other providers know of one payment, and gives the bits of it.
+fn add(found: &Bound<'_, PyDict>, others: &[Other<'_>], at: usize) -> PyResult<u128> {
+    let mut mask = 0;
+    for (name, bit, values) in others {
+        let value = values.get_item(at)?;
+        if !value.is_none() {
+            found.set_item(name, value)?;
+            mask |= bit;
+        }
+    }
+    Ok(mask)
 }
 
 type Other<'py> = (Bound<'py, PyAny>, u128, Bound<'py, PyAny>);

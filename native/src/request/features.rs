@@ -5,6 +5,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
+use crate::looks::findings::Known;
 use crate::request::read_request::{ReadRequest, read_of};
 use crate::request::slots::Request;
 use crate::velocity::counted;
@@ -259,7 +260,7 @@ impl Features {
     /// What the providers know.
     fn found<'py>(&self, found: &Bound<'py, PyAny>, home: &str, out: &mut Rows) -> PyResult<bool> {
         let py = found.py();
-        let Ok(found) = found.cast::<PyDict>() else { return Ok(false) };
+        let Some(found) = &Known::of(found) else { return Ok(false) };
         if found.is_empty() {
             out.absent(FOUND_COLUMNS);
             return Ok(true);
@@ -325,7 +326,7 @@ fn flag(is: bool) -> f64 {
     f64::from(u8::from(is))
 }
 
-/// What a dict has by that name, where it is not None.
-fn given<'py>(found: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    Ok(found.get_item(name)?.filter(|value| !value.is_none()))
+/// What is known by that name, where it is not None.
+fn given<'py>(found: &Known<'_, 'py>, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    Ok(found.get(name)?.filter(|value| !value.is_none()))
 }

@@ -4,9 +4,10 @@ use std::sync::OnceLock;
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyString, PyTuple};
 
 use crate::bytes::json;
+use crate::looks::findings;
 use crate::request::read_request::{ReadRequest, read_of};
 use crate::velocity::counted::number_at;
 
@@ -164,8 +165,8 @@ impl Row {
             Quick::Entry(place, name) => {
                 let Ok(items) = value.cast::<PyTuple>() else { return Ok(false) };
                 let found = items.get_borrowed_item(*place)?;
-                let Ok(found) = found.cast::<PyDict>() else { return Ok(false) };
-                let Some(value) = found.get_item(name.bind(value.py()))? else { return Ok(false) };
+                let Some(found) = findings::Known::of(&found) else { return Ok(false) };
+                let Some(value) = found.get(name.bind(value.py()))? else { return Ok(false) };
                 json::write(out, &value, 2)?;
             }
             Quick::Upper | Quick::Lower => {
