@@ -59,8 +59,8 @@ def make_looks(engines: Any, providers: Sequence[Provider]) -> Any:
     Its `look(works, counts, now)` gives None, having asked nobody, where one of the works was not read by the
     engine; else what was found, with `outcomes`: of each provider the nanoseconds that it took by the clock
     `now`, or the exception that it raised. `join(looked, works, counts, omissions, columns)` makes the facts
-    of works of that and of the columns of others. Where there are none of others, `found` is a dict in all but
-    its type: the engine's later steps read it without one (native/src/looks/findings.rs).
+    of works of that and of the columns of others. Where there are none of others, `found` is a dict in all
+    but its type: the engine's later steps read it without one (native/src/looks/findings.rs).
     """
     rows = []
     for one in providers:
