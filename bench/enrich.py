@@ -6,7 +6,6 @@ issuer; the rest is of merchants that have opted out. Everything is evaluated, s
 made durable before it is answered. An echo of the same messages in node stands beside.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import echo
+from bench.cores import pinned
 from bench.http2 import load
 from bench.http2_streams import load_streams
 from bench.result import Run, Scale, alternate
@@ -45,15 +45,6 @@ STREAM = "/issuernetwork.v1.EnrichmentService/StreamEnrichAuthorizations"
 NODE = "bare node grpc-js echo"
 TOGETHER = 8
 """Items of a message where a stream's messages hold several."""
-_SERVER_CORE, _LOAD_CORE = "0", 1
-
-
-def pinned() -> list[str]:
-    """Prefix that pins a server to one core, where there are two and `taskset` is there."""
-    if (os.cpu_count() or 1) < 2 or shutil.which("taskset") is None:
-        return []
-    os.sched_setaffinity(0, {_LOAD_CORE})
-    return ["taskset", "-c", _SERVER_CORE]
 
 
 @contextmanager

@@ -5,7 +5,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.enrich import CONNECTIONS, IN_FLIGHT, REFERENCE, pinned, reference
+from bench.cores import pinned
+from bench.enrich import CONNECTIONS, IN_FLIGHT, REFERENCE, reference
 from bench.http2 import load
 from bench.result import Run, Scale, alternate
 from issuernetwork.v1 import common_pb2, enrichment_pb2, feed_pb2

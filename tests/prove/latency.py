@@ -16,7 +16,8 @@ import numpy as np
 import yaml
 
 from bench import echo
-from bench.enrich import UNARY, pinned, reference
+from bench.cores import pinned, server_core, stay_off
+from bench.enrich import UNARY, reference
 from bench.http2 import load
 from issuernetwork.v1 import enrichment_pb2 as v1
 from tests.kit.gateway_process import Process
@@ -29,10 +30,8 @@ HIGH_RATE_PER_S = 8_000
 OVER_ECHO_MS = {"p50": 0.5, "p99": 3.0, "p99.9": 20.0}
 HIGH_MS = {"p50": 2.0, "p99": 8.0}
 PARTS = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
-HIGH_TICK_S = 0.0001
+HIGH_TICK_S = 0.0002
 """At the high rate the load sleeps so long where nothing comes: the server uses its core as well."""
-
-HOT_LOOP_CORE = 0
 
 WARM_UP_S = 1.0
 SPIN_S = 2.0
@@ -43,7 +42,7 @@ STALL_MS = 1.0
 def _stalls() -> dict[str, Any]:
     """Gaps of a loop on the server's core, while the server has nothing to do."""
     cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {0} if (os.cpu_count() or 1) > 1 else cores)
+    os.sched_setaffinity(0, {server_core()})
     gaps, last = list[float](), time.perf_counter()
     until = last + SPIN_S
     while last < until:
@@ -126,11 +125,11 @@ def _high(folder: Path, *, full: bool) -> dict[str, Any]:
     installation = Installation(folder, front="native")
     if len(cores) > 1:
         document = yaml.safe_load(installation.config.read_text())
-        document["gateway"]["hot_loop_core"] = HOT_LOOP_CORE
+        document["gateway"]["hot_loop_core"] = server_core()
         installation.config.write_text(yaml.safe_dump(document))
     process = Process(installation)
     try:
-        os.sched_setaffinity(0, cores - {HOT_LOOP_CORE} or cores)
+        stay_off(server_core())
         flood = Flood(process.address, UNARY, _headers(installation), tick_s=HIGH_TICK_S)
         try:
             flood.open(HIGH_RATE_PER_S / 2, WARM_UP_S)
@@ -142,6 +141,7 @@ def _high(folder: Path, *, full: bool) -> dict[str, Any]:
         os.sched_setaffinity(0, cores)
     return {
         "high_rate_per_s": HIGH_RATE_PER_S,
+        "hot_loop_core": server_core(),
         "high_seconds": seconds,
         "high_ms": _joined([phase]),
         "high_degraded": phase.count(DEGRADED),
