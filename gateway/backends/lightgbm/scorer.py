@@ -18,8 +18,9 @@ from gateway.sharing.score_port import Asked
 ROWS_A_CALL: Final = 256
 """Rows of one call of the library: an ordinary batch is one call. The buffer is made once."""
 
-LONE_ROWS: Final = 3
-"""Up to so many rows go by the single-row call: what a call for many begins with takes 10 us."""
+LONE_ROWS: Final = 12
+"""Up to so many rows go by the single-row call: what a call for many begins with takes 10 us, and 40 where
+the rest of a batch has been in the processor's caches since the last one."""
 
 EXPLAINED_A_BATCH: Final = 8
 """Contributions take some 100 us a row: under a flood of bad payments they may take 1 ms of a batch. The
