@@ -5,7 +5,6 @@ use pyo3::prelude::*;
 
 mod bytes;
 mod looks;
-mod members;
 mod policy;
 mod request;
 mod sealing;
@@ -24,7 +23,6 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<request::read_request::Late>()?;
     module.add_class::<request::features::Features>()?;
     module.add_class::<looks::Looks>()?;
-    module.add_class::<members::Member>()?;
     module.add_class::<looks::findings::Findings>()?;
     module.add_class::<bytes::writer::Writer>()?;
     module.add_function(wrap_pyfunction!(bytes::json::json, module)?)?;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::{PyAttributeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::members::classes::payment;
 use crate::request::columns::{Column, Columns};
 use crate::request::slots::{Card, Found, Request};
 
@@ -125,7 +125,7 @@ impl ReadRequest {
 
 /// What was read of a payment; None of one that the twin has read.
 pub fn read_of<'py>(payment: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, ReadRequest>>> {
-    let read = payment::READ.get(payment)?;
+    let read = payment.getattr(intern!(payment.py(), "read"))?;
     Ok(if read.is_none() { None } else { Some(read.cast_into::<ReadRequest>()?) })
 }
 

@@ -1,10 +1,10 @@
 //! Payments are taken into a batch: read, told from repeats, named, and their issuer found, in one step over the
 //! requests. The twin is `Admitter` in gateway/sharing/admit.py, which does what is left here.
 use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PySet, PyString, PyTuple};
 
-use crate::members::classes::payment;
 use crate::sealing::mac::Macs;
 use crate::request::made::call;
 use crate::request::reader::Reader;
@@ -126,7 +126,7 @@ impl Admitter {
         let Some((payment, read)) = self.reader.get().payment(py, payload, batch.now_ms)? else {
             return Ok(None);
         };
-        if payment::VALIDATE_ONLY.get(&payment)?.is_truthy()? {
+        if payment.getattr(intern!(py, "validate_only"))?.is_truthy()? {
             return Ok(None);
         }
         let read = read.get();
@@ -153,7 +153,7 @@ impl Admitter {
         let (source, unit_key, keys, evaluation_id) = names;
         let keys = keys.into_pyobject(py)?.into_any();
         let issuer = batch.issuers.of(py, request.iin()).into_bound(py);
-        let touch = (payment::INITIATED_AT_MS.get(&payment)?, keys.clone()).into_pyobject(py)?;
+        let touch = (payment.getattr(intern!(py, "initiated_at_ms"))?, keys.clone()).into_pyobject(py)?;
         let values = [
             PyInt::new(py, index).into_any(),
             item.clone(),

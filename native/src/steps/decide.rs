@@ -1,11 +1,10 @@
 //! Signals of a payment and what its programs decide: the twin of `Gateway._decide` and of `decide` in
 //! gateway/sharing/decide.py, for payments that are as most are. It leaves the others to them.
 use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyInt, PyList, PyTuple};
 
-use crate::members::Member;
-use crate::members::classes::{assessment, payment, withhold, work};
 use crate::policy::arms::Line;
 use crate::steps::left::left_of;
 use crate::request::made::call;
@@ -106,11 +105,12 @@ impl Decider {
     /// None where the twin has to look.
     fn one<'py>(&self, work: &Bound<'py, PyAny>, rules: &mut Rules<'_, 'py>) -> PyResult<Option<()>> {
         let py = work.py();
-        let payment = work::PAYMENT.get(work)?;
-        let presence = masks::bits(&payment::PRESENCE.get(&payment)?);
-        let (issuer, assessment) = (work::ISSUER.get(work)?, work::ASSESSMENT.get(work)?);
-        let asks = payment::VALIDATE_ONLY.get(&payment)?.is_truthy()?;
-        let again = work::DUPLICATE.get(work)?.is_truthy()?;
+        let payment = work.getattr(intern!(py, "payment"))?;
+        let presence = masks::bits(&payment.getattr(intern!(py, "presence"))?);
+        let (issuer, assessment) =
+            (work.getattr(intern!(py, "issuer"))?, work.getattr(intern!(py, "assessment"))?);
+        let asks = payment.getattr(intern!(py, "validate_only"))?.is_truthy()?;
+        let again = work.getattr(intern!(py, "duplicate"))?.is_truthy()?;
         let Some(presence) = presence.filter(|_| !asks && !again) else { return Ok(None) };
         if issuer.is_none() || assessment.is_none() {
             return Ok(None);
@@ -119,10 +119,10 @@ impl Decider {
         if standing.is_empty() {
             return Ok(None);
         }
-        let facts = work::FACTS.get(work)?;
+        let facts = work.getattr(intern!(py, "facts"))?;
         let Some(found) = self.available(&payment, &facts, &assessment)? else { return Ok(None) };
         let mask = found | presence;
-        let shape = work::SHIP_BILL_MATCH.get(work)?;
+        let shape = work.getattr(intern!(py, "ship_bill_match"))?;
         let Some(decided) = self.decisions(work, &payment, mask, &standing, rules)? else {
             return Ok(None);
         };
@@ -131,8 +131,8 @@ impl Decider {
         let mask = masks::number(py, mask);
         let signals =
             call(self.types.0.bind(py), &[payment, facts, mask, zero, nothing, assessment, shape])?;
-        work::SIGNALS.set(work, signals)?;
-        work::DECIDED.set(work, decided)?;
+        work.setattr(intern!(py, "signals"), signals)?;
+        work.setattr(intern!(py, "decided"), decided)?;
         Ok(Some(()))
     }
 
@@ -143,16 +143,17 @@ impl Decider {
         facts: &Bound<'_, PyAny>,
         assessment: &Bound<'_, PyAny>,
     ) -> PyResult<Option<u128>> {
+        let py = payment.py();
         let [velocity, _, _, provided] = facts.cast::<PyTuple>()?.as_slice() else { return Ok(None) };
         let Some(mut mask) = masks::bits(provided) else { return Ok(None) };
         let Some(counted) = counted::present(velocity, &self.velocity)? else { return Ok(None) };
         mask |= counted;
         let (plain, learnt, callers) = self.masks;
         mask |= plain;
-        if !assessment::PERCENTILE.get(assessment)?.is_none() {
+        if !assessment.getattr(intern!(py, "percentile"))?.is_none() {
             mask |= learnt;
         }
-        if !payment::CALLER_ASSESSMENTS.get(payment)?.cast::<PyTuple>()?.is_empty() {
+        if !payment.getattr(intern!(py, "caller_assessments"))?.cast::<PyTuple>()?.is_empty() {
             mask |= callers;
         }
         Ok(Some(mask))
@@ -167,28 +168,31 @@ impl Decider {
         rules: &Rules<'_, 'py>,
     ) -> PyResult<Option<Bound<'py, PyList>>> {
         let py = work.py();
-        let unit_key = work::UNIT_KEY.get(work)?.cast_into::<PyBytes>()?;
+        let unit_key = work.getattr(intern!(py, "unit_key"))?.cast_into::<PyBytes>()?;
         let objected = match rules.objecting {
             None => false,
-            Some(all) => all.contains(&unit_key)? || all.contains(work::CARD_KEY.get(work)?)?,
+            Some(all) => all.contains(&unit_key)? || all.contains(work.getattr(intern!(py, "card_key"))?)?,
         };
-        let of = |member: &Member| member.get(payment);
-        let (region, merchant_id, platform_id) =
-            (of(&payment::CARDHOLDER_REGION)?, of(&payment::MERCHANT_ID)?, of(&payment::PLATFORM_ID)?);
+        let of = |name| payment.getattr(name);
+        let (region, merchant_id, platform_id) = (
+            of(intern!(py, "cardholder_region"))?,
+            of(intern!(py, "merchant_id"))?,
+            of(intern!(py, "platform_id"))?,
+        );
         let (channel, mcc, country) =
-            (of(&payment::CHANNEL)?, of(&payment::MCC)?, of(&payment::MERCHANT_COUNTRY)?);
+            (of(intern!(py, "channel"))?, of(intern!(py, "mcc"))?, of(intern!(py, "merchant_country"))?);
         let asked = Asked {
             region: &region,
             merchant_id: &merchant_id,
             platform_id: &platform_id,
             facts: [&channel, &mcc, &country],
-            amount_minor: &of(&payment::AMOUNT_MINOR)?,
+            amount_minor: &of(intern!(py, "amount_minor"))?,
             available,
             below_quality: 0,
             now_ms: rules.now_ms,
             objected,
         };
-        let withhold = work::ITEM.get(work)?.cast::<PyTuple>()?.get_item(2)?;
+        let withhold = work.getattr(intern!(py, "item"))?.cast::<PyTuple>()?.get_item(2)?;
         let decided = PyList::empty(py);
         let mut held_out = None;
         for program in standing.iter() {
@@ -203,7 +207,7 @@ impl Decider {
             let Some(answer) = engine.get().answer(py, &asked) else { return Ok(None) };
             let one = match answer? {
                 Answer::Withheld(withheld) => {
-                    let reason = withhold::REASON.get(&withheld)?;
+                    let reason = withheld.getattr(intern!(py, "reason"))?;
                     self.types.1.bind(py).call1((entry, reason))?
                 }
                 Answer::Released(release) if !has_key.is_truthy()? => {
