@@ -190,7 +190,7 @@ def test_a_key_costs_at_most_270_bytes_in_python() -> None:
     assert len(store) == len(keys)
     # The limit has tables of 4-byte places, these have 2-byte ones: 3 bytes a key less. 200 bytes are
     # promised of the engine, which serves where it is built.
-    assert cost <= 267, cost
+    assert cost < 268, cost  # what else the process allocates meanwhile is some bytes in all
 
 
 RESIDENT = """
