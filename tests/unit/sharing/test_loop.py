@@ -12,6 +12,7 @@ from gateway.runtime.clock import MS
 from gateway.sharing import queue as queue_module
 from gateway.sharing.items import (
     DEADLINE_EXCEEDED,
+    INTERNAL,
     INVALID_ARGUMENT,
     PERMISSION_DENIED,
     UNAUTHENTICATED,
@@ -32,7 +33,11 @@ class Known:
     role: str
 
 
-CALLERS = {b"shop": Known("shop-1", "caller"), b"bank": Known("northgate-bank", "issuer")}
+CALLERS = {
+    b"shop": Known("shop-1", "caller"),
+    b"store": Known("store-2", "caller"),
+    b"bank": Known("northgate-bank", "issuer"),
+}
 
 
 class ListFront:
@@ -113,6 +118,36 @@ def test_without_known_credentials_nothing_is_evaluated() -> None:
     assert rig.one(raw(), who=b"other")[0] == UNAUTHENTICATED
     assert rig.one(raw(), who=b"bank")[0] == PERMISSION_DENIED
     assert not rig.kit.journal.payloads
+
+
+def test_each_call_of_a_batch_is_its_own_callers_whoever_calls_before_it() -> None:
+    rig = Rig()
+    callers = [b"shop", b"shop", b"store", b"bank", b"bank", None, b"shop", b"other", b"store"]
+    ids = [rig.front.call(raw(number), who=who) for number, who in enumerate(callers)]
+    rig.loop.step()
+    refused = {b"bank": PERMISSION_DENIED, None: UNAUTHENTICATED, b"other": UNAUTHENTICATED}
+    told = {call_id: code for call_id, (code, _) in rig.front.failures.items()}
+    assert told == {
+        call_id: refused[who] for call_id, who in zip(ids, callers, strict=True) if who in refused
+    }
+    senders = [record.sender_id for record in rig.kit.journal.records()]
+    assert senders == [CALLERS[who].principal_id for who in callers if who not in refused]
+
+
+def test_a_call_that_cannot_be_answered_is_ended_and_the_others_have_their_answers() -> None:
+    rig = Rig()
+    ids = [rig.front.call(raw(number)) for number in range(3)]
+    respond = rig.front.respond
+
+    def broken(call_id: int, payload: bytes) -> None:
+        if call_id == ids[1]:
+            raise RuntimeError("gone")
+        respond(call_id, payload)
+
+    rig.front.respond = broken  # type: ignore[method-assign]
+    rig.loop.step()
+    assert sorted(rig.front.answers) == [ids[0], ids[2]]
+    assert rig.front.failures[ids[1]][0] == INTERNAL
 
 
 def test_bytes_that_are_no_message_are_refused_without_an_echo() -> None:

@@ -179,18 +179,20 @@ def test_a_bucket_stops_at_its_limit_instead_of_starting_over(make: MakeStore) -
 def test_a_key_costs_at_most_270_bytes_in_python() -> None:
     # One generation exactly full, as both are at the limit: 2/3 of a power of two.
     keys = [key(number) for number in range(21_845)]
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        store = ready(EmbeddedVelocity, max_keys=2 * len(keys))
-        store.touch([(NOW_MS, keys)])
-        cost = (tracemalloc.get_traced_memory()[0] - before) / len(store)
-    finally:
-        tracemalloc.stop()
-    assert len(store) == len(keys)
+    costs = []
+    for _ in range(3):  # what else the process allocates meanwhile only adds
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            store = ready(EmbeddedVelocity, max_keys=2 * len(keys))
+            store.touch([(NOW_MS, keys)])
+            costs.append((tracemalloc.get_traced_memory()[0] - before) / len(store))
+        finally:
+            tracemalloc.stop()
+        assert len(store) == len(keys)
     # The limit has tables of 4-byte places, these have 2-byte ones: 3 bytes a key less. 200 bytes are
     # promised of the engine, which serves where it is built.
-    assert cost < 268, cost  # what else the process allocates meanwhile is some bytes in all
+    assert min(costs) <= 267, costs
 
 
 RESIDENT = """
