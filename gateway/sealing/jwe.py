@@ -61,14 +61,15 @@ class Held:
 class Sealer:
     """Seals bytes to recipients. One thread at a time; worker processes each have their own content keys."""
 
-    __slots__ = ("_cached", "_clock", "_entropy", "_keys", "_make")
+    __slots__ = ("_cached", "_clock", "_current", "_entropy", "_make", "_monotonic_ns")
 
     def __init__(
         self, entropy: Entropy, clock: Clock, recipient_keys: RecipientKeys, *, native: Any = engines
     ) -> None:
         self._entropy = entropy
         self._clock = clock
-        self._keys = recipient_keys
+        self._monotonic_ns = clock.monotonic_ns
+        self._current = recipient_keys.current
         self._make: type[ContentKey] = getattr(native, "ContentKey", ContentKey)
         self._cached: dict[str, Held] = {}
 
@@ -82,20 +83,28 @@ class Sealer:
 
     def held(self, recipient_id: str, *, fresh: bool = False) -> Held:
         """The content key for the recipient, good for the messages of now. Raises as `seal` does."""
-        clock = self._clock
-        recipient_key = self._keys.current(recipient_id, now_ms=clock.wall_ms())
+        recipient_key = self._current(recipient_id, now_ms=self._clock.wall_ms())
         held = self._cached.get(recipient_id)
         if (
             fresh
             or held is None
             or held.recipient_key is not recipient_key
             or held.messages_left <= 0
-            or clock.monotonic_ns() >= held.expires_ns
+            or self._monotonic_ns() >= held.expires_ns
         ):
             held = self._hold(recipient_key, 1 if fresh else MESSAGES_PER_CONTENT_KEY)
             if not fresh:
                 self._keep(recipient_id, held)
         return held
+
+    def serves(self, held: Held, now_ms: int) -> bool:
+        """Whether it is good for another message at wall time `now_ms`. Raises as `seal` does."""
+        recipient_key = held.recipient_key
+        return (
+            self._current(recipient_key.recipient_id, now_ms=now_ms) is recipient_key
+            and held.messages_left > 0
+            and self._monotonic_ns() < held.expires_ns
+        )
 
     def _keep(self, recipient_id: str, held: Held) -> None:
         if len(self._cached) >= CONTENT_KEYS_CACHED and recipient_id not in self._cached:
@@ -111,7 +120,7 @@ class Sealer:
             recipient_key=recipient_key,
             content_key=self._make(secret, prefix, segment, self._entropy.bytes(NONCE_BYTES)),
             messages_left=messages,
-            expires_ns=self._clock.monotonic_ns() + CONTENT_KEY_LIFE_MS * MS,
+            expires_ns=self._monotonic_ns() + CONTENT_KEY_LIFE_MS * MS,
         )
 
     def _wrap(self, key: RecipientKey, secret: bytes) -> tuple[dict[str, object], bytes]:

@@ -47,18 +47,24 @@ class _Recipient:
     epochs: tuple[int, int]
     """In use, and before it while its tokens are given beside the others, else 0."""
 
+    told_by: TokenEpochs
+    until_ms: int
+    """Wall time. Those say nothing else of them before it."""
+
     tokens: CardTokens
     before: tuple[int, CardTokens] | None
     batch: int = 0
     """The last one that asked whether they stay."""
 
 
-class _Addressed(NamedTuple):
+@dataclass(slots=True)
+class _Addressed:
     """An entry and what its shares are sealed to, for as long as its recipient is the same."""
 
     entry: ProgramEntry
     recipient: _Recipient
-    target: Target
+    target: tuple[Target, Held]
+    """Beside what its messages are taken from."""
 
 
 class ShareSealer:
@@ -66,12 +72,13 @@ class ShareSealer:
 
     __slots__ = (
         "_addressed", "_batch", "_encoder", "_epochs", "_expires_at_ms", "_forgot_ms", "_make_target",
-        "_now_ms", "_pseudonyms", "_recipients", "_sealer", "_shares", "_standing",
+        "_now_ms", "_pseudonyms", "_recipients", "_sealer", "_serves", "_shares", "_standing",
     )  # fmt: skip
 
     def __init__(self, pseudonyms: Pseudonyms, sealer: Sealer, encoder: Encoder) -> None:
         self._pseudonyms = pseudonyms
         self._sealer = sealer
+        self._serves = sealer.serves
         self._encoder = encoder
         self._shares, self._make_target = make_shares(pseudonyms.macs)
         self._epochs = TokenEpochs()
@@ -100,10 +107,21 @@ class ShareSealer:
     def target_of(self, entry: ProgramEntry) -> tuple[Target, Held] | None:
         """What the engine seals an entry's shares to, each a message that it takes from what is held. None
         for entries whose shares are not sealed. Raises KeyUnavailable."""
-        if entry.profile == CLEAR_PROFILE:
-            return None
-        _, recipient, target = self._found(entry)
-        return target, recipient.held
+        found = self._addressed.get(id(entry))
+        if found is not None:
+            # As `_stays` says of most: what it has stays, and the epochs are told by the same table.
+            recipient = found.recipient
+            if recipient.batch == self._batch:
+                if recipient.held.messages_left > 0:
+                    return found.target
+            elif (
+                recipient.told_by is self._epochs
+                and self._now_ms < recipient.until_ms
+                and self._serves(recipient.held, self._now_ms)
+            ):
+                recipient.batch = self._batch
+                return found.target
+        return None if entry.profile == CLEAR_PROFILE else self._found(entry).target
 
     def seal(self, work: Work) -> None:
         """Fills in what is released. What has no key any more is withheld."""
@@ -119,11 +137,12 @@ class ShareSealer:
                 self._clear(one, work)
                 continue
             try:
-                _, recipient, target = self._found(entry)
+                found = self._found(entry)
             except KeyUnavailable:
                 one.reason = Reason.KEY_UNAVAILABLE  # after the draw: it stays in its arm
                 continue
-            recipient.held.messages_left -= 1  # before the encryption: a fault counts as a message too
+            recipient, (target, held) = found.recipient, found.target
+            held.messages_left -= 1  # before the encryption: a fault counts as a message too
             hashed = b""
             if mask & HASHED_MASK:
                 hashed = members_of(self._hashed(entry.recipient_id, recipient, seen, mask))
@@ -177,16 +196,18 @@ class ShareSealer:
 
     def _stays(self, recipient: _Recipient) -> bool:
         """Whether more may be sealed to what it has; asked once a batch. Raises KeyUnavailable."""
-        held = recipient.held
         if recipient.batch == self._batch:
-            return held.messages_left > 0
-        recipient_id = held.recipient_key.recipient_id
-        stays = self._sealer.held(recipient_id) is held and recipient.epochs == self._epochs_of(recipient_id)
-        recipient.batch = self._batch if stays else 0
-        return stays
-
-    def _epochs_of(self, recipient_id: str) -> tuple[int, int]:
-        return self._epochs.of(recipient_id, self._now_ms)[:2]
+            return recipient.held.messages_left > 0
+        if not self._serves(recipient.held, self._now_ms):
+            return False
+        # What one table says of a recipient holds for a time, and that never goes back here.
+        if recipient.told_by is not self._epochs or self._now_ms >= recipient.until_ms:
+            *epochs, until_ms = self._epochs.of(recipient.held.recipient_key.recipient_id, self._now_ms)
+            if recipient.epochs != tuple(epochs):
+                return False
+            recipient.told_by, recipient.until_ms = self._epochs, until_ms
+        recipient.batch = self._batch
+        return True
 
     def _address(self, entry: ProgramEntry) -> _Addressed:
         """What an entry's shares are sealed to, with at least one message left. Raises KeyUnavailable."""
@@ -199,7 +220,7 @@ class ShareSealer:
         target = self._make_target(
             entry.program, routing, kid, content_key, recipient.epochs[0], tokens, before, elements
         )
-        made = _Addressed(entry, recipient, target)
+        made = _Addressed(entry, recipient, (target, held))
         if not entry.fresh_content_key:
             _bound(self._addressed, ENTRIES_CACHED)
             self._addressed[id(entry)] = made
@@ -207,10 +228,12 @@ class ShareSealer:
 
     def _meet(self, entry: ProgramEntry) -> _Recipient:
         recipient_id, tokens = entry.recipient_id, self._pseudonyms.tokens
-        epochs = epoch, before = self._epochs_of(recipient_id)
+        epoch, before, until_ms = self._epochs.of(recipient_id, self._now_ms)
         made = _Recipient(
             self._sealer.held(recipient_id, fresh=entry.fresh_content_key),
-            epochs,
+            (epoch, before),
+            self._epochs,
+            until_ms,
             tokens(recipient_id, epoch),
             (before, tokens(recipient_id, before)) if before else None,
             self._batch,

@@ -125,6 +125,31 @@ def test_a_content_key_ends_after_its_messages(native: Any, monkeypatch: pytest.
 
 
 @both_twins
+def test_a_content_key_serves_no_longer_than_its_life_its_messages_and_its_recipients_key(
+    native: Any,
+) -> None:
+    ends_ms = 1_700_000_100_000
+    document = json.dumps({"keys": [{**_KEYS[BOTH[0]][1], "exp": ends_ms // 1000}]})
+    keys, clock = StaticRecipientKeys(jwk.recipient_keys("bank", document)), SimClock()
+    seal = Sealer(SystemEntropy(), clock, keys, native=native)
+    held = seal.held("bank")
+    assert seal.serves(held, ends_ms - 1)
+    with pytest.raises(KeyUnavailable):
+        seal.serves(held, ends_ms)
+    another = Sealer(SystemEntropy(), clock, StaticRecipientKeys(jwk.recipient_keys("bank", document)))
+    assert not another.serves(held, ends_ms - 1)
+    held.messages_left = 1
+    assert seal.serves(held, ends_ms - 1)
+    held.messages_left = 0
+    assert not seal.serves(held, ends_ms - 1)
+    held.messages_left = 1
+    clock.advance_ms(CONTENT_KEY_LIFE_MS - 1)
+    assert seal.serves(held, ends_ms - 1)
+    clock.advance_ms(1)
+    assert not seal.serves(held, ends_ms - 1)
+
+
+@both_twins
 def test_fresh_makes_a_content_key_a_message_and_leaves_the_cached_one(native: Any) -> None:
     seal = sealer(native=native)
     cached = parts(seal.seal("bank", b"x")[1])[1]

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from gateway.programs.model import CLEAR_PROFILE
 from gateway.programs.table import ProgramEntry
 from gateway.runtime.clock import SimClock
 from gateway.runtime.entropy import UnsafeSeededEntropy
 from gateway.sealing.jwe import CONTENT_KEY_LIFE_MS, Held, Sealer
-from gateway.sealing.keys import KeyUnavailable, KeyWrap, RecipientKey
+from gateway.sealing.keys import KeyUnavailable, KeyWrap, RecipientKey, StaticRecipientKeys
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sealing.token_epochs import EpochChange, TokenEpochs
 from gateway.sharing.encode import Encoder
@@ -27,16 +28,18 @@ class Keys:
 
     def __init__(self) -> None:
         self.key: RecipientKey | None = recipient_key("one")
+        self.asked_at_ms: list[int] = []
 
     def current(self, recipient_id: str, *, now_ms: int) -> RecipientKey:
-        if self.key is None:
-            raise KeyUnavailable(recipient_id)
-        return self.key
+        self.asked_at_ms.append(now_ms)
+        return StaticRecipientKeys(() if self.key is None else (self.key,)).current(
+            recipient_id, now_ms=now_ms
+        )
 
 
-def recipient_key(kid: str) -> RecipientKey:
+def recipient_key(kid: str, expires_at_ms: int | None = None) -> RecipientKey:
     public = ec.generate_private_key(ec.SECP256R1()).public_key()
-    return RecipientKey("bank", kid, KeyWrap.ECDH_ES_A256KW, public)
+    return RecipientKey("bank", kid, KeyWrap.ECDH_ES_A256KW, public, expires_at_ms)
 
 
 class Sealing:
@@ -91,6 +94,43 @@ def test_a_recipient_whose_key_is_gone_has_no_target_from_the_next_batch_on() ->
             sealing.found(entry)
 
 
+def test_a_key_that_ends_is_used_no_more_and_a_clock_set_back_does_not_bring_it_back() -> None:
+    sealing = Sealing()
+    now_ms = sealing.clock.wall_ms()
+    sealing.keys.key = recipient_key("ends", expires_at_ms=now_ms + 2)
+    target, _ = sealing.batch()
+    for to_ms in (1, 2, -1):
+        sealing.clock.jump_wall_ms(now_ms + to_ms - sealing.clock.wall_ms())
+        if to_ms == 1:
+            assert sealing.batch()[0] is target
+            continue
+        with pytest.raises(KeyUnavailable):
+            sealing.batch()
+        with pytest.raises(KeyUnavailable):
+            sealing.found(OTHER)
+
+
+def test_a_recipient_is_asked_for_its_key_once_a_batch_at_the_time_of_the_batch() -> None:
+    sealing = Sealing()
+    sealing.batch()
+    for batch in range(1, 4):
+        sealing.keys.asked_at_ms.clear()
+        sealing.clock.advance_ms(1)
+        now_ms = sealing.clock.wall_ms()
+        sealing.shares.begin(now_ms, NOBODY if batch < 3 else TokenEpochs(), 0)
+        sealing.clock.advance_ms(1)
+        for entry in (ENTRY, ENTRY, ENTRY):
+            sealing.found(entry)
+        assert sealing.keys.asked_at_ms == [now_ms]
+
+
+def test_a_content_key_used_up_in_one_batch_is_no_target_of_the_next() -> None:
+    sealing = Sealing()
+    _, held = sealing.batch()
+    held.messages_left = 0
+    assert sealing.batch()[1] is not held
+
+
 def test_a_content_key_that_is_old_or_used_up_is_no_target_any_more() -> None:
     sealing = Sealing()
     target, held = sealing.batch()
@@ -115,6 +155,28 @@ def test_another_epoch_is_another_target_under_the_same_content_key() -> None:
     first, planned, both, second = (target for target, _ in targets)
     assert first is planned
     assert len({id(first), id(both), id(second)}) == 3
+
+
+def test_an_epoch_does_not_come_back_with_a_clock_that_is_set_back() -> None:
+    sealing = Sealing()
+    now_ms = sealing.clock.wall_ms()
+    change = TokenEpochs({"bank": (EpochChange(2, now_ms + 10, now_ms + 10),)})
+    first, _ = sealing.batch(epochs=change)
+    sealing.clock.advance_ms(10)
+    second, _ = sealing.batch(epochs=change)
+    assert second is not first
+    sealing.clock.jump_wall_ms(-10)
+    assert sealing.batch(epochs=change)[0] is second
+    assert sealing.batch(epochs=TokenEpochs(change.changes))[0] is second
+
+
+def test_a_clear_entry_has_no_target_and_its_recipient_is_asked_for_no_key() -> None:
+    sealing = Sealing()
+    clear = replace(ENTRY, profile=CLEAR_PROFILE)
+    for _ in range(2):
+        sealing.shares.begin(sealing.clock.wall_ms(), NOBODY, 0)
+        assert sealing.shares.target_of(clear) is None
+    assert not sealing.keys.asked_at_ms
 
 
 def test_fresh_content_keys_serve_one_message_each_and_none_of_them_is_kept() -> None:
