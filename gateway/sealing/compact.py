@@ -1,4 +1,7 @@
-"""A compact JWS (RFC 7515 7.1) of a header and the parts of a payload, in one call where the signer can."""
+"""A compact JWS (RFC 7515 7.1) of a header and a payload, in one call where the signer can.
+
+What is the same in many tokens is kept in a template: writing one takes the values that change, and no more.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,12 +16,48 @@ encode_json = JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, check_circular=False, allow_nan=False
 ).encode
 
-Parts = tuple[bytes | str | int, ...]
-"""Of a payload: bytes as they are, all else as JSON."""
+Values = tuple[bytes | str | int, ...]
+"""Of a token, in the order of the gaps: bytes as they are, all else as JSON."""
 
 
-Compact = Callable[[bytes, Parts], bytes]
-"""Of the first segment of a token and the parts of its payload, the token."""
+class Template(Protocol):
+    """The first segment of a token, and of its payload what stands around the values."""
+
+    def written(self, values: Values) -> bytes:
+        """What is signed: the first segment, a dot, and the payload in base64url. A value for each gap, or it
+        raises ValueError."""
+        ...
+
+
+class TwinTemplate:
+    """Implements `Template`."""
+
+    __slots__ = ("_chunks", "_head")
+
+    def __init__(self, head: bytes, chunks: tuple[bytes, ...]) -> None:
+        """`chunks`, at least one: a value stands between each two."""
+        if not chunks:
+            raise ValueError("a payload has at least one chunk")
+        self._head, self._chunks = head, chunks
+
+    def __repr__(self) -> str:
+        return f"Template(gaps={len(self._chunks) - 1})"
+
+    def written(self, values: Values) -> bytes:
+        first, *others = self._chunks
+        if len(values) != len(others):
+            raise ValueError("a value for each gap")
+        payload = [first]
+        for value, chunk in zip(values, others, strict=True):
+            payload += (value if isinstance(value, bytes) else encode_json(value).encode(), chunk)
+        return base64url.joined_by_twin(self._head, b"".join(payload))
+
+
+make_template: Callable[[bytes, tuple[bytes, ...]], Template] = getattr(engines, "Template", TwinTemplate)
+"""By the engine where it is built (native/src/sealing/template.rs)."""
+
+Compact = Callable[[Template, Values], bytes]
+"""The token of a template, which `make_template` made, and its values."""
 
 
 class WholeSigner(Signer, Protocol):
@@ -28,26 +67,16 @@ class WholeSigner(Signer, Protocol):
     """What `compact_by_twin` makes of the same; the signature is another each time. Raises as `sign`."""
 
 
-def written_by_twin(head: bytes, parts: Parts) -> bytes:
-    """`head`, a dot, and in base64url what the parts come to."""
-    payload = [part if isinstance(part, bytes) else encode_json(part).encode() for part in parts]
-    return base64url.joined_by_twin(head, b"".join(payload))
-
-
-written: Callable[[bytes, Parts], bytes] = getattr(engines, "written", written_by_twin)
-"""By the engine where it is built (native/src/sealing/signature.rs)."""
-
-
-def compact_by_twin(signer: Signer, head: bytes, parts: Parts) -> bytes:
-    """The compact JWS: `head` is its first segment. By any signer, of any algorithm."""
-    signing_input = written(head, parts)
+def compact_by_twin(signer: Signer, template: Template, values: Values) -> bytes:
+    """The compact JWS, by any signer, of any algorithm."""
+    signing_input = template.written(values)
     return base64url.joined(signing_input, signer.sign(signing_input))
 
 
-def compact(signer: Signer | WholeSigner, head: bytes, parts: Parts) -> bytes:
+def compact(signer: Signer | WholeSigner, template: Template, values: Values) -> bytes:
     """As above, by the signer itself where it can."""
     whole: Compact | None = getattr(signer, "compact", None)
-    return compact_by_twin(signer, head, parts) if whole is None else whole(head, parts)
+    return compact_by_twin(signer, template, values) if whole is None else whole(template, values)
 
 
 def compact_of(signer: Signer | WholeSigner) -> Compact:

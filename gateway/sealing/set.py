@@ -5,8 +5,7 @@ from functools import lru_cache
 from json.encoder import encode_basestring
 
 from gateway.sealing import base64url
-from gateway.sealing.body import ROUTINGS_CACHED
-from gateway.sealing.compact import Parts, compact, encode_json
+from gateway.sealing.compact import Template, Values, compact, encode_json, make_template
 from gateway.sealing.keys import Signer
 
 SHARE_EVENT = "urn:x-issuernetwork:event:share:v1"
@@ -31,7 +30,12 @@ def header_segment(alg: str, kid: str) -> bytes:
 
 def sign_set(signer: Signer, claims: dict[str, object]) -> bytes:
     """Compact JWS over `claims` with the header of a SET. No `exp`: RFC 8417 2.2 advises against it."""
-    return compact(signer, header_segment(signer.alg, signer.kid), (encode_json(claims).encode(),))
+    return compact(signer, _of_claims(signer.alg, signer.kid), (encode_json(claims).encode(),))
+
+
+@lru_cache(maxsize=HEADERS_CACHED)
+def _of_claims(alg: str, kid: str) -> Template:
+    return make_template(header_segment(alg, kid), (b"", b""))
 
 
 def share_set(
@@ -55,29 +59,34 @@ def share_set(
     """
     if not (clear or sealed.isascii()):
         raise ValueError("a compact JWE is of base64url and dots")  # which need no escaping
-    head, subject, event, issuer = _routed(
-        iss, recipient_id, program, issuer_id, CLEAR_SHARE_EVENT if clear else SHARE_EVENT
-    )
-    place: Parts = () if stream_seq is None else (b'"stream_seq":', stream_seq, b",")
-    before, behind = (b"", b"}}}") if clear else (b'"encryptedData":"', b'"}}}')
-    parts: Parts = (
-        head, issued_at_ms // 1000, b',"jti":', jti, b',"txn":', evaluation_id,
-        subject, share_id, event, share_id, issuer, *place, before, sealed, behind,
+    template = _of_shares(signer.alg, signer.kid, iss, stream_seq is not None, clear)
+    iat = issued_at_ms // 1000
+    values: Values = (
+        (recipient_id, iat, jti, evaluation_id, share_id, program, share_id, issuer_id, sealed)
+        if stream_seq is None else
+        (recipient_id, iat, jti, evaluation_id, share_id, program, share_id, issuer_id, stream_seq, sealed)
     )  # fmt: skip
-    return compact(signer, header_segment(signer.alg, signer.kid), parts)
+    return compact(signer, template, values)
 
 
-@lru_cache(maxsize=ROUTINGS_CACHED)
-def _routed(
-    iss: str, recipient_id: str, program: str, issuer_id: str, event_uri: str
-) -> tuple[bytes, bytes, bytes, bytes]:
-    """What stands around the changing members of a share, the same for all of a program at an issuer."""
-    return (
-        f'{{"iss":{_quoted(iss)},"aud":{_quoted(recipient_id)},"iat":'.encode(),
+@lru_cache(maxsize=HEADERS_CACHED)
+def _of_shares(alg: str, kid: str, iss: str, on_stream: bool, clear: bool) -> Template:
+    """What all shares by that key have. Of recipients and programs nothing: one that serves all of them stays
+    in the processor's caches, and to write their few ids anew takes less than to fetch one's own."""
+    last = b"," if clear else b',"encryptedData":"'
+    chunks = (
+        f'{{"iss":{_quoted(iss)},"aud":'.encode(),
+        b',"iat":',
+        b',"jti":',
+        b',"txn":',
         b',"sub_id":{"format":"opaque","id":',
-        f'}},"events":{{"{event_uri}":{{"program":{_quoted(program)},"share_id":'.encode(),
-        f',"issuer_id":{_quoted(issuer_id)},'.encode(),
+        f'}},"events":{{"{CLEAR_SHARE_EVENT if clear else SHARE_EVENT}":{{"program":'.encode(),
+        b',"share_id":',
+        b',"issuer_id":',
+        *((b',"stream_seq":', last) if on_stream else (last,)),
+        b"}}}" if clear else b'"}}}',
     )
+    return make_template(header_segment(alg, kid), chunks)
 
 
 def withdrawn_set(

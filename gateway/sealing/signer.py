@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.runtime.native import engines
-from gateway.sealing.compact import Compact, Parts, compact_of
+from gateway.sealing.compact import Compact, Template, Values, compact_of
 from gateway.sealing.keys import BadKey, SignatureAlgorithm, Signer, SigningKey
 
 # Hashed here: the library makes a context of its own for each message that it hashes, a tenth of a signature.
@@ -94,7 +94,7 @@ class LateSigner:
     To open an RSA key stops the process for 50 ms, and most processes never sign by it.
     """
 
-    __slots__ = ("_compact", "_open", "_signer", "alg", "kid")
+    __slots__ = ("_open", "_signer", "alg", "compact", "kid")
 
     def __init__(self, kid: str, alg: SignatureAlgorithm, open_key: Callable[[], Signer]) -> None:
         """`open_key` is asked again by every signature until it has answered; it raises KeyStoreFault."""
@@ -102,7 +102,8 @@ class LateSigner:
         self.alg = alg
         self._open = open_key
         self._signer: Signer | None = None
-        self._compact: Compact | None = None
+        self.compact: Compact = self._first_compact
+        """By the key's own signer in one call, where that can, as soon as it is open. Raises as `sign`."""
 
     def __repr__(self) -> str:
         return f"LateSigner(kid={self.kid!r}, alg={str(self.alg)!r})"
@@ -117,9 +118,6 @@ class LateSigner:
         """Raises KeyStoreFault where the key cannot be opened."""
         return (self._signer or self.open()).sign(signing_input)
 
-    def compact(self, head: bytes, parts: Parts) -> bytes:
-        """As `sign`; by the key's own signer in one call, where that can."""
-        make = self._compact
-        if make is None:
-            make = self._compact = compact_of(self.open())
-        return make(head, parts)
+    def _first_compact(self, template: Template, values: Values) -> bytes:
+        self.compact = compact_of(self.open())
+        return self.compact(template, values)

@@ -34,13 +34,13 @@ fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<sealing::mac::CardTokens>()?;
     module.add_class::<sealing::seal::ContentKey>()?;
     module.add_class::<sealing::es256::Es256>()?;
+    module.add_class::<sealing::template::Template>()?;
     module.add_class::<sealing::share::Shares>()?;
     module.add_class::<sealing::share::ShareTarget>()?;
     module.add_class::<steps::decide::Decider>()?;
     module.add_class::<steps::conclude::Concluder>()?;
     module.add_function(wrap_pyfunction!(sealing::share_keys::match_keys, module)?)?;
     module.add_function(wrap_pyfunction!(sealing::signature::joined, module)?)?;
-    module.add_function(wrap_pyfunction!(sealing::signature::written, module)?)?;
     module.add_class::<steps::remembered::Recent>()?;
     module.add_function(wrap_pyfunction!(steps::told::told, module)?)?;
     module.add_class::<policy::release::Answers>()?;

@@ -7,7 +7,8 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Signature};
 
 use crate::sealing::seal_base64;
-use crate::sealing::signature::{join_into, joined_length, payload_of};
+use crate::sealing::signature::{join_into, joined_length};
+use crate::sealing::template::Template;
 
 /// R || S of P-256 (RFC 7518 3.4).
 const RAW_BYTES: usize = 64;
@@ -41,14 +42,14 @@ impl Es256 {
         Ok(PyBytes::new(py, self.signature(signing_input)?.as_ref()))
     }
 
-    /// The compact JWS: `head`, what the parts come to (as `written` in signature.rs has it), and the signature.
+    /// The compact JWS of what `template` comes to with its values.
     fn compact<'py>(
         &self,
         py: Python<'py>,
-        head: &[u8],
-        parts: &Bound<'py, PyTuple>,
+        template: &Template,
+        values: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let payload = payload_of(parts)?;
+        let (head, payload) = (template.head(), template.payload(values)?);
         let signed = joined_length(head.len(), payload.len());
         PyBytes::new_with(py, joined_length(signed, RAW_BYTES), |out| {
             let (input, behind) = out.split_at_mut(signed);

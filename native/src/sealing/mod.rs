@@ -9,3 +9,4 @@ pub mod share_elements;
 pub mod share_fields;
 pub mod share_keys;
 pub mod signature;
+pub mod template;

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from gateway.runtime.entropy import UnsafeSeededEntropy
 from gateway.runtime.native import engines
 from gateway.sealing import base64url
-from gateway.sealing.compact import compact
+from gateway.sealing.compact import compact, make_template
 from gateway.sealing.jwe import p256_private_key
 from gateway.sealing.keys import BadKey, KeyStoreFault, SignatureAlgorithm, Signer, SigningKey
 from gateway.sealing.signer import LateSigner, LocalSigner
@@ -20,7 +20,7 @@ from tests.unit.sealing.twins import both_twins, needs_engine
 
 PRIVATE = p256_private_key(UnsafeSeededEntropy(1))
 KEY = SigningKey("k-1", SignatureAlgorithm.ES256, PRIVATE)
-HEAD, PARTS = b"aGVhZA", (b'{"jti":', "one", b',"iat":', 7, b"}")
+TEMPLATE, VALUES = make_template(b"aGVhZA", (b'{"jti":', b',"iat":', b"}")), ("one", 7)
 SIGNING_INPUT = b"aGVhZA." + base64url.encode(b'{"jti":"one","iat":7}')
 
 
@@ -40,7 +40,7 @@ def of_token(token: bytes) -> bytes:
 def test_every_signature_is_another_and_openssl_takes_them_all(native: Any) -> None:
     signer = LocalSigner(KEY, native=native)
     made = [signer.sign(SIGNING_INPUT) for _ in range(50)]
-    made += [of_token(compact(signer, HEAD, PARTS)) for _ in range(50)]
+    made += [of_token(compact(signer, TEMPLATE, VALUES)) for _ in range(50)]
     assert {len(one) for one in made} == {64}
     # R follows from the nonce alone: two alike would give the key away.
     assert len({one[:32] for one in made}) == len(made)
@@ -112,11 +112,11 @@ def test_what_the_engine_refuses_is_a_bad_key() -> None:
 
 
 @needs_engine
-def test_what_is_no_part_of_a_payload_is_refused_and_the_signer_goes_on() -> None:
+def test_what_is_no_value_of_a_payload_is_refused_and_the_signer_goes_on() -> None:
     signer = LocalSigner(KEY)
     with pytest.raises(TypeError):
-        signer.compact(HEAD, (object(),))  # type: ignore[arg-type]
-    check(of_token(signer.compact(HEAD, PARTS)))
+        signer.compact(TEMPLATE, ("one", object()))  # type: ignore[arg-type]
+    check(of_token(signer.compact(TEMPLATE, VALUES)))
 
 
 class OnlySigns:
@@ -136,7 +136,7 @@ class OnlySigns:
 def test_a_signer_that_makes_no_whole_token_is_asked_for_the_signature_alone(late: bool) -> None:
     only = OnlySigns()
     signer: Signer = LateSigner("k-1", SignatureAlgorithm.ES256, lambda: only) if late else only
-    assert of_token(compact(signer, HEAD, PARTS)) == b"\0" * 64
+    assert of_token(compact(signer, TEMPLATE, VALUES)) == b"\0" * 64
     assert only.asked == [SIGNING_INPUT]
 
 
@@ -151,7 +151,9 @@ def test_a_late_signer_asks_for_its_key_until_it_has_it_for_whole_tokens_too() -
 
     late = LateSigner("k-1", SignatureAlgorithm.ES256, opened)
     with pytest.raises(KeyStoreFault):
-        compact(late, HEAD, PARTS)
+        compact(late, TEMPLATE, VALUES)
+    opens = late.compact
     for _ in range(3):
-        check(of_token(compact(late, HEAD, PARTS)))
+        check(of_token(compact(late, TEMPLATE, VALUES)))
+        assert late.compact is not opens, "it asks no more whether it is open"
     assert len(tries) == 2
