@@ -6,6 +6,8 @@ SEED ?= 1
 PAYMENTS ?= 20000
 ONLY ?=
 .DEFAULT_GOAL := help
+# Hundreds of processes start in a run, and each would compile the whole gateway anew.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test lint format proto lock prove prove-full bench clean
 
 help:  ## what each target does
@@ -45,7 +47,7 @@ demo: $(VENV)/.server $(VENV)/.native  ## the main job on this machine: 20,000 p
 	@$(BIN)/ein demo --seed $(SEED) --payments $(PAYMENTS)
 
 test: $(VENV)/.dev $(VENV)/.native  ## the tests without processes of their own, under 5 minutes
-	@$(BIN)/python -m pytest -m "not prove" -q -n auto --dist loadfile
+	@$(BIN)/python -m pytest -m "not prove" --ignore=tests/e2e -q -n auto --dist loadfile
 
 lint: $(VENV)/.dev .venv-proto/.done node_modules/.done  ## style, types, imports, contracts
 	@./scripts/lint
@@ -60,7 +62,7 @@ lock:  ## resolve the hashed requirements again (needs uv)
 	@./scripts/lock
 
 prove: $(VENV)/.dev $(VENV)/.native  ## the tests with processes of their own, and what must be shown, reduced counts
-	@$(BIN)/python -m pytest -m prove -q -n auto --dist loadfile
+	@$(BIN)/python -m pytest tests/e2e -m prove -q -n auto --dist loadfile
 	@$(BIN)/python -m tests.prove --reduced
 
 prove-full: $(VENV)/.dev $(VENV)/.native  ## what must be shown, full counts; writes docs/evidence/

@@ -33,7 +33,8 @@ def _holds(row: dict[str, Any]) -> bool:
 
 
 def run(full: bool) -> dict[str, Any]:
-    seeds = range(1, 21) if full else range(1, 3)
+    # Of one seed all four intervals have to hold the truth: nine in ten of four are four.
+    seeds = range(1, 21) if full else range(1, 2)
     rows: list[dict[str, Any]] = []
     seconds: list[float] = []
     for seed in seeds:
