@@ -195,18 +195,16 @@ def _make_directory(path: Path) -> None:
     path.mkdir()
 
 
-def _content_key(patches: Patches) -> None:
-    gateway = patches.live["gateway"]
-    gateway._share_sealer._sealer._cached.clear()
-    patches.put(Sealer, "_hold", patches.broken)
+def _for_new_recipients(owner: Any, name: str) -> Put:
+    """What is kept of a recipient is as good as it was: whoever has to be met anew gets none."""
 
+    def put(patches: Patches) -> None:
+        sealer = patches.live["gateway"]._share_sealer
+        for kept in (sealer._addressed, sealer._recipients, sealer._sealer._cached):
+            kept.clear()
+        patches.put(owner, name, patches.broken)
 
-def _card_tokens(patches: Patches) -> None:
-    """Those that are kept are as good as they were: whoever asks for new ones gets none."""
-    sealer = patches.live["gateway"]._share_sealer
-    sealer._addressed.clear()
-    sealer._recipients.clear()
-    patches.put(Pseudonyms, "tokens", patches.broken)
+    return put
 
 
 def is_of(file: Any, topic: str) -> bool:
@@ -306,11 +304,13 @@ def _last_look(**own: Callable[[Patches], Any]) -> Put:
 
 
 def _key_gone(patches: Patches) -> None:
-    patches.put(Sealer, "held", lambda sealer, recipient_id, **options: _raise(KeyUnavailable(recipient_id)))
+    """For whoever asks whether it stays, and for whoever asks for another."""
 
+    def gone(*asked: Any, **options: Any) -> Any:
+        raise KeyUnavailable("recipient")
 
-def _raise(fault: BaseException) -> Any:
-    raise fault
+    patches.put(Sealer, "held", gone)
+    patches.put(patches.live["gateway"]._share_sealer, "_serves", gone)
 
 
 def _unavailable(owner: Any, name: str, fault: BaseException) -> Put:
@@ -369,9 +369,9 @@ _KEYS_AND_SEALING: Final = (
         leaves=ALL, leaves_after=ALL,
     ),
     Fault(name="match keys", put=_by_stages(_of(gateway_module, "match_keys"))),
-    Fault(name="content key", put=_content_key),
-    Fault(name="token epoch", put=_of(TokenEpochs, "of")),
-    Fault(name="card tokens", put=_card_tokens),
+    Fault(name="content key", put=_for_new_recipients(Sealer, "_hold")),
+    Fault(name="token epoch", put=_for_new_recipients(TokenEpochs, "of")),
+    Fault(name="card tokens", put=_for_new_recipients(Pseudonyms, "tokens")),
     Fault(name="shares", put=_by_stages(_shares)),
 )  # fmt: skip
 _RECORD: Final = (
