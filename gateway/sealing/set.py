@@ -15,14 +15,13 @@ WITHDRAWN_EVENT = "urn:x-issuernetwork:event:withdrawn:v1"
 ERASURE_EVENT = "urn:x-issuernetwork:event:erasure:v1"
 SET_TYPE = "secevent+jwt"
 
-# Signing keys in use at once: one a stream's algorithm, two while a key changes.
-HEADERS_CACHED = 64
+# Of signing keys in use at once (one a stream's algorithm, two while a key changes) and forms of a share.
+TEMPLATES_CACHED = 64
 
 # As `encode_json` writes strings; it would make itself anew for each token.
 _quoted = encode_basestring
 
 
-@lru_cache(maxsize=HEADERS_CACHED)
 def header_segment(alg: str, kid: str) -> bytes:
     """What every token by that key begins with, up to its first dot."""
     return base64url.encode(encode_json({"alg": alg, "kid": kid, "typ": SET_TYPE}).encode())
@@ -33,7 +32,7 @@ def sign_set(signer: Signer, claims: dict[str, object]) -> bytes:
     return compact(signer, _of_claims(signer.alg, signer.kid), (encode_json(claims).encode(),))
 
 
-@lru_cache(maxsize=HEADERS_CACHED)
+@lru_cache(maxsize=TEMPLATES_CACHED)
 def _of_claims(alg: str, kid: str) -> Template:
     return make_template(header_segment(alg, kid), (b"", b""))
 
@@ -69,7 +68,7 @@ def share_set(
     return compact(signer, template, values)
 
 
-@lru_cache(maxsize=HEADERS_CACHED)
+@lru_cache(maxsize=TEMPLATES_CACHED)
 def _of_shares(alg: str, kid: str, iss: str, on_stream: bool, clear: bool) -> Template:
     """What all shares by that key have. Of recipients and programs nothing: one that serves all of them stays
     in the processor's caches, and to write their few ids anew takes less than to fetch one's own."""

@@ -72,13 +72,12 @@ class ShareSealer:
 
     __slots__ = (
         "_addressed", "_batch", "_encoder", "_epochs", "_expires_at_ms", "_forgot_ms", "_make_target",
-        "_now_ms", "_pseudonyms", "_recipients", "_sealer", "_serves", "_shares", "_standing",
+        "_now_ms", "_pseudonyms", "_recipients", "_sealer", "_shares", "_standing",
     )  # fmt: skip
 
     def __init__(self, pseudonyms: Pseudonyms, sealer: Sealer, encoder: Encoder) -> None:
         self._pseudonyms = pseudonyms
         self._sealer = sealer
-        self._serves = sealer.serves
         self._encoder = encoder
         self._shares, self._make_target = make_shares(pseudonyms.macs)
         self._epochs = TokenEpochs()
@@ -107,20 +106,6 @@ class ShareSealer:
     def target_of(self, entry: ProgramEntry) -> tuple[Target, Held] | None:
         """What the engine seals an entry's shares to, each a message that it takes from what is held. None
         for entries whose shares are not sealed. Raises KeyUnavailable."""
-        found = self._addressed.get(id(entry))
-        if found is not None:
-            # As `_stays` says of most: what it has stays, and the epochs are told by the same table.
-            recipient = found.recipient
-            if recipient.batch == self._batch:
-                if recipient.held.messages_left > 0:
-                    return found.target
-            elif (
-                recipient.told_by is self._epochs
-                and self._now_ms < recipient.until_ms
-                and self._serves(recipient.held, self._now_ms)
-            ):
-                recipient.batch = self._batch
-                return found.target
         return None if entry.profile == CLEAR_PROFILE else self._found(entry).target
 
     def seal(self, work: Work) -> None:
@@ -198,7 +183,7 @@ class ShareSealer:
         """Whether more may be sealed to what it has; asked once a batch. Raises KeyUnavailable."""
         if recipient.batch == self._batch:
             return recipient.held.messages_left > 0
-        if not self._serves(recipient.held, self._now_ms):
+        if not self._sealer.serves(recipient.held, self._now_ms):
             return False
         # What one table says of a recipient holds for a time, and that never goes back here.
         if recipient.told_by is not self._epochs or self._now_ms >= recipient.until_ms:

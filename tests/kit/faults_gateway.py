@@ -310,7 +310,7 @@ def _key_gone(patches: Patches) -> None:
         raise KeyUnavailable("recipient")
 
     patches.put(Sealer, "held", gone)
-    patches.put(patches.live["gateway"]._share_sealer, "_serves", gone)
+    patches.put(Sealer, "serves", gone)
 
 
 def _unavailable(owner: Any, name: str, fault: BaseException) -> Put:
