@@ -30,7 +30,7 @@ from enrichment.signals import Signals, assessed_signals
 from enrichment.velocity import VelocityKind
 from gateway.backends.embedded.in_file import new_signing_key
 from gateway.backends.embedded.mac_keys import HkdfMacKeys
-from gateway.feeds.reading import DecisionSeen, EvaluationSeen, read_evaluation
+from gateway.feeds.reading import read_evaluation
 from gateway.programs.table import ProgramEntry
 from gateway.runtime.clock import SystemClock, WallTimeMs
 from gateway.runtime.entropy import SystemEntropy
@@ -168,7 +168,10 @@ class Protector:
         self._signer = LateSigner(key.kid, alg, lambda: LocalSigner(key))
         self._pseudonyms = Pseudonyms(HkdfMacKeys(self._entropy.bytes(32)))
         self._encoder = Encoder()
-        self._entries = {name: _entry(name, fresh) for name in keys.private}
+        entries = {name: _entry(name, fresh) for name in keys.private}
+        part_of = self._encoder.standing_part
+        self._standing = {name: (entry, part_of(entry, ())) for name, entry in entries.items()}
+        """With what records say of all shares of an entry: the engine asks for it once."""
 
     def run(self, run: int, count: int) -> Run:
         clock = HalfwayClock()
@@ -176,7 +179,7 @@ class Protector:
         sharing = ShareSealer(self._pseudonyms, sealer, self._encoder)
         # A content key serves for minutes, thousands of messages at this rate: those of before are there, and
         # the one behind the key that expires is made within the run.
-        for recipient_id in self._entries:
+        for recipient_id in self._standing:
             sealer.held(recipient_id)
         ends: list[bytes] = []
         tokens: list[bytes] = []
@@ -204,15 +207,15 @@ class Protector:
     def _recorded(self, sharing: ShareSealer, batch: list[Message], now_ms: int) -> list[bytes]:
         """As the gateway begins a batch and native/src/steps/conclude.rs seals it: few for each recipient."""
         sharing.begin(now_ms, _NO_CHANGES, EXPIRES_AT_MS)
-        seal, target_of, part_of = sharing.shares.seal, sharing.target_of, self._encoder.standing_part
-        entries, records = self._entries, []
+        seal, target_of, standing = sharing.shares.seal, sharing.target_of, self._standing
+        records = []
         for message in batch:
-            entry = entries[message.recipient_id]
+            entry, part = standing[message.recipient_id]
             found = target_of(entry)
             assert found is not None, "no profile A"
             target, held = found
             held.messages_left -= 1
-            order: Order = (target, FIELDS, b"", part_of(entry, ()), "", 1)
+            order: Order = (target, FIELDS, b"", part, "", 1)
             ((_, _, decision),) = seal(
                 message.known, message.card, "payments", message.match_keys, EXPIRES_AT_MS, [order]
             )
@@ -221,19 +224,16 @@ class Protector:
 
     def _signed(self, records: list[bytes]) -> list[bytes]:
         """As gateway/feeds/fanout.py reads a batch and signs it, in another process."""
+        signer = self._signer
         return [
-            self._token(record, decision)
+            share_set(
+                signer, iss=ISS, recipient_id=share.recipient_id, issued_at_ms=NOW_MS, jti=share.share_id,
+                evaluation_id=record.evaluation_id, share_id=share.share_id, issuer_id=record.issuer_id,
+                program=share.program, sealed=share.sealed, stream_seq=1,
+            )
             for record in [read_evaluation(one) for one in records]
-            for decision in record.decisions
-        ]
-
-    def _token(self, record: EvaluationSeen, decision: DecisionSeen) -> bytes:
-        share_id = decision.share_id
-        return share_set(
-            self._signer, iss=ISS, recipient_id=decision.recipient_id, issued_at_ms=NOW_MS, jti=share_id,
-            evaluation_id=record.evaluation_id, share_id=share_id, issuer_id=record.issuer_id,
-            program=decision.program, sealed=decision.sealed, stream_seq=1,
-        )  # fmt: skip
+            for share in record.decisions
+        ]  # fmt: skip
 
 
 _NO_CHANGES = TokenEpochs()

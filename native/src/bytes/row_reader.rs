@@ -5,7 +5,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyString, PyTuple};
 
-use crate::request::made::NamedTuple;
+use crate::request::made::{Filling, NamedTuple};
 use crate::bytes::wire::{Fields, Value, varint};
 
 /// Highest number of a field (Protocol Buffers, "Assigning Field Numbers").
@@ -67,30 +67,36 @@ impl RowReader {
     }
 }
 
-/// One member on its way.
-enum Member<'py> {
-    None,
-    One(Bound<'py, PyAny>),
-    Many(Vec<Bound<'py, PyAny>>),
-}
-
 impl RowReader {
     fn row<'py>(&self, py: Python<'py>, message: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let mut members: Vec<Member<'py>> = self.defaults.iter().map(|_| Member::None).collect();
+        let mut row = Row { filling: self.kind.filling(py, self.defaults.len())?, lists: Vec::new() };
         for field in Fields::of(message) {
             let Ok((number @ 1..=MOST_NUMBER, value)) = field else { return Ok(None) };
             let Some(Some(place)) = self.places.get(number) else { continue };
-            if !place.kind.take(py, value, &mut members[place.slot])? {
+            if !place.take(py, value, &mut row)? {
                 return Ok(None);
             }
         }
-        let values = members.into_iter().zip(&self.defaults).map(|(member, default)| match member {
-            Member::None => Ok(default.bind(py).clone()),
-            Member::One(value) => Ok(value),
-            Member::Many(values) => Ok(PyTuple::new(py, values)?.into_any()),
-        });
-        let values = values.collect::<PyResult<Vec<_>>>()?;
-        self.kind.make(py, values).map(Some)
+        for (slot, values) in row.lists {
+            row.filling.put(slot, PyTuple::new(py, values)?.into_any());
+        }
+        Ok(Some(row.filling.done(|slot| self.defaults[slot].bind(py).clone())))
+    }
+}
+
+/// A row on its way.
+struct Row<'py> {
+    filling: Filling<'py>,
+    /// Members that are lists, which are few, by their places.
+    lists: Vec<(usize, Vec<Bound<'py, PyAny>>)>,
+}
+
+impl<'py> Row<'py> {
+    fn push(&mut self, slot: usize, one: Bound<'py, PyAny>) {
+        match self.lists.iter_mut().find(|(of, _)| *of == slot) {
+            Some((_, values)) => values.push(one),
+            None => self.lists.push((slot, vec![one])),
+        }
     }
 }
 
@@ -121,52 +127,45 @@ impl Kind {
             },
         })
     }
+}
 
+impl Place {
     /// False of what is unusual.
-    fn take<'py>(&self, py: Python<'py>, value: Value<'_>, to: &mut Member<'py>) -> PyResult<bool> {
-        let one = match (self, value) {
-            (Self::Text | Self::Texts, Value::Bytes(bytes)) => match str::from_utf8(bytes) {
-                Ok(text) => PyString::new(py, text).into_any(),
+    fn take<'py>(&self, py: Python<'py>, value: Value<'_>, row: &mut Row<'py>) -> PyResult<bool> {
+        let one = match (&self.kind, value) {
+            (Kind::Text | Kind::Texts, Value::Bytes(bytes)) => match PyString::from_bytes(py, bytes) {
+                Ok(text) => text.into_any(),
                 Err(_) => return Ok(false),
             },
-            (Self::Bytes, Value::Bytes(bytes)) => PyBytes::new(py, bytes).into_any(),
-            (Self::Int64, Value::Varint(number)) => PyInt::new(py, number as i64).into_any(),
-            (Self::Int32 | Self::Ints32, Value::Varint(number)) => match small(py, number) {
+            (Kind::Bytes, Value::Bytes(bytes)) => PyBytes::new(py, bytes).into_any(),
+            (Kind::Int64, Value::Varint(number)) => PyInt::new(py, number as i64).into_any(),
+            (Kind::Int32 | Kind::Ints32, Value::Varint(number)) => match small(py, number) {
                 Some(number) => number,
                 None => return Ok(false),
             },
-            (Self::Ints32, Value::Bytes(mut packed)) => {
+            (Kind::Ints32, Value::Bytes(mut packed)) => {
                 while !packed.is_empty() {
                     let Some(number) = varint(&mut packed).and_then(|number| small(py, number)) else {
                         return Ok(false);
                     };
-                    to.push(number);
+                    row.push(self.slot, number);
                 }
                 return Ok(true);
             }
-            (Self::Row(nested) | Self::Rows(nested), Value::Bytes(message)) => {
+            (Kind::Row(nested) | Kind::Rows(nested), Value::Bytes(message)) => {
                 match nested.get().row(py, message)? {
-                    Some(row) => row,
+                    Some(nested) => nested,
                     None => return Ok(false),
                 }
             }
             _ => return Ok(false),
         };
-        match (self, &to) {
-            (Self::Texts | Self::Ints32 | Self::Rows(_), _) => to.push(one),
-            (_, Member::None) => *to = Member::One(one),
-            _ => return Ok(false),
+        match self.kind {
+            Kind::Texts | Kind::Ints32 | Kind::Rows(_) => row.push(self.slot, one),
+            _ if row.filling.has(self.slot) => return Ok(false),
+            _ => row.filling.put(self.slot, one),
         }
         Ok(true)
-    }
-}
-
-impl<'py> Member<'py> {
-    fn push(&mut self, one: Bound<'py, PyAny>) {
-        match self {
-            Self::Many(all) => all.push(one),
-            _ => *self = Self::Many(vec![one]),
-        }
     }
 }
 

@@ -23,17 +23,58 @@ impl NamedTuple {
     }
 
     pub fn make<'py>(&self, py: Python<'py>, values: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
-        let kind = self.0.bind(py).as_type_ptr();
-        // SAFETY: as `tuple.__new__` makes an object of a subtype: room for so many, all of it empty, then each
-        // is filled, and nothing runs in between. `of` has seen that the type is a tuple and no more.
-        unsafe {
-            let made = ffi::PyType_GenericAlloc(kind, values.len() as ffi::Py_ssize_t);
-            let made = Bound::from_owned_ptr_or_err(py, made)?;
-            for (at, value) in values.into_iter().enumerate() {
-                ffi::PyTuple_SET_ITEM(made.as_ptr(), at as ffi::Py_ssize_t, value.into_ptr());
-            }
-            Ok(made)
+        let mut filling = self.filling(py, values.len())?;
+        for (at, value) in values.into_iter().enumerate() {
+            filling.put(at, value);
         }
+        Ok(filling.done(|_| py.None().into_bound(py)))
+    }
+
+    /// One of so many members, each empty yet.
+    pub fn filling<'py>(&self, py: Python<'py>, members: usize) -> PyResult<Filling<'py>> {
+        let kind = self.0.bind(py).as_type_ptr();
+        // SAFETY: as `tuple.__new__` makes an object of a subtype: room for so many, all of it empty. `of` has seen
+        // that the type is a tuple and no more. The collector is not to see it before it is whole.
+        let made = unsafe {
+            let made = ffi::PyType_GenericAlloc(kind, members as ffi::Py_ssize_t);
+            let made = Bound::from_owned_ptr_or_err(py, made)?;
+            ffi::PyObject_GC_UnTrack(made.as_ptr().cast());
+            made
+        };
+        Ok(Filling { made, members })
+    }
+}
+
+/// A named tuple on its way: nobody else has it, and it is let go of where it is not finished.
+pub struct Filling<'py> {
+    made: Bound<'py, PyAny>,
+    members: usize,
+}
+
+impl<'py> Filling<'py> {
+    pub fn has(&self, at: usize) -> bool {
+        assert!(at < self.members);
+        // SAFETY: a tuple of so many members, and one of them.
+        unsafe { !ffi::PyTuple_GET_ITEM(self.made.as_ptr(), at as ffi::Py_ssize_t).is_null() }
+    }
+
+    /// Into a member that is empty.
+    pub fn put(&mut self, at: usize, value: Bound<'py, PyAny>) {
+        assert!(!self.has(at));
+        // SAFETY: as above; the tuple takes the value over.
+        unsafe { ffi::PyTuple_SET_ITEM(self.made.as_ptr(), at as ffi::Py_ssize_t, value.into_ptr()) }
+    }
+
+    /// With `default` in each member that is empty still.
+    pub fn done(mut self, default: impl Fn(usize) -> Bound<'py, PyAny>) -> Bound<'py, PyAny> {
+        for at in 0..self.members {
+            if !self.has(at) {
+                self.put(at, default(at));
+            }
+        }
+        // SAFETY: it was untracked when it was made, and is whole now.
+        unsafe { ffi::PyObject_GC_Track(self.made.as_ptr().cast()) };
+        self.made
     }
 }
 

@@ -32,6 +32,7 @@ pub struct Own {
     pub currency: usize,
     pub card_acceptor_id: usize,
     pub amount_minor: usize,
+    pub initiated_at_ms: usize,
     /// Its column.
     pub ip: usize,
 }
@@ -40,7 +41,7 @@ impl Own {
     pub fn of(py: Python<'_>, columns: &Columns, card: Card) -> PyResult<Self> {
         let lacking = || PyValueError::new_err("a payment lacks a field that engines take from it");
         let slot = |name: &str| match columns.named(py, name) {
-            Some(Column::Text { slot, .. } | Column::Int { slot, .. }) => Ok(*slot),
+            Some(Column::Text { slot, .. } | Column::Int { slot, .. } | Column::Time { slot, .. }) => Ok(*slot),
             _ => Err(lacking()),
         };
         Ok(Self {
@@ -60,6 +61,7 @@ impl Own {
             currency: slot("currency")?,
             card_acceptor_id: slot("card_acceptor_id")?,
             amount_minor: slot("amount_minor")?,
+            initiated_at_ms: slot("initiated_at_ms")?,
             ip: columns.place(&PyString::intern(py, "ip").unbind(), 0).ok_or_else(lacking)?,
         })
     }

@@ -2,7 +2,6 @@
 //! `TwinShares` in gateway/sharing/share.py. What is released, and to whom, is decided in Python.
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
@@ -99,8 +98,6 @@ pub struct OnePayment<'a, 'py> {
     known: Known<'a, 'py>,
     digits: &'a str,
     sender_id: &'a str,
-    intent: Bound<'py, PyString>,
-    attempt_no: i64,
     /// Of the body, without its last brace.
     matching: Vec<u8>,
     keys: &'a Bound<'py, PyTuple>,
@@ -157,6 +154,7 @@ impl Shares {
     ) -> PyResult<Bound<'py, PyList>> {
         let mut payment = OnePayment::of(signals, digits, sender_id, match_keys, expires_at_ms)?;
         let all = PyList::empty(py);
+        let (mut told, mut recorded) = (Vec::with_capacity(AROUND), Vec::with_capacity(2 * FIRST_CAPACITY));
         for order in orders.iter() {
             let order = order.cast::<PyTuple>()?;
             if order.len() != 6 {
@@ -173,7 +171,8 @@ impl Shares {
                 consent_id: order.get_item(4)?.cast_into::<PyString>()?,
                 arm: order.get_borrowed_item(5)?.extract()?,
             };
-            let (mut told, mut recorded) = (Vec::with_capacity(AROUND), Vec::with_capacity(2 * FIRST_CAPACITY));
+            told.clear();
+            recorded.clear();
             let share_id = self.share(&mut payment, &order, &mut told, &mut recorded)?;
             all.append((text_of(py, &share_id), PyBytes::new(py, &told), PyBytes::new(py, &recorded)))?;
         }
@@ -189,18 +188,16 @@ impl<'a, 'py> OnePayment<'a, 'py> {
         keys: &'a Bound<'py, PyTuple>,
         expires_at_ms: i64,
     ) -> PyResult<Self> {
-        let (py, known) = (signals.py(), Known::of(signals)?);
-        let intent = known.payment.getattr(intern!(py, "payment_intent_id"))?.cast_into::<PyString>()?;
-        let attempt_no = known.payment.getattr(intern!(py, "attempt_no"))?.extract()?;
+        let known = Known::of(signals)?;
         let mut matching = Vec::with_capacity(256);
         matching.extend_from_slice(b",\"match\":{\"keys\":");
         json::write(&mut matching, keys.as_any(), 2)?;
         matching.extend_from_slice(b",\"attempted_at_ms\":");
-        json::write(&mut matching, &known.payment.getattr(intern!(py, "initiated_at_ms"))?, 2)?;
+        known.write_attempted_at(&mut matching)?;
         let members = Members { text: Vec::with_capacity(FIRST_CAPACITY), spans: [(0, 0); MOST_FIELDS], have: 0 };
         Ok(Self {
-            known, digits, sender_id, intent, attempt_no, matching, keys, expires_at_ms, members,
-            tokens: None, body: Vec::with_capacity(FIRST_CAPACITY),
+            known, digits, sender_id, matching, keys, expires_at_ms, members, tokens: None,
+            body: Vec::with_capacity(FIRST_CAPACITY),
         })
     }
 
@@ -254,9 +251,8 @@ impl Shares {
         told_to: &mut Vec<u8>,
         recorded_to: &mut Vec<u8>,
     ) -> PyResult<Letters> {
-        let (target, intent) = (order.target, payment.intent.to_str()?);
-        let share_id =
-            self.macs.get().share_letters(payment.sender_id, intent, payment.attempt_no, &target.program);
+        let target = order.target;
+        let share_id = payment.known.share_letters(self.macs.get(), payment.sender_id, &target.program)?;
         let tokens = payment.tokens_of(target);
         self.body(payment, order, &share_id, tokens.as_ref())?;
         self.told(payment, order, &share_id, told_to)?;

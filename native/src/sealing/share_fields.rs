@@ -9,6 +9,7 @@ use pyo3::types::{PyString, PyTuple};
 use crate::bytes::json;
 use crate::looks::findings;
 use crate::request::read_request::{ReadRequest, read_of};
+use crate::sealing::mac::{Letters, Macs};
 use crate::velocity::counted::number_at;
 
 /// Bits of a mask.
@@ -67,6 +68,32 @@ impl<'a, 'py> Known<'a, 'py> {
             facts: signals.getattr(intern!(py, "facts"))?,
             assessment: signals.getattr(intern!(py, "assessment"))?,
         })
+    }
+
+    /// When the payment was attempted, as JSON.
+    pub fn write_attempted_at(&self, out: &mut Vec<u8>) -> PyResult<()> {
+        let py = self.signals.py();
+        let Some(read) = &self.read else {
+            return json::write(out, &self.payment.getattr(intern!(py, "initiated_at_ms"))?, 2);
+        };
+        let read = read.get();
+        json::write_number(out, read.request(py).int(read.layout.own.initiated_at_ms));
+        Ok(())
+    }
+
+    /// The id of a program's share of the payment.
+    pub fn share_letters(&self, macs: &Macs, sender_id: &str, program: &str) -> PyResult<Letters> {
+        let py = self.signals.py();
+        let Some(read) = &self.read else {
+            let intent = self.payment.getattr(intern!(py, "payment_intent_id"))?.cast_into::<PyString>()?;
+            let attempt_no = self.payment.getattr(intern!(py, "attempt_no"))?.extract()?;
+            return Ok(macs.share_letters(sender_id, intent.to_str()?, attempt_no, program));
+        };
+        let read = read.get();
+        let (request, own) = (read.request(py), &read.layout.own);
+        // 0 is a first attempt, as it is of the column.
+        let attempt_no = request.int(own.attempt_no).max(1);
+        Ok(macs.share_letters(sender_id, request.text(own.payment_intent_id), attempt_no, program))
     }
 
     fn at(&self, root: &Root) -> PyResult<Bound<'py, PyAny>> {
