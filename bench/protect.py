@@ -213,9 +213,8 @@ class Protector:
             entry, part = standing[message.recipient_id]
             found = target_of(entry)
             assert found is not None, "no profile A"
-            target, held = found
-            held.messages_left -= 1
-            order: Order = (target, FIELDS, b"", part, "", 1)
+            found.held.messages_left -= 1
+            order: Order = (found.target, FIELDS, b"", part, "", 1)
             ((_, _, decision),) = seal(
                 message.known, message.card, "payments", message.match_keys, EXPIRES_AT_MS, [order]
             )

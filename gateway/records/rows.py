@@ -49,18 +49,18 @@ def make_read_row(row: type[Row], message: type[Message], native: Any = engines)
     What is wrong within fields that `row` does not have, the library finds and the engine does not look for.
     """
     row_of, parse = make_row_of(row), message.FromString
+
+    def by_twin(data: bytes) -> Row:
+        return row_of(parse(data))
+
     if native is None:
-        return lambda data: row_of(parse(data))
-    quick: Callable[[bytes], Row | None] = _reader(row, message.DESCRIPTOR, native).read
-
-    def read(data: bytes) -> Row:
-        found = quick(data)
-        return row_of(parse(data)) if found is None else found
-
+        return by_twin
+    read: Callable[[bytes], Row] = _reader(row, message.DESCRIPTOR, native, by_twin).read
     return read
 
 
-def _reader(row: type[Any], descriptor: Any, native: Any) -> Any:
+def _reader(row: type[Any], descriptor: Any, native: Any, twin: Any = None) -> Any:
+    """`twin` reads what is unusual, also within what is nested."""
     nested, rows = _nested(row), []
     for name in row._fields:
         field = descriptor.fields_by_name[name]
@@ -70,7 +70,7 @@ def _reader(row: type[Any], descriptor: Any, native: Any) -> Any:
             continue
         kind = _KINDS[field.type]
         rows.append((field.number, _MANY[kind] if field.is_repeated else kind, None))
-    return native.RowReader(row, rows)
+    return native.RowReader(row, rows, twin)
 
 
 def _nested(row: type[Any]) -> Mapping[str, type[Any]]:

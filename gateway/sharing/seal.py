@@ -57,14 +57,15 @@ class _Recipient:
     """The last one that asked whether they stay."""
 
 
-@dataclass(slots=True)
-class _Addressed:
-    """An entry and what its shares are sealed to, for as long as its recipient is the same."""
+class Addressed(NamedTuple):
+    """What an entry's shares are sealed to, for as long as its recipient is the same."""
 
-    entry: ProgramEntry
+    target: Target
+    held: Held
+    """What its messages are taken from."""
+
     recipient: _Recipient
-    target: tuple[Target, Held]
-    """Beside what its messages are taken from."""
+    entry: ProgramEntry
 
 
 class ShareSealer:
@@ -83,7 +84,7 @@ class ShareSealer:
         self._epochs = TokenEpochs()
         self._now_ms = self._expires_at_ms = self._batch = self._forgot_ms = 0
         self._recipients: dict[str, _Recipient] = {}
-        self._addressed: dict[int, _Addressed] = {}
+        self._addressed: dict[int, Addressed] = {}
         self._standing: dict[int, _Standing] = {}
 
     def begin(self, now_ms: int, epochs: TokenEpochs, expires_at_ms: int) -> None:
@@ -103,10 +104,14 @@ class ShareSealer:
         """What makes the shares, for who asks it directly."""
         return self._shares
 
-    def target_of(self, entry: ProgramEntry) -> tuple[Target, Held] | None:
-        """What the engine seals an entry's shares to, each a message that it takes from what is held. None
-        for entries whose shares are not sealed. Raises KeyUnavailable."""
-        return None if entry.profile == CLEAR_PROFILE else self._found(entry).target
+    def target_of(self, entry: ProgramEntry) -> Addressed | None:
+        """What an entry's shares are sealed to, with at least one message left; whoever asks takes each
+        message from what is held. None for entries whose shares are not sealed. Raises KeyUnavailable."""
+        # By identity, here and below: what is kept is alive, so that no other takes its number.
+        found = self._addressed.get(id(entry))
+        if found is not None and self._stays(found.recipient):
+            return found
+        return None if entry.profile == CLEAR_PROFILE else self._address(entry)
 
     def seal(self, work: Work) -> None:
         """Fills in what is released. What has no key any more is withheld."""
@@ -122,11 +127,12 @@ class ShareSealer:
                 self._clear(one, work)
                 continue
             try:
-                found = self._found(entry)
+                found = self.target_of(entry)
             except KeyUnavailable:
                 one.reason = Reason.KEY_UNAVAILABLE  # after the draw: it stays in its arm
                 continue
-            recipient, (target, held) = found.recipient, found.target
+            assert found is not None, "sealed"
+            target, held, recipient, _ = found
             held.messages_left -= 1  # before the encryption: a fault counts as a message too
             hashed = b""
             if mask & HASHED_MASK:
@@ -173,12 +179,6 @@ class ShareSealer:
                 ]
         return made
 
-    def _found(self, entry: ProgramEntry) -> _Addressed:
-        """With at least one message left. Raises KeyUnavailable."""
-        # By identity, here and below: what is kept is alive, so that no other takes its number.
-        found = self._addressed.get(id(entry))
-        return self._address(entry) if found is None or not self._stays(found.recipient) else found
-
     def _stays(self, recipient: _Recipient) -> bool:
         """Whether more may be sealed to what it has; asked once a batch. Raises KeyUnavailable."""
         if recipient.batch == self._batch:
@@ -194,8 +194,8 @@ class ShareSealer:
         recipient.batch = self._batch
         return True
 
-    def _address(self, entry: ProgramEntry) -> _Addressed:
-        """What an entry's shares are sealed to, with at least one message left. Raises KeyUnavailable."""
+    def _address(self, entry: ProgramEntry) -> Addressed:
+        """As `target_of`, of an entry that was not met, or whose recipient has changed."""
         recipient = None if entry.fresh_content_key else self._recipients.get(entry.recipient_id)
         if recipient is None or not self._stays(recipient):
             recipient = self._meet(entry)
@@ -205,7 +205,7 @@ class ShareSealer:
         target = self._make_target(
             entry.program, routing, kid, content_key, recipient.epochs[0], tokens, before, elements
         )
-        made = _Addressed(entry, recipient, (target, held))
+        made = Addressed(target, held, recipient, entry)
         if not entry.fresh_content_key:
             _bound(self._addressed, ENTRIES_CACHED)
             self._addressed[id(entry)] = made

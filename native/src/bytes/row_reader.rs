@@ -1,6 +1,6 @@
 //! Reads of a message on the wire the fields that a table names, each to its place in a named tuple: the twin of
-//! `row_by_twin` in gateway/records/rows.py. Of what is unusual (a field twice that is no list, a number too long,
-//! a text that is none) it says None, and the twin reads it.
+//! what `make_row_of` in gateway/records/rows.py gives. What is unusual (a field twice that is no list, a number too
+//! long, a text that is none) the twin reads.
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyString, PyTuple};
@@ -27,7 +27,8 @@ struct Place {
     kind: Kind,
 }
 
-/// `RowReader(kind, rows)`: a named tuple, and in the order of its members (number, kind, reader of what is nested).
+/// `RowReader(kind, rows, twin)`: a named tuple, and in the order of its members (number, kind, reader of what is
+/// nested); who reads what is unusual, of a reader that is asked directly.
 #[pyclass(frozen, module = "ein_native")]
 pub struct RowReader {
     kind: NamedTuple,
@@ -35,6 +36,7 @@ pub struct RowReader {
     places: Vec<Option<Place>>,
     /// What stands where a message has no such field.
     defaults: Vec<Py<PyAny>>,
+    twin: Py<PyAny>,
 }
 
 #[pymethods]
@@ -44,8 +46,9 @@ impl RowReader {
         py: Python<'_>,
         kind: &Bound<'_, PyAny>,
         rows: Vec<(usize, String, Option<Py<RowReader>>)>,
+        twin: Py<PyAny>,
     ) -> PyResult<Self> {
-        let mut made = Self { kind: NamedTuple::of(kind)?, places: Vec::new(), defaults: Vec::new() };
+        let mut made = Self { kind: NamedTuple::of(kind)?, places: Vec::new(), defaults: Vec::new(), twin };
         for (slot, (number, kind, nested)) in rows.into_iter().enumerate() {
             let kind = Kind::of(&kind, nested)?;
             made.defaults.push(kind.default(py)?);
@@ -57,9 +60,11 @@ impl RowReader {
         Ok(made)
     }
 
-    /// The named tuple, or None of what is unusual.
-    fn read<'py>(&self, py: Python<'py>, message: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.row(py, message)
+    fn read<'py>(&self, message: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
+        match self.row(message.py(), message.as_bytes())? {
+            Some(row) => Ok(row),
+            None => self.twin.bind(message.py()).call1((message,)),
+        }
     }
 
     fn __repr__(&self) -> &'static str {
@@ -68,6 +73,7 @@ impl RowReader {
 }
 
 impl RowReader {
+    /// None of what is unusual.
     fn row<'py>(&self, py: Python<'py>, message: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
         let mut row = Row { filling: self.kind.filling(py, self.defaults.len())?, lists: Vec::new() };
         for field in Fields::of(message) {

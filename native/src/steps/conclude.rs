@@ -61,7 +61,7 @@ struct Outcomes(
 /// What a batch has for its works, and what it asked Python for: by identity, and all of it lives as long as the
 /// batch does. Few of each, so that a look along them is quicker than a hash.
 struct Common<'a, 'py> {
-    /// Entry to (target, held), or None for what the twin seals.
+    /// Entry to its target and what is held, or None for what the twin seals.
     target_of: &'a Bound<'py, PyAny>,
     targets: Vec<(usize, Option<Target<'py>>)>,
     withheld_of: &'a Bound<'py, PyAny>,
@@ -385,7 +385,7 @@ impl<'py> Common<'_, 'py> {
                     let made = if made.is_none() {
                         None
                     } else {
-                        let [target, held] = made.cast::<PyTuple>()?.as_slice() else {
+                        let [target, held, ..] = made.cast::<PyTuple>()?.as_slice() else {
                             return Err(PyTypeError::new_err("a target and what is held"));
                         };
                         Some(Target { target: target.cast::<ShareTarget>()?.clone(), held: held.clone() })

@@ -57,7 +57,7 @@ class Sealing:
     def found(self, entry: ProgramEntry = ENTRY) -> tuple[Target, Held]:
         found = self.shares.target_of(entry)
         assert found is not None
-        return found
+        return found.target, found.held
 
 
 def test_batches_in_a_row_have_one_target_and_programs_of_a_recipient_one_key() -> None:
