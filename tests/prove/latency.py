@@ -1,9 +1,10 @@
 """What the gateway adds to a bare grpc.aio echo of the same messages, at a pace: two open loops in turns.
 
 A call counts from when it was due, so that what waits behind a slow one counts as well. Server and load have
-a core each at the low rate. At the high one, which an echo would not bear, the hot loop has one core, and all
-other threads of the server have the other with the load (setting `gateway.hot_loop_core`). What the machine
-itself stalls for is told beside, as the gaps of a loop that does nothing else.
+a core each at the low rate. At the high one, which that echo would not bear, the hot loop has one core, and
+all other threads of the server have the other with the load (setting `gateway.hot_loop_core`). An echo by our
+own front that writes and syncs stands beside it, in turns. What the machine itself stalls for is told as the
+gaps of a loop that does nothing else.
 """
 
 import os
@@ -23,6 +24,7 @@ from issuernetwork.v1 import enrichment_pb2 as v1
 from tests.kit.gateway_process import Process
 from tests.kit.installation import Installation
 from tests.kit.payments import payment
+from tests.prove.durable_echo import durable_echo
 from tests.prove.flood import DEGRADED, FULL, Flood, Phase, percentile
 
 RATE_PER_S = 1_000
@@ -119,8 +121,10 @@ def _low(folder: Path, *, full: bool) -> dict[str, Any]:
 
 
 def _high(folder: Path, *, full: bool) -> dict[str, Any]:
-    """Ours alone, with the hot loop on its core."""
-    seconds = 60.0 if full else 5.0
+    """Ours, with the hot loop on its core, and a durable echo in turns."""
+    rounds, round_s = (6, 10.0) if full else (1, 5.0)
+    gateway: list[Phase] = []
+    echoed: list[Phase] = []
     cores = os.sched_getaffinity(0)
     installation = Installation(folder, front="native")
     if len(cores) > 1:
@@ -129,24 +133,33 @@ def _high(folder: Path, *, full: bool) -> dict[str, Any]:
         installation.config.write_text(yaml.safe_dump(document))
     process = Process(installation)
     try:
-        stay_off(server_core())
-        flood = Flood(process.address, UNARY, _headers(installation), tick_s=HIGH_TICK_S)
-        try:
-            flood.open(HIGH_RATE_PER_S / 2, WARM_UP_S)
-            phase = flood.open(HIGH_RATE_PER_S, seconds)
-        finally:
-            flood.close()
+        headers = _headers(installation)
+        with durable_echo(_answer(process.address, headers), folder) as address:
+            stay_off(server_core())
+            ours, theirs = (
+                Flood(one, UNARY, headers, tick_s=HIGH_TICK_S) for one in (process.address, address)
+            )
+            try:
+                for flood in (ours, theirs):
+                    flood.open(HIGH_RATE_PER_S / 2, WARM_UP_S)
+                for _ in range(rounds):
+                    echoed.append(theirs.open(HIGH_RATE_PER_S, round_s))
+                    gateway.append(ours.open(HIGH_RATE_PER_S, round_s))
+            finally:
+                for flood in (ours, theirs):
+                    flood.close()
     finally:
         process.stop()
         os.sched_setaffinity(0, cores)
     return {
         "high_rate_per_s": HIGH_RATE_PER_S,
         "hot_loop_core": server_core(),
-        "high_seconds": seconds,
-        "high_ms": _joined([phase]),
-        "high_degraded": phase.count(DEGRADED),
-        "high_unanswered": _unanswered(phase),
-        "high_generator_late_ms": _late([phase]),
+        "high_seconds_of_each": rounds * round_s,
+        "high_ms": _joined(gateway),
+        "high_durable_echo_ms": _joined(echoed),
+        "high_degraded": sum(phase.count(DEGRADED) for phase in gateway),
+        "high_unanswered": _unanswered(*gateway, *echoed),
+        "high_generator_late_ms": {"gateway": _late(gateway), "echo": _late(echoed)},
     }
 
 
