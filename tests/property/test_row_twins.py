@@ -1,5 +1,7 @@
 """The engine reads of a record what its twin does, and leaves to it what is unusual."""
 
+import gc
+import sys
 from typing import Any
 
 import pytest
@@ -121,3 +123,14 @@ def test_what_was_read_shows_nothing_of_the_payment() -> None:
     assert repr(found) == "EvaluationSeen(evaluation_id='e-1')"
     assert repr(found.decisions) == "(DecisionSeen(share_id='s-1'),)"
     assert repr(found.match) == "MatchSeen(****)"
+
+
+def test_a_row_is_known_to_the_collector_and_one_given_up_half_way_holds_nothing() -> None:
+    found = BY_ENGINE(storage.Evaluation(evaluation_id="e-1").SerializeToString())
+    assert all(map(gc.is_tracked, (found, found.match)))
+    twice = b"\x0a\x01a\x0a\x01b"  # of a single value: the twin reads it
+    BY_ENGINE(twice)
+    before = sys.getallocatedblocks()
+    for _ in range(1_000):
+        BY_ENGINE(twice)
+    assert sys.getallocatedblocks() - before < 500

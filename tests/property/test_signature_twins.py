@@ -30,6 +30,12 @@ def test_both_join_the_same_segments(head: bytes, data: bytes) -> None:
     assert engines.joined(head, data) == joined_by_twin(head, data)
 
 
+def test_data_of_every_length_is_joined_alike() -> None:
+    data = bytes((37 * at * at + 11) % 256 for at in range(200))
+    for size in range(len(data)):
+        assert engines.joined(b"h", data[:size]) == joined_by_twin(b"h", data[:size])
+
+
 VALUES = st.binary(max_size=40) | st.text(max_size=40) | st.integers(-(2**70), 2**70)
 CHUNKS = st.binary(max_size=40)
 Filled = tuple[bytes, tuple[bytes, ...], Values]
