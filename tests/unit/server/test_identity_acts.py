@@ -58,35 +58,35 @@ def rows(stored: StoredActs) -> list[dict[str, Any]]:
 def test_each_act_has_a_row_with_who_what_and_why_and_nothing_secret(
     settings: Settings, stored: StoredActs, tmp_path: Path
 ) -> None:
-    register(settings, "ada")
+    register(settings, "olga")
     key = Key("shop-1")
     (tmp_path / "jwks.json").write_text(json.dumps(key.jwks))
-    token = good(settings, "token", "shop-1", "--role", "caller", "--reason", "contract 7", by="ada")
-    secret = good(settings, "client", "add", "shop-2", "--role", "caller", "--secret", by="ada")
+    token = good(settings, "token", "shop-1", "--role", "caller", "--reason", "contract 7", by="olga")
+    secret = good(settings, "client", "add", "shop-2", "--role", "caller", "--secret", by="olga")
     jwks = str(tmp_path / "jwks.json")
     good(
         settings, "client", "add", "bank", "--role", "issuer", "--principal", "northgate-bank",
-        "--jwks", jwks, "--uri", "urn:ein:b", "--bound", by="ada",
+        "--jwks", jwks, "--uri", "urn:ein:b", "--bound", by="olga",
     )  # fmt: skip
-    good(settings, "client", "remove", "shop-2", "--reason", "no contract", by="ada")
-    good(settings, "token", "revoke", "shop-1", by="ada")
+    good(settings, "client", "remove", "shop-2", "--reason", "no contract", by="olga")
+    good(settings, "token", "revoke", "shop-1", by="olga")
     told = [
         (one["verb"], one["subject_id"], one["principal_id"], one["role"], one["proofs"], one["actor"],
          one["reason"]) for one in rows(stored)
     ]  # fmt: skip
     proofs = f"{thumbprint(key.public[0])} urn:ein:b bound"
     assert told == [
-        ("issue_token", "shop-1", "shop-1", "caller", "", "ada", "contract 7"),
-        ("add_client", "shop-2", "shop-2", "caller", "secret", "ada", ""),
-        ("add_client", "bank", "northgate-bank", "issuer", proofs, "ada", ""),
-        ("remove_client", "shop-2", "shop-2", "caller", "secret", "ada", "no contract"),
-        ("revoke_tokens", "shop-1", "shop-1", "", "", "ada", ""),
+        ("issue_token", "shop-1", "shop-1", "caller", "", "olga", "contract 7"),
+        ("add_client", "shop-2", "shop-2", "caller", "secret", "olga", ""),
+        ("add_client", "bank", "northgate-bank", "issuer", proofs, "olga", ""),
+        ("remove_client", "shop-2", "shop-2", "caller", "secret", "olga", "no contract"),
+        ("revoke_tokens", "shop-1", "shop-1", "", "", "olga", ""),
     ]
     kept = json.dumps(rows(stored))
     assert token not in kept
     assert secret not in kept
     entries = "".join(act_body(act) for act in stored.after(IDENTITIES, 0, 100))
-    assert "ada" not in entries
+    assert "olga" not in entries
     assert "contract" not in entries
 
 
