@@ -135,9 +135,8 @@ class Queue:
         return _allowed_ns(batch[0][2], batch[0][1])
 
     def cut(self, now_ns: int) -> list[Waiting]:
-        """Takes out what is too much, to be answered `overloaded` at once."""
-        if not self._calls:
-            return []
+        """Takes out what is too much, to be answered `overloaded` at once. Ask when nothing waits too, or
+        what comes behind an idle time would seem to have stood for as long."""
         self._follow(now_ns)
         if self.standing:
             return self._cut_standing(now_ns)

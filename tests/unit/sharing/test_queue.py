@@ -98,6 +98,17 @@ def test_a_queue_stands_only_after_a_time_and_until_the_load_has_been_away_for_o
     assert not load.queue.standing
 
 
+def test_a_burst_behind_an_idle_time_is_no_queue_that_stands() -> None:
+    queue = Queue()
+    for idle_ms in (1_000, 1_020):
+        assert queue.cut(idle_ms * MS) == []
+    now_ns = 1_040 * MS
+    queue.put(calls(600), now_ns, now_ns)
+    assert queue.cut(now_ns) == []
+    assert not queue.standing
+    assert len(queue.take(now_ns)[0]) == BATCH_CALLS
+
+
 def test_the_limit_follows_what_batches_are_measured_to_take() -> None:
     fast, slow = Overload(), Overload()
     for _ in range(60):
