@@ -5,7 +5,7 @@ import ssl
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from cryptography import x509
@@ -99,18 +99,32 @@ class Tls:
         return _Read(key, chain, authorities)
 
 
+class _InForce(ssl.SSLContext):
+    """Servers keep the context that they were given: this one hands each connection to what is in force as it
+    begins. To load another certificate into a context takes away the key of the one before, so that nobody
+    could connect meanwhile."""
+
+    whole: ssl.SSLContext
+
+    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
+        return self.whole.wrap_bio(*args, **kwargs)
+
+    def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
+        return self.whole.wrap_socket(*args, **kwargs)
+
+
 class WatchedContext:
     """An SSL context for servers that takes new certificates for new connections."""
 
     def __init__(self, tls: Tls, *, client_needed: bool = False) -> None:
         self._tls = tls
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        # RFC 9325 3.1.1: nothing older is to be negotiated.
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._load()
-        if tls.client_ca is not None:
-            self.context.verify_mode = ssl.CERT_REQUIRED if client_needed else ssl.CERT_OPTIONAL
-        self._stamps = tls.stamps()
+        self._client_needed = client_needed
+        try:
+            self._stamps = tls.stamps()
+        except OSError:
+            raise _not_loaded() from None
+        self.context = _InForce(ssl.PROTOCOL_TLS_SERVER)
+        self.context.whole = self._made()
 
     def refresh(self) -> None:
         """Reads the files again if they changed. Raises TlsInvalid; what was good before then stays."""
@@ -120,16 +134,25 @@ class WatchedContext:
             return
         if stamps != self._stamps:
             self._tls.check()
-            self._load()
+            self.context.whole = self._made()
             self._stamps = stamps
 
-    def _load(self) -> None:
+    def _made(self) -> ssl.SSLContext:
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # RFC 9325 3.1.1: nothing older is to be negotiated.
+        made.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
-            self.context.load_cert_chain(self._tls.certificate, self._tls.key)
+            made.load_cert_chain(self._tls.certificate, self._tls.key)
             if self._tls.client_ca is not None:
-                self.context.load_verify_locations(cafile=self._tls.client_ca)
+                made.load_verify_locations(cafile=self._tls.client_ca)
+                made.verify_mode = ssl.CERT_REQUIRED if self._client_needed else ssl.CERT_OPTIONAL
         except (OSError, ssl.SSLError):
-            raise TlsInvalid("tls: the certificate, key or client_ca cannot be loaded") from None
+            raise _not_loaded() from None
+        return made
+
+
+def _not_loaded() -> TlsInvalid:
+    return TlsInvalid("tls: the certificate, key or client_ca cannot be loaded")
 
 
 def _configuration(read: _Read) -> grpc.ServerCertificateConfiguration:
