@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pygrpc_native import EVENT_CALL, NativeGrpcFront
 
-from bench.cores import server_core, stay_off
+from bench.cores import stay_off
 from bench.enrich import UNARY
 from gateway.server.fronts.native import IO_THREADS
 from gateway.sharing.queue import BATCH_CALLS
@@ -27,9 +27,8 @@ FILE_BYTES = 64 * 1024 * 1024
 IDLE_MS = 20
 
 
-def serve(answer: bytes, path: str) -> None:
+def serve(answer: bytes, path: str, core: int) -> None:
     """Until it is killed. Says its port."""
-    core = server_core()
     cores = os.sched_getaffinity(0)
     stay_off(core)  # so that the front's thread begins there
     front = NativeGrpcFront(
@@ -57,9 +56,10 @@ def serve(answer: bytes, path: str) -> None:
 
 
 @contextmanager
-def durable_echo(answer: bytes, folder: Path) -> Iterator[str]:
-    """Its address."""
-    command = [sys.executable, "-m", "tests.prove.durable_echo", answer.hex(), str(folder / "durable-echo")]
+def durable_echo(answer: bytes, folder: Path, core: int) -> Iterator[str]:
+    """Its address. The loop is on that core: measured twice it could be another than the gateway's."""
+    path = str(folder / "durable-echo")
+    command = [sys.executable, "-m", "tests.prove.durable_echo", answer.hex(), path, str(core)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
@@ -69,4 +69,4 @@ def durable_echo(answer: bytes, folder: Path) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    serve(bytes.fromhex(sys.argv[1]), sys.argv[2])
+    serve(bytes.fromhex(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

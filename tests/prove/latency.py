@@ -83,11 +83,27 @@ def _answer(address: str, headers: list[tuple[str, str]]) -> bytes:
     return v1.EnrichAuthorizationResponse.FromString(told[5:]).SerializeToString()
 
 
+def _in_turns(
+    ours: Flood, theirs: Flood, warm_up_per_s: float, rate_per_s: float, rounds: int, round_s: float
+) -> tuple[list[Phase], list[Phase]]:
+    """Phases of ours and of the echo, which are warmed up first. Closes both."""
+    gateway: list[Phase] = []
+    echoed: list[Phase] = []
+    try:
+        for flood in (ours, theirs):
+            flood.open(warm_up_per_s, WARM_UP_S)
+        for _ in range(rounds):
+            echoed.append(theirs.open(rate_per_s, round_s))
+            gateway.append(ours.open(rate_per_s, round_s))
+    finally:
+        for flood in (ours, theirs):
+            flood.close()
+    return gateway, echoed
+
+
 def _low(folder: Path, *, full: bool) -> dict[str, Any]:
     """Ours and the echo in turns, each with a core of its own."""
     rounds, round_s = (30, 10.0) if full else (4, 2.5)
-    gateway: list[Phase] = []
-    echoed: list[Phase] = []
     cores, prefix = os.sched_getaffinity(0), pinned()
     installation = Installation(folder, front="native")
     process = Process(installation, prefix=prefix)
@@ -95,15 +111,7 @@ def _low(folder: Path, *, full: bool) -> dict[str, Any]:
         headers = _headers(installation)
         with reference("enrich", _answer(process.address, headers)) as address:
             ours, theirs = Flood(process.address, UNARY, headers), Flood(address, echo.PATH, headers)
-            try:
-                for flood in (ours, theirs):
-                    flood.open(RATE_PER_S, WARM_UP_S)
-                for _ in range(rounds):
-                    echoed.append(theirs.open(RATE_PER_S, round_s))
-                    gateway.append(ours.open(RATE_PER_S, round_s))
-            finally:
-                for flood in (ours, theirs):
-                    flood.close()
+            gateway, echoed = _in_turns(ours, theirs, RATE_PER_S, RATE_PER_S, rounds, round_s)
     finally:
         process.stop()
         os.sched_setaffinity(0, cores)
@@ -123,8 +131,6 @@ def _low(folder: Path, *, full: bool) -> dict[str, Any]:
 def _high(folder: Path, *, full: bool) -> dict[str, Any]:
     """Ours, with the hot loop on its core, and a durable echo in turns."""
     rounds, round_s = (6, 10.0) if full else (1, 5.0)
-    gateway: list[Phase] = []
-    echoed: list[Phase] = []
     cores = os.sched_getaffinity(0)
     installation = Installation(folder, front="native")
     if len(cores) > 1:
@@ -134,20 +140,12 @@ def _high(folder: Path, *, full: bool) -> dict[str, Any]:
     process = Process(installation)
     try:
         headers = _headers(installation)
-        with durable_echo(_answer(process.address, headers), folder) as address:
+        with durable_echo(_answer(process.address, headers), folder, server_core()) as address:
             stay_off(server_core())
             ours, theirs = (
                 Flood(one, UNARY, headers, tick_s=HIGH_TICK_S) for one in (process.address, address)
             )
-            try:
-                for flood in (ours, theirs):
-                    flood.open(HIGH_RATE_PER_S / 2, WARM_UP_S)
-                for _ in range(rounds):
-                    echoed.append(theirs.open(HIGH_RATE_PER_S, round_s))
-                    gateway.append(ours.open(HIGH_RATE_PER_S, round_s))
-            finally:
-                for flood in (ours, theirs):
-                    flood.close()
+            gateway, echoed = _in_turns(ours, theirs, HIGH_RATE_PER_S / 2, HIGH_RATE_PER_S, rounds, round_s)
     finally:
         process.stop()
         os.sched_setaffinity(0, cores)
