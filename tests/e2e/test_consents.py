@@ -18,7 +18,7 @@ from gateway.runtime.disk import RealDisk
 from issuernetwork.storage.v1 import journal_pb2
 from issuernetwork.v1 import common_pb2, enrichment_pb2, enrichment_pb2_grpc
 from tests.kit.installation import Installation
-from tests.kit.payments import payment
+from tests.kit.payments import ENOUGH, caller, payment
 
 TIMEOUT_S = 20.0
 ROUNDS = 6
@@ -55,20 +55,20 @@ class Payments:
         self._installation = installation
         self._channel = grpc.insecure_channel(installation.address("gateway", "grpc"))
         self._enrich = enrichment_pb2_grpc.EnrichmentServiceStub(self._channel).EnrichAuthorization  # type: ignore[no-untyped-call]
-        self._next = 0
+        self._next, self._name = 0, caller("")
 
     def close(self) -> None:
         self._channel.close()
 
     def pay(self, merchant_id: str) -> enrichment_pb2.EnrichAuthorizationResponse:
         self._next += 1
-        request = payment(self._next, merchant_id=merchant_id, prefix=f"{merchant_id}-{id(self)}")
+        request = payment(self._next, merchant_id=merchant_id, prefix=f"{merchant_id}-{self._name}")
         answer: enrichment_pb2.EnrichAuthorizationResponse = self._enrich(
             request, metadata=self._installation.metadata("payments"), timeout=TIMEOUT_S
         )
         return answer
 
-    def shared(self, merchant_id: str, count: int = 12) -> int:
+    def shared(self, merchant_id: str, count: int = ENOUGH) -> int:
         answers = [self.pay(merchant_id) for _ in range(count)]
         return sum(one.status == common_pb2.SHARE_STATUS_SHARED for a in answers for one in a.decisions)
 
@@ -103,7 +103,7 @@ def test_what_the_registry_says_is_recorded_as_the_consent_that_covered_it(
     say(installation, "m-0600", "basic")
     payments.shared("m-0600")
     reader = FileJournalReader(RealDisk(), str(installation.state.gateway_journal))
-    entries = reader.read(EVALUATIONS, max(-1, reader.end(EVALUATIONS) - 12), 100)
+    entries = reader.read(EVALUATIONS, max(-1, reader.end(EVALUATIONS) - ENOUGH), 100)
     records = [journal_pb2.Evaluation.FromString(one.payload) for one in entries]
     ids = {d.consent_id for r in records if r.merchant_id == "m-0600" for d in r.decisions if d.consent_id}
     assert ids == {"merchant/m-0600/2026-11/basic"}

@@ -23,7 +23,7 @@ from issuernetwork.v1 import common_pb2, enrichment_pb2_grpc
 from tests.kit.feeds_process import until
 from tests.kit.installation import Installation
 from tests.kit.operators import key_of, register
-from tests.kit.payments import NORTHGATE, payment
+from tests.kit.payments import NORTHGATE, caller, payment
 from tests.kit.tenants import policy
 
 BANK, OTHER = "northgate-bank", "harbor-federal"
@@ -36,7 +36,7 @@ class Bank:
     def __init__(self, installation: Installation, folder: Path) -> None:
         self.installation = installation
         self.folder = folder
-        self._next = 0
+        self._next, self._name = 0, caller("e")
         for name in ("ada", "bo"):
             register(installation.settings, name, "approver")
 
@@ -99,7 +99,7 @@ class Bank:
         with grpc.insecure_channel(self.installation.address("gateway", "grpc")) as channel:
             stub = enrichment_pb2_grpc.EnrichmentServiceStub(channel)  # type: ignore[no-untyped-call]
             answer = stub.EnrichAuthorization(
-                payment(self._next, iin=NORTHGATE, prefix=f"e{id(self)}"),
+                payment(self._next, iin=NORTHGATE, prefix=self._name),
                 metadata=self.installation.metadata("payments"), timeout=TIMEOUT_S,
             )  # fmt: skip
         return next(one for one in answer.decisions if one.program == "risk-score")

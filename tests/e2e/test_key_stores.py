@@ -21,7 +21,7 @@ from issuernetwork.v1 import enrichment_pb2_grpc
 from issuernetwork.v1.common_pb2 import SHARE_STATUS_SHARED
 from tests.kit.feeds_process import Recipients, until
 from tests.kit.installation import Installation
-from tests.kit.payments import NORTHGATE, payment
+from tests.kit.payments import ENOUGH, NORTHGATE, payment
 from tests.kit.softhsm import PIN, SoftHsm, why_not
 from tests.kit.vault_contract import TOKEN, Vault
 
@@ -124,7 +124,7 @@ def test_the_file_is_opened_by_the_store_and_has_no_private_half_of_a_signing_ke
 
 
 def test_a_receiver_verifies_what_the_store_signed(running: Running) -> None:
-    shared = running.pay(8)
+    shared = running.pay(ENOUGH)
     assert shared
     sets = until(lambda: found if shared <= (found := running.sets()).keys() else None)
     receiver = running.receiver()
@@ -138,7 +138,7 @@ def test_while_the_store_is_away_payments_are_answered_nothing_new_leaves_and_al
     before = running.sets().keys()
     running.take_away()
     try:
-        shared = running.pay(8)
+        shared = running.pay(ENOUGH)
         assert shared, "the payment does not wait for the store"
         faults = until(running.faults)
         assert {fault["event"] for fault in faults} <= {"fan_out_put_off", "ledger_put_off"}

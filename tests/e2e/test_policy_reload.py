@@ -19,7 +19,7 @@ from gateway.server import exit_codes
 from gateway.server.policy import read_policy
 from issuernetwork.v1 import common_pb2, enrichment_pb2, enrichment_pb2_grpc
 from tests.kit.installation import ROOT, SAMPLE_POLICY, Installation
-from tests.kit.payments import payment
+from tests.kit.payments import caller, payment
 
 DEADLINE_S = 20.0
 POLL_S = 0.02
@@ -44,12 +44,12 @@ class Payments:
         self._channel = grpc.insecure_channel(installation.address("gateway", "grpc"))
         self._stub = enrichment_pb2_grpc.EnrichmentServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._metadata = installation.metadata("payments")
-        self._number = 0
+        self._number, self._name = 0, caller("reload")
 
     def pay(self) -> enrichment_pb2.EnrichAuthorizationResponse:
         self._number += 1
         answer: enrichment_pb2.EnrichAuthorizationResponse = self._stub.EnrichAuthorization(
-            payment(self._number, prefix=f"reload-{id(self)}"), metadata=self._metadata, timeout=DEADLINE_S
+            payment(self._number, prefix=self._name), metadata=self._metadata, timeout=DEADLINE_S
         )
         return answer
 

@@ -16,7 +16,7 @@ from issuernetwork.v1 import common_pb2, enrichment_pb2, enrichment_pb2_grpc
 from issuernetwork.v1 import feed_pb2 as v1
 from tests.kit.feeds_process import Recipients, until
 from tests.kit.installation import Installation
-from tests.kit.payments import NORTHGATE, pan, payment
+from tests.kit.payments import NORTHGATE, caller, pan, payment
 
 RECIPIENT = "northgate-bank"
 TIMEOUT_S = 20.0
@@ -36,7 +36,7 @@ class Bank:
         self.feeds = Recipients(installation)
         self._channel = grpc.insecure_channel(installation.address("gateway", "grpc"))
         self._enrich = enrichment_pb2_grpc.EnrichmentServiceStub(self._channel).EnrichAuthorization  # type: ignore[no-untyped-call]
-        self._next = 0
+        self._next, self._name = 0, caller("s")
 
     def close(self) -> None:
         self._channel.close()
@@ -46,7 +46,7 @@ class Bank:
         shares = []
         for _ in range(count):
             self._next += 1
-            request = payment(self._next, card=card, prefix=f"s{id(self)}")
+            request = payment(self._next, card=card, prefix=self._name)
             request.card.par = par
             answer: enrichment_pb2.EnrichAuthorizationResponse = self._enrich(
                 request, metadata=self.installation.metadata("payments"), timeout=TIMEOUT_S

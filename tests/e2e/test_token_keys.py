@@ -18,7 +18,7 @@ from issuernetwork.token_keys import TokenKeys
 from issuernetwork.v1 import enrichment_pb2_grpc
 from tests.kit.feeds_process import Recipients, until
 from tests.kit.installation import Installation
-from tests.kit.payments import NORTHGATE, pan, payment
+from tests.kit.payments import NORTHGATE, caller, pan, payment
 
 BANK = "northgate-bank"
 TIMEOUT_S = 20.0
@@ -34,7 +34,7 @@ class Bank:
         self.private, self.token = folder / "bank.jwk", folder / "bank.token"
         self.private.write_text(json.dumps(installation.recipient_keys[BANK]))
         self.token.write_text(installation.tokens[BANK])
-        self._next = 0
+        self._next, self._name = 0, caller("k")
 
     def _run(
         self, module: str, *arguments: str, check: bool = True, given: str = ""
@@ -72,7 +72,7 @@ class Bank:
         with grpc.insecure_channel(self.installation.address("gateway", "grpc")) as channel:
             stub = enrichment_pb2_grpc.EnrichmentServiceStub(channel)  # type: ignore[no-untyped-call]
             stub.EnrichAuthorization(
-                payment(self._next, iin=NORTHGATE, card=card, prefix=f"k{id(self)}"),
+                payment(self._next, iin=NORTHGATE, card=card, prefix=self._name),
                 metadata=self.installation.metadata("payments"), timeout=TIMEOUT_S,
             )  # fmt: skip
 

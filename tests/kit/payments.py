@@ -1,11 +1,22 @@
 """Payments for tests: valid, distinct, of chosen issuers, without the simulator's population."""
 
 import time
+from itertools import count
 
 from issuernetwork.v1 import enrichment_pb2
 
 NORTHGATE, HARBOR, MERIDIAN, SUMMIT, LAKESIDE = "90100101", "90200202", "90300303", "90400404", "90900909"
 """IINs of the sample policy's issuers; Lakeside is in no program."""
+
+ENOUGH = 40
+"""Payments of distinct cards of which some are in treatment: all in a holdout of half is one in 10^12."""
+
+_callers = count(1)
+
+
+def caller(name: str) -> str:
+    """A prefix that no other caller of this run has: an address in memory is given out again."""
+    return f"{name}{next(_callers)}"
 
 
 def pan(iin: str, number: int) -> str:
