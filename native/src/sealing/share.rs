@@ -1,5 +1,8 @@
 //! The shares of one payment: body, token, id, encryption, and what answer and record say of each. The twin of
 //! `TwinShares` in gateway/sharing/share.py. What is released, and to whom, is decided in Python.
+use std::mem;
+use std::sync::{Mutex, PoisonError};
+
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -13,8 +16,7 @@ use crate::sealing::share_elements::Elements;
 use crate::sealing::share_fields::{Known, MOST_FIELDS, ShareFields};
 use crate::bytes::wire::{put_chunk, put_chunk_number, put_length_before, put_number, put_varint};
 
-/// What most bodies fit in, and what is around them in a record.
-const FIRST_CAPACITY: usize = 2048;
+/// What is around a body in a record.
 const AROUND: usize = 1024;
 
 /// Numbers of v1.EnrichAuthorizationResponse and v1.ProgramDecision.
@@ -74,6 +76,7 @@ pub struct Shares {
     made: u128,
     /// The twin's text of a field in an element, for what is not plain.
     element_value: Py<PyAny>,
+    room: Mutex<Room>,
 }
 
 /// One share that is to be made.
@@ -98,26 +101,44 @@ pub struct OnePayment<'a, 'py> {
     known: Known<'a, 'py>,
     digits: &'a str,
     sender_id: &'a str,
-    /// Of the body, without its last brace.
-    matching: Vec<u8>,
     keys: &'a Bound<'py, PyTuple>,
     expires_at_ms: i64,
-    members: Members,
     tokens: Option<(Made, Tokens)>,
+    room: &'a mut Room,
+}
+
+/// Where a payment's shares are written, kept for those of the next: to ask for kilobytes takes longer than to fill
+/// them.
+#[derive(Default)]
+pub struct Room {
+    /// Of the body, without its last brace.
+    matching: Vec<u8>,
+    members: Members,
     /// Of the share in hand.
     body: Vec<u8>,
+    /// What the answer and the record say of it, where nobody gathers them.
+    told: Vec<u8>,
+    recorded: Vec<u8>,
 }
 
 /// Fields that were written before, each as a member: programs mostly share the same ones.
+#[derive(Default)]
 struct Members {
     text: Vec<u8>,
-    spans: [(usize, usize); MOST_FIELDS],
+    /// By number, of those that it has.
+    spans: Vec<(usize, usize)>,
     have: u128,
 }
 
 impl Members {
+    fn clear(&mut self) {
+        self.text.clear();
+        self.spans.resize(MOST_FIELDS, (0, 0));
+        self.have = 0;
+    }
+
     fn of(&self, number: usize) -> Option<&[u8]> {
-        let (from, to) = self.spans[number];
+        let (from, to) = *self.spans.get(number)?;
         (self.have >> number & 1 == 1).then(|| &self.text[from..to])
     }
 }
@@ -132,7 +153,7 @@ impl Shares {
         made: u128,
         element_value: Py<PyAny>,
     ) -> PyResult<Self> {
-        Ok(Self { macs, fields: ShareFields::of(&fields)?, last, made, element_value })
+        Ok(Self { macs, fields: ShareFields::of(&fields)?, last, made, element_value, room: Mutex::default() })
     }
 
     fn __repr__(&self) -> &'static str {
@@ -152,9 +173,10 @@ impl Shares {
         expires_at_ms: i64,
         orders: &Bound<'py, PyList>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let mut payment = OnePayment::of(signals, digits, sender_id, match_keys, expires_at_ms)?;
+        let mut room = self.swapped(Room::default());
+        let (mut told, mut recorded) = (mem::take(&mut room.told), mem::take(&mut room.recorded));
+        let mut payment = OnePayment::of(signals, digits, sender_id, match_keys, expires_at_ms, &mut room)?;
         let all = PyList::empty(py);
-        let (mut told, mut recorded) = (Vec::with_capacity(AROUND), Vec::with_capacity(2 * FIRST_CAPACITY));
         for order in orders.iter() {
             let order = order.cast::<PyTuple>()?;
             if order.len() != 6 {
@@ -176,6 +198,8 @@ impl Shares {
             let share_id = self.share(&mut payment, &order, &mut told, &mut recorded)?;
             all.append((text_of(py, &share_id), PyBytes::new(py, &told), PyBytes::new(py, &recorded)))?;
         }
+        (room.told, room.recorded) = (told, recorded);
+        self.swapped(room);
         Ok(all)
     }
 }
@@ -187,18 +211,17 @@ impl<'a, 'py> OnePayment<'a, 'py> {
         sender_id: &'a str,
         keys: &'a Bound<'py, PyTuple>,
         expires_at_ms: i64,
+        room: &'a mut Room,
     ) -> PyResult<Self> {
         let known = Known::of(signals)?;
-        let mut matching = Vec::with_capacity(256);
+        room.members.clear();
+        let matching = &mut room.matching;
+        matching.clear();
         matching.extend_from_slice(b",\"match\":{\"keys\":");
-        json::write(&mut matching, keys.as_any(), 2)?;
+        json::write(matching, keys.as_any(), 2)?;
         matching.extend_from_slice(b",\"attempted_at_ms\":");
-        known.write_attempted_at(&mut matching)?;
-        let members = Members { text: Vec::with_capacity(FIRST_CAPACITY), spans: [(0, 0); MOST_FIELDS], have: 0 };
-        Ok(Self {
-            known, digits, sender_id, matching, keys, expires_at_ms, members, tokens: None,
-            body: Vec::with_capacity(FIRST_CAPACITY),
-        })
+        known.write_attempted_at(matching)?;
+        Ok(Self { known, digits, sender_id, keys, expires_at_ms, tokens: None, room })
     }
 
     /// Programs of one recipient have one token.
@@ -220,15 +243,15 @@ impl<'a, 'py> OnePayment<'a, 'py> {
 
     /// The members of a mask in the order of their numbers, with a comma before each but what comes first.
     fn put_members(&mut self, fields: &ShareFields, mask: u128, mut first: bool) -> PyResult<bool> {
+        let Room { body, members, .. } = &mut *self.room;
         let mut left = mask;
         while left != 0 {
             let number = left.trailing_zeros() as usize;
             left &= left - 1;
             if !first {
-                self.body.push(b',');
+                body.push(b',');
             }
             first = false;
-            let members = &mut self.members;
             if members.have >> number & 1 == 0 {
                 let from = members.text.len();
                 fields.write(&mut members.text, &self.known, 1 << number, true)?;
@@ -236,13 +259,18 @@ impl<'a, 'py> OnePayment<'a, 'py> {
                 members.have |= 1 << number;
             }
             let (from, to) = members.spans[number];
-            self.body.extend_from_slice(&members.text[from..to]);
+            body.extend_from_slice(&members.text[from..to]);
         }
         Ok(first)
     }
 }
 
 impl Shares {
+    /// Python is never called while the lock is held. A payment that fails leaves the next one without room to take.
+    pub fn swapped(&self, room: Room) -> Room {
+        mem::replace(&mut *self.room.lock().unwrap_or_else(PoisonError::into_inner), room)
+    }
+
     /// Adds the decision of the answer and the decision of the record; the share's id.
     pub fn share(
         &self,
@@ -269,7 +297,7 @@ impl Shares {
         tokens: Option<&(Letters, Option<Letters>)>,
     ) -> PyResult<()> {
         let target = order.target;
-        let out = &mut payment.body;
+        let Room { body: out, matching, .. } = &mut *payment.room;
         out.clear();
         out.extend_from_slice(b"{\"share_id\":\"");
         out.extend_from_slice(share_id);
@@ -279,7 +307,7 @@ impl Shares {
         out.extend_from_slice(tokens.map_or(&[], |(present, _)| present));
         out.extend_from_slice(b"\",\"token_epoch\":");
         json::write_number(out, if tokens.is_some() { target.epoch } else { 0 });
-        out.extend_from_slice(&payment.matching);
+        out.extend_from_slice(matching);
         if let (Some((_, Some(older))), Some((epoch, _))) = (tokens, &target.before) {
             out.extend_from_slice(b",\"previous_card_token\":\"");
             out.extend_from_slice(older);
@@ -290,13 +318,13 @@ impl Shares {
         let mut first = payment.put_members(&self.fields, order.mask & !self.last & !self.made, true)?;
         if !order.made.as_bytes().is_empty() {
             if !first {
-                payment.body.push(b',');
+                payment.room.body.push(b',');
             }
-            payment.body.extend_from_slice(order.made.as_bytes());
+            payment.room.body.extend_from_slice(order.made.as_bytes());
             first = false;
         }
         payment.put_members(&self.fields, order.mask & self.last, first)?;
-        payment.body.extend_from_slice(b"}}");
+        payment.room.body.extend_from_slice(b"}}");
         Ok(())
     }
 
@@ -318,7 +346,7 @@ impl Shares {
         }
         put_number(out, 7, payment.expires_at_ms as u64);
         let signals = payment.known.signals;
-        let json = |number| self.fields.value(number, payment.members.of(number)?);
+        let json = |number| self.fields.value(number, payment.room.members.of(number)?);
         let ask = |number: usize| self.element_value.bind(signals.py()).call1((signals, number));
         order.target.elements.put(out, order.mask, json, ask)?;
         put_length_before(out, from);
@@ -335,7 +363,7 @@ fn recorded(
     out: &mut Vec<u8>,
 ) -> PyResult<()> {
     let (target, key) = (order.target, order.target.content_key.get());
-    let sealed = key.length(payment.body.len());
+    let sealed = key.length(payment.room.body.len());
     out.reserve(sealed + order.part.as_bytes().len() + AROUND);
     put_chunk_number(out, RECORD_DECISIONS);
     let from = out.len();
@@ -357,7 +385,7 @@ fn recorded(
     put_varint(out, sealed as u64);
     let sealed_from = out.len();
     out.resize(sealed_from + sealed, 0);
-    let hash = key.seal_into(&mut out[sealed_from..], &mut payment.body)?;
+    let hash = key.seal_into(&mut out[sealed_from..], &mut payment.room.body)?;
     out[hash_to - SHA256_BYTES..hash_to].copy_from_slice(&hash);
     put_number(out, 26, payment.expires_at_ms as u64);
     for key in payment.keys.iter_borrowed() {

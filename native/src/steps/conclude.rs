@@ -13,7 +13,7 @@ use crate::steps::left::left_of;
 use crate::sealing::mac::{Letters, text_of};
 use crate::policy::masks;
 use crate::request::read_request::{ReadRequest, read_of};
-use crate::sealing::share::{OnePayment, Order, ShareTarget, Shares};
+use crate::sealing::share::{OnePayment, Order, Room, ShareTarget, Shares};
 use crate::sealing::share_keys;
 use crate::bytes::writer::Writer;
 
@@ -214,7 +214,10 @@ impl Concluder {
             None => common.match_keys.call1((payment,))?.cast_into::<PyTuple>()?,
         };
         let digits = read.get().pan(py);
-        let mut one_payment = OnePayment::of(signals, digits, sender_id, &keys, common.expires_at_ms)?;
+        let shares = self.shares.get();
+        let mut room = shares.swapped(Room::default());
+        let mut one_payment =
+            OnePayment::of(signals, digits, sender_id, &keys, common.expires_at_ms, &mut room)?;
         let nothing = PyBytes::new(py, b"");
         for one in all {
             let Said::Released(released) = one else {
@@ -229,11 +232,11 @@ impl Concluder {
                 consent_id: released.consent_id.clone(),
                 arm: released.arm,
             };
-            let shares = self.shares.get();
             let share_id: Letters =
                 shares.share(&mut one_payment, &order, &mut common.told, &mut common.recorded)?;
             released.decided.setattr(intern!(py, "share_id"), text_of(py, &share_id))?;
         }
+        shares.swapped(room);
         Ok(())
     }
 
