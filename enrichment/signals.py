@@ -190,7 +190,7 @@ def ship_bill_match(payment: Payment) -> bool | None:
     billing, shipping = payment.billing, payment.shipping
     if billing is None or shipping is None:
         return None
-    return billing is shipping or identity.addresses_match(billing, shipping)
+    return identity.addresses_match(billing, shipping)
 
 
 def signals(payment: Payment, facts: Facts) -> Signals:

@@ -6,13 +6,14 @@ from enrichment.payment import Assessment
 from enrichment.signals import ship_bill_match
 from gateway.runtime.native import FAULTS
 from gateway.sharing.score_port import UNASSESSED, Asked, Scorer
-from gateway.sharing.work import Batch, Work
+from gateway.sharing.work import NOT_LOOKED_AT, Batch, Work
 
 
 def match(batch: Batch, works: Iterator[Work]) -> None:
-    """Whether goods go where the bill goes: a feature, and a signal."""
+    """Whether goods go where the bill goes, where that is not known yet: a feature, and a signal."""
     for work in works:
-        work.ship_bill_match = ship_bill_match(work.payment)
+        if work.ship_bill_match is NOT_LOOKED_AT:
+            work.ship_bill_match = ship_bill_match(work.payment)
 
 
 def assess(batch: Batch, scorer: Scorer, on_fault: Callable[[str, BaseException], None]) -> None:

@@ -16,6 +16,9 @@ from gateway.sharing.velocity_port import Touch
 NO_SIGNALS: Any = None
 """Of an item that has not come to that stage."""
 
+NOT_LOOKED_AT: Any = ...
+"""Of addresses that nobody has compared: one that the engine admitted has both alike, or lacks one, or has this."""
+
 NO_RULES: Any = None
 """Of a batch that has not come to that stage."""
 
@@ -37,8 +40,8 @@ class Work(MaskedStruct):
     velocity_keys: tuple[bytes | None, ...] = ()
     issuer: IssuerEntry | None = None
     evaluation_id: str = ""
+    ship_bill_match: bool | None = NOT_LOOKED_AT
     facts: Facts = NO_FACTS
-    ship_bill_match: bool | None = None
     assessment: Assessment | None = None
     signals: Signals = NO_SIGNALS
     match_keys: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 
 mod bytes;
 mod looks;
+mod objects;
 mod policy;
 mod request;
 mod sealing;

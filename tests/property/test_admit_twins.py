@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from gateway.runtime.native import engines
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sharing.admit import Admitter
+from gateway.sharing.assess import match
 from gateway.sharing.items import Item, Tally
 from gateway.sharing.remembered import WINDOW_MS, Earlier, Remembered
-from gateway.sharing.work import Batch
+from gateway.sharing.work import NOT_LOOKED_AT, Batch
 from issuernetwork.v1 import enrichment_pb2
 from tests.kit.payments import HARBOR, LAKESIDE, NORTHGATE, payment
 from tests.property.test_reader_twins import spoil
@@ -29,12 +30,19 @@ def admitter_of(native: Any, faults: list[Any]) -> tuple[Admitter, Remembered]:
     return Admitter(pseudonyms, remembered, lambda *fault: faults.append(fault), native=native), remembered
 
 
-def admitted(admitter: Admitter, items: list[Item]) -> tuple[Batch, list[Any]]:
-    batch = Batch(
+def batch_of(size: int) -> Batch:
+    return Batch(
         now_ms=NOW_MS, table=sample_table(), view=None, fresh=True, tally=Tally(), expires_at_ms=0,
-        results=[None] * len(items),
+        results=[None] * size,
     )  # fmt: skip
-    return batch, [(at, type(fault)) for at, fault in admitter.admit(batch, items)]
+
+
+def admitted(admitter: Admitter, items: list[Item]) -> tuple[Batch, list[Any]]:
+    """With what the next stage adds: the engine may say it before."""
+    batch = batch_of(len(items))
+    found = [(at, type(fault)) for at, fault in admitter.admit(batch, items)]
+    match(batch, iter(batch.works))
+    return batch, found
 
 
 def seen(batch: Batch) -> Any:
@@ -44,6 +52,7 @@ def seen(batch: Batch) -> Any:
             work.index, work.item, work.payment.request_id, work.payment.validate_only, work.digest,
             work.duplicate, work.unit_source, work.unit_key, work.card_source, work.card_key,
             work.velocity_keys, work.evaluation_id, work.issuer and work.issuer.issuer_id,
+            work.ship_bill_match,
         )
         for work in batch.works
     ]  # fmt: skip
@@ -76,6 +85,16 @@ def requests(draw: Any) -> enrichment_pb2.EnrichAuthorizationRequest:
     if draw(st.integers(0, 5)) == 0:
         request.customer.email = draw(st.sampled_from(["", "A.b@Example.net", "ä@example.net"]))
         request.device.ip = draw(st.sampled_from(["", "2001:DB8::1", "::ffff:192.0.2.1"]))
+    if draw(st.integers(0, 2)) == 0:
+        which = draw(st.sampled_from(["billing", "shipping"]))
+        change = draw(st.sampled_from(["none", "case", "other", "empty"]))
+        place = getattr(request.customer, which)
+        if change == "none":
+            request.customer.ClearField(which)
+        elif change == "empty":
+            place.CopyFrom(enrichment_pb2.Address())
+        else:
+            place.line1 = place.line1.upper() if change == "case" else "2 Street"
     if draw(st.integers(0, 9)) == 0:
         spoil(request, draw(st.data()))
     return request
@@ -123,6 +142,18 @@ def test_the_engine_leaves_no_ordinary_payment(monkeypatch: pytest.MonkeyPatch) 
     batch, faults = admitted(admitter, items)
     assert len(batch.works) == 40
     assert not faults
+
+
+def test_the_engine_says_of_addresses_what_needs_no_second_look() -> None:
+    alike, other, lacking, empty = (payment(number, now_ms=NOW_MS) for number in range(4))
+    other.customer.shipping.line1 = "2 Street"
+    lacking.customer.ClearField("billing")
+    empty.customer.shipping.CopyFrom(enrichment_pb2.Address())
+    admitter, _ = admitter_of(engines, [])
+    batch = batch_of(4)
+    items = [Item("shop-1", one.SerializeToString()) for one in (alike, other, lacking, empty)]
+    assert list(admitter.admit(batch, items)) == []
+    assert [work.ship_bill_match for work in batch.works] == [True, NOT_LOOKED_AT, None, None]
 
 
 def test_behind_an_unusual_payment_the_engine_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

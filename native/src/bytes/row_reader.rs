@@ -5,7 +5,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyString, PyTuple};
 
-use crate::request::made::{Filling, NamedTuple};
+use crate::objects::made::{Filling, NamedTuple};
 use crate::bytes::wire::{Fields, Value, varint};
 
 /// Highest number of a field (Protocol Buffers, "Assigning Field Numbers").

@@ -11,11 +11,12 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMapping, PyString, PyTuple};
 
+use crate::member;
 use crate::looks::findings::Findings;
 use crate::looks::kept::{Amounts, Device};
 use crate::looks::network::Network;
 use crate::looks::plain::{Authentication, CardTesting, Contact, Merchant};
-use crate::request::made::NamedTuple;
+use crate::objects::made::NamedTuple;
 use crate::policy::masks;
 use crate::request::read_request::{ReadRequest, read_of};
 use crate::request::slots::Request;
@@ -124,7 +125,7 @@ impl Looks {
         let py = asked.py();
         let mut held = Vec::with_capacity(asked.len());
         for work in asked.iter() {
-            let Some(read) = read_of(&work.getattr(intern!(py, "payment"))?)? else { return Ok(None) };
+            let Some(read) = read_of(&member!(work, "payment")?)? else { return Ok(None) };
             if read.get().slots() != self.slots_there {
                 return Ok(None);
             }
@@ -262,8 +263,8 @@ fn seen<'a, 'py>(
     counts: Bound<'py, PyAny>,
 ) -> PyResult<Seen<'a, 'py>> {
     let py = work.py();
-    let sender_id = work.getattr(intern!(py, "item"))?.cast::<PyTuple>()?.get_item(0)?;
-    let given = work.getattr(intern!(py, "velocity_keys"))?.cast_into::<PyTuple>()?;
+    let sender_id = member!(work, "item")?.cast::<PyTuple>()?.get_item(0)?;
+    let given = member!(work, "velocity_keys")?.cast_into::<PyTuple>()?;
     if given.len() != KINDS {
         return Err(PyTypeError::new_err("velocity keys of other kinds"));
     }

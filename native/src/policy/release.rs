@@ -2,7 +2,7 @@
 //! it neither copies nor keeps a reading of. The rules are written down there; here is what they say most often.
 //! Whatever is unusual (another type, a number beyond its bits) is answered None: ask the twin.
 use crate::policy::covering::{Consents, signed};
-use crate::request::made::NamedTuple;
+use crate::objects::made::NamedTuple;
 use crate::policy::masks;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFrozenSet, PyString, PyTuple, PyType};

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
 use crate::bytes::json;
-use crate::request::made::NamedTuple;
+use crate::objects::made::NamedTuple;
 use crate::request::shapes::canonical_ipv6;
 use crate::request::slots::Request;
 use crate::bytes::wire::{put_chunk, put_chunk_number, put_length_before, put_number};
@@ -89,17 +89,6 @@ impl Columns {
         self.names.iter().position(|one| one.is(name))
     }
 
-    /// The field before this one that is a group of the same kind from the same bytes.
-    pub fn same_before(&self, place: usize, request: &Request<'_>) -> Option<&Py<PyString>> {
-        let Some(Column::Group { make, present, .. }) = self.all.get(place) else { return None };
-        let bytes = request.message(*present).filter(|bytes| !bytes.is_empty())?;
-        let same = self.all[..place].iter().position(|other| match other {
-            Column::Group { make: kind, present, .. } => kind.is(make) && request.message(*present) == Some(bytes),
-            _ => false,
-        });
-        self.names.get(same?)
-    }
-
     pub fn named(&self, py: Python<'_>, name: &str) -> Option<&Column> {
         let at = self.names.iter().position(|one| one.to_str(py).is_ok_and(|one| one == name))?;
         self.all.get(at)
@@ -154,6 +143,12 @@ impl Column {
             Part::Int(slot) | Part::OptionalInt(slot) => request.int(*slot) != 0,
         };
         request.message(*present).is_some() && (*optional || parts.iter().any(given))
+    }
+
+    /// Of two groups of one kind: whether their bytes are the same.
+    pub fn has_bytes_of(&self, other: &Self, request: &Request<'_>) -> bool {
+        let (Self::Group { present, .. }, Self::Group { present: others, .. }) = (self, other) else { return false };
+        request.message(*present) == request.message(*others)
     }
 
     /// The value as the twin has it; None where the twin has to look at the request, which `check` tells of all but

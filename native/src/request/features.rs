@@ -5,6 +5,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
+use crate::member;
 use crate::looks::findings::Known;
 use crate::request::read_request::{ReadRequest, read_of};
 use crate::request::slots::Request;
@@ -208,8 +209,8 @@ impl Features {
             return Ok(Some(f64::NAN));
         }
         let mut highest: Option<i64> = None;
-        for one in payment.getattr(intern!(payment.py(), "caller_assessments"))?.try_iter()? {
-            let Ok(normalised) = one?.getattr(intern!(payment.py(), "normalised"))?.extract() else {
+        for one in member!(payment, "caller_assessments")?.try_iter()? {
+            let Ok(normalised) = member!(one?, "normalised")?.extract() else {
                 return Ok(None);
             };
             highest = highest.max(Some(normalised));

@@ -2,7 +2,6 @@
 pub mod columns;
 pub mod doubts;
 pub mod features;
-pub mod made;
 pub mod read_request;
 pub mod reader;
 pub mod shapes;

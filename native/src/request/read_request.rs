@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::{PyAttributeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
+use crate::member;
 use crate::request::columns::{Column, Columns};
 use crate::request::slots::{Card, Found, Request};
 
@@ -33,8 +33,10 @@ pub struct Own {
     pub card_acceptor_id: usize,
     pub amount_minor: usize,
     pub initiated_at_ms: usize,
-    /// Its column.
+    /// Columns.
     pub ip: usize,
+    pub billing: usize,
+    pub shipping: usize,
 }
 
 impl Own {
@@ -44,6 +46,7 @@ impl Own {
             Some(Column::Text { slot, .. } | Column::Int { slot, .. } | Column::Time { slot, .. }) => Ok(*slot),
             _ => Err(lacking()),
         };
+        let place = |name: &str| columns.place(&PyString::intern(py, name).unbind(), 0).ok_or_else(lacking);
         Ok(Self {
             card,
             par: slot("par")?,
@@ -62,7 +65,9 @@ impl Own {
             card_acceptor_id: slot("card_acceptor_id")?,
             amount_minor: slot("amount_minor")?,
             initiated_at_ms: slot("initiated_at_ms")?,
-            ip: columns.place(&PyString::intern(py, "ip").unbind(), 0).ok_or_else(lacking)?,
+            ip: place("ip")?,
+            billing: place("billing")?,
+            shipping: place("shipping")?,
         })
     }
 }
@@ -77,6 +82,15 @@ impl Layout {
     /// The address as payments have it.
     pub fn ip<'a>(&self, request: &Request<'a>) -> Option<Cow<'a, str>> {
         self.columns.all.get(self.own.ip)?.text(request)
+    }
+
+    /// Whether goods go where the bill goes, where that needs no second look; the inner None: an address is not given.
+    pub fn ship_bill_match(&self, request: &Request<'_>) -> Option<Option<bool>> {
+        let [billing, shipping] = [self.own.billing, self.own.shipping].map(|place| &self.columns.all[place]);
+        if !billing.is_given(request) || !shipping.is_given(request) {
+            return Some(None);
+        }
+        shipping.has_bytes_of(billing, request).then_some(Some(true))
     }
 }
 
@@ -127,7 +141,7 @@ impl ReadRequest {
 
 /// What was read of a payment; None of one that the twin has read.
 pub fn read_of<'py>(payment: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, ReadRequest>>> {
-    let read = payment.getattr(intern!(payment.py(), "read"))?;
+    let read = member!(payment, "read")?;
     Ok(if read.is_none() { None } else { Some(read.cast_into::<ReadRequest>()?) })
 }
 
@@ -160,15 +174,8 @@ impl Late {
         let columns = &read.layout.columns;
         let place = columns.place(&late.name, late.place).ok_or_else(missing)?;
         let (column, request) = (&columns.all[place], read.request(py));
-        match column {
-            Column::Masked { .. } if !read.has_pan() => return Ok(py.None().into_bound(py)),
-            Column::Group { .. } => {
-                // Goods mostly go where the bill goes: the same bytes are the same object.
-                if let Some(same) = columns.same_before(place, &request) {
-                    return payment.getattr(same.bind(py));
-                }
-            }
-            _ => {}
+        if matches!(column, Column::Masked { .. }) && !read.has_pan() {
+            return Ok(py.None().into_bound(py));
         }
         column.make(py, &request)?.ok_or_else(missing)
     }

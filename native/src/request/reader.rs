@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::request::columns::{Column, Columns};
-use crate::request::made::call;
+use crate::objects::made::call;
 use crate::policy::masks;
 use crate::request::read_request::{Layout, Own, ReadRequest};
 use crate::request::shapes::Shape;

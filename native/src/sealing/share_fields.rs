@@ -2,10 +2,10 @@
 use std::sync::OnceLock;
 
 use pyo3::exceptions::{PyKeyError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
+use crate::member;
 use crate::bytes::json;
 use crate::looks::findings;
 use crate::request::read_request::{ReadRequest, read_of};
@@ -59,14 +59,13 @@ pub struct Known<'a, 'py> {
 
 impl<'a, 'py> Known<'a, 'py> {
     pub fn of(signals: &'a Bound<'py, PyAny>) -> PyResult<Self> {
-        let py = signals.py();
-        let payment = signals.getattr(intern!(py, "payment"))?;
+        let payment = member!(signals, "payment")?;
         Ok(Self {
             signals,
             read: read_of(&payment)?,
             payment,
-            facts: signals.getattr(intern!(py, "facts"))?,
-            assessment: signals.getattr(intern!(py, "assessment"))?,
+            facts: member!(signals, "facts")?,
+            assessment: member!(signals, "assessment")?,
         })
     }
 
@@ -74,7 +73,7 @@ impl<'a, 'py> Known<'a, 'py> {
     pub fn write_attempted_at(&self, out: &mut Vec<u8>) -> PyResult<()> {
         let py = self.signals.py();
         let Some(read) = &self.read else {
-            return json::write(out, &self.payment.getattr(intern!(py, "initiated_at_ms"))?, 2);
+            return json::write(out, &member!(self.payment, "initiated_at_ms")?, 2);
         };
         let read = read.get();
         json::write_number(out, read.request(py).int(read.layout.own.initiated_at_ms));
@@ -85,8 +84,8 @@ impl<'a, 'py> Known<'a, 'py> {
     pub fn share_letters(&self, macs: &Macs, sender_id: &str, program: &str) -> PyResult<Letters> {
         let py = self.signals.py();
         let Some(read) = &self.read else {
-            let intent = self.payment.getattr(intern!(py, "payment_intent_id"))?.cast_into::<PyString>()?;
-            let attempt_no = self.payment.getattr(intern!(py, "attempt_no"))?.extract()?;
+            let intent = member!(self.payment, "payment_intent_id")?.cast_into::<PyString>()?;
+            let attempt_no = member!(self.payment, "attempt_no")?.extract()?;
             return Ok(macs.share_letters(sender_id, intent.to_str()?, attempt_no, program));
         };
         let read = read.get();

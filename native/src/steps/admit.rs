@@ -1,12 +1,12 @@
 //! Payments are taken into a batch: read, told from repeats, named, and their issuer found, in one step over the
 //! requests. The twin is `Admitter` in gateway/sharing/admit.py, which does what is left here.
 use pyo3::exceptions::{PyException, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PySet, PyString, PyTuple};
 
+use crate::member;
 use crate::sealing::mac::Macs;
-use crate::request::made::call;
+use crate::objects::made::call;
 use crate::request::reader::Reader;
 use crate::steps::remembered::Recent;
 
@@ -126,7 +126,7 @@ impl Admitter {
         let Some((payment, read)) = self.reader.get().payment(py, payload, batch.now_ms)? else {
             return Ok(None);
         };
-        if payment.getattr(intern!(py, "validate_only"))?.is_truthy()? {
+        if member!(payment, "validate_only")?.is_truthy()? {
             return Ok(None);
         }
         let read = read.get();
@@ -153,7 +153,7 @@ impl Admitter {
         let (source, unit_key, keys, evaluation_id) = names;
         let keys = keys.into_pyobject(py)?.into_any();
         let issuer = batch.issuers.of(py, request.iin()).into_bound(py);
-        let touch = (payment.getattr(intern!(py, "initiated_at_ms"))?, keys.clone()).into_pyobject(py)?;
+        let touch = (member!(payment, "initiated_at_ms")?, keys.clone()).into_pyobject(py)?;
         let values = [
             PyInt::new(py, index).into_any(),
             item.clone(),
@@ -169,6 +169,11 @@ impl Admitter {
             keys,
             issuer,
             evaluation_id.into_any(),
+            match read.layout.ship_bill_match(&request) {
+                Some(Some(alike)) => alike.into_pyobject(py)?.to_owned().into_any(),
+                Some(None) => py.None().into_bound(py),
+                None => py.Ellipsis().into_bound(py),
+            },
         ];
         let work = call(self.work.bind(py), &values)?;
         first.set_item(&request_key, &work)?;

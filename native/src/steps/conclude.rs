@@ -8,6 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyList, PyString, PyTuple};
 
+use crate::member;
 use crate::steps::asked::Asked;
 use crate::steps::left::left_of;
 use crate::sealing::mac::{Letters, text_of};
@@ -166,15 +167,15 @@ impl Concluder {
     /// None where the twin has to do it; then nothing was sealed. What fails behind the seal can be sealed no more.
     fn one<'py>(&self, work: &Bound<'py, PyAny>, common: &mut Common<'_, 'py>) -> PyResult<Option<()>> {
         let py = work.py();
-        let payment = work.getattr(intern!(py, "payment"))?;
+        let payment = member!(work, "payment")?;
         let Some(read) = read_of(&payment)? else { return Ok(None) };
-        let item = work.getattr(intern!(py, "item"))?;
+        let item = member!(work, "item")?;
         let [sender_id, _, withhold] = item.cast::<PyTuple>()?.as_slice() else { return Ok(None) };
-        let signals = work.getattr(intern!(py, "signals"))?;
-        let written = payment.getattr(intern!(py, "written"))?.cast_into::<PyBytes>()?;
-        let asks = payment.getattr(intern!(py, "validate_only"))?.is_truthy()?;
-        let told_to_mend = payment.getattr(intern!(py, "field_issues"))?.is_truthy()?
-            || signals.getattr(intern!(py, "quality"))?.is_truthy()?;
+        let signals = member!(work, "signals")?;
+        let written = member!(payment, "written")?.cast_into::<PyBytes>()?;
+        let asks = member!(payment, "validate_only")?.is_truthy()?;
+        let told_to_mend = member!(payment, "field_issues")?.is_truthy()?
+            || member!(signals, "quality")?.is_truthy()?;
         if asks || told_to_mend || !withhold.is_none() || written.as_bytes().is_empty() {
             return Ok(None);
         }
@@ -254,11 +255,11 @@ impl Concluder {
         let [_, refusals, consent_id] = release.cast::<PyTuple>()?.as_slice() else {
             return Err(PyTypeError::new_err("a release has three parts"));
         };
-        let part = common.part(&decided.getattr(intern!(py, "entry"))?, refusals)?.into_any();
+        let part = common.part(&member!(decided, "entry")?, refusals)?.into_any();
         let in_shadow = reason.is(&self.outcomes.0);
         let outcome = if in_shadow { &self.outcomes.1 } else { &self.outcomes.2 }.bind(py).clone();
         let (arm, eligible) =
-            (decided.getattr(intern!(py, "arm"))?, decided.getattr(intern!(py, "eligible"))?);
+            (member!(decided, "arm")?, member!(decided, "eligible")?);
         let values = [part, consent_id.clone(), outcome, reason.clone(), arm, eligible];
         self.writers.2.get().put(&mut common.recorded, &values)
     }
@@ -272,10 +273,10 @@ impl Concluder {
     ) -> PyResult<Bound<'py, PyBytes>> {
         let py = work.py();
         let nothing = PyBytes::new(py, b"").into_any();
-        let assessment = signals.getattr(intern!(py, "assessment"))?.cast_into::<PyTuple>()?;
+        let assessment = member!(signals, "assessment")?.cast_into::<PyTuple>()?;
         let mut values = Vec::with_capacity(self.told + 5);
-        values.push(payment.getattr(intern!(py, "request_id"))?);
-        values.push(work.getattr(intern!(py, "evaluation_id"))?);
+        values.push(member!(payment, "request_id")?);
+        values.push(member!(work, "evaluation_id")?);
         values.push(common.tail.clone().into_any());
         values.extend(assessment.iter().take(self.told));
         values.extend([nothing.clone(), nothing]);
@@ -283,7 +284,7 @@ impl Concluder {
         out.clear();
         self.writers.0.get().put(out, &values)?;
         out.extend_from_slice(&common.told);
-        let omissions = signals.getattr(intern!(py, "facts"))?.getattr(intern!(py, "omissions"))?;
+        let omissions = member!(member!(signals, "facts")?, "omissions")?;
         if omissions.is_truthy()? {
             let known = common.issues.iter().find(|(of, _)| *of == identity(&omissions));
             let told = match known {
@@ -310,26 +311,25 @@ impl Concluder {
         common: &mut Common<'_, 'py>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let py = work.py();
-        let of = |name| work.getattr(name);
-        let issuer = of(intern!(py, "issuer"))?;
+        let issuer = member!(work, "issuer")?;
         let issuer_id = match issuer.is_none() {
             true => PyString::new(py, "").into_any(),
-            false => issuer.getattr(intern!(py, "issuer_id"))?,
+            false => member!(issuer, "issuer_id")?,
         };
-        let assessment = signals.getattr(intern!(py, "assessment"))?;
+        let assessment = member!(signals, "assessment")?;
         let values = [
-            of(intern!(py, "evaluation_id"))?,
-            of(intern!(py, "digest"))?,
+            member!(work, "evaluation_id")?,
+            member!(work, "digest")?,
             sender_id.clone(),
             issuer_id,
-            of(intern!(py, "unit_key"))?,
-            of(intern!(py, "unit_source"))?,
-            assessment.getattr(intern!(py, "normalised"))?,
-            of(intern!(py, "velocity_keys"))?,
+            member!(work, "unit_key")?,
+            member!(work, "unit_source")?,
+            member!(assessment, "normalised")?,
+            member!(work, "velocity_keys")?,
             answer.clone().into_any(),
             PyBool::new(py, false).to_owned().into_any(),
-            of(intern!(py, "card_key"))?,
-            of(intern!(py, "card_source"))?,
+            member!(work, "card_key")?,
+            member!(work, "card_source")?,
             written.clone().into_any(),
             common.frame.clone().into_any(),
             PyBytes::new(py, b"").into_any(),
@@ -348,13 +348,12 @@ fn said<'py>(
     common: &mut Common<'_, 'py>,
     apart: u128,
 ) -> PyResult<Option<(Vec<Said<'py>>, bool)>> {
-    let py = work.py();
-    let all = work.getattr(intern!(py, "decided"))?.cast_into::<PyList>()?;
+    let all = member!(work, "decided")?.cast_into::<PyList>()?;
     let (mut found, mut sealed) = (Vec::with_capacity(all.len()), false);
     for decided in all.iter() {
-        let entry = decided.getattr(intern!(py, "entry"))?;
-        let reason = decided.getattr(intern!(py, "reason"))?;
-        let release = decided.getattr(intern!(py, "release"))?;
+        let entry = member!(decided, "entry")?;
+        let reason = member!(decided, "reason")?;
+        let release = member!(decided, "release")?;
         if !reason.is_none() {
             let told = common.parts.withheld.of(common.withheld_of, &entry, &reason)?.cast_into()?;
             found.push(Said::Withheld(Withheld { decided, told, release, reason }));
@@ -364,7 +363,7 @@ fn said<'py>(
         let Some(mask) = masks::bits(mask).filter(|mask| mask & apart == 0) else { return Ok(None) };
         let Some(target) = common.target(&entry)? else { return Ok(None) };
         let part = common.part(&entry, refusals)?;
-        let arm = decided.getattr(intern!(py, "arm"))?.extract()?;
+        let arm = member!(decided, "arm")?.extract()?;
         let consent_id = consent_id.cast::<PyString>()?.clone();
         found.push(Said::Released(Released { decided, target, mask, part, consent_id, arm }));
         sealed = true;
@@ -398,7 +397,7 @@ impl<'py> Common<'_, 'py> {
                 }
             };
             let Some(found) = found else { return Ok(None) };
-            let left: i64 = found.held.getattr(intern!(py, "messages_left"))?.extract()?;
+            let left: i64 = member!(found.held, "messages_left")?.extract()?;
             if left > 0 {
                 // Before the encryption: a fault counts as a message too.
                 found.held.setattr(intern!(py, "messages_left"), left - 1)?;

@@ -5,9 +5,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyInt, PyList, PyTuple};
 
+use crate::member;
 use crate::policy::arms::Line;
 use crate::steps::left::left_of;
-use crate::request::made::call;
+use crate::objects::made::call;
 use crate::policy::masks;
 use crate::policy::release::{Answer, Asked, Entry};
 use crate::velocity::counted;
@@ -105,12 +106,12 @@ impl Decider {
     /// None where the twin has to look.
     fn one<'py>(&self, work: &Bound<'py, PyAny>, rules: &mut Rules<'_, 'py>) -> PyResult<Option<()>> {
         let py = work.py();
-        let payment = work.getattr(intern!(py, "payment"))?;
-        let presence = masks::bits(&payment.getattr(intern!(py, "presence"))?);
+        let payment = member!(work, "payment")?;
+        let presence = masks::bits(&member!(payment, "presence")?);
         let (issuer, assessment) =
-            (work.getattr(intern!(py, "issuer"))?, work.getattr(intern!(py, "assessment"))?);
-        let asks = payment.getattr(intern!(py, "validate_only"))?.is_truthy()?;
-        let again = work.getattr(intern!(py, "duplicate"))?.is_truthy()?;
+            (member!(work, "issuer")?, member!(work, "assessment")?);
+        let asks = member!(payment, "validate_only")?.is_truthy()?;
+        let again = member!(work, "duplicate")?.is_truthy()?;
         let Some(presence) = presence.filter(|_| !asks && !again) else { return Ok(None) };
         if issuer.is_none() || assessment.is_none() {
             return Ok(None);
@@ -119,10 +120,10 @@ impl Decider {
         if standing.is_empty() {
             return Ok(None);
         }
-        let facts = work.getattr(intern!(py, "facts"))?;
+        let facts = member!(work, "facts")?;
         let Some(found) = self.available(&payment, &facts, &assessment)? else { return Ok(None) };
         let mask = found | presence;
-        let shape = work.getattr(intern!(py, "ship_bill_match"))?;
+        let shape = member!(work, "ship_bill_match")?;
         let Some(decided) = self.decisions(work, &payment, mask, &standing, rules)? else {
             return Ok(None);
         };
@@ -143,17 +144,16 @@ impl Decider {
         facts: &Bound<'_, PyAny>,
         assessment: &Bound<'_, PyAny>,
     ) -> PyResult<Option<u128>> {
-        let py = payment.py();
         let [velocity, _, _, provided] = facts.cast::<PyTuple>()?.as_slice() else { return Ok(None) };
         let Some(mut mask) = masks::bits(provided) else { return Ok(None) };
         let Some(counted) = counted::present(velocity, &self.velocity)? else { return Ok(None) };
         mask |= counted;
         let (plain, learnt, callers) = self.masks;
         mask |= plain;
-        if !assessment.getattr(intern!(py, "percentile"))?.is_none() {
+        if !member!(assessment, "percentile")?.is_none() {
             mask |= learnt;
         }
-        if !payment.getattr(intern!(py, "caller_assessments"))?.cast::<PyTuple>()?.is_empty() {
+        if !member!(payment, "caller_assessments")?.cast::<PyTuple>()?.is_empty() {
             mask |= callers;
         }
         Ok(Some(mask))
@@ -168,31 +168,30 @@ impl Decider {
         rules: &Rules<'_, 'py>,
     ) -> PyResult<Option<Bound<'py, PyList>>> {
         let py = work.py();
-        let unit_key = work.getattr(intern!(py, "unit_key"))?.cast_into::<PyBytes>()?;
+        let unit_key = member!(work, "unit_key")?.cast_into::<PyBytes>()?;
         let objected = match rules.objecting {
             None => false,
-            Some(all) => all.contains(&unit_key)? || all.contains(work.getattr(intern!(py, "card_key"))?)?,
+            Some(all) => all.contains(&unit_key)? || all.contains(member!(work, "card_key")?)?,
         };
-        let of = |name| payment.getattr(name);
         let (region, merchant_id, platform_id) = (
-            of(intern!(py, "cardholder_region"))?,
-            of(intern!(py, "merchant_id"))?,
-            of(intern!(py, "platform_id"))?,
+            member!(payment, "cardholder_region")?,
+            member!(payment, "merchant_id")?,
+            member!(payment, "platform_id")?,
         );
         let (channel, mcc, country) =
-            (of(intern!(py, "channel"))?, of(intern!(py, "mcc"))?, of(intern!(py, "merchant_country"))?);
+            (member!(payment, "channel")?, member!(payment, "mcc")?, member!(payment, "merchant_country")?);
         let asked = Asked {
             region: &region,
             merchant_id: &merchant_id,
             platform_id: &platform_id,
             facts: [&channel, &mcc, &country],
-            amount_minor: &of(intern!(py, "amount_minor"))?,
+            amount_minor: &member!(payment, "amount_minor")?,
             available,
             below_quality: 0,
             now_ms: rules.now_ms,
             objected,
         };
-        let withhold = work.getattr(intern!(py, "item"))?.cast::<PyTuple>()?.get_item(2)?;
+        let withhold = member!(work, "item")?.cast::<PyTuple>()?.get_item(2)?;
         let decided = PyList::empty(py);
         let mut held_out = None;
         for program in standing.iter() {
@@ -207,7 +206,7 @@ impl Decider {
             let Some(answer) = engine.get().answer(py, &asked) else { return Ok(None) };
             let one = match answer? {
                 Answer::Withheld(withheld) => {
-                    let reason = withheld.getattr(intern!(py, "reason"))?;
+                    let reason = member!(withheld, "reason")?;
                     self.types.1.bind(py).call1((entry, reason))?
                 }
                 Answer::Released(release) if !has_key.is_truthy()? => {

@@ -4,9 +4,10 @@
 use std::hash::{BuildHasher, RandomState};
 
 use pyo3::exceptions::PyValueError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
+
+use crate::member;
 
 /// Slots looked at for one key; the twin says why eight.
 const PROBES: u64 = 8;
@@ -79,17 +80,15 @@ impl Recent {
         works: &Bound<'_, PyList>,
         positions: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let py = works.py();
         if positions.len()? != works.len() {
             return Err(PyValueError::new_err("as many positions as works"));
         }
         for (at, work) in works.iter().enumerate() {
-            let key = |name| work.getattr(name)?.extract::<u64>();
-            let bytes = |name| -> PyResult<Bound<'_, PyBytes>> { Ok(work.getattr(name)?.cast_into()?) };
             let position = positions.get_item(at)?.extract()?;
-            self.positions.put(key(intern!(py, "request_key"))?, position, at_ms);
-            self.positions.put(key(intern!(py, "attempt_key"))?, position, at_ms);
-            let (digest, answer) = (bytes(intern!(py, "digest"))?, bytes(intern!(py, "answer"))?);
+            self.positions.put(member!(work, "request_key")?.extract()?, position, at_ms);
+            self.positions.put(member!(work, "attempt_key")?.extract()?, position, at_ms);
+            let (digest, answer) = (member!(work, "digest")?, member!(work, "answer")?);
+            let (digest, answer) = (digest.cast::<PyBytes>()?, answer.cast::<PyBytes>()?);
             self.ring.put(position, digest.as_bytes(), answer.as_bytes());
         }
         Ok(())

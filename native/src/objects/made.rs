@@ -18,10 +18,6 @@ impl NamedTuple {
         Ok(Self(kind.clone().unbind()))
     }
 
-    pub fn is(&self, other: &Self) -> bool {
-        self.0.is(&other.0)
-    }
-
     pub fn make<'py>(&self, py: Python<'py>, values: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
         let mut filling = self.filling(py, values.len())?;
         for (at, value) in values.into_iter().enumerate() {
