@@ -7,7 +7,8 @@ core that does nothing else, whoever shares the machine.
 
 Messages are drawn a batch at a time, each right before the clock runs: what the gateway shares it has read a
 moment ago, in batches that are as large as those of a full core. Drawn all at once, 20,000 of them lay in
-hundreds of megabytes, and the clock ran while the memory answered. What stands beside ours gets its messages in the same way.
+hundreds of megabytes, and the clock ran while the memory answered. What stands beside ours gets its
+messages in the same way.
 """
 
 import json
@@ -60,8 +61,8 @@ SLOW_MESSAGES = 1_500
 """Of what is shown beside it, which takes several times as long."""
 
 TIMED_TOGETHER = BATCH_MAX_ENTRIES
-"""Messages between two looks at the clock: what feeds take at once while there is more, as at a rate that fills a
-core; the hot loop's batches are as large then (it takes up to 256 calls, or 256 KiB)."""
+"""Messages between two looks at the clock: what feeds take at once while there is more, as at a rate that
+fills a core; the hot loop's batches are as large then (it takes up to 256 calls, or 256 KiB)."""
 
 NOW_MS = 1_790_000_000_000
 ISS, PROGRAM, PURPOSE, EPOCH = "https://network.example", "enhanced-data", 1, 1

@@ -17,7 +17,7 @@ NO_SIGNALS: Any = None
 """Of an item that has not come to that stage."""
 
 NOT_LOOKED_AT: Any = ...
-"""Of addresses that nobody has compared: one that the engine admitted has both alike, or lacks one, or has this."""
+"""Of addresses that were not compared: what the engine admits has both alike, or lacks one, or this."""
 
 NO_RULES: Any = None
 """Of a batch that has not come to that stage."""
