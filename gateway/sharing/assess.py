@@ -9,11 +9,15 @@ from gateway.sharing.score_port import UNASSESSED, Asked, Scorer
 from gateway.sharing.work import NOT_LOOKED_AT, Batch, Work
 
 
+def unmatched(batch: Batch) -> list[Work]:
+    """Those whose addresses the engine has not compared: few where it is built, else all."""
+    return [work for work in batch.works if work.ship_bill_match is NOT_LOOKED_AT]
+
+
 def match(batch: Batch, works: Iterator[Work]) -> None:
-    """Whether goods go where the bill goes, where that is not known yet: a feature, and a signal."""
+    """Whether goods go where the bill goes: a feature, and a signal."""
     for work in works:
-        if work.ship_bill_match is NOT_LOOKED_AT:
-            work.ship_bill_match = ship_bill_match(work.payment)
+        work.ship_bill_match = ship_bill_match(work.payment)
 
 
 def assess(batch: Batch, scorer: Scorer, on_fault: Callable[[str, BaseException], None]) -> None:

@@ -24,7 +24,7 @@ from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sealing.token_epochs import TokenEpochs
 from gateway.sharing.admit import Admitter, faults
 from gateway.sharing.again import Repeats
-from gateway.sharing.assess import assess, match
+from gateway.sharing.assess import assess, match, unmatched
 from gateway.sharing.budget import Budget
 from gateway.sharing.commit import Committer
 from gateway.sharing.decide import Rules, Standing, decide, no_program
@@ -125,7 +125,7 @@ class Gateway:
         self._fetch.fetch(batch, budget.fetch_until_ns())
         budget.behind_fetch(batch)
         if self._scorer is not None:
-            self._stage(batch, "score", match, batch.works)
+            self._stage(batch, "score", match, unmatched(batch))
             assess(batch, self._scorer, self._on_fault)
         shared = global_line(batch.table.global_salt, batch.table.global_holdout_ppm)
         batch.rules = Rules(shared, self._standing(batch), batch.fresh, self._has_key)

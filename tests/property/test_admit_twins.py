@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.runtime.native import engines
 from gateway.sealing.pseudonyms import Pseudonyms
 from gateway.sharing.admit import Admitter
-from gateway.sharing.assess import match
+from gateway.sharing.assess import match, unmatched
 from gateway.sharing.items import Item, Tally
 from gateway.sharing.remembered import WINDOW_MS, Earlier, Remembered
 from gateway.sharing.work import NOT_LOOKED_AT, Batch
@@ -41,7 +41,7 @@ def admitted(admitter: Admitter, items: list[Item]) -> tuple[Batch, list[Any]]:
     """With what the next stage adds: the engine may say it before."""
     batch = batch_of(len(items))
     found = [(at, type(fault)) for at, fault in admitter.admit(batch, items)]
-    match(batch, iter(batch.works))
+    match(batch, iter(unmatched(batch)))
     return batch, found
 
 
