@@ -12,7 +12,7 @@ mod sealing;
 mod steps;
 mod velocity;
 
-#[pymodule]
+#[pymodule(gil_used = true)]
 fn ein_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PanicException", module.py().get_type::<PanicException>())?;
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;

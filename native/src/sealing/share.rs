@@ -121,6 +121,15 @@ pub struct Room {
     recorded: Vec<u8>,
 }
 
+impl Room {
+    /// Nothing of a payment in the clear stays until the next one comes.
+    fn wipe(&mut self) {
+        for text in [&mut self.matching, &mut self.members.text, &mut self.body, &mut self.told] {
+            text.fill(0);
+        }
+    }
+}
+
 /// Fields that were written before, each as a member: programs mostly share the same ones.
 #[derive(Default)]
 struct Members {
@@ -267,7 +276,8 @@ impl<'a, 'py> OnePayment<'a, 'py> {
 
 impl Shares {
     /// Python is never called while the lock is held. A payment that fails leaves the next one without room to take.
-    pub fn swapped(&self, room: Room) -> Room {
+    pub fn swapped(&self, mut room: Room) -> Room {
+        room.wipe();
         mem::replace(&mut *self.room.lock().unwrap_or_else(PoisonError::into_inner), room)
     }
 

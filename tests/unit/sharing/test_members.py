@@ -104,6 +104,51 @@ def test_a_type_that_is_changed_is_looked_at_anew(base: Any) -> None:
     assert told(made, made) == [1, 1]
 
 
+def test_a_base_that_is_changed_is_looked_at_anew() -> None:
+    class Base(Slotted):
+        pass
+
+    class Derived(Base):
+        pass
+
+    made = Derived(1)
+    assert told(made, made) == [1, 1]
+    Base.answer = property(lambda self: "changed")  # type: ignore[assignment]
+    assert told(made) == ["changed"]
+
+
+def test_an_object_that_becomes_of_another_type_is_looked_at_anew() -> None:
+    class Other(Slotted):
+        __slots__ = ()
+        answer = property(lambda self: "other")  # type: ignore[assignment]
+
+    made = Slotted(1)
+    assert told(made, made) == [1, 1]
+    made.__class__ = Other
+    assert told(made) == ["other"]
+
+
+def test_a_member_under_another_name_is_read_where_it_lies() -> None:
+    class Renamed(Slotted):
+        __slots__ = ("other",)
+
+    Renamed.answer = Renamed.other  # type: ignore[attr-defined]
+    made = Renamed(1)
+    assert made.other == 1  # type: ignore[attr-defined]
+    assert told(made, made) == [1, 1]
+
+
+def test_what_a_metaclass_says_of_a_type_is_not_said_of_its_objects() -> None:
+    class Meta(type):
+        answer = property(lambda cls: Slotted.item)  # type: ignore[attr-defined]
+
+    class Made(Slotted, metaclass=Meta):
+        __slots__ = ()
+
+    made = Made(1)
+    assert told(made, made) == [1, 1]
+
+
 def test_an_attribute_that_was_deleted_is_missing() -> None:
     made = Slotted(1)
     assert told(made) == [1]

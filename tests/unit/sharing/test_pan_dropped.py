@@ -8,7 +8,7 @@ import pickle
 import pprint
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -25,6 +25,8 @@ from gateway.sharing.items import Item, Refusal, Tally
 from gateway.sharing.ports import IncomingCall
 from gateway.sharing.steps import Steps
 from gateway.sharing.work import Batch, Work
+from issuernetwork.v1 import enrichment_pb2
+from issuernetwork.v1.common_pb2 import SHARE_STATUS_SHARED
 from tests.kit.payments import HARBOR, MERIDIAN, pan, payment
 from tests.unit.sharing.kit import NOW_MS, Kit, requests
 
@@ -132,6 +134,39 @@ def test_what_was_read_of_a_request_goes_with_its_batch() -> None:
     kit.gateway.enrich(items, Tally())
     # Whatever has a request has a reference to its bytes.
     assert [sys.getrefcount(one.payload) for one in items] == before
+
+
+IN_A_BODY = re.compile(rb'"email":"wiped-[0-9]{9}@')
+"""As a body has it, which is not as the request has it. The pattern is not what it looks for."""
+
+
+@pytest.mark.skipif(engines is None, reason="the engines of native/ are not built here")
+def test_nothing_that_was_shared_stays_in_memory_in_the_clear() -> None:
+    """What shares are written into is kept for the next payment, and its text is not."""
+    kit = Kit()
+
+    def share(local_part: str, card: int) -> bool:
+        request = payment(1, iin=HARBOR, card=card, now_ms=NOW_MS, prefix=f"{local_part}{card}")
+        request.customer.email = f"{local_part}@mailbox-1.net"
+        (answer,) = kit.results(request)
+        assert isinstance(answer, bytes)
+        decisions = enrichment_pb2.EnrichAuthorizationResponse.FromString(answer).decisions
+        return SHARE_STATUS_SHARED in [one.status for one in decisions if one.program == "enhanced-data"]
+
+    in_treatment = next(card for card in range(99) if share("longer-so-that-nothing-grows-any-more", card))
+    assert share("wiped-123456789", in_treatment)
+    assert not any(IN_A_BODY.search(part) for part in written_memory())
+
+
+def written_memory() -> Iterator[bytes]:
+    """What this process may write to, as it stands."""
+    with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            span, rights, *_ = line.split()
+            if rights.startswith("rw"):
+                first, last = (int(one, 16) for one in span.split("-"))
+                memory.seek(first)
+                yield memory.read(last - first)
 
 
 def test_a_request_that_is_refused_does_not_repeat_its_number() -> None:
