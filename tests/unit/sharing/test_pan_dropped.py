@@ -1,5 +1,6 @@
 """A card number is masked in every type that holds one, and behind the edge nothing holds one."""
 
+import contextlib
 import copy
 import dataclasses
 import gc
@@ -155,7 +156,9 @@ def test_nothing_that_was_shared_stays_in_memory_in_the_clear() -> None:
 
     in_treatment = next(card for card in range(99) if share("longer-so-that-nothing-grows-any-more", card))
     assert share("wiped-123456789", in_treatment)
-    assert not any(IN_A_BODY.search(part) for part in written_memory())
+    kept = b'"email":"wiped-%d@' % 987_654_321
+    found = {one.group() for part in written_memory() for one in IN_A_BODY.finditer(part)}
+    assert found == {kept}, "what is kept on purpose is seen, and nothing else"
 
 
 def written_memory() -> Iterator[bytes]:
@@ -165,8 +168,9 @@ def written_memory() -> Iterator[bytes]:
             span, rights, *_ = line.split()
             if rights.startswith("rw"):
                 first, last = (int(one, 16) for one in span.split("-"))
-                memory.seek(first)
-                yield memory.read(last - first)
+                with contextlib.suppress(OSError):  # what is a device's
+                    memory.seek(first)
+                    yield memory.read(last - first)
 
 
 def test_a_request_that_is_refused_does_not_repeat_its_number() -> None:
