@@ -341,7 +341,8 @@ def protect_profile_b(scale: Scale) -> str:
         lambda run: ours.run(run, MESSAGES),
         _bare(lambda data: by_openssl.sign(data, _ES256), MESSAGES),
         runs=scale.runs,
-        load=f"{RECIPIENTS} recipients, distinct payloads, {TIMED_TOGETHER} at a time, a key expires in each",
+        load=f"{RECIPIENTS} recipients, distinct payloads, {TIMED_TOGETHER} at a time, "
+        "a key expires in each run",
         beside={
             f"{FEW_TOGETHER} at a time": lambda run: ours.run(run, MESSAGES, FEW_TOGETHER),
             "bare ES256 by our signer": _bare(by_us.sign, MESSAGES),

@@ -122,10 +122,12 @@ pub struct Room {
 }
 
 impl Room {
-    /// Nothing of a payment in the clear stays until the next one comes.
+    /// Nothing of a payment in the clear stays until the next one comes: not behind the end of a text either, where a
+    /// longer one was.
     fn wipe(&mut self) {
         for text in [&mut self.matching, &mut self.members.text, &mut self.body, &mut self.told] {
-            text.fill(0);
+            text.clear();
+            text.resize(text.capacity(), 0);
         }
     }
 }
