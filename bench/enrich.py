@@ -1,9 +1,10 @@
 """Enrich through the socket against a bare grpc.aio echo: one core for the server, the other for the load.
 
-The sample policy with its second program in force and nobody held out, and every payment a full request about
-a card of the issuer that takes both: so nineteen of twenty payments are shared twice, each sealed to the
-issuer; the rest is of merchants that have opted out. Everything is evaluated, scored, counted in velocity and
-made durable before it is answered. An echo of the same messages in node stands beside.
+Everything is on (`tests/kit/everything.py`): each provider has what it looks things up in, the second
+program is in force and nobody held out, and every payment is a full request about a card of the issuer that
+takes both: so nineteen of twenty payments are shared twice, each sealed to the issuer; the rest is of
+merchants that have opted out. Everything is evaluated, scored, counted in velocity and made durable before
+it is answered. An echo of the same messages in node stands beside.
 """
 
 import shutil
@@ -20,22 +21,22 @@ from bench.cores import pinned
 from bench.http2 import load
 from bench.http2_streams import load_streams
 from bench.result import Run, Scale, alternate
-from gateway.server.policy import read_policy
 from issuernetwork.v1 import common_pb2, enrichment_pb2
+from tests.kit.everything import MERCHANTS, everything
 from tests.kit.gateway_process import GATEWAY, Process
-from tests.kit.installation import ROOT, SAMPLE_POLICY, Installation
+from tests.kit.installation import ROOT, Installation
 from tests.kit.payments import NORTHGATE, payment
 
 BATCH_ITEMS = 32
-MERCHANTS = 200
-"""As in the demo: 5% of them share at the basic tier only, 5% have opted out."""
-
 STREAMS = 4
 STREAM_IN_FLIGHT = 128
 """32 on each: streams are for those who have many payments under way, and may have 256 on each."""
 
 CARDS = 20_000
 PROBED = 512
+WARMING = {"device"}
+"""Providers that have no answer to all payments yet: for its first seven days it knows no age of a device."""
+
 IN_FLIGHT = 32
 CONNECTIONS = 4
 REFERENCE = "bare grpc.aio echo of the same messages, unary, one core"
@@ -83,24 +84,12 @@ def node_reference(answer: bytes) -> Iterator[str]:
             server.kill()
 
 
-def two_programs() -> dict[str, str]:
-    """The sample policy, of which one issuer takes two programs about each payment."""
-    found = {}
-    for name, text in read_policy(SAMPLE_POLICY).items():
-        if name.endswith("northgate-bank-enhanced-data.yaml"):
-            text = text.replace("state: shadow", "state: active")
-        found[name] = text.replace("holdout_percent: 50", "holdout_percent: 0").replace(
-            "global_holdout_percent: 2", "global_holdout_percent: 0"
-        )
-    return found
-
-
 @contextmanager
 def served(front: str, *, code: str = GATEWAY) -> Iterator[tuple[Installation, Process]]:
     """A gateway on disk, durable, pinned to the reference's core. `code` is what its process runs."""
     prefix = pinned()
     with tempfile.TemporaryDirectory(prefix="ein-bench-") as folder:
-        installation = Installation(Path(folder), front=front, policy=two_programs())
+        installation = everything(Path(folder), front=front)
         process = Process(installation, prefix=prefix, code=code)
         try:
             yield installation, process
@@ -123,18 +112,21 @@ def _request(run: int, number: int) -> enrichment_pb2.EnrichAuthorizationRequest
     )
 
 
-def _shared_part(process: Process, headers: list[tuple[str, str]]) -> tuple[float, bytes]:
+def shared_part(process: Process, headers: list[tuple[str, str]]) -> tuple[float, bytes]:
     """Shared decisions a payment, and an answer of middle size, of some hundred payments of the load."""
     payloads = _batches(make_requests(-2, PROBED))
-    shared = 0
+    shared, lacking = 0, set[str]()
     answers: list[bytes] = []
     for payload in payloads:
         _, answer = load(process.address, BATCH, [payload], headers=headers, connections=1)
         for item in enrichment_pb2.BatchEnrichAuthorizationsResponse.FromString(answer[5:]).items:
             answers.append(item.response.SerializeToString())
+            lacking |= {one.provider for one in item.response.omissions}
             shared += sum(one.status == common_pb2.SHARE_STATUS_SHARED for one in item.response.decisions)
-    if len(answers) != PROBED or not 1.8 < shared / PROBED < 2.0:
-        raise AssertionError(f"the load is not the one described: {shared} shared of {len(answers)}")
+    if len(answers) != PROBED or not 1.8 < shared / PROBED < 2.0 or lacking != WARMING:
+        raise AssertionError(
+            f"the load is not the one described: {shared} shared of {len(answers)}, without {sorted(lacking)}"
+        )
     return shared / PROBED, sorted(answers, key=len)[PROBED // 2]
 
 
@@ -142,7 +134,7 @@ def enrich(name: str, front: str, scale: Scale, *, way: str = "unary") -> str:
     """One benchmark of the enrich surface. `way`: `unary`, `batch` or `stream`."""
     with served(front) as (installation, process):
         headers = [*installation.metadata("payments"), ("grpc-timeout", "10S")]
-        shared, answer = _shared_part(process, headers)
+        shared, answer = shared_part(process, headers)
 
         def ours(run: int) -> Run:
             count = scale.batch_calls * BATCH_ITEMS if way == "batch" else scale.calls
@@ -166,8 +158,9 @@ def enrich(name: str, front: str, scale: Scale, *, way: str = "unary") -> str:
             beside = {NODE: partial(echoed, node)} if node else {}
             if way == "stream":
                 beside[f"{TOGETHER} items in a message"] = several
-            described = f"{shared:.2f} shares a payment, sealed, of two programs; durable; {HOW[way]}" + (
-                f"; no {NODE}: {node_is_missing()}" if not node else ""
+            described = (
+                f"{shared:.2f} shares a payment, sealed, of two programs; all providers; durable; {HOW[way]}"
+                + (f"; no {NODE}: {node_is_missing()}" if not node else "")
             )
             return alternate(
                 name, REFERENCE, ours, partial(echoed, address),

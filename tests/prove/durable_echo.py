@@ -20,8 +20,8 @@ from gateway.server.fronts.native import IO_THREADS
 from gateway.sharing.queue import BATCH_CALLS
 from tests.kit.installation import ROOT
 
-RECORD_BYTES = 1_700
-"""Of a payment of the flood in our journal."""
+RECORD_BYTES = 4_200
+"""Of a payment in our journal, most of it two sealed shares."""
 
 FILE_BYTES = 64 * 1024 * 1024
 IDLE_MS = 20

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.enrich import CARDS, MERCHANTS
+from bench.enrich import CARDS
 from bench.http2 import (
     ACK,
     DATA,
@@ -37,6 +37,7 @@ from bench.http2 import (
 )
 from issuernetwork.v1 import enrichment_pb2 as v1
 from simulator.cards import iin_of_share
+from tests.kit.everything import MERCHANTS
 from tests.kit.payments import payment
 
 FULL, DEGRADED, FAULTED, CANCELLED = 1, 2, 3, 4
@@ -108,12 +109,13 @@ def percentile(ordered: Any, part: float) -> float:
     return round(float(ordered[min(len(ordered) - 1, int(part * len(ordered)))]), 3) if len(ordered) else -1.0
 
 
-def request_of(number: int, now_ms: int) -> v1.EnrichAuthorizationRequest:
-    """A payment, nearly always of the same length; nines stand where each call has its own."""
+def request_of(number: int, now_ms: int, iin: str | None) -> v1.EnrichAuthorizationRequest:
+    """A payment, nearly always of the same length; nines stand where each call has its own. `iin`: None for
+    cards of all issuers."""
     card = number * 7 % CARDS
     request = payment(
         int(_MARK),
-        iin=iin_of_share(card * _GOLDEN % 1),
+        iin=iin or iin_of_share(card * _GOLDEN % 1),
         card=card,
         merchant_id=f"m-{number * 13 % MERCHANTS:04d}",
         now_ms=now_ms,
@@ -129,8 +131,14 @@ class Calls:
     """Frames of all templates, and the columns that are written anew. `items`: payments of a batch call."""
 
     def __init__(
-        self, address: str, path: str, headers: Sequence[tuple[str, str]], items: int | None = None
+        self,
+        address: str,
+        path: str,
+        headers: Sequence[tuple[str, str]],
+        items: int | None = None,
+        iin: str | None = None,
     ) -> None:
+        self._iin = iin
         self._block = header_block(path, address, headers)
         self._items = items
         self._first = next(_FIRST)
@@ -139,7 +147,9 @@ class Calls:
     def renew(self) -> None:
         """With the time as it is now: a request is good for some minutes."""
         now_ms = time.time_ns() // 1_000_000
-        messages = [request_of(n, now_ms).SerializeToString() for n in range(TEMPLATES + TEMPLATES // 4)]
+        messages = [
+            request_of(n, now_ms, self._iin).SerializeToString() for n in range(TEMPLATES + TEMPLATES // 4)
+        ]
         length = max(set(map(len, messages)), key=list(map(len, messages)).count)
         alike = [message for message in messages if len(message) == length]
         if self._items is not None:
@@ -315,14 +325,16 @@ class Flood:
         tick_s: float = 0.0,
         items: int | None = None,
         cancels_percent: int = 0,
+        iin: str | None = None,
     ) -> None:
-        """`items`: payments of each call of the batch method; None for the other.
+        """`items`: payments of each call of the batch method; None for the other. `iin` of all cards; None:
+        cards of all issuers.
 
         `tick_s`: sleeps so long where nothing comes; 0: never, so that nothing goes out late.
         `cancels_percent` of the calls are taken back a tick after they were sent.
         """
         self._tick_s = tick_s
-        self._calls = Calls(address, path, headers, items)
+        self._calls = Calls(address, path, headers, items, iin)
         self._connections = [_Connection(address, self._calls, cancels_percent) for _ in range(connections)]
         self._sockets = {one.socket.fileno(): one for one in self._connections}
         self._poll = select.epoll()

@@ -1,11 +1,12 @@
 """What the gateway adds to a bare grpc.aio echo of the same messages, at a pace: two open loops in turns.
 
-A call counts from when it was due, so that what waits behind a slow one counts as well. Server and load have
-a core each at the low rate. At the high one, which that echo would not bear, the hot loop has one core, and
-all other threads of the server have the other with the load (setting `gateway.hot_loop_core`). An echo by our
-own front that writes and syncs stands beside it, in turns. Judged is the median of the rounds, as elsewhere;
-each round is told too, and all of them as one. What the machine itself stalls for is told as the gaps of a
-loop that does nothing else.
+Everything is on, as in the benchmarks: all providers, a model, two sealed shares a payment for most. A call
+counts from when it was due, so that what waits behind a slow one counts as well. Server and load have a
+core each at the low rate. At the high one, which that echo would not bear, the hot loop has one core, and
+all other threads of the server have the other with the load (setting `gateway.hot_loop_core`). An echo by
+our own front that writes and syncs stands beside it, in turns. Judged is the median of the rounds, as
+elsewhere; each round is told too, and all of them as one. What the machine itself stalls for is told as the
+gaps of a loop that does nothing else.
 """
 
 import os
@@ -20,12 +21,11 @@ import yaml
 
 from bench import echo
 from bench.cores import pinned, server_core, stay_off
-from bench.enrich import UNARY, reference
-from bench.http2 import load
-from issuernetwork.v1 import enrichment_pb2 as v1
+from bench.enrich import UNARY, reference, shared_part
+from tests.kit.everything import everything
 from tests.kit.gateway_process import Process
 from tests.kit.installation import Installation
-from tests.kit.payments import payment
+from tests.kit.payments import NORTHGATE
 from tests.prove.durable_echo import durable_echo
 from tests.prove.flood import DEGRADED, FULL, Flood, Phase, percentile
 
@@ -87,10 +87,14 @@ def _headers(installation: Installation) -> list[tuple[str, str]]:
     return [*installation.metadata("payments"), ("grpc-timeout", "5S")]
 
 
-def _answer(address: str, headers: list[tuple[str, str]]) -> bytes:
-    """One of the gateway's own, for the echo to send."""
-    _, told = load(address, UNARY, [payment(1).SerializeToString()], headers=headers, connections=1)
-    return v1.EnrichAuthorizationResponse.FromString(told[5:]).SerializeToString()
+def _answer(process: Process, headers: list[tuple[str, str]]) -> bytes:
+    """One of the gateway's own, for the echo to send; that the load is the one described was looked at."""
+    _, answer = shared_part(process, headers)
+    return answer
+
+
+def _flood(address: str, path: str, headers: list[tuple[str, str]], tick_s: float = 0.0) -> Flood:
+    return Flood(address, path, headers, tick_s=tick_s, iin=NORTHGATE)
 
 
 def _in_turns(
@@ -115,12 +119,12 @@ def _low(folder: Path, *, full: bool) -> dict[str, Any]:
     """Ours and the echo in turns, each with a core of its own."""
     rounds, round_s = (30, 10.0) if full else (4, 2.5)
     cores, prefix = os.sched_getaffinity(0), pinned()
-    installation = Installation(folder, front="native")
+    installation = everything(folder, front="native")
     process = Process(installation, prefix=prefix)
     try:
         headers = _headers(installation)
-        with reference("enrich", _answer(process.address, headers)) as address:
-            ours, theirs = Flood(process.address, UNARY, headers), Flood(address, echo.PATH, headers)
+        with reference("enrich", _answer(process, headers)) as address:
+            ours, theirs = _flood(process.address, UNARY, headers), _flood(address, echo.PATH, headers)
             gateway, echoed = _in_turns(ours, theirs, RATE_PER_S, RATE_PER_S, rounds, round_s)
     finally:
         process.stop()
@@ -142,7 +146,7 @@ def _high(folder: Path, *, full: bool) -> dict[str, Any]:
     """Ours, with the hot loop on its core, and a durable echo in turns."""
     rounds, round_s = (7, 10.0) if full else (1, 5.0)
     cores = os.sched_getaffinity(0)
-    installation = Installation(folder, front="native")
+    installation = everything(folder, front="native")
     if len(cores) > 1:
         document = yaml.safe_load(installation.config.read_text())
         document["gateway"]["hot_loop_core"] = server_core()
@@ -150,10 +154,10 @@ def _high(folder: Path, *, full: bool) -> dict[str, Any]:
     process = Process(installation)
     try:
         headers = _headers(installation)
-        with durable_echo(_answer(process.address, headers), folder, server_core()) as address:
+        with durable_echo(_answer(process, headers), folder, server_core()) as address:
             stay_off(server_core())
             ours, theirs = (
-                Flood(one, UNARY, headers, tick_s=HIGH_TICK_S) for one in (process.address, address)
+                _flood(one, UNARY, headers, tick_s=HIGH_TICK_S) for one in (process.address, address)
             )
             gateway, echoed = _in_turns(ours, theirs, HIGH_RATE_PER_S / 2, HIGH_RATE_PER_S, rounds, round_s)
     finally:
