@@ -4,13 +4,16 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 
-from bench.enrich import UNARY
+from bench.enrich import STREAM, UNARY
+from issuernetwork.v1 import enrichment_pb2 as v1
 from issuernetwork.v1 import outcomes_pb2
+from tests.kit.payments import payment
 from tests.prove.flood import CANCELLED, DEGRADED, FULL, Flood
 from tests.prove.flood_edges import WATCH
 from tests.prove.overload import rss_mib, served
@@ -31,25 +34,51 @@ SETTLE_S = 5.0
 
 
 class _Streams(threading.Thread):
-    """Opens a stream and drops it, with its answer or before, on a few channels that come and go as well."""
+    """Opens a stream and drops it, with its answer or before, of outcomes and of payments in turn, on a few
+    channels that come and go as well."""
 
     def __init__(self, address: str, metadata: list[tuple[str, str]]) -> None:
         super().__init__(name="streams", daemon=True)
         self._address, self._metadata = address, metadata
         self._over = threading.Event()
-        self.opened = 0
+        self.opened = self.asked = self.answered = 0
 
     def run(self) -> None:
-        request = outcomes_pb2.WatchOutcomesRequest().SerializeToString()
         while not self._over.is_set():
             with grpc.insecure_channel(
                 self._address, options=[("grpc.use_local_subchannel_pool", 1)]
             ) as channel:
-                for _ in range(20):
-                    stream: Any = channel.unary_stream(WATCH)(request, metadata=self._metadata)
-                    self._over.wait(STREAM_PAUSE_S)
-                    stream.cancel()
-                    self.opened += 1
+                for _ in range(10):
+                    self._watch(channel)
+                    self._enrich(channel)
+
+    def _watch(self, channel: grpc.Channel) -> None:
+        request = outcomes_pb2.WatchOutcomesRequest().SerializeToString()
+        stream: Any = channel.unary_stream(WATCH)(request, metadata=self._metadata)
+        self._over.wait(STREAM_PAUSE_S)
+        stream.cancel()
+        self.opened += 1
+
+    def _enrich(self, channel: grpc.Channel) -> None:
+        """A payment on a stream of its own; every other one waits for its answer."""
+        self.asked += 1
+        item = v1.StreamedAuthorization(request=payment(self.asked, prefix="soak-stream"))
+        message = v1.StreamEnrichAuthorizationsRequest(items=[item]).SerializeToString()
+        left = threading.Event()
+
+        def messages() -> Iterator[bytes]:
+            yield message
+            left.wait()
+
+        stream: Any = channel.stream_stream(STREAM)(messages(), metadata=self._metadata)
+        if self.asked % 2:
+            (answer,) = v1.StreamEnrichAuthorizationsResponse.FromString(next(stream)).items
+            assert answer.response.evaluation_id, "a payment on a stream had no evaluation"
+            self.answered += 1
+        else:
+            self._over.wait(STREAM_PAUSE_S)
+        stream.cancel()
+        left.set()
 
     def stop(self) -> None:
         self._over.set()
@@ -80,12 +109,13 @@ def run(full: bool) -> dict[str, Any]:
         try:
             flood.calls(WARM_UP_CALLS, IN_FLIGHT)
             held, sizes = _held(pid), [rss_mib(pid)]
-            opened = streams.opened
+            opened, asked, answered = streams.opened, streams.asked, streams.answered
             phases = []
             for _ in range(ROUNDS):
                 phases.append(flood.calls(calls // ROUNDS, IN_FLIGHT))
                 sizes.append(rss_mib(pid))
-            opened = streams.opened - opened
+            opened, asked = streams.opened - opened, streams.asked - asked
+            answered = streams.answered - answered
         finally:
             streams.stop()
             flood.close()
@@ -104,7 +134,9 @@ def run(full: bool) -> dict[str, Any]:
     measured = {
         "calls": calls,
         **told,
-        "streams_opened_and_dropped": opened,
+        "streams_opened_and_dropped": opened + asked,
+        "of_these_with_payments": asked,
+        "of_these_answered": answered,
         "rss_mib": [round(size, 1) for size in sizes],
         "growth_mib": round(max(sizes[-3:]) - sizes[0], 1),
         "descriptors": [held[0], after[0]],
@@ -113,6 +145,8 @@ def run(full: bool) -> dict[str, Any]:
     }
     assert told["cancelled"] > calls * CANCELS_PERCENT // 200, told
     assert told["unanswered"] == 0, told
+    assert opened > 0, "no stream of outcomes was opened"
+    assert 0 < answered < asked, "streams with payments were opened and answered"
     short = []
     if measured["growth_mib"] > GROWTH_MOST_MIB:
         short.append(f"grew by {measured['growth_mib']} MiB, at most {GROWTH_MOST_MIB}")
