@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from bench.enrich import CARDS
 from bench.http2 import (
     ACK,
     DATA,
@@ -36,9 +35,7 @@ from bench.http2 import (
     header_block,
 )
 from issuernetwork.v1 import enrichment_pb2 as v1
-from simulator.cards import iin_of_share
-from tests.kit.everything import MERCHANTS
-from tests.kit.payments import payment
+from tests.prove.flood_payments import DIGITS, MARK, request_of
 
 FULL, DEGRADED, FAULTED, CANCELLED = 1, 2, 3, 4
 """What an answer is; 0 where there was none."""
@@ -69,11 +66,8 @@ PAYMENTS = 10_000_000
 """Of one flood: each has numbers of its own, so that no request is a repeat of another's."""
 
 _FIRST = itertools.count(0, PAYMENTS)
-_DIGITS = 8
-_POWERS = 10 ** np.arange(_DIGITS - 1, -1, -1)
-_MARK = "9" * _DIGITS
+_POWERS = 10 ** np.arange(DIGITS - 1, -1, -1)
 _OVER_DEADLINE, _OVERLOADED, _INTERNAL = b"\x2a\x0dover_deadline", b"\x2a\x0aoverloaded", b"\x2a\x08internal"
-_GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,24 +101,6 @@ class Phase:
 
 def percentile(ordered: Any, part: float) -> float:
     return round(float(ordered[min(len(ordered) - 1, int(part * len(ordered)))]), 3) if len(ordered) else -1.0
-
-
-def request_of(number: int, now_ms: int, iin: str | None) -> v1.EnrichAuthorizationRequest:
-    """A payment, nearly always of the same length; nines stand where each call has its own. `iin`: None for
-    cards of all issuers."""
-    card = number * 7 % CARDS
-    request = payment(
-        int(_MARK),
-        iin=iin or iin_of_share(card * _GOLDEN % 1),
-        card=card,
-        merchant_id=f"m-{number * 13 % MERCHANTS:04d}",
-        now_ms=now_ms,
-    )
-    request.amount_minor = 1_000 + number % 9_000
-    request.customer.email = f"person{10_000 + number}@mailbox-{number % 9}.net"
-    request.device.ip = f"81.{100 + number // 100 % 100}.{100 + number % 100}.7"
-    request.device.device_id = f"device-{1_000 + number % 4_000}"
-    return request
 
 
 class Calls:
@@ -163,11 +139,11 @@ class Calls:
         self._rows = np.array([np.frombuffer(one, np.uint8) for one in frames])
         self._ahead, self._ahead_first = b"", -AHEAD
         self._streams = (5, head + 5)
-        at = frames[0].find(_MARK.encode())
+        at = frames[0].find(MARK.encode())
         self._numbers = []
         while at >= 0:
             self._numbers.append(at)
-            at = frames[0].find(_MARK.encode(), at + _DIGITS)
+            at = frames[0].find(MARK.encode(), at + DIGITS)
         assert len(self._numbers) == NUMBERS * (self._items or 1), "a payment carries its number otherwise"
 
     def _frames(self, message: bytes) -> bytes:
@@ -204,7 +180,7 @@ class Calls:
         for item in range(items):
             digits = ((self._first + numbers * items + item)[:, None] // _POWERS % 10 + 48).astype(np.uint8)
             for at in self._numbers[item * NUMBERS : (item + 1) * NUMBERS]:
-                rows[:, at : at + _DIGITS] = digits
+                rows[:, at : at + DIGITS] = digits
         return rows
 
 
