@@ -62,7 +62,10 @@ class _Streams(threading.Thread):
     def _enrich(self, channel: grpc.Channel) -> None:
         """A payment on a stream of its own; every other one waits for its answer."""
         self.asked += 1
-        item = v1.StreamedAuthorization(request=payment(self.asked, prefix="soak-stream"))
+        # Of one card and person: others would be counted anew, and stay as they should.
+        request = payment(1)
+        request.request_id = request.payment_intent_id = f"stream-{self.asked}"
+        item = v1.StreamedAuthorization(request=request)
         message = v1.StreamEnrichAuthorizationsRequest(items=[item]).SerializeToString()
         left = threading.Event()
 
