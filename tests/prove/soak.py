@@ -20,9 +20,9 @@ from tests.prove.overload import rss_mib, served
 
 CANCELS_PERCENT = 30
 IN_FLIGHT = 64
-WARM_UP_CALLS = 60_000
-"""Until the tables of what was asked lately (48 MiB) and the ring of answers (16 MiB) are written all over,
-and each card, device and address of the load is counted."""
+WARM_UP_CALLS = 150_000
+"""Until the tables of what was asked lately (48 MiB) and the ring of answers (16 MiB, some 100,000 calls with
+those taken back) are written all over, and each card, device and address of the load is counted."""
 
 ROUNDS = 10
 STREAM_PAUSE_S = 0.01
