@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.enrich import BATCH, UNARY
+from tests.kit.everything import everything
 from tests.kit.gateway_process import Process
 from tests.kit.installation import Installation
+from tests.kit.payments import NORTHGATE
 from tests.prove.flood import DEGRADED, FAULTED, FULL, Flood, Phase, percentile
 
 DEADLINE_MS = 50
@@ -56,8 +58,8 @@ AFTER_S = 3.0
 
 @contextmanager
 def served(folder: Path) -> Iterator[tuple[Installation, Process]]:
-    """A gateway on all cores, and this process on the last of them alone."""
-    installation = Installation(folder, front="native")
+    """A gateway with everything on, on all cores, and this process on the last of them alone."""
+    installation = everything(folder, front="native")
     process = Process(installation)
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(cores)})
@@ -126,17 +128,19 @@ def _under(
 ) -> dict[str, Any]:
     """Capacity, overload and what is behind it, of calls of so many payments."""
     path, payments = (UNARY, 1) if items is None else (BATCH, items)
-    patient = Flood(address, path, [*metadata, ("grpc-timeout", "10S")], tick_s=TICK_S, items=items)
-    hurried = Flood(
-        address, path, [*metadata, ("grpc-timeout", f"{DEADLINE_MS}m")], tick_s=TICK_S, items=items
-    )
+
+    def flood(timeout: str) -> Flood:
+        who = [*metadata, ("grpc-timeout", timeout)]
+        return Flood(address, path, who, tick_s=TICK_S, items=items, iin=NORTHGATE)
+
+    patient, hurried = flood("10S"), flood(f"{DEADLINE_MS}m")
     try:
         patient.closed(IN_FLIGHT // payments, WARM_UP_S)
         normal = patient.closed(IN_FLIGHT // payments, 2.0 * scale)
         capacity = len(normal.due_s) / normal.seconds
         sizes = _Sizes(pid)
         sizes.start()
-        flood = hurried.open(over * capacity, 6.0 * scale)
+        told = hurried.open(over * capacity, 6.0 * scale)
         growth_mib = sizes.stop()
         after = hurried.open(AFTER_RATE * capacity, AFTER_S)
     finally:
@@ -145,13 +149,13 @@ def _under(
     p99_ms = percentile(normal.latencies_ms(FULL), 0.99)
     return {
         "times_capacity": over,
-        "answered_in_time": round(flood.in_time(DEADLINE_MS), 4),
-        "full_of_capacity": round(flood.count(FULL) / flood.seconds / capacity, 3),
-        "p99_of_normal": round(percentile(flood.latencies_ms(FULL), 0.99) / p99_ms, 2),
+        "answered_in_time": round(told.in_time(DEADLINE_MS), 4),
+        "full_of_capacity": round(told.count(FULL) / told.seconds / capacity, 3),
+        "p99_of_normal": round(percentile(told.latencies_ms(FULL), 0.99) / p99_ms, 2),
         "recovery_s": _recovery_s(after, P99_MOST * p99_ms),
         "growth_mib": growth_mib,
         "normal": _figures(normal, payments),
-        "overload": _figures(flood, payments),
+        "overload": _figures(told, payments),
         "after": _figures(after, payments),
     }
 

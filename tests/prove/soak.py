@@ -13,7 +13,7 @@ import grpc
 from bench.enrich import STREAM, UNARY
 from issuernetwork.v1 import enrichment_pb2 as v1
 from issuernetwork.v1 import outcomes_pb2
-from tests.kit.payments import payment
+from tests.kit.payments import NORTHGATE, payment
 from tests.prove.flood import CANCELLED, DEGRADED, FULL, Flood
 from tests.prove.flood_edges import WATCH
 from tests.prove.overload import rss_mib, served
@@ -106,6 +106,7 @@ def run(full: bool) -> dict[str, Any]:
             [*who, ("grpc-timeout", "5S")],
             tick_s=0.001,
             cancels_percent=CANCELS_PERCENT,
+            iin=NORTHGATE,
         )
         streams = _Streams(process.address, who)
         streams.start()
