@@ -48,13 +48,13 @@ machine that is shared stalls for longer than the stand-in's margin now and then
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """`stands`: puts it, and mends it at its end. `shares`: whether anything may be told as shared meanwhile,
-    `after_s` from its beginning. `served`: whether the gateway answers, or the client has to by itself."""
+    """`stands`: puts it, and mends it at its end; gives the number of a policy that holds every card out, where
+    it brought one. `shares`: whether anything may be told as shared meanwhile. `served`: whether the gateway
+    answers, or the client has to by itself."""
 
     name: str
     stands: Callable[[Bench], Any]
     shares: bool = True
-    after_s: float = 0.0
     served: bool = True
 
 
@@ -72,17 +72,16 @@ def _armed(name: str) -> Callable[[Bench], Any]:
 
 
 @contextmanager
-def _reloading(bench: Bench) -> Iterator[None]:
-    """A policy in the middle of the payments, and the one of before again."""
+def _reloading(bench: Bench) -> Iterator[int]:
+    """A policy that holds all cards out, in the middle of the payments, and the one of before again."""
     store = SqlitePolicyStore(str(bench.installation.state.policy_db), SystemClock())
     changed = policy()
     changed["experiment.yaml"] = changed["experiment.yaml"].replace(
-        "global_holdout_percent: 0", "global_holdout_percent: 5"
+        "global_holdout_percent: 0", "global_holdout_percent: 100"
     )
     assert changed != policy()
     try:
-        store.apply(changed, actor="prove", reason="in flight")
-        yield
+        yield store.apply(changed, actor="prove", reason="in flight")
     finally:
         store.apply(policy(), actor="prove", reason="as before")
         store.close()
@@ -155,7 +154,7 @@ TROUBLES = (
 def _undergo(bench: Bench, load: LightLoad, trouble: Trouble) -> tuple[list[str], list[str], dict[str, Any]]:
     """What came late, what was shared that may not be, and figures."""
     began_s = time.monotonic()
-    with trouble.stands(bench):
+    with trouble.stands(bench) as holding_out:
         put_s = time.monotonic()
         time.sleep(STANDS_S)
         ended_s = time.monotonic()
@@ -167,7 +166,7 @@ def _undergo(bench: Bench, load: LightLoad, trouble: Trouble) -> tuple[list[str]
     late = [f"{trouble.name}: {text}" for text in _late(trouble, told)]
     # What comes slowly has many payments around it, which must not hide those in its midst.
     late += [f"{trouble.name}, while it stands: {text}" for text in _late(trouble, stood)]
-    leaks = [f"{trouble.name}: {text}" for text in _leaks(trouble, whole)]
+    leaks = [f"{trouble.name}: {text}" for text in (*_leaks(trouble, whole), *_held_out(holding_out, told))]
     figures = {
         "payments": len(told),
         "full": sum(one.result.answered and not one.degraded for one in told),
@@ -194,6 +193,21 @@ def _leaks(trouble: Trouble, stood: list[Told]) -> Iterator[str]:
         shared = [one for one in stood if one.result.shared_ids() or one.result.elements()]
         if shared:
             yield f"{len(shared)} of {len(stood)} payments were told as shared"
+
+
+def _held_out(policy_version: int | None, told: list[Told]) -> Iterator[str]:
+    """Payments that were evaluated by a policy which holds every card out: some are, and none is shared."""
+    if policy_version is None:
+        return
+    by_it = [
+        one.result
+        for one in told
+        if one.result.response is not None and one.result.response.policy_version == policy_version
+    ]
+    if not by_it:
+        yield f"no payment was evaluated by policy {policy_version}, which was applied"
+    if shared := sum(bool(one.shared_ids() or one.elements()) for one in by_it):
+        yield f"{shared} of {len(by_it)} payments were told as shared, and all cards are held out"
 
 
 def _left(bench: Bench, load: LightLoad) -> list[str]:
