@@ -1,6 +1,7 @@
 """An installation with everything on, which speed is shown with: each provider has what it looks things up
 in, and one issuer takes two programs about each payment."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,12 @@ def two_programs() -> dict[str, str]:
     return found
 
 
-def everything(folder: Path, *, front: str) -> Installation:
-    """With files of the providers in `folder`."""
+def everything(folder: Path, *, front: str, hot_loop_core: int | None = None) -> Installation:
+    """With files of the providers in `folder`; the hot loop on a core of its own, where there are two."""
     installation = Installation(folder, front=front, policy=two_programs())
     document = yaml.safe_load(installation.config.read_text())
+    if hot_loop_core is not None and len(os.sched_getaffinity(0)) > 1:
+        document["gateway"]["hot_loop_core"] = hot_loop_core
     installation.config.write_text(yaml.safe_dump({**document, "providers": _providers(folder)}))
     return installation
 

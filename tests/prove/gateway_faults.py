@@ -48,9 +48,9 @@ machine that is shared stalls for longer than the stand-in's margin now and then
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """`stands`: puts it, and mends it at its end; gives the number of a policy that holds every card out, where
-    it brought one. `shares`: whether anything may be told as shared meanwhile. `served`: whether the gateway
-    answers, or the client has to by itself."""
+    """`stands`: puts it, and mends it at its end; gives the number of a policy that holds every card out,
+    where it brought one. `shares`: whether anything may be told as shared meanwhile. `served`: whether the
+    gateway answers, or the client has to by itself."""
 
     name: str
     stands: Callable[[Bench], Any]

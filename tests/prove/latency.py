@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from bench import echo
 from bench.cores import pinned, server_core, stay_off
@@ -146,11 +145,7 @@ def _high(folder: Path, *, full: bool) -> dict[str, Any]:
     """Ours, with the hot loop on its core, and a durable echo in turns."""
     rounds, round_s = (7, 10.0) if full else (1, 5.0)
     cores = os.sched_getaffinity(0)
-    installation = everything(folder, front="native")
-    if len(cores) > 1:
-        document = yaml.safe_load(installation.config.read_text())
-        document["gateway"]["hot_loop_core"] = server_core()
-        installation.config.write_text(yaml.safe_dump(document))
+    installation = everything(folder, front="native", hot_loop_core=server_core())
     process = Process(installation)
     try:
         headers = _headers(installation)
