@@ -10,7 +10,8 @@ Touch = tuple[int, Sequence[bytes | None]]
 
 
 class VelocityStore(Protocol):
-    """Counts and reads in one round trip for a whole batch."""
+    """Counts and reads in one round trip for a whole batch. It is called on the hot loop's thread: a store
+    that is elsewhere keeps to a time limit of its own and raises, and the batch goes on without counts."""
 
     def touch(self, batch: Sequence[Touch]) -> list[tuple[Counts | None, ...] | None]:
         """Counts each attempt under each of its keys, in order, and returns the counts with it included.

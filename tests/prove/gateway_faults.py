@@ -23,6 +23,7 @@ import yaml
 from gateway.backends.embedded.policy import SqlitePolicyStore
 from gateway.runtime.clock import SystemClock
 from gateway.server.gateway.models import MANIFEST, board_path
+from gateway.server.policy_follower import read_board
 from tests.canaries import scan_bytes
 from tests.kit.fail_closed import CANARIES, Bench, policy
 from tests.kit.faults import STREAM
@@ -37,6 +38,9 @@ STANDS_S = 1.0
 
 CALM_S = 0.3
 """Behind each: its last payments, and what is waited for."""
+
+POLICY_S = 10.0
+"""For a policy to be taken up: a second, and more where the machine does something else."""
 
 CLIENT_MS = 25
 """What the client's own event loop may be behind when an answer or its timer is there."""
@@ -81,10 +85,18 @@ def _reloading(bench: Bench) -> Iterator[int]:
     )
     assert changed != policy()
     try:
-        yield store.apply(changed, actor="prove", reason="in flight")
+        version = store.apply(changed, actor="prove", reason="in flight")
+        wait_until(lambda: _acts_on(bench) == version, "policy", POLICY_S)
+        yield version
     finally:
         store.apply(policy(), actor="prove", reason="as before")
         store.close()
+
+
+def _acts_on(bench: Bench) -> int | None:
+    """The policy that the gateway says it follows."""
+    board = read_board(bench.installation.state, "gateway")
+    return None if board is None else board["policy_version"]
 
 
 @contextmanager
