@@ -107,14 +107,8 @@ class Calls:
     """Frames of all templates, and the columns that are written anew. `items`: payments of a batch call."""
 
     def __init__(
-        self,
-        address: str,
-        path: str,
-        headers: Sequence[tuple[str, str]],
-        items: int | None = None,
-        iin: str | None = None,
+        self, address: str, path: str, headers: Sequence[tuple[str, str]], items: int | None = None
     ) -> None:
-        self._iin = iin
         self._block = header_block(path, address, headers)
         self._items = items
         self._first = next(_FIRST)
@@ -123,9 +117,7 @@ class Calls:
     def renew(self) -> None:
         """With the time as it is now: a request is good for some minutes."""
         now_ms = time.time_ns() // 1_000_000
-        messages = [
-            request_of(n, now_ms, self._iin).SerializeToString() for n in range(TEMPLATES + TEMPLATES // 4)
-        ]
+        messages = [request_of(n, now_ms).SerializeToString() for n in range(TEMPLATES + TEMPLATES // 4)]
         length = max(set(map(len, messages)), key=list(map(len, messages)).count)
         alike = [message for message in messages if len(message) == length]
         if self._items is not None:
@@ -301,16 +293,14 @@ class Flood:
         tick_s: float = 0.0,
         items: int | None = None,
         cancels_percent: int = 0,
-        iin: str | None = None,
     ) -> None:
-        """`items`: payments of each call of the batch method; None for the other. `iin` of all cards; None:
-        cards of all issuers.
+        """`items`: payments of each call of the batch method; None for the other.
 
         `tick_s`: sleeps so long where nothing comes; 0: never, so that nothing goes out late.
         `cancels_percent` of the calls are taken back a tick after they were sent.
         """
         self._tick_s = tick_s
-        self._calls = Calls(address, path, headers, items, iin)
+        self._calls = Calls(address, path, headers, items)
         self._connections = [_Connection(address, self._calls, cancels_percent) for _ in range(connections)]
         self._sockets = {one.socket.fileno(): one for one in self._connections}
         self._poll = select.epoll()

@@ -1,25 +1,23 @@
-"""Payments of a flood: they differ in card, merchant, person and device, and are nearly all of one length."""
+"""Payments of a flood: they differ in card, merchant, person and device, and are nearly all of one length.
+All cards are of the issuer that takes two programs (`tests/kit/everything.py`).
+"""
 
 from bench.enrich import CARDS
 from issuernetwork.v1 import enrichment_pb2 as v1
-from simulator.cards import iin_of_share
 from tests.kit.everything import MERCHANTS
-from tests.kit.payments import payment
+from tests.kit.payments import NORTHGATE, payment
 
 DIGITS = 8
 MARK = "9" * DIGITS
 """Stands where each call has its own number."""
 
-_GOLDEN = 0.6180339887498949
 
-
-def request_of(number: int, now_ms: int, iin: str | None) -> v1.EnrichAuthorizationRequest:
-    """`iin`: of its card; None: the cards are of all issuers."""
-    card = number * 7 % CARDS
+def request_of(number: int, now_ms: int) -> v1.EnrichAuthorizationRequest:
+    """A payment, with the mark in its ids."""
     request = payment(
         int(MARK),
-        iin=iin or iin_of_share(card * _GOLDEN % 1),
-        card=card,
+        iin=NORTHGATE,
+        card=number * 7 % CARDS,
         merchant_id=f"m-{number * 13 % MERCHANTS:04d}",
         now_ms=now_ms,
     )

@@ -24,7 +24,6 @@ from bench.enrich import UNARY, reference, shared_part
 from tests.kit.everything import everything
 from tests.kit.gateway_process import Process
 from tests.kit.installation import Installation
-from tests.kit.payments import NORTHGATE
 from tests.prove.durable_echo import durable_echo
 from tests.prove.flood import DEGRADED, FULL, Flood, Phase, percentile
 
@@ -92,10 +91,6 @@ def _answer(process: Process, headers: list[tuple[str, str]]) -> bytes:
     return answer
 
 
-def _flood(address: str, path: str, headers: list[tuple[str, str]], tick_s: float = 0.0) -> Flood:
-    return Flood(address, path, headers, tick_s=tick_s, iin=NORTHGATE)
-
-
 def _in_turns(
     ours: Flood, theirs: Flood, warm_up_per_s: float, rate_per_s: float, rounds: int, round_s: float
 ) -> tuple[list[Phase], list[Phase]]:
@@ -123,7 +118,7 @@ def _low(folder: Path, *, full: bool) -> dict[str, Any]:
     try:
         headers = _headers(installation)
         with reference("enrich", _answer(process, headers)) as address:
-            ours, theirs = _flood(process.address, UNARY, headers), _flood(address, echo.PATH, headers)
+            ours, theirs = Flood(process.address, UNARY, headers), Flood(address, echo.PATH, headers)
             gateway, echoed = _in_turns(ours, theirs, RATE_PER_S, RATE_PER_S, rounds, round_s)
     finally:
         process.stop()
@@ -152,7 +147,7 @@ def _high(folder: Path, *, full: bool) -> dict[str, Any]:
         with durable_echo(_answer(process, headers), folder, server_core()) as address:
             stay_off(server_core())
             ours, theirs = (
-                _flood(one, UNARY, headers, tick_s=HIGH_TICK_S) for one in (process.address, address)
+                Flood(one, UNARY, headers, tick_s=HIGH_TICK_S) for one in (process.address, address)
             )
             gateway, echoed = _in_turns(ours, theirs, HIGH_RATE_PER_S / 2, HIGH_RATE_PER_S, rounds, round_s)
     finally:

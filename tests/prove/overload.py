@@ -17,7 +17,6 @@ from bench.enrich import BATCH, UNARY
 from tests.kit.everything import everything
 from tests.kit.gateway_process import Process
 from tests.kit.installation import Installation
-from tests.kit.payments import NORTHGATE
 from tests.prove.flood import DEGRADED, FAULTED, FULL, Flood, Phase, percentile
 
 DEADLINE_MS = 50
@@ -131,7 +130,7 @@ def _under(
 
     def flood(timeout: str) -> Flood:
         who = [*metadata, ("grpc-timeout", timeout)]
-        return Flood(address, path, who, tick_s=TICK_S, items=items, iin=NORTHGATE)
+        return Flood(address, path, who, tick_s=TICK_S, items=items)
 
     patient, hurried = flood("10S"), flood(f"{DEADLINE_MS}m")
     try:
