@@ -38,7 +38,7 @@ from issuernetwork.v1 import common_pb2
 Sensitivity = Literal["A", "Y", "I", "P"]
 """A low, Y pseudonymous, I personal, P the PAN itself. On a record about one card nothing is non-personal."""
 
-DICTIONARY_VERSION: Final = 2  # 1 had the fields up to number 62
+DICTIONARY_VERSION: Final = 3  # 1 had the fields up to number 62, 2 up to 88
 MASK_BITS: Final = 128
 """Of every mask. Two uint64 of a journal record, one u128 of the engines (native/src/policy/masks.rs)."""
 
@@ -122,6 +122,16 @@ class _Row(NamedTuple):
     source: str = ""
     unit: str = ""
     quality: str = ""
+
+
+def _attempts(name: str, of: str) -> _Row:
+    return _Row(name, "velocity", "A", COUNT, _BEHAVIOR, "velocity", f"{of}, the present one included",
+                unit="attempts")  # fmt: skip
+
+
+def _different(name: str, unit: str) -> _Row:
+    return _Row(name, "velocity", "A", COUNT, _BEHAVIOR, "velocity",
+                "distinct, the present one included; 8 says 8 or more", unit=unit)  # fmt: skip
 
 
 _ROWS: Final = (
@@ -212,12 +222,9 @@ _ROWS: Final = (
          "result of address verification", "authentication.avs_result"),
     _Row("cvv_result", "auth", "A", alphanumeric(1), _PAYMENT, "authentication",
          "the result and never the value", "authentication.cvv_result"),
-    _Row("card_attempts_10m", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
-         "of the card, the present one included", unit="attempts"),
-    _Row("ip_attempts_10m", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
-         "from the address, the present one included", unit="attempts"),
-    _Row("device_attempts_10m", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
-         "from the device, the present one included", unit="attempts"),
+    _attempts("card_attempts_10m", "of the card"),
+    _attempts("ip_attempts_10m", "from the address"),
+    _attempts("device_attempts_10m", "from the device"),
     _Row("score_raw", "score", "Y", NUMBER, _BEHAVIOR, "score", "as its scale says"),
     _Row("score_scale", "score", "A", SCALE, _OPERATIONS, "score", "scale of the raw score"),
     _Row("score_norm", "score", "Y", whole(0, 999), _BEHAVIOR, "score", "high is risky"),
@@ -263,22 +270,14 @@ _ROWS: Final = (
          "autonomous system that the address belongs to"),
     _Row("email_domain_type", "contact", "A", one_of("free", "disposable", "corporate"), _EMAIL, "contact",
          "kind of host that the address is at"),
-    _Row("cards_per_email_24h", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
-         "distinct, the present one included; 8 says 8 or more", unit="cards"),
-    _Row("cards_per_device_24h", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
-         "distinct, the present one included; 8 says 8 or more", unit="cards"),
-    _Row("cards_per_ip_24h", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
-         "distinct, the present one included; 8 says 8 or more", unit="cards"),
-    _Row("merchants_per_card_24h", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
-         "distinct, the present one included; 8 says 8 or more", unit="merchants"),
-    _Row("card_attempts_1h", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
-         "of the card, the present one included", unit="attempts"),
-    _Row("card_attempts_24h", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
-         "of the card, the present one included", unit="attempts"),
-    _Row("card_attempts_7d", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
-         "of the card, the present one included", unit="attempts"),
-    _Row("email_attempts_24h", "velocity", "A", COUNT, _BEHAVIOR, "velocity",
-         "with the e-mail address, the present one included", unit="attempts"),
+    _different("cards_per_email_24h", "cards"),
+    _different("cards_per_device_24h", "cards"),
+    _different("cards_per_ip_24h", "cards"),
+    _different("merchants_per_card_24h", "merchants"),
+    _attempts("card_attempts_1h", "of the card"),
+    _attempts("card_attempts_24h", "of the card"),
+    _attempts("card_attempts_7d", "of the card"),
+    _attempts("email_attempts_24h", "with the e-mail address"),
     _Row("device_on_card_age_days", "device", "Y", DAYS, _DEVICE_ID, "device",
          "since the device was first seen with the card", unit="days"),
     _Row("amount_to_card_mean", "velocity", "A", COUNT, _PURCHASES, "amounts",
@@ -297,6 +296,31 @@ _ROWS: Final = (
          "what the score comes to"),
     _Row("caller_assessments", "assessors", "Y", ASSESSMENTS, _BEHAVIOR, "score",
          "the sender's own scores, each on its own scale", "caller_assessments"),
+    _different("cards_per_email_10m", "cards"),
+    _different("cards_per_email_1h", "cards"),
+    _different("cards_per_email_7d", "cards"),
+    _different("cards_per_device_10m", "cards"),
+    _different("cards_per_device_1h", "cards"),
+    _different("cards_per_device_7d", "cards"),
+    _different("cards_per_ip_10m", "cards"),
+    _different("cards_per_ip_1h", "cards"),
+    _different("cards_per_ip_7d", "cards"),
+    _different("merchants_per_card_10m", "merchants"),
+    _different("merchants_per_card_1h", "merchants"),
+    _different("merchants_per_card_7d", "merchants"),
+    _attempts("ip_attempts_1h", "from the address"),
+    _attempts("ip_attempts_24h", "from the address"),
+    _attempts("ip_attempts_7d", "from the address"),
+    _attempts("device_attempts_1h", "from the device"),
+    _attempts("device_attempts_24h", "from the device"),
+    _attempts("device_attempts_7d", "from the device"),
+    _attempts("email_attempts_10m", "with the e-mail address"),
+    _attempts("email_attempts_1h", "with the e-mail address"),
+    _attempts("email_attempts_7d", "with the e-mail address"),
+    _Row("iin_country", "card", "A", COUNTRY, _CARD, "iin", "country that the card was issued in"),
+    _Row("iin_funding", "card", "A", one_of("credit", "debit", "prepaid", "commercial"), _CARD, "iin",
+         "funding that the table of IINs has, whatever the sender says"),
+    _Row("iin_product", "card", "A", text(32), _CARD, "iin", "the card's product, in the table's own words"),
 )  # fmt: skip
 
 FIELDS: Final[tuple[Field, ...]] = tuple(

@@ -4,6 +4,7 @@ Counts only; keys never come here.
 """
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any, Final
 
 from enrichment.families import Values
@@ -14,18 +15,24 @@ from enrichment.velocity import VelocityKind
 _WINDOWS: Final = ("10m", "1h", "24h", "7d")
 """In the order of `Counts`: attempts in each, then different others in each."""
 
-_FIELDS: Final[dict[VelocityKind, tuple[tuple[str, int], ...]]] = {
-    VelocityKind.CARD: (
-        *[(f"card_attempts_{window}", at) for at, window in enumerate(_WINDOWS)],
-        ("merchants_per_card_24h", 6),
-    ),
-    VelocityKind.MERCHANT: (),
-    VelocityKind.IP: (("ip_attempts_10m", 0), ("cards_per_ip_24h", 6)),
-    VelocityKind.DEVICE: (("device_attempts_10m", 0), ("cards_per_device_24h", 6)),
-    VelocityKind.EMAIL: (("email_attempts_24h", 2), ("cards_per_email_24h", 6)),
+_DIFFERENT: Final[dict[VelocityKind, str]] = {
+    VelocityKind.CARD: "merchants_per_card",
+    VelocityKind.IP: "cards_per_ip",
+    VelocityKind.DEVICE: "cards_per_device",
+    VelocityKind.EMAIL: "cards_per_email",
 }
-"""Of each kind: its fields, and where in its counts their value is."""
+"""Kinds that have fields: those of the others seen with one. A merchant's counts are no issuer's."""
 
+
+def _fields_of(kind: VelocityKind) -> tuple[tuple[str, int], ...]:
+    if kind not in _DIFFERENT:
+        return ()
+    counted = product((f"{kind.name.lower()}_attempts", _DIFFERENT[kind]), _WINDOWS)
+    return tuple((f"{what}_{window}", at) for at, (what, window) in enumerate(counted))
+
+
+_FIELDS: Final = {kind: _fields_of(kind) for kind in VelocityKind}
+"""Of each kind: its fields, and where in its counts their value is."""
 
 PLACES: Final = {
     FIELD_BY_NAME[name].number: (kind, at) for kind, fields in _FIELDS.items() for name, at in fields

@@ -10,7 +10,7 @@ from enrichment.calling_codes import COUNTRIES_BY_PREFIX
 from enrichment.domains import KINDS
 from enrichment.payment import Facts
 from enrichment.provider import Provider
-from enrichment.providers import amounts, authentication, card_testing, merchant, network
+from enrichment.providers import amounts, authentication, card_testing, iin, merchant, network
 from enrichment.providers.contact import Contact
 from enrichment.providers.device import DeviceContinuity
 from enrichment.providers.kept import GENERATION_DAYS, SPREAD
@@ -43,6 +43,7 @@ _KINDS: Final[dict[type[Any], tuple[str, _Tables]]] = {
     ),
     Contact: ("contact", lambda provider: (KINDS, COUNTRIES_BY_PREFIX)),
     DeviceContinuity: ("device", lambda provider: (GENERATION_DAYS,)),
+    iin.Iin: ("iin", lambda provider: iin.IIN_DIGITS),
     merchant.Merchant: ("merchant", lambda provider: (merchant.RISK_BY_MCC, merchant.OTHER_RISK)),
     network.Network: ("network", lambda provider: ([network.FILLS.index(one) for one in provider.gives],)),
 }  # fmt: skip

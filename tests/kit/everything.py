@@ -9,6 +9,7 @@ import yaml
 
 from gateway.server.policy import read_policy
 from tests.kit.installation import ROOT, SAMPLE_POLICY, Installation
+from tests.kit.payments import HARBOR, NORTHGATE
 
 MERCHANTS = 200
 """As in the demo: 5% of them share at the basic tier only, 5% have opted out."""
@@ -52,5 +53,13 @@ def _providers(folder: Path) -> dict[str, Any]:
         f"payments,m-{number:04d},{1_000 + number},{number % 7},{number % 5}" for number in range(MERCHANTS)
     ]
     rates.write_text("\n".join(["sender_id,merchant_id,payments,frauds,disputes", *rows, ""]))
+    iins = folder / "iins.csv"
+    entries = [f"{90_100_000 + number},US,credit,Classic" for number in range(0, 1_000, 10)]
+    entries += [f"{HARBOR},US,credit,Rewards", f"{NORTHGATE},CA,debit,Everyday"]
+    iins.write_text("\n".join(["iin,country,funding,product", *entries, ""]))
     found = {kind: str(GEOIP / name) for kind, name in _DATABASES.items() if (GEOIP / name).exists()}
-    return {"network": {**found, "lists": {"tor": str(exits)}}, "merchant": {"rates": str(rates)}}
+    return {
+        "network": {**found, "lists": {"tor": str(exits)}},
+        "merchant": {"rates": str(rates)},
+        "iin": {"table": str(iins)},
+    }

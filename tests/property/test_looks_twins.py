@@ -15,6 +15,7 @@ from enrichment.providers.authentication import Authentication
 from enrichment.providers.card_testing import CardTesting
 from enrichment.providers.contact import Contact
 from enrichment.providers.device import DeviceContinuity
+from enrichment.providers.iin import Iin
 from enrichment.providers.kept import Kept
 from enrichment.providers.looks import has_twin
 from enrichment.providers.merchant import Merchant
@@ -66,8 +67,13 @@ def providers(most: int, *, rates: bool, another: bool) -> list[Provider]:
     merchant = Merchant(rates_named=rates)
     if rates:
         merchant.use({("shop-1", "m-1"): (12, None), ("shop-1", "m-2"): (None, 3)})
+    iin = Iin()
+    iin.use({
+        HARBOR: ("US", None, "Rewards"), HARBOR[:6]: ("DE", "credit", None),
+        NORTHGATE[:7]: (None, "debit", None),
+    })  # fmt: skip
     found: list[Provider] = [
-        merchant, Contact(), DeviceContinuity(most), Amounts(most, most), Authentication(),
+        iin, merchant, Contact(), DeviceContinuity(most), Amounts(most, most), Authentication(),
         CardTesting(most, most),
         Network(
             ("ip_anonymised", "ip_asn"), Sources(asn=_asn, local=LocalList([("81.0.0.0/25", "vpn")])),

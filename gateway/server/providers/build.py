@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import structlog
 
@@ -13,7 +13,8 @@ from enrichment.providers.authentication import Authentication
 from enrichment.providers.card_testing import CardTesting
 from enrichment.providers.contact import Contact
 from enrichment.providers.device import DeviceContinuity
-from enrichment.providers.merchant import Merchant, Rates
+from enrichment.providers.iin import Iin
+from enrichment.providers.merchant import Merchant
 from enrichment.providers.network import FILLS, HIDINGS, LocalList, Lookup, Network, Sources
 from gateway.runtime.tasks import Stop
 from gateway.server.providers.beside import ThreadBeside
@@ -23,6 +24,7 @@ from gateway.server.providers.files import (
     Followed,
     ProviderFileMissing,
     read_database,
+    read_iins,
     read_networks,
     read_rates,
 )
@@ -33,13 +35,16 @@ from gateway.server.providers.memory import (
     remembering,
     write_memory,
 )
-from gateway.server.providers.settings import MerchantSettings, NetworkSettings, ProvidersSettings
+from gateway.server.providers.settings import NetworkSettings, ProvidersSettings
 from gateway.sharing.fetch import Budgeted
 
 FOLLOW_INTERVAL_S: Final = 1.0
 """Two looks make a change: a file that was replaced is in use two seconds later."""
 
 _log = structlog.get_logger("gateway")
+
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 
 _Records = Callable[[Any], bool]
 
@@ -93,22 +98,28 @@ class _NetworkFiles:
         self.provider.use(Sources(**values, local=LocalList(entries), lacking=lacking))
 
 
-class _RateFile:
-    """The table of rates of a merchant provider."""
+class _TableFile(Generic[T]):
+    """The one table of a provider, which takes it whole."""
 
-    def __init__(self, settings: MerchantSettings, provider: Merchant, *, folder: Path) -> None:
-        assert settings.rates is not None
+    def __init__(self, provider: "_TakesTable[T]", path: Path, read: Callable[[Path], T]) -> None:
         self.provider = provider
-        path = _there(folder, settings.rates, "merchant.rates")
-        self._rates: Followed[Rates] = Followed(path, read_rates)
+        self._table: Followed[T] = Followed(path, read)
 
     @property
     def files(self) -> Iterator[Followed[Any]]:
-        yield self._rates
+        yield self._table
 
     def use(self) -> None:
-        if self._rates.value is not None:
-            self.provider.use(self._rates.value)
+        """Hands over what was read last, if anything ever was."""
+        if self._table.value is not None:
+            self.provider.use(self._table.value)
+
+
+class _TakesTable(Protocol[T_contra]):
+    @property
+    def name(self) -> str: ...
+
+    def use(self, table: T_contra, /) -> None: ...
 
 
 def _there(folder: Path, path: Path, setting: str) -> Path:
@@ -124,7 +135,7 @@ class Providers:
     """All that are asked."""
 
     budgeted: list[Budgeted]
-    followed: "list[_NetworkFiles | _RateFile]"
+    followed: "list[_NetworkFiles | _TableFile[Any]]"
     threads: list[ThreadBeside]
     memory: Path | None
     tell: Callable[[int], None] = lambda refused: None
@@ -206,7 +217,13 @@ def build_providers(
         merchants = Merchant(rates_named=merchant.rates is not None)
         add(merchants, merchant.budget_us)
         if merchant.rates is not None:
-            found.followed.append(_RateFile(merchant, merchants, folder=folder))
+            path = _there(folder, merchant.rates, "merchant.rates")
+            found.followed.append(_TableFile(merchants, path, read_rates))
+    if settings.iin.enabled and settings.iin.table is not None:
+        iin = Iin()
+        add(iin, settings.iin.budget_us)
+        path = _there(folder, settings.iin.table, "iin.table")
+        found.followed.append(_TableFile(iin, path, read_iins))
     for named, make in (
         (settings.contact, Contact),
         (settings.device, DeviceContinuity),

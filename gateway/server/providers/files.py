@@ -4,15 +4,18 @@ import csv
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 import maxminddb
 
+from enrichment.fields import FIELD_BY_NAME
+from enrichment.providers.iin import IIN_DIGITS, Entry, Iin, Iins
 from enrichment.providers.merchant import Rates, rate_bp
 from enrichment.providers.network import LocalList, Lookup
+from enrichment.shape_check import check_of
 from gateway.records.errors import GatewayError
 
 DATABASE_BYTES_MAX: Final = 1 << 30
@@ -28,6 +31,11 @@ RECORDS_LOOKED_AT: Final = 1_000
 """Records of a new database that are looked at for what it is named for: the first have it, or none."""
 
 RATE_COLUMNS: Final = ("sender_id", "merchant_id", "payments", "frauds", "disputes")
+
+IINS_MAX: Final = 1_000_000
+"""Entries in a table of IINs, each one of a range among them: 120 MB."""
+
+IIN_COLUMNS: Final = ("iin", "country", "funding", "product")
 
 T = TypeVar("T")
 
@@ -127,8 +135,7 @@ def read_networks(path: Path) -> tuple[str, ...]:
 def read_rates(path: Path) -> Rates:
     """Rates by sender and merchant. Raises FileRefused with the number of the row at fault."""
     rates: dict[tuple[str, str], tuple[int | None, int | None]] = {}
-    rows = _parquet_rows(path) if path.suffix == ".parquet" else _csv_rows(path)
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(_rows(path, RATE_COLUMNS), start=1):
         if number > RATES_MAX:
             raise FileRefused(f"{path.name}: more than {RATES_MAX} rows")
         try:
@@ -147,6 +154,45 @@ def read_rates(path: Path) -> Rates:
     return rates
 
 
+def read_iins(path: Path) -> Iins:
+    """What a table has of leading digits. Raises FileRefused with the number of the row at fault."""
+    iins: dict[str, Entry] = {}
+    entries: dict[Entry, Entry] = {}
+    """One object for all that are alike: of a table, most are."""
+    for number, (digits, *values) in enumerate(_rows(path, IIN_COLUMNS), start=1):
+
+        def refuse(why: str, number: int = number) -> FileRefused:
+            return FileRefused(f"{path.name}: row {number}: {why}")
+
+        country, funding, product = (None if one in (None, "") else one for one in values)
+        for name, value in zip(Iin.gives, (country, funding, product), strict=True):
+            if value is not None and not check_of(name)(value):
+                raise refuse(f"{name.removeprefix('iin_')} must be {FIELD_BY_NAME[name].shape.words}")
+        first, _, last = digits.partition("-") if isinstance(digits, str) else ("", "", "")
+        last = last or first
+        if not (_is_iin(first) and _is_iin(last) and len(first) == len(last) and first <= last):
+            raise refuse("iin must be 6 to 8 digits, or two of them with a hyphen, of one length")
+        if len(iins) + int(last) - int(first) >= IINS_MAX:
+            raise FileRefused(f"{path.name}: more than {IINS_MAX} entries, with all that ranges have")
+        entry = entries.setdefault((country, funding, product), (country, funding, product))
+        for one in range(int(first), int(last) + 1):
+            iin = f"{one:0{len(first)}d}"
+            if iin in iins:
+                raise refuse("an IIN that an earlier row has")
+            iins[iin] = entry
+    return iins
+
+
+def _is_iin(text: str) -> bool:
+    fewest, most = IIN_DIGITS
+    return fewest <= len(text) <= most and text.isascii() and text.isdecimal()
+
+
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[Iterable[Any]]:
+    """Values of these columns, of a table in CSV or Parquet."""
+    return _parquet_rows(path, columns) if path.suffix == ".parquet" else _csv_rows(path, columns)
+
+
 def _lines(path: Path) -> Iterator[str]:
     if path.stat().st_size > TEXT_BYTES_MAX:
         raise FileRefused(f"{path.name}: larger than {TEXT_BYTES_MAX} bytes")
@@ -157,33 +203,32 @@ def _lines(path: Path) -> Iterator[str]:
             raise FileRefused(f"{path.name}: not text in UTF-8") from None
 
 
-def _csv_rows(path: Path) -> Iterator[Iterable[str]]:
+def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[Iterable[str]]:
     reader = csv.DictReader(_lines(path))
     try:
-        _check_columns(path, reader.fieldnames or ())
+        _check_columns(path, columns, reader.fieldnames or ())
         for number, row in enumerate(reader, start=1):
             if None in row or None in row.values():
                 raise FileRefused(f"{path.name}: row {number}: not as many columns as the first line has")
-            yield [row[name] for name in RATE_COLUMNS]
+            yield [row[name] for name in columns]
     except csv.Error:
         raise FileRefused(f"{path.name}: row {reader.line_num}: not readable as CSV") from None
 
 
-def _parquet_rows(path: Path) -> Iterator[Iterable[Any]]:
+def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Iterable[Any]]:
     # Only where such a file is named: it takes 50 MB and a third of a second.
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         file = pq.ParquetFile(path)
-        _check_columns(path, file.schema_arrow.names)
-        for batch in file.iter_batches(columns=list(RATE_COLUMNS)):
-            columns = [batch.column(name).to_pylist() for name in RATE_COLUMNS]
-            yield from zip(*columns, strict=True)
+        _check_columns(path, columns, file.schema_arrow.names)
+        for batch in file.iter_batches(columns=list(columns)):
+            yield from zip(*[batch.column(name).to_pylist() for name in columns], strict=True)
     except pa.ArrowException:
         raise FileRefused(f"{path.name}: not readable as Parquet") from None
 
 
-def _check_columns(path: Path, names: Iterable[str]) -> None:
-    if not set(RATE_COLUMNS) <= set(names):
-        raise FileRefused(f"{path.name}: the columns must be {', '.join(RATE_COLUMNS)}")
+def _check_columns(path: Path, columns: Sequence[str], names: Iterable[str]) -> None:
+    if not set(columns) <= set(names):
+        raise FileRefused(f"{path.name}: the columns must be {', '.join(columns)}")

@@ -53,6 +53,12 @@ class MerchantSettings(ProviderSettings):
     rates: Path | None = None
 
 
+class IinSettings(ProviderSettings):
+    """`table`: a CSV or Parquet file, see docs/reference/providers.md. Else the provider is not asked."""
+
+    table: Path | None = None
+
+
 class OtherSettings(_Strict):
     """A provider of a third party: the entry point of this name in the group `issuernetwork.providers`."""
 
@@ -71,5 +77,6 @@ class ProvidersSettings(_Strict):
     amounts: ProviderSettings = ProviderSettings()
     authentication: ProviderSettings = ProviderSettings()
     merchant: MerchantSettings = MerchantSettings()
+    iin: IinSettings = IinSettings()
     card_testing: ProviderSettings = ProviderSettings()
     others: tuple[OtherSettings, ...] = Field(default=(), max_length=OTHERS_MAX)

@@ -15,7 +15,7 @@ use crate::member;
 use crate::looks::findings::Findings;
 use crate::looks::kept::{Amounts, Device};
 use crate::looks::network::Network;
-use crate::looks::plain::{Authentication, CardTesting, Contact, Merchant};
+use crate::looks::plain::{Authentication, CardTesting, Contact, Iin, Merchant};
 use crate::objects::made::NamedTuple;
 use crate::policy::masks;
 use crate::request::read_request::{ReadRequest, read_of};
@@ -286,6 +286,7 @@ fn provider_of(row: &Row<'_>, bits: &Bound<'_, PyDict>) -> PyResult<Provider> {
         "card_testing" => Box::new(CardTesting::of(provider, tables)?),
         "contact" => Box::new(Contact::of(tables)?),
         "device" => Box::new(Device::of(provider, tables)?),
+        "iin" => Box::new(Iin::of(provider, tables)?),
         "merchant" => Box::new(Merchant::of(provider, tables)?),
         "network" => Box::new(Network::of(provider, tables)?),
         _ => return Err(PyValueError::new_err("a provider that this engine does not know")),

@@ -1,5 +1,5 @@
 //! Providers that go by the payment alone, and card testing, which counts few payments: the twins of `Contact`,
-//! `Authentication`, `Merchant` and `CardTesting` (enrichment/providers).
+//! `Authentication`, `Iin`, `Merchant` and `CardTesting` (enrichment/providers).
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -150,6 +150,45 @@ impl Look for Merchant {
             disputes.push(dispute);
         }
         Ok(vec![risks, frauds, disputes])
+    }
+}
+
+/// What a table has of the leading digits of the card.
+pub struct Iin {
+    provider: Py<PyAny>,
+    /// Of an entry, the fewest and the most.
+    digits: (usize, usize),
+}
+
+impl Iin {
+    pub fn of(provider: &Bound<'_, PyAny>, tables: &Bound<'_, PyTuple>) -> PyResult<Self> {
+        Ok(Self { provider: provider.clone().unbind(), digits: tables.extract()? })
+    }
+
+    /// Of two entries that fit, the longer one.
+    fn entry<'py>(&self, iins: &Bound<'py, PyDict>, iin: &str) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let (fewest, most) = self.digits;
+        for digits in (fewest..=most.min(iin.len())).rev() {
+            if let Some(found) = iins.get_item(&iin[..digits])? {
+                return Ok(Some(found.cast_into()?));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Look for Iin {
+    fn look(&self, py: Python<'_>, _slots: &Slots, batch: &[Seen<'_, '_>]) -> PyResult<Vec<Values>> {
+        let iins = self.provider.bind(py).getattr(intern!(py, "_iins"))?.cast_into::<PyDict>()?;
+        let mut columns: [Values; 3] = std::array::from_fn(|_| Vec::with_capacity(batch.len()));
+        for one in batch {
+            let entry = self.entry(&iins, one.request.truncated_iin())?;
+            for (place, column) in columns.iter_mut().enumerate() {
+                let value = entry.as_ref().map(|entry| entry.get_item(place)).transpose()?;
+                column.push(value.filter(|value| !value.is_none()).map(Bound::unbind));
+            }
+        }
+        Ok(columns.into())
     }
 }
 

@@ -9,7 +9,7 @@ from enrichment.provider import KEYS, PERSONAL, REASONS
 from enrichment.providers import amounts, card_testing, device, kept, merchant, network
 from enrichment.signals import PROVIDED
 from gateway.server.providers.build import build_providers
-from gateway.server.providers.files import RATE_COLUMNS
+from gateway.server.providers.files import IIN_COLUMNS, RATE_COLUMNS
 from gateway.server.providers.settings import OTHERS_MAX, OtherSettings, ProvidersSettings
 from tests.unit.docs.pages import REFERENCE, first_names, rows, section
 
@@ -21,12 +21,13 @@ def names(cell: str) -> set[str]:
 
 
 def test_every_provider_has_a_row_with_what_it_gives(tmp_path: Path) -> None:
-    for name in ("list.txt", "rates.csv"):
+    for name in ("list.txt", "rates.csv", "iins.csv"):
         (tmp_path / name).write_text("")
     settings = ProvidersSettings.model_validate(
         {
             "network": {"country": "list.txt", "asn": "list.txt", "lists": {"tor": "list.txt"}},
             "merchant": {"rates": "rates.csv"},
+            "iin": {"table": "iins.csv"},
         }
     )
     built = build_providers(settings, folder=tmp_path, copies=tmp_path, memory=tmp_path / "memory")
@@ -62,6 +63,7 @@ def test_the_settings_of_the_example_are_settings() -> None:
 
 def test_the_columns_of_a_table_of_rates_are_told() -> None:
     assert first_names(section(PAGE, "Rates of merchants")) == {"column", *RATE_COLUMNS} - {"column"}
+    assert first_names(section(PAGE, "IIN and card product")) == {"column", *IIN_COLUMNS} - {"column"}
 
 
 def test_the_limits_that_are_told_are_those_of_the_code() -> None:

@@ -176,18 +176,21 @@ def test_each_count_is_the_value_of_its_own_field() -> None:
     velocity = FIELD_BY_NAME["card_attempts_10m"].group
     names = [name for name in names_of(known.mask) if FIELD_BY_NAME[name].group == velocity]
     assert {name: known.value(FIELD_BY_NAME[name].number) for name in names} == {
-        "card_attempts_10m": 11,
-        "card_attempts_1h": 12,
-        "card_attempts_24h": 13,
-        "card_attempts_7d": 14,
-        "merchants_per_card_24h": 17,
-        "ip_attempts_10m": 31,
-        "cards_per_ip_24h": 37,
-        "device_attempts_10m": 41,
-        "cards_per_device_24h": 47,
-        "email_attempts_24h": 53,
-        "cards_per_email_24h": 57,
-    }
+        "card_attempts_10m": 11, "card_attempts_1h": 12,
+        "card_attempts_24h": 13, "card_attempts_7d": 14,
+        "merchants_per_card_10m": 15, "merchants_per_card_1h": 16,
+        "merchants_per_card_24h": 17, "merchants_per_card_7d": 18,
+        "ip_attempts_10m": 31, "ip_attempts_1h": 32, "ip_attempts_24h": 33, "ip_attempts_7d": 34,
+        "cards_per_ip_10m": 35, "cards_per_ip_1h": 36, "cards_per_ip_24h": 37, "cards_per_ip_7d": 38,
+        "device_attempts_10m": 41, "device_attempts_1h": 42,
+        "device_attempts_24h": 43, "device_attempts_7d": 44,
+        "cards_per_device_10m": 45, "cards_per_device_1h": 46,
+        "cards_per_device_24h": 47, "cards_per_device_7d": 48,
+        "email_attempts_10m": 51, "email_attempts_1h": 52,
+        "email_attempts_24h": 53, "email_attempts_7d": 54,
+        "cards_per_email_10m": 55, "cards_per_email_1h": 56,
+        "cards_per_email_24h": 57, "cards_per_email_7d": 58,
+    }  # fmt: skip
 
 
 def test_a_kind_that_the_payment_has_not_leaves_out_its_own_fields_alone() -> None:

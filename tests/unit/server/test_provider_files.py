@@ -12,7 +12,7 @@ from enrichment.provider import Columns
 from enrichment.providers.merchant import RATE_PAYMENTS_MIN
 from gateway.server.providers import build
 from gateway.server.providers.build import Providers, build_providers
-from gateway.server.providers.files import FileRefused, ProviderFileMissing, read_rates
+from gateway.server.providers.files import FileRefused, ProviderFileMissing, read_iins, read_rates
 from gateway.server.providers.settings import ProvidersSettings
 from gateway.server.settings import SettingsInvalid, load_settings
 from tests.kit.plain_logs import plain_logs
@@ -52,6 +52,10 @@ class Built:
     def rates(self) -> dict[str, Any]:
         wanted = Columns({"mcc": [""], "sender_id": ["shop"], "merchant_id": ["m-1"]}, 1)
         found = self.named("merchant").fetch(wanted)
+        return {name: column[0] for name, column in found.items() if column[0] is not None}
+
+    def of_iin(self, iin: str) -> dict[str, Any]:
+        found = self.named("iin").fetch(Columns({"iin": [iin]}, 1))
         return {name: column[0] for name, column in found.items() if column[0] is not None}
 
     def look(self) -> None:
@@ -233,6 +237,85 @@ def test_a_table_of_rates_is_followed(tmp_path: Path) -> None:
     path.unlink()
     built.look()
     assert built.rates()["merchant_fraud_rate_bp"] == 30, "a file that is gone changes nothing"
+
+
+IINS = "iin,country,funding,product\n"
+
+
+def iins(path: Path, *rows: str) -> Path:
+    path.write_text(IINS + "\n".join(rows) + "\n")
+    return path
+
+
+def test_a_table_of_iins_has_prefixes_and_ranges_and_leaves_out_what_is_empty(tmp_path: Path) -> None:
+    path = iins(tmp_path / "iins.csv", "400000,US,credit,", "04000198-04000200,,,Élite", "4000001,,debit,")
+    elite = (None, None, "Élite")
+    assert read_iins(path) == {
+        "400000": ("US", "credit", None), "04000198": elite, "04000199": elite, "04000200": elite,
+        "4000001": (None, "debit", None),
+    }  # fmt: skip
+
+
+def test_iins_in_parquet_are_as_in_csv(tmp_path: Path) -> None:
+    columns = {"product": [None, "Gold"], "funding": ["debit", None], "country": ["DE", ""],
+               "iin": ["400000", "500000-500001"], "issuer": ["", ""]}  # fmt: skip
+    pq.write_table(pa.table(columns), tmp_path / "iins.parquet")
+    found = read_iins(iins(tmp_path / "iins.csv", "400000,DE,debit,", "500000-500001,,,Gold"))
+    assert read_iins(tmp_path / "iins.parquet") == found
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("iin,country\n400000,US\n", "the columns must be iin, country, funding, product"),
+        (IINS + "411111111111,US,,\n", "row 1: iin must be 6 to 8 digits"),
+        (IINS + "41111,US,,\n", "row 1: iin must be 6 to 8 digits"),
+        (IINS + "٤٠٠٠٠٠,US,,\n", "row 1: iin must be 6 to 8 digits"),
+        (IINS + "400001-400000,US,,\n", "row 1: iin must be 6 to 8 digits"),
+        (IINS + "400000-4000009,US,,\n", "row 1: iin must be 6 to 8 digits"),
+        (IINS + "400000,secret,,\n", "row 1: country must be ISO 3166-1"),
+        (IINS + "400000,,secret,\n", "row 1: funding must be credit | debit | prepaid | commercial"),
+        (IINS + f"400000,,,{'secret' * 6}\n", "row 1: product must be string <= 32"),
+        (IINS + "400000,,,sec\tret\n", "row 1: product must be"),
+        (IINS + "400000-400009,,,\n400005,,,\n", "row 2: an IIN that an earlier row has"),
+        (IINS + "40000000-41000000,,,\n", "more than 1000000 entries"),
+        (IINS + "400000,US\n", "row 1"),
+        ("", "the columns must be"),
+    ],
+)
+def test_a_table_of_iins_at_fault_is_refused_with_the_row_and_no_value(
+    text: str, why: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "iins.csv"
+    path.write_text(text)
+    with pytest.raises(FileRefused) as refused:
+        read_iins(path)
+    assert why in refused.value.public
+    assert "secret" not in refused.value.public
+
+
+def test_a_table_of_iins_is_followed_and_without_one_the_provider_is_not_asked(tmp_path: Path) -> None:
+    path = iins(tmp_path / "iins.csv", "400000,US,credit,")
+    built = Built(tmp_path, iin={"table": "iins.csv"})
+    assert built.of_iin("40000012") == {"iin_country": "US", "iin_funding": "credit"}
+    iins(path, "400000,US,prepaid,")
+    built.look()
+    assert built.of_iin("40000012")["iin_funding"] == "prepaid"
+    path.write_text("torn")
+    built.look()
+    assert (built.of_iin("400000")["iin_funding"], built.told[-1]) == ("prepaid", 1)
+    with pytest.raises(ProviderFileMissing, match=r"^providers.iin.table: no such file; name one"):
+        Built(tmp_path, iin={"table": "absent.csv"})
+    assert "iin" not in {one.provider.name for one in Built(tmp_path, iin={}).providers.budgeted}
+
+
+def test_a_gateway_starts_with_a_torn_table_of_iins_and_says_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "iins.csv").write_text("torn")
+    built = Built(tmp_path, iin={"table": "iins.csv"})
+    assert (built.of_iin("400000"), built.named("iin").lacking) == ({}, "unavailable")
+    iins(tmp_path / "iins.csv", "400000,US,credit,")
+    built.look()
+    assert built.named("iin").lacking == ""
 
 
 @pytest.mark.parametrize(
