@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final
 
-from enrichment.payment import NOTHING_FOUND, Counts, JsonValue, make_facts
+from enrichment.payment import NOTHING_FOUND, JsonValue, make_facts
 from enrichment.provider import (
     KEYS,
     OF_PAYMENT,
@@ -19,7 +19,6 @@ from enrichment.provider import (
     OVER_DEADLINE,
     REASONS,
     UNAVAILABLE,
-    WARMING,
     Columns,
     Provider,
 )
@@ -27,23 +26,14 @@ from enrichment.providers.looks import has_twin, make_looks
 from enrichment.shape_check import check_of
 from enrichment.signals import PROVIDED
 from enrichment.velocity import VelocityKind
-from gateway.runtime.clock import MS, Clock
+from gateway.runtime.clock import Clock
 from gateway.runtime.native import FAULTS, engines
+from gateway.sharing.counting import VELOCITY, Counting, Omissions, Velocity
 from gateway.sharing.items import Tally
+from gateway.sharing.patience import Patience
 from gateway.sharing.provider_port import Beside, Found
-from gateway.sharing.velocity_port import VelocityStore
 from gateway.sharing.work import Batch, Work
 
-STRIKES: Final = 5
-"""Batches in a row that are late or fail before a provider is put aside. One alone may be this machine's."""
-
-ASIDE_MS: Final = 1_000
-"""How long it is not asked then: what never answers costs the payments its budget once a second."""
-
-_Velocity = tuple[Counts | None, ...] | None
-"""Counts by kind, or None where the store has no answer."""
-
-_VELOCITY: Final = "velocity"
 _SENDER: Final = "sender_id"
 _HASH_KEYS: Final = {f"{kind.name.lower()}_key": kind.value for kind in VelocityKind}
 _HASH_BYTES: Final = 16
@@ -51,16 +41,12 @@ _NO_HASH: Final = bytes(_HASH_BYTES)
 
 
 @dataclass(slots=True)
-class Budgeted:
+class Budgeted(Patience):
     """A provider, how long a batch may take it, and how it has done."""
 
     provider: Provider
     budget_us: int
     beside: Beside | None = None
-    strikes: int = 0
-    aside_until_ns: int = 0
-    reason: str = ""
-    """Why it was put aside."""
     late_ns: int = 0
     """When its answer for the batch in hand would be late."""
     name: str = field(init=False)
@@ -68,14 +54,6 @@ class Budgeted:
 
     def __post_init__(self) -> None:
         self.name, self.gives = self.provider.name, frozenset(self.provider.gives)
-
-    def strike(self, reason: str, now_ns: int) -> None:
-        """It was late, or it failed."""
-        self.strikes += 1
-        if self.strikes >= STRIKES:
-            # One more is enough when it is asked again.
-            self.strikes = STRIKES - 1
-            self.reason, self.aside_until_ns = reason, now_ns + ASIDE_MS * MS
 
 
 class Nonsense(Exception):
@@ -86,20 +64,20 @@ class Fetch:
     """Fills in the facts of a batch. One thread: the hot loop's."""
 
     __slots__ = (
-        "_beside", "_clock", "_counted", "_hashed", "_in_turn", "_inline", "_looks", "_on_fault", "_others",
-        "_plain", "_quick", "_read", "_velocity",
+        "_beside", "_clock", "_counted", "_counting", "_hashed", "_in_turn", "_inline", "_looks", "_on_fault",
+        "_others", "_plain", "_quick", "_read",
     )  # fmt: skip
 
     def __init__(
         self,
         clock: Clock,
-        velocity: VelocityStore,
+        counting: Counting,
         providers: Sequence[Budgeted],
         on_fault: Callable[[str, BaseException], None],
         native: Any = engines,
     ) -> None:
         self._clock = clock
-        self._velocity = velocity
+        self._counting = counting
         self._on_fault = on_fault
         self._inline = [one for one in providers if one.beside is None]
         self._beside = [one for one in providers if one.beside is not None]
@@ -109,7 +87,7 @@ class Fetch:
         self._in_turn = [(one, one in self._quick) for one in self._inline]
         self._looks: Any = make_looks(native, [one.provider for one in self._quick]) if self._quick else None
         wanted = {key for one in providers for key in one.provider.wants}
-        self._counted = _VELOCITY in wanted
+        self._counted = VELOCITY in wanted
         self._hashed = {key: _HASH_KEYS[key] for key in _HASH_KEYS if key in wanted}
         self._plain = tuple(key for key in KEYS if key in wanted and KEYS[key].startswith(OF_PAYMENT))
         # Two more than there are: of a single path `attrgetter` would give no tuple.
@@ -122,7 +100,7 @@ class Fetch:
         `until_ns`: monotonic; when the first of them has to go on (0: none has). Who may take longer than
         that is not asked.
         """
-        counts, omitted = self._count(batch)
+        counts, omitted = self._counting.count(batch)
         if batch.asked and (self._inline or self._beside):
             try:
                 self._ask(batch, counts, omitted, until_ns)
@@ -136,9 +114,7 @@ class Fetch:
         for work, found in zip(batch.asked, counts, strict=True):
             work.facts = make_facts((found, omitted, NOTHING_FOUND, 0))
 
-    def _ask(
-        self, batch: Batch, counts: Sequence[_Velocity], omitted: tuple[tuple[str, str], ...], until_ns: int
-    ) -> None:
+    def _ask(self, batch: Batch, counts: Sequence[Velocity], omitted: Omissions, until_ns: int) -> None:
         """The providers, those beside first: they are busy while the others are asked."""
         asked = batch.asked
         answers: list[Found] = []
@@ -165,25 +141,13 @@ class Fetch:
         else:
             self._looks.join(looked, asked, counts, absent, answers)
 
-    def _count(self, batch: Batch) -> tuple[Sequence[_Velocity], tuple[tuple[str, str], ...]]:
-        """The store's counts, and why there are none."""
-        if not batch.touches:
-            return (), ()
-        try:
-            counts = self._velocity.touch(batch.touches)
-        except FAULTS as fault:
-            batch.tally.faults += 1
-            self._on_fault("fetch", fault)
-            return [None] * len(batch.asked), ((_VELOCITY, UNAVAILABLE),)
-        return counts, ((_VELOCITY, WARMING),) if counts[0] is None else ()
-
     def _plan(self, asked: Sequence[Work], counts: Sequence[Any]) -> Columns:
         """What the providers want to know, as columns. Pure."""
         rows = zip(*map(self._read, [work.payment for work in asked]), strict=True)
         columns: dict[str, Sequence[JsonValue]] = dict(zip(self._plain, rows, strict=False))
         if self._counted:
             # Whatever the store answers with: a provider of others may look for tuples.
-            columns[_VELOCITY] = [one if one is None else tuple(one) for one in counts]
+            columns[VELOCITY] = [one if one is None else tuple(one) for one in counts]
         columns[_SENDER] = [work.item[0] for work in asked]
         if self._hashed:
             kinds = list(zip(*[work.velocity_keys for work in asked], strict=True))
@@ -211,7 +175,7 @@ class Fetch:
             return OVER_BUDGET
         return ""
 
-    def _look_quickly(self, asked: list[Work], counts: Sequence[_Velocity]) -> Any:
+    def _look_quickly(self, asked: list[Work], counts: Sequence[Velocity]) -> Any:
         """What the engine finds in one step; None where each has to be asked for itself."""
         if self._looks is None:
             return None
@@ -301,7 +265,7 @@ class Fetch:
 
 def _join(
     asked: Sequence[Work],
-    counts: Sequence[_Velocity],
+    counts: Sequence[Velocity],
     omissions: tuple[tuple[str, str], ...],
     answers: Sequence[Found],
 ) -> None:

@@ -7,6 +7,7 @@ item stays with it.
 
 from collections.abc import Callable, Container, Iterator, Sequence
 
+from enrichment.provider import BUDGET_US
 from enrichment.reader import Read
 from enrichment.signals import assessed_signals, signals
 from gateway.programs.arms import global_line
@@ -27,6 +28,7 @@ from gateway.sharing.again import Repeats
 from gateway.sharing.assess import assess, match, unmatched
 from gateway.sharing.budget import Budget
 from gateway.sharing.commit import Committer
+from gateway.sharing.counting import Counting
 from gateway.sharing.decide import Rules, Standing, decide, no_program
 from gateway.sharing.encode import EXPIRES_AFTER_MS, Encoder
 from gateway.sharing.fetch import Budgeted, Fetch
@@ -70,6 +72,7 @@ class Gateway:
         on_fault: Callable[[str, BaseException], None] = lambda stage, fault: None,
         signable: Container[str] = frozenset(SignatureAlgorithm),
         token_epochs: Callable[[], TokenEpochs] = TokenEpochs,
+        velocity_budget_us: int = BUDGET_US,
         providers: Sequence[Budgeted] = (),
         scorer: Scorer | None = None,
     ) -> None:
@@ -93,7 +96,8 @@ class Gateway:
         self._committer = Committer(journal, self._remembered, self._encoder, switches, on_fault)
         self._budget = Budget(clock)
         self._on_fault = on_fault
-        self._fetch = Fetch(clock, velocity, providers, on_fault)
+        counting = Counting(velocity, velocity_budget_us, clock, on_fault)
+        self._fetch = Fetch(clock, counting, providers, on_fault)
 
     def idle(self) -> None:
         """Says that nothing is in hand. Call it between batches, at least every 50 ms, or leases run out."""

@@ -10,8 +10,10 @@ Touch = tuple[int, Sequence[bytes | None]]
 
 
 class VelocityStore(Protocol):
-    """Counts and reads in one round trip for a whole batch. It is called on the hot loop's thread: a store
-    that is elsewhere keeps to a time limit of its own and raises, and the batch goes on without counts."""
+    """Counts and reads in one round trip for a whole batch. It is called on the hot loop's thread, which
+    measures it: one that is late too often is not asked for a while (gateway/sharing/counting.py). One that
+    is elsewhere waits no longer than the budget itself: it raises TimeoutError, and the batch goes on
+    without counts."""
 
     def touch(self, batch: Sequence[Touch]) -> list[tuple[Counts | None, ...] | None]:
         """Counts each attempt under each of its keys, in order, and returns the counts with it included.

@@ -72,8 +72,8 @@ def who_calls(patches: Patches) -> None:
 
 
 def _velocity(patches: Patches) -> None:
-    fetch = patches.live["gateway"]._fetch
-    patches.put(fetch, "_velocity", Instead(fetch._velocity, touch=patches.broken))
+    counting = patches.live["gateway"]._fetch._counting
+    patches.put(counting, "store", Instead(counting.store, touch=patches.broken))
 
 
 def _providers_by_engine(patches: Patches) -> None:

@@ -54,14 +54,14 @@ def _dead_provider(patches: Patches) -> None:
 
 
 def _slow_store(patches: Patches) -> None:
-    fetch = patches.live["gateway"]._fetch
-    velocity = fetch._velocity
+    counting = patches.live["gateway"]._fetch._counting
+    velocity = counting.store
 
     def touch(batch: Any) -> Any:
         time.sleep(HANGS_S)
         return velocity.touch(batch)
 
-    patches.put(fetch, "_velocity", Instead(velocity, touch=touch))
+    patches.put(counting, "store", Instead(velocity, touch=touch))
 
 
 def _journal_stalled(patches: Patches) -> None:

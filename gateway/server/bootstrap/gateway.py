@@ -154,6 +154,7 @@ def build_gateway(
         on_fault=on_fault,
         signable=keys,
         token_epochs=lambda: keys.current.token_epochs,
+        velocity_budget_us=settings.providers.velocity.budget_us,
         providers=providers.budgeted,
         scorer=None if scoring is None else scoring.scorer,
     )

@@ -28,6 +28,12 @@ class ProviderSettings(_Strict):
     budget_us: int = Field(default=BUDGET_US, ge=100, le=20_000)
 
 
+class VelocitySettings(_Strict):
+    """The velocity store, which is always asked."""
+
+    budget_us: int = Field(default=BUDGET_US, ge=100, le=20_000)
+
+
 class LocalLists(_Strict):
     """Files of networks, one a line; `#` begins a comment. What is listed has this `ip_anonymised`."""
 
@@ -71,6 +77,7 @@ class OtherSettings(_Strict):
 class ProvidersSettings(_Strict):
     """What is asked about a payment."""
 
+    velocity: VelocitySettings = VelocitySettings()
     network: NetworkSettings = NetworkSettings()
     contact: ProviderSettings = ProviderSettings()
     device: ProviderSettings = ProviderSettings()

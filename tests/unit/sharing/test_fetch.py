@@ -8,8 +8,9 @@ import pytest
 from enrichment.provider import KEYS, OVER_BUDGET, OVER_DEADLINE, PERSONAL, REASONS, UNAVAILABLE, Columns
 from enrichment.signals import PROVIDED
 from gateway.runtime.clock import SimClock
-from gateway.sharing.fetch import ASIDE_MS, STRIKES, Budgeted
+from gateway.sharing.fetch import Budgeted
 from gateway.sharing.items import Tally
+from gateway.sharing.patience import ASIDE_MS, STRIKES
 from tests.unit.sharing.kit import Kit, requests
 
 BUDGET_US = 2_000
