@@ -1,7 +1,7 @@
 """Steps that hang or go astray without an error: what holds up the hot loop must not hold up its callers."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from enrichment.provider import BUDGET_US, Columns
@@ -17,8 +17,12 @@ from tests.kit.faulty_process import Patches
 HANGS_S: Final = 0.3
 """Three times the deadline that callers of these proofs set."""
 
+LATE_S: Final = 0.01
+"""Five times the budget of a provider, and a tenth of the deadline."""
+
 JUMP_MS: Final = 3_600_000
-"""Ahead, as where a virtual machine is woken; journals roll their segments, and consents may end by it."""
+"""Ahead, as where a virtual machine is woken: journals roll their segments, and consents may end by it. Back,
+as where a clock was wrong before."""
 
 
 class _Provider:
@@ -53,15 +57,18 @@ def _dead_provider(patches: Patches) -> None:
     _with_provider(patches, patches.fault())
 
 
-def _slow_store(patches: Patches) -> None:
-    counting = patches.live["gateway"]._fetch._counting
-    velocity = counting.store
+def _store_takes(pause_s: float) -> Callable[[Patches], None]:
+    def put(patches: Patches) -> None:
+        counting = patches.live["gateway"]._fetch._counting
+        velocity = counting.store
 
-    def touch(batch: Any) -> Any:
-        time.sleep(HANGS_S)
-        return velocity.touch(batch)
+        def touch(batch: Any) -> Any:
+            time.sleep(pause_s)
+            return velocity.touch(batch)
 
-    patches.put(counting, "store", Instead(velocity, touch=touch))
+        patches.put(counting, "store", Instead(velocity, touch=touch))
+
+    return put
 
 
 def _journal_stalled(patches: Patches) -> None:
@@ -75,15 +82,20 @@ def _journal_stalled(patches: Patches) -> None:
     patches.put(disk._RealFile, "sync", stalled)
 
 
-def _clock_jump(patches: Patches) -> None:
-    wall_ms = SystemClock.wall_ms
-    patches.put(SystemClock, "wall_ms", lambda clock: wall_ms(clock) + JUMP_MS)
+def _clock_jumps(by_ms: int) -> Callable[[Patches], None]:
+    def put(patches: Patches) -> None:
+        wall_ms = SystemClock.wall_ms
+        patches.put(SystemClock, "wall_ms", lambda clock: wall_ms(clock) + by_ms)
+
+    return put
 
 
 HELD: Final = (
     Fault(name="slow provider", put=_slow_provider, leaves=ALL, leaves_after=ALL),
     Fault(name="dead provider", put=_dead_provider, leaves=ALL, leaves_after=ALL),
-    Fault(name="slow velocity store", put=_slow_store, leaves=ALL, leaves_after=ALL),
+    Fault(name="slow velocity store", put=_store_takes(HANGS_S), leaves=ALL, leaves_after=ALL),
+    Fault(name="late velocity store", put=_store_takes(LATE_S), leaves=ALL, leaves_after=ALL),
     Fault(name="journal stalled", put=_journal_stalled, leaves=ALL, leaves_after=ALL),
-    Fault(name="clock jump", put=_clock_jump, leaves=ALL, leaves_after=ALL),
+    Fault(name="clock jump", put=_clock_jumps(JUMP_MS), leaves=ALL, leaves_after=ALL),
+    Fault(name="clock jump back", put=_clock_jumps(-JUMP_MS), leaves=ALL, leaves_after=ALL),
 )

@@ -54,12 +54,14 @@ machine that is shared stalls for longer than the stand-in's margin now and then
 class Trouble:
     """`stands`: puts it, and mends it at its end; gives the number of a policy that holds every card out,
     where it brought one. `shares`: whether anything may be told as shared meanwhile. `served`: whether the
-    gateway answers, or the client has to by itself."""
+    gateway answers, or the client has to by itself. `omits`: provider and reason that whole answers name
+    meanwhile."""
 
     name: str
     stands: Callable[[Bench], Any]
     shares: bool = True
     served: bool = True
+    omits: tuple[str, str] | None = None
 
 
 def _armed(name: str) -> Callable[[Bench], Any]:
@@ -149,7 +151,12 @@ TROUBLES = (
     Trouble(name="slow provider", stands=_armed("slow provider")),
     Trouble(name="dead provider", stands=_armed("dead provider")),
     Trouble(name="slow velocity store", stands=_armed("slow velocity store")),
-    Trouble(name="dead velocity store", stands=_armed("velocity")),
+    Trouble(
+        name="late velocity store",
+        stands=_armed("late velocity store"),
+        omits=("velocity", "over_budget"),
+    ),
+    Trouble(name="dead velocity store", stands=_armed("velocity"), omits=("velocity", "unavailable")),
     Trouble(name="corrupt model", stands=_corrupt_model),
     Trouble(name="disk full", stands=_armed("disk full"), shares=False),
     Trouble(name="journal stalled", stands=_armed("journal stalled")),
@@ -157,6 +164,8 @@ TROUBLES = (
     Trouble(name="config reload in flight", stands=_reloading),
     Trouble(name="worker killed", stands=_killed, served=False),
     Trouble(name="clock jump", stands=_armed("clock jump")),
+    # Every payment is from an hour ahead then, which the contract refuses.
+    Trouble(name="clock jump back", stands=_armed("clock jump back"), shares=False, served=False),
     Trouble(name="giant batch", stands=_callers("giant_batches")),
     Trouble(name="slow client", stands=_callers("slow_clients")),
     Trouble(name="thousand idle streams", stands=_callers("idle_streams")),
@@ -178,7 +187,8 @@ def _undergo(bench: Bench, load: LightLoad, trouble: Trouble) -> tuple[list[str]
     late = [f"{trouble.name}: {text}" for text in _late(trouble, told)]
     # What comes slowly has many payments around it, which must not hide those in its midst.
     late += [f"{trouble.name}, while it stands: {text}" for text in _late(trouble, stood)]
-    leaks = [f"{trouble.name}: {text}" for text in (*_leaks(trouble, whole), *_held_out(holding_out, told))]
+    wrong = *_leaks(trouble, whole), *_held_out(holding_out, told), *_not_omitted(trouble, told)
+    leaks = [f"{trouble.name}: {text}" for text in wrong]
     figures = {
         "payments": len(told),
         "full": sum(one.result.answered and not one.degraded for one in told),
@@ -205,6 +215,15 @@ def _leaks(trouble: Trouble, stood: list[Told]) -> Iterator[str]:
         shared = [one for one in stood if one.result.shared_ids() or one.result.elements()]
         if shared:
             yield f"{len(shared)} of {len(stood)} payments were told as shared"
+
+
+def _not_omitted(trouble: Trouble, told: list[Told]) -> Iterator[str]:
+    if trouble.omits is None:
+        return
+    answers = [one.result.response for one in told if one.result.response is not None and not one.degraded]
+    named = (one for answer in answers for one in answer.omissions)
+    if trouble.omits not in {(one.provider, one.reason) for one in named}:
+        yield f"none of {len(answers)} whole answers omits {' '.join(trouble.omits)}"
 
 
 def _held_out(policy_version: int | None, told: list[Told]) -> Iterator[str]:
