@@ -64,6 +64,12 @@ class ScoreSettings(_Strict):
     shadow: Path | None = None
     """Manifest of a model whose scores are compared and never shared."""
 
+    shadow_rows: int = Field(default=1_000, ge=0, le=100_000)
+    """Sampled payments that a model which is to replace another scores beside it first; 0: none."""
+
+    shadow_agreement: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of these that both have to judge alike, or the one that serves goes on."""
+
     library: Path | None = None
     """LightGBM's C library, where it is not that of the installed package."""
 

@@ -33,7 +33,7 @@ class Scored:
         prepare(self.manifest)
         config = self.installation.config
         document = yaml.safe_load(config.read_text())
-        document["score"] = {"model": "models/manifest.json"}
+        document["score"] = {"model": "models/manifest.json", "shadow_rows": 0}
         config.write_text(yaml.safe_dump(document))
         self.process = Process(self.installation)
         self.channel = grpc.insecure_channel(

@@ -1,4 +1,4 @@
-"""Which model assesses payments: loaded beside the one that serves, tried on what was seen, then swapped in.
+"""Which model assesses payments: loaded beside the one that serves, shadow-scored, then swapped in.
 
 On a thread of its own. A file that cannot be taken leaves what serves as it is, and the points where nothing
 did; that is told in metrics, in the log and in `run/gateway.score.json`, which `ein status` reads.
@@ -8,10 +8,8 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from ctypes import c_double
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from struct import Struct
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -30,6 +28,7 @@ from gateway.backends.lightgbm.model import (
 from gateway.backends.lightgbm.scorer import ModelScorer
 from gateway.runtime.tasks import Stop
 from gateway.server.gateway.drift_watch import DriftWatch
+from gateway.server.gateway.model_compare import ROW, Comparison, scores_of
 from gateway.server.gateway.score_metrics import ScoreMetrics
 from gateway.server.settings import Settings
 from gateway.server.state import StateDir
@@ -52,7 +51,6 @@ AGAIN: Final = "model_trial"
 """The one refusal that is not the files' fault: looked at again, though they stay as they are."""
 
 _Mark = tuple[Any, ...]
-_ROW: Final = Struct(f"={len(FEATURES)}d")
 _log = structlog.get_logger("score")
 
 
@@ -69,6 +67,15 @@ class _Named:
     """A copy for this thread: one for the hot loop would be asked by two."""
 
 
+@dataclass(slots=True)
+class _Next:
+    """A model that is to serve, once it has been seen to judge as the one that does."""
+
+    loaded: Model
+    beside: Model
+    seen: Comparison = field(default_factory=Comparison)
+
+
 class ModelWatch:
     """Follows the models that the settings name. `look` and `sample` are called by one thread."""
 
@@ -81,6 +88,8 @@ class ModelWatch:
         self._board = None if state is None else board_path(state)
         self._model = _Named(manifest_path(settings) or folder)
         self._shadow = None if chosen.shadow is None else _Named(folder / chosen.shadow)
+        self._next: _Next | None = None
+        self._rows_first, self._agreement_least = chosen.shadow_rows, chosen.shadow_agreement
         self._recent: list[bytes] = []
         self._drift: DriftWatch | None = None
         self._agreement: dict[str, Any] = {}
@@ -110,28 +119,45 @@ class ModelWatch:
         scorer = self._scorer
         self._metrics.assessed(scorer.by_model, scorer.by_points)
         if changed:
-            self._metrics.serving.set(scorer.serving is not None)
-            self._metrics.refused.set(bool(model.code) + bool(shadow is not None and shadow.code))
             self._tell()
 
     def _take(self) -> None:
-        """Loads beside, tries on what was seen, swaps: the hot loop looks at the reference once a batch."""
-        model = self._model
+        """Loads beside what serves, and begins to compare with it on what was seen last."""
+        model, self._next = self._model, None
         try:
             files = self._tried(model)
             loaded = open_model(files, self._library)
             beside = open_model(files, self._library, keeps_lock=False)
+            found = _Next(loaded, beside)
             for packed in self._recent:
-                _scores(beside, packed)
+                found.seen.add(model.beside or beside, beside, packed)
         except Exception as fault:
-            serving = self._scorer.serving
-            _refused(model, fault, serving=points.MODEL_ID if serving is None else serving.model_id)
+            self._refuse(fault)
             return
-        compared = _compared(model.beside, beside, self._recent)
-        model.code, model.beside = "", beside
-        self._drift = DriftWatch(beside.manifest)
-        self._scorer.serving = loaded
-        _log.info("score_model", model_id=loaded.model_id, **compared)
+        model.code = ""
+        if model.beside is None or model.beside.manifest != beside.manifest:
+            self._next = found
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Swaps the next model in, once enough was seen: the hot loop looks at the reference once a batch."""
+        found, model = self._next, self._model
+        if found is None or (model.beside is not None and found.seen.rows < self._rows_first):
+            return
+        self._next = None
+        if found.seen.agreement < self._agreement_least:
+            least = f"judges {found.seen.agreement:.2%} alike, {self._agreement_least:.2%} are asked for"
+            self._refuse(ModelRefused("model_disagrees", f"{found.loaded.model_id}: {least}"))
+            return
+        compared = {} if model.beside is None else found.seen.told()
+        model.beside = found.beside
+        self._drift = DriftWatch(found.beside.manifest)
+        self._scorer.serving = found.loaded
+        _log.info("score_model", model_id=found.loaded.model_id, **compared)
+
+    def _refuse(self, fault: Exception) -> None:
+        serving = self._scorer.serving
+        _refused(self._model, fault, serving=points.MODEL_ID if serving is None else serving.model_id)
 
     def _tried(self, named: _Named) -> ModelFiles:
         def seen(manifest: Manifest) -> None:
@@ -161,21 +187,27 @@ class ModelWatch:
         self._recent = taken
         try:
             for packed in _sliced(taken):
-                raws = _scores(serving, packed)
-                drift.count(list(_ROW.iter_unpack(packed)), raws)
+                raws = scores_of(serving, packed)
+                drift.count(list(ROW.iter_unpack(packed)), raws)
                 self._metrics.normalised("serving", [serving.normalised(raw) for raw in raws])
                 if self._shadow is not None and (shadow := self._shadow.beside) is not None:
-                    raws = _scores(shadow, packed)
+                    raws = scores_of(shadow, packed)
                     self._metrics.normalised("shadow", [shadow.normalised(raw) for raw in raws])
+                if (found := self._next) is not None:
+                    found.seen.add(serving, found.beside, packed)
                 pause()
         except Exception as fault:
             _log.error("score_sample_failed", fault=type(fault).__name__)
             return
         self._metrics.drift(drift.found())
         if self._shadow is not None and self._shadow.beside is not None:
-            self._agreement = _compared(serving, self._shadow.beside, taken)
+            compared = Comparison()
+            for packed in taken:
+                compared.add(serving, self._shadow.beside, packed)
+            self._agreement = compared.told()
             self._metrics.agreement.set(self._agreement["agreement"])
             self._metrics.difference.set(self._agreement["difference"])
+        self._go_on()
         self._tell()
 
     def told(self) -> dict[str, Any]:
@@ -194,6 +226,10 @@ class ModelWatch:
             if max(found.values()) > SHIFTED:
                 first["shifted"] = sum(psi > SHIFTED for psi in found.values())
         said = {"serving": first}
+        if (found_next := self._next) is not None:
+            said["next"] = {
+                "model": found_next.loaded.model_id, "rows_first": self._rows_first, **found_next.seen.told()
+            }  # fmt: skip
         if shadow is not None:
             said["shadow"] = {
                 "model": "none" if shadow.beside is None else shadow.beside.model_id,
@@ -203,6 +239,9 @@ class ModelWatch:
         return said
 
     def _tell(self) -> None:
+        shadow = self._shadow
+        self._metrics.serving.set(self._scorer.serving is not None)
+        self._metrics.refused.set(bool(self._model.code) + bool(shadow is not None and shadow.code))
         if self._board is None:
             return
         temporary = self._board.with_suffix(".new")
@@ -268,30 +307,8 @@ def _mark(named: _Named) -> _Mark:
 
 def _sliced(packed: Sequence[bytes]) -> list[bytes]:
     """The rows anew, SLICE_ROWS at a time."""
-    whole, size = b"".join(packed), SLICE_ROWS * _ROW.size
+    whole, size = b"".join(packed), SLICE_ROWS * ROW.size
     return [whole[at : at + size] for at in range(0, len(whole), size)]
-
-
-def _scores(model: Model, packed: bytes) -> Sequence[float]:
-    count = len(packed) // _ROW.size
-    return model.raw((c_double * (count * len(FEATURES))).from_buffer_copy(packed), count)
-
-
-def _compared(serving: Model | None, other: Model, packed: Sequence[bytes]) -> dict[str, Any]:
-    """How alike two models judge the same rows: the share that both or neither would look at, and the mean
-    difference of their scores. Empty where there is nothing to compare."""
-    if serving is None or not packed:
-        return {}
-    ours, theirs = serving.manifest.review_from, other.manifest.review_from
-    alike = rows = 0
-    difference = 0
-    for one in packed:
-        for before, after in zip(_scores(serving, one), _scores(other, one), strict=True):
-            first, second = serving.normalised(before), other.normalised(after)
-            alike += (first >= ours) == (second >= theirs)
-            difference += second - first
-            rows += 1
-    return {"agreement": round(alike / rows, 4), "difference": round(difference / rows, 2), "rows": rows}
 
 
 def board_path(state: StateDir) -> Path:

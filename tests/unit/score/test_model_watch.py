@@ -133,12 +133,71 @@ def test_a_model_that_cannot_be_taken_leaves_the_one_that_serves(tmp_path: Path,
 
 def test_another_model_in_its_place_serves_after_the_next_look(tmp_path: Path) -> None:
     path = copied(tmp_path / "first")
-    watched = Watched(tmp_path, model="first/manifest.json")
+    watched = Watched(tmp_path, model="first/manifest.json", shadow_rows=0)
     assert watched.model_ids() == {"simulated-1"}
     renamed(path, "second")
     assert watched.model_ids() == {"simulated-1"}, "nothing changes by itself"
     watched.watch.look()
     assert watched.model_ids() == {"second"}
+
+
+def test_a_model_that_replaces_another_scores_beside_it_first(tmp_path: Path) -> None:
+    path = copied(tmp_path / "first")
+    watched = Watched(tmp_path, model="first/manifest.json", shadow_rows=40)
+    watched.model_ids(10)
+    watched.watch.sample()
+    renamed(path, "second")
+    watched.watch.look()
+    assert watched.watch.told()["next"] == {
+        "model": "second", "rows_first": 40, "agreement": 1.0, "difference": 0.0, "rows": 10,
+    }  # fmt: skip
+    assert watched.model_ids(29) == {"simulated-1"}
+    watched.watch.sample()
+    assert watched.watch.told()["next"]["rows"] == 39
+    assert watched.model_ids() == {"simulated-1"}
+    watched.watch.sample()
+    assert watched.model_ids() == {"second"}
+    assert "next" not in watched.watch.told()
+    renamed(path, "third")
+    watched.model_ids(40)
+    watched.watch.sample()
+    watched.watch.look()
+    assert watched.model_ids() == {"third"}, "as many were seen a moment ago"
+
+
+def test_a_model_that_judges_otherwise_than_is_allowed_does_not_serve(tmp_path: Path) -> None:
+    path = copied(tmp_path / "first")
+    watched = Watched(tmp_path, model="first/manifest.json", shadow_rows=8, shadow_agreement=0.9)
+    whole = path.read_bytes()
+    risky = {"least": [-100.0], "probability": [0.999], "below": [0.0]}
+    changed(path, lambda document: document.update(model_id="risky", calibration=risky))
+    watched.watch.look()
+    assert (watched.model_ids(8), watched.metric("ein_score_model_refused")) == ({"simulated-1"}, 0)
+    watched.watch.sample()
+    told = watched.watch.told()
+    assert (told["serving"]["model"], told["serving"]["refused"]) == ("simulated-1", "model_disagrees")
+    assert "next" not in told
+    assert watched.model_ids(8) == {"simulated-1"}
+    watched.watch.sample()
+    watched.watch.look()
+    assert watched.metric("ein_score_model_refused") == 1, "until its files are others"
+    path.write_bytes(whole)
+    watched.watch.look()
+    assert watched.metric("ein_score_model_refused") == 0
+    assert "next" not in watched.watch.told(), "it serves already"
+
+
+def test_a_model_that_waits_goes_with_its_files(tmp_path: Path) -> None:
+    path = copied(tmp_path / "first")
+    watched = Watched(tmp_path, model="first/manifest.json")
+    renamed(path, "second")
+    watched.watch.look()
+    assert watched.watch.told()["next"]["model"] == "second"
+    path.unlink()
+    watched.watch.look()
+    told = watched.watch.told()
+    assert (told["serving"]["refused"], "next" in told) == ("manifest_missing", False)
+    assert watched.model_ids() == {"simulated-1"}
 
 
 def test_drift_is_told_by_feature_of_what_was_asked(tmp_path: Path) -> None:
@@ -203,7 +262,7 @@ def test_what_is_sampled_is_bounded(tmp_path: Path) -> None:
 
 def test_a_model_that_comes_after_its_manifest_is_taken_then(tmp_path: Path) -> None:
     path = copied(tmp_path / "first")
-    watched = Watched(tmp_path, model="first/manifest.json")
+    watched = Watched(tmp_path, model="first/manifest.json", shadow_rows=0)
     model = (path.parent / MODEL).read_bytes()
     changed(path, lambda document: document.update(model_id="second", file="second.bin"))
     watched.watch.look()
