@@ -168,7 +168,7 @@ def test_a_model_that_replaces_another_scores_beside_it_first(tmp_path: Path) ->
 def test_a_model_that_judges_otherwise_than_is_allowed_does_not_serve(tmp_path: Path) -> None:
     path = copied(tmp_path / "first")
     watched = Watched(tmp_path, model="first/manifest.json", shadow_rows=8, shadow_agreement=0.9)
-    whole = path.read_bytes()
+    whole, before = path.read_bytes(), watched.scorer.serving
     risky = {"least": [-100.0], "probability": [0.999], "below": [0.0]}
     changed(path, lambda document: document.update(model_id="risky", calibration=risky))
     watched.watch.look()
@@ -184,7 +184,7 @@ def test_a_model_that_judges_otherwise_than_is_allowed_does_not_serve(tmp_path: 
     path.write_bytes(whole)
     watched.watch.look()
     assert watched.metric("ein_score_model_refused") == 0
-    assert "next" not in watched.watch.told(), "it serves already"
+    assert watched.scorer.serving is before, "it serves already"
 
 
 def test_a_model_that_waits_goes_with_its_files(tmp_path: Path) -> None:
