@@ -17,7 +17,7 @@ import structlog
 from enrichment.scoring import points
 from enrichment.scoring.drift import SHIFTED
 from enrichment.scoring.features import FEATURES
-from enrichment.scoring.manifest import Manifest, ModelRefused
+from enrichment.scoring.manifest import Manifest, ModelRefused, write_manifest
 from gateway.backends.lightgbm.model import (
     Model,
     ModelFiles,
@@ -135,7 +135,8 @@ class ModelWatch:
             self._refuse(fault)
             return
         model.code = ""
-        if model.beside is None or model.beside.manifest != beside.manifest:
+        # As text: rows of features have NaN in them, which is like nothing.
+        if model.beside is None or write_manifest(model.beside.manifest) != write_manifest(beside.manifest):
             self._next = found
             self._go_on()
 
