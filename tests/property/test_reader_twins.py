@@ -49,6 +49,7 @@ WORDS = [
     "Mozilla/5.0 (compatible; GoogleBot/2.1)", "62701", "62701-1234", "6270", " 6 2701 ", "-", "SW1A 1AA",
     "sw1a1aa", "K1A 0B1", "1011 AB", "DE", "GB", "CA", "NL", "AE", "MCS8A1B2C3_0229-ABCDEF", "A" * 13,
     "0" * 15, "-" * 22, "00", "09", "10", "5Z", "N2", "Q1" + "7" * 27, "None", "-" * 29,
+    "sports", "aa-a", "a-b", "--a", "0000-0001",
 ]  # fmt: skip
 NUMBERS = [
     0, 1, -1, 2, 3, 4, 5, 6, 8, 9, 999, 1_000, 32_767, 32_768, 36_525, 36_526, 1_000_000, 1_000_001,
@@ -154,6 +155,16 @@ def test_a_history_is_doubted_by_both_where_a_part_is_more_than_its_whole_and_by
         same(found, twin)
         doubted = less is not None and more is not None and less > more
         assert (found.presence == PRESENCE_UNKNOWN) is doubted
+
+
+@pytest.mark.parametrize("word", ["sports", "a-b-a", "-sports", "level", "d-00d"])
+def test_what_begins_and_ends_alike_and_is_a_word_all_the_same_does_not_need_the_twin(word: str) -> None:
+    request = full_request()
+    request.order.basket_category = request.device.device_id = word
+    payload = request.SerializeToString()
+    found = ENGINE.read(payload, NOW_MS)
+    same(found, read_by_twin(payload, NOW_MS))
+    assert found.presence != PRESENCE_UNKNOWN
 
 
 def test_the_engine_takes_every_indicator_that_a_network_gives_and_no_other() -> None:

@@ -174,9 +174,9 @@ impl Doubt {
         match self {
             Self::OneOf(words) => words.contains(value.as_bytes()),
             Self::NoneOf(words) => !words.contains(value.as_bytes()),
-            Self::Placeholder(words) => is_word(value, words) || is_perhaps_repeated(value),
+            Self::Placeholder(words) => is_word(value, words) || is_repeated(value),
             Self::Name { words, most_digits } => {
-                is_word(value, words) || is_perhaps_repeated(value) || !is_name(value, *most_digits)
+                is_word(value, words) || is_repeated(value) || !is_name(value, *most_digits)
             }
             Self::NotPublic => !is_public(value),
             Self::Mailbox { domains, top_levels, roles } => {
@@ -208,10 +208,15 @@ fn is_word(value: &str, words: &Words) -> bool {
     value.contains(KELVIN)
 }
 
-/// One character over and over begins and ends alike; hyphens are not looked at.
-fn is_perhaps_repeated(value: &str) -> bool {
+/// One character over and over, hyphens aside. Nearly all values begin and end otherwise, which is looked at first.
+fn is_repeated(value: &str) -> bool {
     let (first, last) = (value.chars().next(), value.chars().next_back());
-    first == last || first == Some('-') || last == Some('-')
+    if first != last && first != Some('-') && last != Some('-') {
+        return false;
+    }
+    let mut others = value.chars().filter(|one| *one != '-');
+    let first = others.next();
+    others.all(|one| Some(one) == first)
 }
 
 /// Of what is not ASCII only that it is no number is looked at here.
