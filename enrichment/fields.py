@@ -47,6 +47,13 @@ EVERY_BIT: Final = (1 << MASK_BITS) - 1
 AUTHORIZATION: Final = int(common_pb2.PURPOSE_FRAUD_AUTHORIZATION)
 REPORTING: Final = int(common_pb2.PURPOSE_FRAUD_REPORTING)
 
+WELL_FORMED: Final = "well_formed"
+"""Rule of what is read from a request or a report and has no other: the checks there refuse or drop what is
+not of its form, with a code (enrichment/check.py, enrichment/card.py, gateway/outcomes/labels.py)."""
+
+DERIVED: Final = "derived"
+"""Rule of what the gateway makes, counts or looks up: from checked values alone, absent where not known."""
+
 # Groups whose low-sensitivity fields may stand in an authorization message and in the journalled answer:
 # results and counts about the payment, never what identifies a card, a person or a device.
 _CLEAR_GROUPS: Final = frozenset({"score", "velocity", "auth"})
@@ -79,7 +86,7 @@ class Field:
     unit: str
     """Of a number, or ""."""
     quality: str
-    """Rule that a value keeps to before it is shared (enrichment/quality.py), or ""."""
+    """Rule that a value keeps to before it is shared: of enrichment/quality.py, WELL_FORMED or DERIVED."""
     purpose: int
     """Number of `v1.Purpose` that the field is collected for."""
 
@@ -122,6 +129,7 @@ class _Row(NamedTuple):
     source: str = ""
     unit: str = ""
     quality: str = ""
+    """Or "", which stands for the one that follows from where the field comes from."""
 
 
 def _attempts(name: str, of: str) -> _Row:
@@ -163,7 +171,8 @@ _ROWS: Final = (
          "leading digits of DE2", "card.iin"),
     _Row("last4", "card", "Y", digits(4), _CARD, "card", "last digits of DE2", "card.last4"),
     _Row("pan", "card", "P", digits(13, 19), _CARD, "card", "DE2; only inside a JWE", "card.pan"),
-    _Row("par", "card", "Y", alphanumeric(29), _CARD, "card", "Payment Account Reference", "card.par"),
+    _Row("par", "card", "Y", alphanumeric(29), _CARD, "card", "Payment Account Reference", "card.par",
+         quality="not_placeholder"),
     _Row("is_network_token", "card", "A", BOOL, _CARD, "card", "whether a network token was sent"),
     _Row("funding", "card", "A", one_of("credit", "debit", "prepaid", "commercial"), _CARD, "card",
          "funding of the account", "card.funding"),
@@ -191,19 +200,21 @@ _ROWS: Final = (
     _Row("account_age_days", "history", "Y", DAYS, _ACCOUNT, "identity", "age of the account",
          "customer.history.account_age_days", "days"),
     _Row("account_change_age_days", "history", "Y", DAYS, _ACCOUNT, "identity",
-         "since the account was last changed", "customer.history.account_change_age_days", "days"),
+         "since the account was last changed", "customer.history.account_change_age_days", "days",
+         "consistent_history"),
     _Row("password_change_age_days", "history", "Y", DAYS, _ACCOUNT, "identity",
-         "since the password was last changed", "customer.history.password_change_age_days", "days"),
+         "since the password was last changed", "customer.history.password_change_age_days", "days",
+         "consistent_history"),
     _Row("txn_count_24h", "history", "A", COUNT, _PURCHASES, "identity", "payments in the last 24 hours",
-         "customer.history.transactions_24h", "payments"),
+         "customer.history.transactions_24h", "payments", "consistent_history"),
     _Row("txn_count_1y", "history", "A", COUNT, _PURCHASES, "identity", "payments in the last year",
          "customer.history.transactions_1y", "payments"),
     _Row("purchases_6m", "history", "A", COUNT, _PURCHASES, "identity", "purchases in the last 6 months",
-         "customer.history.purchases_6m", "purchases"),
+         "customer.history.purchases_6m", "purchases", "consistent_history"),
     _Row("add_card_attempts_24h", "history", "A", COUNT, _BEHAVIOR, "identity",
          "attempts to add a card in the last 24 hours", "customer.history.add_card_attempts_24h", "attempts"),
     _Row("card_on_file_age_days", "history", "Y", DAYS, _ACCOUNT, "identity", "age of the card on file",
-         "customer.history.card_on_file_age_days", "days"),
+         "customer.history.card_on_file_age_days", "days", "consistent_history"),
     _Row("mcc", "merchant", "A", digits(4), _OPERATIONS, "merchant", "DE18", "merchant.mcc",
          quality="real_category"),
     _Row("merchant_name", "merchant", "A", text(64), _OPERATIONS, "merchant", "DE43", "merchant.name",
@@ -213,11 +224,12 @@ _ROWS: Final = (
     _Row("merchant_country", "merchant", "A", COUNTRY, _OPERATIONS, "merchant", "country of the merchant",
          "merchant.country"),
     _Row("eci", "auth", "A", alphanumeric(2), _PAYMENT, "authentication", "electronic commerce indicator",
-         "authentication.eci"),
+         "authentication.eci", quality="known_eci"),
     _Row("trans_status", "auth", "A", one_of("Y", "N", "U", "A", "C", "D", "R", "I"), _PAYMENT,
          "authentication", "3DS transaction status", "authentication.trans_status"),
     _Row("sca_exemption", "auth", "A", text(32), _PAYMENT, "authentication",
-         "exemption from strong customer authentication", "authentication.exemption"),
+         "exemption from strong customer authentication", "authentication.exemption",
+         quality="not_placeholder"),
     _Row("avs_result", "auth", "A", alphanumeric(1), _PAYMENT, "authentication",
          "result of address verification", "authentication.avs_result"),
     _Row("cvv_result", "auth", "A", alphanumeric(1), _PAYMENT, "authentication",
@@ -259,7 +271,7 @@ _ROWS: Final = (
          "of the payment's first attempt or of the original; in a report, of the payment itself",
          "original_network_transaction_id", quality="not_placeholder"),
     _Row("basket_category", "payment", "I", text(64), _PURCHASES, "card", "what is bought",
-         "order.basket_category"),
+         "order.basket_category", quality="not_placeholder"),
     _Row("delivery_timeframe", "payment", "A",
          one_of("electronic", "same_day", "overnight", "two_three_days", "four_or_more_days", "to_store"),
          _PURCHASES, "card", "when the goods are delivered", "order.delivery_timeframe"),
@@ -323,10 +335,14 @@ _ROWS: Final = (
     _Row("iin_product", "card", "A", text(32), _CARD, "iin", "the card's product, in the table's own words"),
 )  # fmt: skip
 
-FIELDS: Final[tuple[Field, ...]] = tuple(
-    Field(place, *row, REPORTING if row.group == "fraud" else AUTHORIZATION)
-    for place, row in enumerate(_ROWS)
-)
+
+def _field(number: int, row: _Row) -> Field:
+    reported = row.group == "fraud"
+    rule = row.quality or (WELL_FORMED if row.source or reported else DERIVED)
+    return Field(number, *row._replace(quality=rule), REPORTING if reported else AUTHORIZATION)
+
+
+FIELDS: Final[tuple[Field, ...]] = tuple(_field(place, row) for place, row in enumerate(_ROWS))
 """In the order of their numbers: `FIELDS[n].number == n`."""
 
 FIELD_BY_NAME: Final[dict[str, Field]] = {field.name: field for field in FIELDS}

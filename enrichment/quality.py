@@ -1,4 +1,5 @@
-"""Verdicts on values that are well formed and still not fit to be shared, decided from the value alone.
+"""Verdicts on values that are well formed and still not fit to be shared, decided from the value and what it
+stands beside in its group.
 
 The engine (native/src/request/doubts.rs) casts the same doubts, by tables of `enrichment/reader.py`.
 """
@@ -9,6 +10,7 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Final
 
+from enrichment import formats
 from enrichment.disposable import is_disposable
 from enrichment.phones import is_possible
 from enrichment.postal import is_of_its_country
@@ -27,6 +29,8 @@ NOT_A_NAME: Final = "not_a_name"
 NOT_A_BROWSER: Final = "not_a_browser"
 INCOMPLETE: Final = "incomplete"
 BAD_POSTAL_CODE: Final = "bad_postal_code"
+UNKNOWN_CODE: Final = formats.UNKNOWN_CODE
+INCONSISTENT: Final = formats.INCONSISTENT
 
 MEND: Final[Mapping[str, str]] = {
     NOT_PUBLIC: "send the customer's own address, not one of your network or of a proxy in front of you",
@@ -40,6 +44,8 @@ MEND: Final[Mapping[str, str]] = {
     NOT_A_BROWSER: "send the User-Agent of the customer's browser, not the one of your own software",
     INCOMPLETE: "send the country, and the postal code or the street",
     BAD_POSTAL_CODE: "send the postal code as its country has it, for example 5 or 9 digits in the US",
+    UNKNOWN_CODE: "send the two digits that the network gave, 00 to 09",
+    INCONSISTENT: "send an age within the account's own, and no more payments than in the whole year",
 }
 """How a sender mends it, by reason."""
 
@@ -58,6 +64,8 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
     "real_category": (PLACEHOLDER,),
     "not_zeros": (PLACEHOLDER,),
     "not_placeholder": (PLACEHOLDER,),
+    "known_eci": (UNKNOWN_CODE,),
+    "consistent_history": (INCONSISTENT,),
 }
 """Rules that the table of fields names, and the reasons that each may give."""
 
@@ -104,6 +112,21 @@ NOT_BROWSERS: Final = (
 
 ROBOTS: Final = ("headlesschrome", "phantomjs", "googlebot", "bingbot", "selenium", "puppeteer")
 """What stands within the names of browsers that nobody sits at."""
+
+# Electronic commerce indicators are the networks' own (EMV 3-D Secure, eci): 00, 01, 02, 04, 06 and 07 are
+# Mastercard's, 05 to 07 nearly everybody else's, and processors know the rest for mail, telephone and what is
+# not protected. N0 and N2 are of what is no payment.
+ECIS: Final = frozenset(f"0{digit}" for digit in range(10))
+
+NOT_ABOVE: Final = (
+    ("account_change_age_days", "account_age_days"),
+    ("password_change_age_days", "account_age_days"),
+    ("card_on_file_age_days", "account_age_days"),
+    ("transactions_24h", "transactions_1y"),
+    ("purchases_6m", "transactions_1y"),
+)
+"""(part, whole) of `payment.History`: nothing of an account is older than it, and a day and half a year lie
+within the year (EMV 3-D Secure, acctInfo)."""
 
 _LONGEST_NOT_BROWSER: Final = max(map(len, NOT_BROWSERS))
 
@@ -251,3 +274,21 @@ def is_not_a_browser(user_agent: str) -> bool:
         return True
     name = user_agent.lower()
     return any(robot in name for robot in ROBOTS)
+
+
+def is_eci(eci: str) -> bool:
+    """Whether a network gives it as electronic commerce indicator of a payment.
+
+    >>> is_eci("05"), is_eci("5Z"), is_eci("N2")
+    (True, False, False)
+    """
+    return eci in ECIS
+
+
+def is_above(part: int | None, whole: int | None) -> bool:
+    """Whether a part is more than its whole; not where one of them is not known.
+
+    >>> is_above(40, 39), is_above(39, 39), is_above(40, None), is_above(None, 0)
+    (True, False, False, False)
+    """
+    return part is not None and whole is not None and part > whole

@@ -145,6 +145,11 @@ def _verdicts(slots: dict[str, int]) -> tuple[list[tuple[Any, ...]], list[tuple[
             sorted(quality.ROLES),
         ),
         ("robot", slots["device.user_agent"], list(quality.NOT_BROWSERS), list(quality.ROBOTS)),
+        ("none_of", slots["authentication.eci"], sorted(quality.ECIS)),
+    ]
+    doubts += [
+        ("above", slots[f"customer.history.{part}"], slots[f"customer.history.{whole}"])
+        for part, whole in quality.NOT_ABOVE
     ]
     return presence, doubts
 

@@ -35,6 +35,8 @@ def present(payment: Payment, poor: list[Poor]) -> int:
     mask = 0
     if payment.eci:
         mask |= _ECI
+        if not quality.is_eci(payment.eci):
+            poor.append((ECI, quality.UNKNOWN_CODE))
     if payment.trans_status:
         mask |= _TRANS_STATUS
     if payment.ds_trans_id:
@@ -43,6 +45,8 @@ def present(payment: Payment, poor: list[Poor]) -> int:
             poor.append((DS_TRANS_ID, quality.PLACEHOLDER))
     if payment.exemption:
         mask |= _EXEMPTION
+        if quality.is_placeholder(payment.exemption):
+            poor.append((EXEMPTION, quality.PLACEHOLDER))
     if payment.avs_result:
         mask |= _AVS
     if payment.cvv_result:

@@ -81,6 +81,8 @@ def present(payment: Payment, poor: list[Poor]) -> int:
         mask |= _PAN
     if payment.par:
         mask |= _PAR
+        if quality.is_placeholder(payment.par):
+            poor.append((PAR, quality.PLACEHOLDER))
     if payment.commercial or payment.funding:
         mask |= _FUNDING
     if payment.network_match_key:
@@ -111,6 +113,8 @@ def present(payment: Payment, poor: list[Poor]) -> int:
             poor.append((NETWORK_TXN_ID, quality.PLACEHOLDER))
     if payment.basket_category:
         mask |= _BASKET_CATEGORY
+        if quality.is_placeholder(payment.basket_category):
+            poor.append((BASKET_CATEGORY, quality.PLACEHOLDER))
     if payment.delivery_timeframe:
         mask |= _DELIVERY_TIMEFRAME
     return mask

@@ -70,6 +70,10 @@ _EMAIL, _PHONE, _NAME = bit(EMAIL) | bit(EMAIL_HASH), bit(PHONE) | bit(PHONE_HAS
 _BILLING, _SHIPPING, _SHIP_BILL_MATCH = bit(BILLING), bit(SHIPPING), bit(SHIP_BILL_MATCH)
 _HISTORY = tuple(bit(number) for number in HISTORY)
 _WHOLE_HISTORY = sum(_HISTORY)
+# Places in `History`.
+_NOT_ABOVE = tuple(
+    (History._fields.index(part), History._fields.index(whole)) for part, whole in quality.NOT_ABOVE
+)
 
 
 def present(payment: Payment, poor: list[Poor]) -> int:
@@ -113,4 +117,7 @@ def present(payment: Payment, poor: list[Poor]) -> int:
                     mask |= one
         else:
             mask |= _WHOLE_HISTORY
+        for part, whole in _NOT_ABOVE:
+            if quality.is_above(history[part], history[whole]):
+                poor.append((HISTORY[part], quality.INCONSISTENT))
     return mask

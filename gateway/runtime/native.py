@@ -4,7 +4,7 @@ import os
 from importlib import import_module
 from typing import Any, Final
 
-VERSION: Final = "0.25.0"
+VERSION: Final = "0.26.0"
 """What this code was written with: other engines could mean something else, and are left alone."""
 
 OFF: Final = "EIN_NATIVE"

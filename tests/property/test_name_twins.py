@@ -39,7 +39,7 @@ def payments(draw: Any) -> tuple[Payment, Payment] | None:
         setattr(request.card, name, draw(st.sampled_from(PANS)))
         if name != "pan":
             request.card.iin, request.card.last4 = "901001", "0007"
-        request.card.par = draw(st.sampled_from(["", "", "Q" * 29]))
+        request.card.par = draw(st.sampled_from(["", "", "Q1" + "7" * 27]))
         request.customer.email = draw(st.sampled_from(["", "Jane.Doe@GMX.net", "a@b.co"]))
         request.device.ip = draw(st.sampled_from(["", "1.1.1.1", "2a02:FF40::0:1", "::ffff:1.2.3.4"]))
         for name in draw(st.sets(st.sampled_from(REFERENCES))):

@@ -1,5 +1,6 @@
 """The engine reads a request as its twin does, or leaves it to the twin."""
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from enrichment.fields import FIELDS
 from enrichment.payment import PRESENCE_UNKNOWN, BadRequest, Payment
+from enrichment.quality import ECIS, NOT_ABOVE, RULES
 from enrichment.reader import native_reader, read_by_twin
 from enrichment.signals import presence
 from gateway.runtime.native import engines
@@ -46,7 +48,8 @@ WORDS = [
     "un\u212anown", "9774D56D682E549C", "02:00:00:00:00:00", "Mozilla/5.0 (X11) HeadlessChrome/1", "Node",
     "Mozilla/5.0 (compatible; GoogleBot/2.1)", "62701", "62701-1234", "6270", " 6 2701 ", "-", "SW1A 1AA",
     "sw1a1aa", "K1A 0B1", "1011 AB", "DE", "GB", "CA", "NL", "AE", "MCS8A1B2C3_0229-ABCDEF", "A" * 13,
-    "0" * 15, "-" * 22,
+    "0" * 15, "-" * 22, "00", "09", "10", "5Z", "N2", "Q1" + "7" * 27, "None", "-" * 29,
+    "sports", "aa-a", "a-b", "--a", "0000-0001",
 ]  # fmt: skip
 NUMBERS = [
     0, 1, -1, 2, 3, 4, 5, 6, 8, 9, 999, 1_000, 32_767, 32_768, 36_525, 36_526, 1_000_000, 1_000_001,
@@ -114,7 +117,11 @@ def test_the_engine_reads_a_request_as_its_twin_does_or_leaves_it_to_it(
     same(ENGINE.read(payload, NOW_MS), read_by_twin(payload, NOW_MS))
 
 
-TEXTS = [one.source for one in FIELDS if one.quality and one.shape.schema["type"] == "string" and one.source]
+TEXTS = [
+    one.source
+    for one in FIELDS
+    if one.quality in RULES and one.shape.schema["type"] == "string" and one.source
+]
 
 
 @pytest.mark.parametrize("path", [*TEXTS, "customer.billing.postal_code", "customer.shipping.country"])
@@ -128,6 +135,46 @@ def test_each_word_in_each_field_that_has_a_rule_is_doubted_by_both_or_by_the_en
         setattr(message, name, word)
         payload = request.SerializeToString()
         same(ENGINE.read(payload, NOW_MS), read_by_twin(payload, NOW_MS))
+
+
+SOME_NUMBERS = [None, 0, 1, 2, 36_525]
+
+
+@pytest.mark.parametrize(("part", "whole"), NOT_ABOVE)
+def test_a_history_is_doubted_by_both_where_a_part_is_more_than_its_whole_and_by_neither_elsewhere(
+    part: str, whole: str
+) -> None:
+    for less, more in product(SOME_NUMBERS, SOME_NUMBERS):
+        request = full_request()
+        request.customer.ClearField("history")
+        for name, value in ((part, less), (whole, more)):
+            if value is not None:
+                setattr(request.customer.history, name, value)
+        payload = request.SerializeToString()
+        found, twin = ENGINE.read(payload, NOW_MS), read_by_twin(payload, NOW_MS)
+        same(found, twin)
+        doubted = less is not None and more is not None and less > more
+        assert (found.presence == PRESENCE_UNKNOWN) is doubted
+
+
+@pytest.mark.parametrize("word", ["sports", "a-b-a", "-sports", "level", "d-00d"])
+def test_what_begins_and_ends_alike_and_is_a_word_all_the_same_does_not_need_the_twin(word: str) -> None:
+    request = full_request()
+    request.order.basket_category = request.device.device_id = word
+    payload = request.SerializeToString()
+    found = ENGINE.read(payload, NOW_MS)
+    same(found, read_by_twin(payload, NOW_MS))
+    assert found.presence != PRESENCE_UNKNOWN
+
+
+def test_the_engine_takes_every_indicator_that_a_network_gives_and_no_other() -> None:
+    for eci in map("".join, product("0159N", "0123456789Z")):
+        request = full_request()
+        request.authentication.eci = eci
+        payload = request.SerializeToString()
+        found = ENGINE.read(payload, NOW_MS)
+        same(found, read_by_twin(payload, NOW_MS))
+        assert (found.presence != PRESENCE_UNKNOWN) is (eci in ECIS)
 
 
 @given(st.data())

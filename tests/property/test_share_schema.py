@@ -54,7 +54,8 @@ def test_the_words_that_requests_are_spoiled_with_meet_every_reason() -> None:
         customer, device = request.customer, request.device
         customer.email = customer.name = customer.phone_e164 = device.device_id = device.ip = word
         device.user_agent = customer.billing.postal_code = request.correlation_id = word
-        customer.shipping.country = word
+        customer.shipping.country = request.authentication.eci = word
+        customer.history.account_change_age_days = customer.history.account_age_days + 1
         payment = read_by_twin(request.SerializeToString(), NOW_MS)
         assert isinstance(payment, Payment)
         found |= {reason for _, reason in signals(payment, Facts()).quality}

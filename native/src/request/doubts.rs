@@ -71,6 +71,7 @@ const REPEATED_DIGITS: usize = 7;
 
 pub enum Doubt {
     OneOf(Words),
+    NoneOf(Words),
     Placeholder(Words),
     Name { words: Words, most_digits: usize },
     NotPublic,
@@ -78,6 +79,8 @@ pub enum Doubt {
     Phone { digits: Vec<(usize, usize)> },
     Postal { country: usize, forms: HashMap<String, Vec<Vec<u8>>> },
     Robot { prefixes: Parts, within: Parts },
+    /// Of two numbers, where both were given.
+    Above { part: usize, whole: usize },
 }
 
 /// Words of two letters or more, and the pairs of letters that any of them begins with: nearly all places of a text
@@ -129,6 +132,7 @@ impl Doubt {
         let words = |at: usize| -> PyResult<Words> { Ok(Words::of(listed(at)?)) };
         let doubt = match kind.as_str() {
             "one_of" => Self::OneOf(words(2)?),
+            "none_of" => Self::NoneOf(words(2)?),
             "placeholder" => Self::Placeholder(words(2)?),
             "name" => Self::Name { words: words(2)?, most_digits: row.get_item(3)?.extract()? },
             "not_public" => Self::NotPublic,
@@ -141,6 +145,7 @@ impl Doubt {
                 Self::Postal { country: row.get_item(2)?.extract()?, forms }
             }
             "robot" => Self::Robot { prefixes: Parts::of(listed(2)?)?, within: Parts::of(listed(3)?)? },
+            "above" => Self::Above { part: slot, whole: row.get_item(2)?.extract()? },
             _ => return Err(PyValueError::new_err("a doubt that this engine does not know")),
         };
         Ok((doubt, slot))
@@ -150,6 +155,7 @@ impl Doubt {
     pub fn other_slot(&self) -> usize {
         match self {
             Self::Postal { country, .. } => *country,
+            Self::Above { whole, .. } => *whole,
             _ => 0,
         }
     }
@@ -158,21 +164,26 @@ impl Doubt {
         if let Self::Postal { country, forms } = self {
             return forms.get(request.text(*country)).is_some_and(|forms| !has_form(value, forms));
         }
+        if let Self::Above { part, whole } = self {
+            let (part, whole) = (request.number(*part), request.number(*whole));
+            return whole.is_some_and(|whole| part > Some(whole));
+        }
         if value.is_empty() {
             return false;
         }
         match self {
             Self::OneOf(words) => words.contains(value.as_bytes()),
-            Self::Placeholder(words) => is_word(value, words) || is_perhaps_repeated(value),
+            Self::NoneOf(words) => !words.contains(value.as_bytes()),
+            Self::Placeholder(words) => is_word(value, words) || is_repeated(value),
             Self::Name { words, most_digits } => {
-                is_word(value, words) || is_perhaps_repeated(value) || !is_name(value, *most_digits)
+                is_word(value, words) || is_repeated(value) || !is_name(value, *most_digits)
             }
             Self::NotPublic => !is_public(value),
             Self::Mailbox { domains, top_levels, roles } => {
                 with_lower(value.as_bytes(), |email| is_nobodys(email, domains, top_levels, roles))
             }
             Self::Phone { digits } => is_impossible(value.as_bytes(), digits),
-            Self::Postal { .. } => false,
+            Self::Postal { .. } | Self::Above { .. } => false,
             Self::Robot { prefixes, within } => {
                 let name = value.as_bytes();
                 prefixes.any_at(name) || within.any_in(name)
@@ -197,10 +208,15 @@ fn is_word(value: &str, words: &Words) -> bool {
     value.contains(KELVIN)
 }
 
-/// One character over and over begins and ends alike; hyphens are not looked at.
-fn is_perhaps_repeated(value: &str) -> bool {
+/// One character over and over, hyphens aside. Nearly all values begin and end otherwise, which is looked at first.
+fn is_repeated(value: &str) -> bool {
     let (first, last) = (value.chars().next(), value.chars().next_back());
-    first == last || first == Some('-') || last == Some('-')
+    if first != last && first != Some('-') && last != Some('-') {
+        return false;
+    }
+    let mut others = value.chars().filter(|one| *one != '-');
+    let first = others.next();
+    others.all(|one| Some(one) == first)
 }
 
 /// Of what is not ASCII only that it is no number is looked at here.

@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from enrichment.fields import AUTHORIZATION, DICTIONARY_VERSION, FIELDS, REPORTING, Field
+from enrichment import formats
+from enrichment.fields import (
+    AUTHORIZATION,
+    DERIVED,
+    DICTIONARY_VERSION,
+    FIELDS,
+    REPORTING,
+    WELL_FORMED,
+    Field,
+)
 from enrichment.quality import MEND, RULES
 
 PURPOSES = {AUTHORIZATION: "fraud authorization", REPORTING: "fraud reporting"}
@@ -28,11 +37,34 @@ COLUMNS = (
     *("value", "unit", "meaning"),
 )
 
-QUALITY = """
+OF_REQUESTS = (
+    *(formats.MISSING, formats.MALFORMED, formats.TOO_LONG, formats.CONTROL_CHARACTER, formats.UNKNOWN_CODE),
+    *(formats.OUT_OF_RANGE, formats.TOO_MANY, formats.INCONSISTENT),
+)
+"""Codes of what breaks the form of its field."""
+
+
+def _listed(codes: tuple[str, ...]) -> str:
+    return ", ".join(f"`{code}`" for code in codes)
+
+
+QUALITY = f"""
 ## Quality
-A value that is well formed and breaks its rule is not shared: `below_quality` in the journal. The sender
-learns field, code and remedy in `field_issues`, never the value, and `ein_field_issues_total` counts them.
-Scores use it all the same.
+Every field has a rule. Two follow from where a field comes from:
+
+- `{WELL_FORMED}`: of what is read from a request or a report of fraud and has no other rule. Its form is the
+  rule: length, characters, range, and the code table of ISO 4217, of ISO 3166-1 or of an enum. What breaks it
+  never gets as far as sharing: an optional field is dropped, a required one refuses the whole request, and
+  either is named with its [code](errors.md#field-issues). Of requests these are
+  {_listed(OF_REQUESTS[:5])},
+  {_listed(OF_REQUESTS[5:])}; reports have `required` and `unknown` besides.
+- `{DERIVED}`: of what the gateway makes, counts or looks up by itself. It is made of values that have their
+  form, of such too as are not shared themselves, and is absent where nothing is known. There is nothing in it
+  that a sender could mend, and so no code.
+
+A value that is well formed and breaks one of the rules below is not shared: `below_quality` in the journal.
+The sender learns field, code and remedy in `field_issues`, never the value, and `ein_field_issues_total`
+counts them. Scores use it all the same.
 
 | rule | code | how to mend it |
 |---|---|---|
@@ -61,7 +93,7 @@ def _cells(field: Field) -> tuple[str, ...]:
         f"`{field.category}`",
         field.provider,
         f"`{field.source}`" if field.source else "",
-        f"`{field.quality}`" if field.quality else "",
+        f"`{field.quality}`",
         field.shape.words.replace("|", "\\|"),
         field.unit,
         field.meaning,

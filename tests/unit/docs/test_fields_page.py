@@ -5,9 +5,18 @@ from typing import Any
 
 import pytest
 
-from enrichment import quality
+from enrichment import formats, quality
 from enrichment.families import authentication, card, identity, merchant, network, velocity
-from enrichment.fields import AUTHORIZATION, FIELD_BY_NAME, FIELDS, PERSONAL_MASK, Field, mask_of
+from enrichment.fields import (
+    AUTHORIZATION,
+    DERIVED,
+    FIELD_BY_NAME,
+    FIELDS,
+    PERSONAL_MASK,
+    WELL_FORMED,
+    Field,
+    mask_of,
+)
 from enrichment.payment import Facts
 from enrichment.providers.amounts import Amounts
 from enrichment.providers.card_testing import CardTesting
@@ -89,11 +98,22 @@ def test_whatever_a_request_holds_is_shared_under_a_name_or_said_not_to_be() -> 
 def test_every_field_has_a_category_a_provider_and_a_known_rule_of_quality() -> None:
     assert {field.category for field in FIELDS} <= CATEGORIES
     assert all(field.provider and field.meaning for field in FIELDS)
-    assert {field.quality for field in FIELDS if field.quality} == quality.RULES.keys()
+    assert {field.quality for field in FIELDS} == quality.RULES.keys() | {WELL_FORMED, DERIVED}
     assert {reason for reasons in quality.RULES.values() for reason in reasons} == quality.MEND.keys()
     numbers = {one.number for one in FIELDS if one.shape.schema["type"] in ("integer", "number")}
     without = {"ip_asn", "score_raw", "score_norm", "score_percentile"}
     assert {FIELDS[number].name for number in numbers if not FIELDS[number].unit} == without
+
+
+def test_whoever_sends_a_field_has_to_keep_its_form_and_nobody_that_of_what_is_derived() -> None:
+    sent = {field.name for field in FIELDS if field.source or field.purpose != AUTHORIZATION}
+    assert {field.name for field in FIELDS if field.quality == WELL_FORMED} < sent
+    assert not {field.name for field in FIELDS if field.quality == DERIVED} & sent
+
+
+def test_the_page_names_every_code_of_a_request() -> None:
+    public = {name: value for name, value in vars(formats).items() if name.isupper() and name[0] != "_"}
+    assert set(fields_page.OF_REQUESTS) == {value for value in public.values() if isinstance(value, str)}
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def full_request() -> enrichment_pb2.EnrichAuthorizationRequest:
     request.correlation_id, request.issuer_reference_id = "order-7", "ref-northgate-3"
     request.original_network_transaction_id = "MCS8A1B2C3_0229-ABCDEF"
     request.order.basket_category, request.order.delivery_timeframe = "groceries", 2
-    request.card.par = "Q" * 29
+    request.card.par = "Q1" + "90100101" * 3 + "007"
     request.card.funding = 1
     request.card.last4_source = "fpan"
     acquirer = request.acquirer

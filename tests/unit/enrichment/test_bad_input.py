@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from enrichment.check import check
+from enrichment.fields import FIELDS, WELL_FORMED
 from enrichment.payment import BadRequest, Payment
 from tests.unit.enrichment.requests import NOW_MS, full_request, least_request
 
@@ -137,6 +138,10 @@ DROPPED = [
      None, None),
     ("customer.history.purchases_6m", "out_of_range", put("customer.history.purchases_6m", 2**31 - 1),
      None, None),
+    ("customer.history.transactions_1y", "out_of_range", put("customer.history.transactions_1y", 1_000_001),
+     None, None),
+    ("customer.history.add_card_attempts_24h", "out_of_range",
+     put("customer.history.add_card_attempts_24h", -1), None, None),
     ("device.ip", "malformed", put("device.ip", "256.1.1.1"), "ip", ""),
     ("device.ip", "malformed", put("device.ip", "0177.0.0.1"), "ip", ""),
     ("device.ip", "malformed", put("device.ip", "2130706433"), "ip", ""),
@@ -157,6 +162,8 @@ DROPPED = [
     ("authentication.avs_result", "malformed", put("authentication.avs_result", "!"), "avs_result", ""),
     ("authentication.cvv_result", "too_long", put("authentication.cvv_result", "123"), "cvv_result", ""),
     ("authentication.exemption", "too_long", put("authentication.exemption", CANARY * 9), "exemption", ""),
+    ("caller_assessments.value", "out_of_range", lambda request: setattr(
+        request.caller_assessments[0], "value", 100.0), "caller_assessments", ()),
 ]  # fmt: skip
 
 
@@ -190,6 +197,12 @@ def test_a_bad_optional_field_is_dropped_and_named_and_the_payment_goes_on(
     assert CANARY not in repr(payment.field_issues)
     if attribute is not None:
         assert getattr(payment, attribute) == value
+
+
+def test_every_field_whose_rule_is_its_form_is_refused_or_dropped_where_it_breaks_it() -> None:
+    named = {f"{case[0]}." for case in (*REFUSED, *DROPPED)}
+    formed = {one.source for one in FIELDS if one.quality == WELL_FORMED and one.source}
+    assert {path for path in formed if not any(one.startswith(f"{path}.") for one in named)} == set()
 
 
 def test_a_full_request_has_no_issue_and_keeps_every_field() -> None:

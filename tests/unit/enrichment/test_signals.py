@@ -106,6 +106,11 @@ def test_the_least_request_has_signals_too() -> None:
         ("customer.billing.country", "", "billing_address", quality.INCOMPLETE),
         ("acquirer.stan", "000000", "stan", quality.PLACEHOLDER),
         ("merchant.mcc", "0000", "mcc", quality.PLACEHOLDER),
+        ("card.par", "0" * 29, "par", quality.PLACEHOLDER),
+        ("order.basket_category", "N/A", "basket_category", quality.PLACEHOLDER),
+        ("authentication.exemption", "None", "sca_exemption", quality.PLACEHOLDER),
+        ("authentication.eci", "N2", "eci", quality.UNKNOWN_CODE),
+        ("authentication.eci", "10", "eci", quality.UNKNOWN_CODE),
     ],
 )
 def test_what_software_filled_in_is_below_quality(path: str, value: str, name: str, reason: str) -> None:
@@ -121,6 +126,35 @@ def test_what_software_filled_in_is_below_quality(path: str, value: str, name: s
     assert poor(known) == dict.fromkeys(names, reason)
     assert known.below_quality == sum(1 << FIELD_BY_NAME[one].number for one in names)
     assert known.below_quality & known.mask == known.below_quality
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "name"),
+    [
+        ("account_change_age_days", "account_age_days", "account_change_age_days"),
+        ("password_change_age_days", "account_age_days", "password_change_age_days"),
+        ("card_on_file_age_days", "account_age_days", "card_on_file_age_days"),
+        ("transactions_24h", "transactions_1y", "txn_count_24h"),
+        ("purchases_6m", "transactions_1y", "purchases_6m"),
+    ],
+)
+def test_of_a_history_what_is_more_than_its_whole_is_below_quality(part: str, whole: str, name: str) -> None:
+    def told(**given: int) -> dict[str, str]:
+        request = full_request()
+        request.customer.ClearField("history")
+        for one, value in given.items():
+            setattr(request.customer.history, one, value)
+        return poor(signals(payment(request), QUIET))
+
+    assert told(**{part: 6, whole: 5}) == told(**{part: 1, whole: 0}) == {name: quality.INCONSISTENT}
+    assert told(**{part: 5, whole: 5}) == told(**{part: 6}) == told(**{whole: 0}) == {}
+
+
+@pytest.mark.parametrize("eci", [f"0{digit}" for digit in range(10)])
+def test_an_indicator_of_the_networks_is_fit_to_be_shared(eci: str) -> None:
+    request = full_request()
+    request.authentication.eci = eci
+    assert signals(payment(request), QUIET).below_quality == 0
 
 
 def test_a_full_good_request_is_wholly_fit_to_be_shared() -> None:

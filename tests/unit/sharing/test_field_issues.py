@@ -20,6 +20,8 @@ CASES = [
      {"billing_address"}),
     ("device.device_id", "9774d56d682e549c", "device.device_id", "constant", {"device_id"}),
     ("device.user_agent", "axios/1.7.2", "device.user_agent", "not_a_browser", {"user_agent"}),
+    ("order.basket_category", "undefined", "order.basket_category", "placeholder", {"basket_category"}),
+    ("authentication.exemption", "Default", "authentication.exemption", "placeholder", {"sca_exemption"}),
 ]  # fmt: skip
 
 
@@ -53,6 +55,22 @@ def test_what_is_not_fit_is_named_with_its_remedy_counted_and_not_shared(
     assert len(shared) > 5
     assert all(fields.isdisjoint(one) and "account_age_days" in one for one in shared)
     assert not kit.faults
+
+
+@pytest.mark.parametrize(("changed_days_ago", "fits"), [(400, True), (401, False)])
+def test_a_change_of_an_account_from_before_it_was_opened_is_named_and_the_rest_of_its_history_shared(
+    changed_days_ago: int, fits: bool
+) -> None:
+    kit, asked = Kit(), payments(20)
+    for request in asked:
+        request.customer.history.account_change_age_days = changed_days_ago
+    told = [("customer.history.account_change_age_days", "inconsistent")] * (not fits)
+    for answer in kit.answers(*asked):
+        assert [(one.field, one.code) for one in answer.field_issues] == told
+    shared = [body["fields"] for _, decision, body in released(kit) if decision.program == "enhanced-data"]
+    assert len(shared) > 5
+    assert all(one["account_age_days"] == 400 for one in shared)
+    assert all(("account_change_age_days" in one) is fits for one in shared)
 
 
 def test_a_dropped_field_and_one_that_is_not_fit_stand_side_by_side() -> None:
