@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from enrichment.masked import MASK, MaskedStruct, Pan
+from enrichment.repeated import is_repeated
 
 # Numbers of v1.UnitSource: which fact the unit is derived from.
 UNIT_PAR: Final = 1
@@ -171,9 +172,13 @@ class Payment(MaskedStruct):
     def unit(self) -> tuple[int, str]:
         """(number of v1.UnitSource, clear value): PAR, else PAN, else card_ref, else network token.
 
+        A PAR of one character over and over, which software fills in, is one only where nothing else names
+        the card: else all such cards would be one unit.
+
         Take it before `drop_pan()`. The value may be a card number: hand it to a MAC and nothing else.
         """
-        if self.par:
+        named = self.pan is not None or self.card_ref or self.network_token is not None
+        if self.par and not (named and is_repeated(self.par)):
             return UNIT_PAR, self.par
         if self.pan is not None:
             return UNIT_PAN, self.pan.digits()

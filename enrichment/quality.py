@@ -14,6 +14,7 @@ from enrichment import formats
 from enrichment.disposable import is_disposable
 from enrichment.phones import is_possible
 from enrichment.postal import is_of_its_country
+from enrichment.repeated import is_repeated
 
 Poor = tuple[int, str]
 """(field number, reason)."""
@@ -118,15 +119,18 @@ ROBOTS: Final = ("headlesschrome", "phantomjs", "googlebot", "bingbot", "seleniu
 # not protected. N0 and N2 are of what is no payment.
 ECIS: Final = frozenset(f"0{digit}" for digit in range(10))
 
+YEAR_COUNTED_MAX: Final = 998
+"""By EMV 3-D Secure (acctInfo, txnActivityYear) a count of a year has three digits: 999 may be more."""
+
 NOT_ABOVE: Final = (
-    ("account_change_age_days", "account_age_days"),
-    ("password_change_age_days", "account_age_days"),
-    ("card_on_file_age_days", "account_age_days"),
-    ("transactions_24h", "transactions_1y"),
-    ("purchases_6m", "transactions_1y"),
+    ("account_change_age_days", "account_age_days", None),
+    ("password_change_age_days", "account_age_days", None),
+    ("card_on_file_age_days", "account_age_days", None),
+    ("transactions_24h", "transactions_1y", YEAR_COUNTED_MAX),
+    ("purchases_6m", "transactions_1y", YEAR_COUNTED_MAX),
 )
-"""(part, whole) of `payment.History`: nothing of an account is older than it, and a day and half a year lie
-within the year (EMV 3-D Secure, acctInfo)."""
+"""(part, whole, the largest whole that is told from) of `payment.History`: nothing of an account is older
+than it, and a day and half a year lie within the year that ends now."""
 
 _LONGEST_NOT_BROWSER: Final = max(map(len, NOT_BROWSERS))
 
@@ -254,14 +258,6 @@ def is_placeholder(value: str) -> bool:
     return value.lower() in PLACEHOLDERS or is_repeated(value)
 
 
-def is_repeated(value: str) -> bool:
-    """Whether it is one character over and over, hyphens aside."""
-    first, last = value[:1], value[-1:]
-    if first != last and first != "-" and last != "-":
-        return False  # two characters at least: nearly all values end here
-    return len(set(value) - {"-"}) <= 1
-
-
 def is_not_a_browser(user_agent: str) -> bool:
     """Whether a library sent it, or a browser that nobody sits at.
 
@@ -285,10 +281,14 @@ def is_eci(eci: str) -> bool:
     return eci in ECIS
 
 
-def is_above(part: int | None, whole: int | None) -> bool:
-    """Whether a part is more than its whole; not where one of them is not known.
+def is_above(part: int | None, whole: int | None, most: int | None = None) -> bool:
+    """Whether a part is more than its whole; not where one of them is not known, or the whole beyond `most`.
 
     >>> is_above(40, 39), is_above(39, 39), is_above(40, None), is_above(None, 0)
     (True, False, False, False)
+    >>> is_above(1_500, 998, 998), is_above(1_500, 999, 998)
+    (True, False)
     """
-    return part is not None and whole is not None and part > whole
+    if part is None or whole is None or part <= whole:
+        return False
+    return most is None or whole <= most

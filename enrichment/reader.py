@@ -148,8 +148,8 @@ def _verdicts(slots: dict[str, int]) -> tuple[list[tuple[Any, ...]], list[tuple[
         ("none_of", slots["authentication.eci"], sorted(quality.ECIS)),
     ]
     doubts += [
-        ("above", slots[f"customer.history.{part}"], slots[f"customer.history.{whole}"])
-        for part, whole in quality.NOT_ABOVE
+        ("above", slots[f"customer.history.{part}"], slots[f"customer.history.{whole}"], most)
+        for part, whole, most in quality.NOT_ABOVE
     ]
     return presence, doubts
 

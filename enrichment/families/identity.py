@@ -72,7 +72,8 @@ _HISTORY = tuple(bit(number) for number in HISTORY)
 _WHOLE_HISTORY = sum(_HISTORY)
 # Places in `History`.
 _NOT_ABOVE = tuple(
-    (History._fields.index(part), History._fields.index(whole)) for part, whole in quality.NOT_ABOVE
+    (History._fields.index(part), History._fields.index(whole), most)
+    for part, whole, most in quality.NOT_ABOVE
 )
 
 
@@ -117,7 +118,7 @@ def present(payment: Payment, poor: list[Poor]) -> int:
                     mask |= one
         else:
             mask |= _WHOLE_HISTORY
-        for part, whole in _NOT_ABOVE:
-            if quality.is_above(history[part], history[whole]):
+        for part, whole, most in _NOT_ABOVE:
+            if quality.is_above(history[part], history[whole], most):
                 poor.append((HISTORY[part], quality.INCONSISTENT))
     return mask

@@ -48,7 +48,7 @@ def _risks() -> dict[str, int]:
 RISK_BY_MCC: Final[Mapping[str, int]] = _risks()
 """0 seldom, 1 usual, 2 often, 3 very often the place of fraud."""
 
-Rates = Mapping[tuple[str, str], tuple[int | None, int | None]]
+Rates = dict[tuple[str, str], tuple[int | None, int | None]]
 """(sender id, merchant id) to fraud and dispute rate in basis points."""
 
 

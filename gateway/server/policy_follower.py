@@ -6,7 +6,6 @@ What it holds, and what it could not take, stands in a metric, in the health of 
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from gateway.programs.issues import PolicyInvalid
 from gateway.programs.model import PolicySnapshot
 from gateway.programs.table import ReleaseTable, compile_table
 from gateway.records.errors import GatewayError
+from gateway.runtime.busy import busy
 from gateway.runtime.tasks import Stop
 from gateway.server import logs
 from gateway.server.policy import NoPolicy, policy_in_force
@@ -27,9 +27,6 @@ from gateway.server.state import StateDir
 
 FOLLOW_INTERVAL_S: Final = 0.1
 """Between two looks, each a pragma of SQLite: leaves nine tenths of a second to load and compile."""
-
-BUSY_SWITCH_INTERVAL_S: Final = 0.0005
-"""How long the thread that compiles may keep the others waiting; the default of 5 ms is felt by payments."""
 
 HEALTH_SERVICE: Final = "policy"
 """Name in gRPC health: NOT_SERVING while a newer policy cannot be taken. Payments go on being served."""
@@ -104,13 +101,9 @@ class PolicyFollower:
 
     def _made(self) -> tuple[PolicySnapshot, ReleaseTable]:
         """Loads and compiles, which is busy Python: what runs beside is let in more often meanwhile."""
-        before_s = sys.getswitchinterval()
-        sys.setswitchinterval(min(before_s, BUSY_SWITCH_INTERVAL_S))
-        try:
+        with busy():
             policy = self._load(self._store, self._known)
             return policy, compile_table(policy)
-        finally:
-            sys.setswitchinterval(before_s)
 
     def _tell(self, following: Following) -> None:
         if following == self._told:

@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from gateway.records.errors import GatewayError
 from gateway.server.providers.settings import ProvidersSettings
@@ -72,6 +80,12 @@ class ScoreSettings(_Strict):
 
     library: Path | None = None
     """LightGBM's C library, where it is not that of the installed package."""
+
+    @model_validator(mode="after")
+    def _rows_to_agree_on(self) -> "ScoreSettings":
+        if self.shadow_agreement and not self.shadow_rows:
+            raise ValueError("shadow_agreement needs shadow_rows above 0: it is a share of them")
+        return self
 
 
 RETIRE_MARGIN_S_MIN: Final = 660

@@ -28,7 +28,7 @@ from enrichment.signals import PROVIDED
 from enrichment.velocity import VelocityKind
 from gateway.runtime.clock import Clock
 from gateway.runtime.native import FAULTS, engines
-from gateway.sharing.counting import VELOCITY, Counting, Omissions, Velocity
+from gateway.sharing.counting import VELOCITY, Counting, CountsByKind, Omissions
 from gateway.sharing.items import Tally
 from gateway.sharing.patience import Patience
 from gateway.sharing.provider_port import Beside, Found
@@ -114,7 +114,7 @@ class Fetch:
         for work, found in zip(batch.asked, counts, strict=True):
             work.facts = make_facts((found, omitted, NOTHING_FOUND, 0))
 
-    def _ask(self, batch: Batch, counts: Sequence[Velocity], omitted: Omissions, until_ns: int) -> None:
+    def _ask(self, batch: Batch, counts: Sequence[CountsByKind], omitted: Omissions, until_ns: int) -> None:
         """The providers, those beside first: they are busy while the others are asked."""
         asked = batch.asked
         answers: list[Found] = []
@@ -175,7 +175,7 @@ class Fetch:
             return OVER_BUDGET
         return ""
 
-    def _look_quickly(self, asked: list[Work], counts: Sequence[Velocity]) -> Any:
+    def _look_quickly(self, asked: list[Work], counts: Sequence[CountsByKind]) -> Any:
         """What the engine finds in one step; None where each has to be asked for itself."""
         if self._looks is None:
             return None
@@ -265,7 +265,7 @@ class Fetch:
 
 def _join(
     asked: Sequence[Work],
-    counts: Sequence[Velocity],
+    counts: Sequence[CountsByKind],
     omissions: tuple[tuple[str, str], ...],
     answers: Sequence[Found],
 ) -> None:

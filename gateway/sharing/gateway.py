@@ -96,8 +96,8 @@ class Gateway:
         self._committer = Committer(journal, self._remembered, self._encoder, switches, on_fault)
         self._budget = Budget(clock)
         self._on_fault = on_fault
-        counting = Counting(velocity, velocity_budget_us, clock, on_fault)
-        self._fetch = Fetch(clock, counting, providers, on_fault)
+        self.counting = Counting(velocity, velocity_budget_us, clock, on_fault)
+        self._fetch = Fetch(clock, self.counting, providers, on_fault)
 
     def idle(self) -> None:
         """Says that nothing is in hand. Call it between batches, at least every 50 ms, or leases run out."""

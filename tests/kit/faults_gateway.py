@@ -72,7 +72,7 @@ def who_calls(patches: Patches) -> None:
 
 
 def _velocity(patches: Patches) -> None:
-    counting = patches.live["gateway"]._fetch._counting
+    counting = patches.live["gateway"].counting
     patches.put(counting, "store", Instead(counting.store, touch=patches.broken))
 
 

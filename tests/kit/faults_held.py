@@ -59,7 +59,7 @@ def _dead_provider(patches: Patches) -> None:
 
 def _store_takes(pause_s: float) -> Callable[[Patches], None]:
     def put(patches: Patches) -> None:
-        counting = patches.live["gateway"]._fetch._counting
+        counting = patches.live["gateway"].counting
         velocity = counting.store
 
         def touch(batch: Any) -> Any:

@@ -92,7 +92,7 @@ def kit_of(most: int, *, by_engine: bool, rates: bool, another: bool) -> Kit:
     if by_engine:
         count_by_engine(kit)
     else:
-        counting = kit.gateway._fetch._counting
+        counting = kit.gateway.counting
         kit.gateway._fetch = Fetch(kit.clock, counting, kit.providers, kit.gateway._on_fault, native=None)
     return kit
 
@@ -181,7 +181,7 @@ def test_both_find_and_remember_the_same(
         results = []
         for kit, tally in zip((ours, twin), tallies, strict=True):
             if not warm:
-                kit.gateway._fetch._counting.store = kit.velocity
+                kit.gateway.counting.store = kit.velocity
                 kit.velocity.fault = OSError("down")
             results.append(kit.results(*asked, tally=tally))
             assert not [one for one in kit.faults if one[0] != "fetch"]

@@ -137,12 +137,12 @@ def test_each_word_in_each_field_that_has_a_rule_is_doubted_by_both_or_by_the_en
         same(ENGINE.read(payload, NOW_MS), read_by_twin(payload, NOW_MS))
 
 
-SOME_NUMBERS = [None, 0, 1, 2, 36_525]
+SOME_NUMBERS = [None, 0, 1, 2, 998, 999, 36_525]
 
 
-@pytest.mark.parametrize(("part", "whole"), NOT_ABOVE)
+@pytest.mark.parametrize(("part", "whole", "most"), NOT_ABOVE)
 def test_a_history_is_doubted_by_both_where_a_part_is_more_than_its_whole_and_by_neither_elsewhere(
-    part: str, whole: str
+    part: str, whole: str, most: int | None
 ) -> None:
     for less, more in product(SOME_NUMBERS, SOME_NUMBERS):
         request = full_request()
@@ -153,7 +153,7 @@ def test_a_history_is_doubted_by_both_where_a_part_is_more_than_its_whole_and_by
         payload = request.SerializeToString()
         found, twin = ENGINE.read(payload, NOW_MS), read_by_twin(payload, NOW_MS)
         same(found, twin)
-        doubted = less is not None and more is not None and less > more
+        doubted = less is not None and more is not None and less > more and more <= (most or more)
         assert (found.presence == PRESENCE_UNKNOWN) is doubted
 
 

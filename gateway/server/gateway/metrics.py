@@ -45,6 +45,9 @@ class GatewayMetrics:
             "ein_velocity_warming", "1 until the journal is counted again after a start.", registry=registry
         )
         self.velocity_keys = Gauge("ein_velocity_keys", "Keys that are counted.", registry=registry)
+        self.velocity_uncounted = Counter(
+            "ein_velocity_uncounted", "Attempts that no count has.", registry=registry
+        )
         self.streams = Gauge("ein_enrich_streams", "Streams of authorizations open.", registry=registry)
         self.policy_stale = Gauge("ein_policy_stale", "1 where the lease has run out.", registry=registry)
         self.score = ScoreMetrics(registry)

@@ -36,14 +36,16 @@ class Comparison:
             self.difference += second - first
             self.rows += 1
 
-    @property
-    def agreement(self) -> float:
-        """Share of the rows judged alike; 1 where there are none."""
-        return round(self.alike / self.rows, 4) if self.rows else 1.0
+    def agrees(self, least: float) -> bool:
+        """Whether this share of the rows, or more, is judged alike."""
+        return self.alike >= least * self.rows
 
     def told(self) -> dict[str, Any]:
         """Empty where there is nothing to compare."""
         if not self.rows:
             return {}
-        difference = round(self.difference / self.rows, 2)
-        return {"agreement": self.agreement, "difference": difference, "rows": self.rows}
+        return {
+            "agreement": round(self.alike / self.rows, 4),
+            "difference": round(self.difference / self.rows, 2),
+            "rows": self.rows,
+        }

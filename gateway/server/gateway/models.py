@@ -140,15 +140,26 @@ class ModelWatch:
             self._next = found
             self._go_on()
 
+    def _compare(self, serving: Model, packed: bytes) -> None:
+        """The next model on these rows. Its faults are its own."""
+        found = self._next
+        if found is None:
+            return
+        try:
+            found.seen.add(serving, found.beside, packed)
+        except Exception as fault:
+            self._next = None
+            self._refuse(fault)
+
     def _go_on(self) -> None:
         """Swaps the next model in, once enough was seen: the hot loop looks at the reference once a batch."""
         found, model = self._next, self._model
         if found is None or (model.beside is not None and found.seen.rows < self._rows_first):
             return
         self._next = None
-        if found.seen.agreement < self._agreement_least:
-            least = f"judges {found.seen.agreement:.2%} alike, {self._agreement_least:.2%} are asked for"
-            self._refuse(ModelRefused("model_disagrees", f"{found.loaded.model_id}: {least}"))
+        if model.beside is not None and not found.seen.agrees(self._agreement_least):
+            why = f"judges {found.seen.alike} of {found.seen.rows} payments as the one that serves"
+            self._refuse(ModelRefused("model_disagrees", f"{found.loaded.model_id}: {why}"))
             return
         compared = {} if model.beside is None else found.seen.told()
         model.beside = found.beside
@@ -194,8 +205,7 @@ class ModelWatch:
                 if self._shadow is not None and (shadow := self._shadow.beside) is not None:
                     raws = scores_of(shadow, packed)
                     self._metrics.normalised("shadow", [shadow.normalised(raw) for raw in raws])
-                if (found := self._next) is not None:
-                    found.seen.add(serving, found.beside, packed)
+                self._compare(serving, packed)
                 pause()
         except Exception as fault:
             _log.error("score_sample_failed", fault=type(fault).__name__)
@@ -242,6 +252,7 @@ class ModelWatch:
     def _tell(self) -> None:
         shadow = self._shadow
         self._metrics.serving.set(self._scorer.serving is not None)
+        self._metrics.waiting.set(self._next is not None)
         self._metrics.refused.set(bool(self._model.code) + bool(shadow is not None and shadow.code))
         if self._board is None:
             return

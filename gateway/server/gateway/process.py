@@ -12,15 +12,11 @@ from typing import Any
 
 import structlog
 
-from gateway.backends.embedded.journal import FileJournalReader
-from gateway.backends.embedded.velocity_snapshot import FrozenVelocity
 from gateway.backends.embedded.wake import WakeListener
 from gateway.programs.model import PolicySnapshot
 from gateway.programs.switches import POLL_MS
 from gateway.programs.table import ReleaseTable
 from gateway.records.errors import GatewayError
-from gateway.records.journal import EVALUATIONS
-from gateway.runtime.disk import RealDisk
 from gateway.runtime.tasks import Stop, ThreadTasks
 from gateway.server import exit_codes
 from gateway.server.bootstrap.gateway import GatewayParts, build_gateway
@@ -35,6 +31,7 @@ from gateway.server.gateway.outcome_service import OutcomeServicer
 from gateway.server.gateway.own_keys import follow_own_keys
 from gateway.server.gateway.services import SERVICES, Services, make_services
 from gateway.server.gateway.spares import make_spares
+from gateway.server.gateway.velocity_snapshots import Snapshots
 from gateway.server.gateway.warming import Warming
 from gateway.server.grpc_common import ServerThread
 from gateway.server.logs import configure_logs
@@ -62,14 +59,8 @@ ENRICHMENT_SERVICE = METHOD_PATHS[0].split("/")[1]
 IDENTITIES_INTERVAL_S = 0.5
 """Twice a second is soon enough for what no kill waits for."""
 
-SNAPSHOT_INTERVAL_S = 60.0
-"""Velocity snapshots: so much of the journal is counted again after a crash."""
-
 RETENTION_INTERVAL_S = 600.0
 """Old journal segments, kept for days, and dead leases are looked for as often."""
-
-FROZEN_WAIT_S = 5.0
-"""The hot loop freezes within a step; longer means that it hangs, and the snapshot can wait."""
 
 WARM_ROUNDS = 100
 """Five seconds: with a snapshot of a million keys it takes two. Without one payments are told `warming`."""
@@ -81,63 +72,6 @@ JOIN_S = 10.0
 """Longest drain: DRAIN_MS of the hot loop and what is in its hands."""
 
 _log = structlog.get_logger("gateway")
-
-
-class _Snapshots:
-    """Velocity beside the hot loop: counts again what the journal has; then asks the loop for a frozen state
-    from time to time, and writes it."""
-
-    def __init__(self, parts: GatewayParts, state: StateDir, metrics: GatewayMetrics) -> None:
-        self._parts = parts
-        self._metrics = metrics
-        self._path = str(state.velocity_snapshot)
-        disk = RealDisk()
-        reader = FileJournalReader(disk, state.gateway_journal)
-        metrics.velocity_warming.set(1)
-        self.warming = Warming(
-            parts.velocity, reader, disk, self._path, on_warm=lambda: metrics.velocity_warming.set(0)
-        )
-        self._asked = threading.Event()
-        self._given = threading.Event()
-        self._frozen: tuple[FrozenVelocity, int] | None = None
-
-    def between(self) -> None:
-        """On the hot loop's thread. Who reads the journal is woken now: the callers have their answers."""
-        self._parts.wake.send()
-        self.warming.between()
-        if self._asked.is_set():
-            self._asked.clear()
-            # Before it has caught up with the journal, the last one is the better.
-            frozen = self._parts.velocity.freeze() if self._parts.velocity.ready else None
-            # None while an earlier one is being written: the next round takes it.
-            if frozen is not None:
-                self._frozen = (frozen, self._parts.journal.end(EVALUATIONS))
-                self._metrics.velocity_keys.set(len(self._parts.velocity))
-            self._given.set()
-
-    def run(self, stop: Stop) -> None:
-        """On a thread of its own."""
-        while not stop.wait(SNAPSHOT_INTERVAL_S):
-            self._given.clear()
-            self._asked.set()
-            if self._given.wait(FROZEN_WAIT_S):
-                self.write()
-
-    def write(self) -> None:
-        frozen, self._frozen = self._frozen, None
-        if frozen is None:
-            return
-        try:
-            frozen[0].write(RealDisk(), self._path, position=frozen[1])
-        except OSError as fault:
-            # The journal has it all: a later snapshot takes more with it.
-            _log.error("velocity_snapshot_failed", errno=fault.errno)
-
-    def last(self) -> None:
-        """After the hot loop has ended."""
-        self._asked.set()
-        self.between()
-        self.write()
 
 
 class _Lease:
@@ -268,7 +202,7 @@ def _serve(
     front, host = _front(settings, parts, services, metrics)
     closing.callback(host.close)
     closing.callback(front.close)
-    snapshots = _Snapshots(parts, state, metrics)
+    snapshots = Snapshots(parts, state, metrics)
     loop = HotLoop(
         front,
         parts.gateway,
@@ -311,7 +245,7 @@ def _start_beside(
     state: StateDir,
     metrics: GatewayMetrics,
     host: ServerThread,
-    snapshots: "_Snapshots",
+    snapshots: Snapshots,
     closing: ExitStack,
 ) -> None:
     """What follows files and databases, each on a thread of its own, so that the hot loop waits for none."""

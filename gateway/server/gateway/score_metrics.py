@@ -19,6 +19,9 @@ class ScoreMetrics:
         self.refused = Gauge(
             "ein_score_model_refused", "Models named in the settings that cannot be taken.", registry=registry
         )
+        self.waiting = Gauge(
+            "ein_score_model_waiting", "1 while a model scores beside the one it replaces.", registry=registry
+        )
         by = Counter("ein_score_assessed", "Payments assessed, by whom.", ["by"], registry=registry)
         self._model, self._points = by.labels("model"), by.labels("points")
         self._seen = (0, 0)

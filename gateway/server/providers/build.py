@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -16,6 +16,7 @@ from enrichment.providers.device import DeviceContinuity
 from enrichment.providers.iin import Iin
 from enrichment.providers.merchant import Merchant
 from enrichment.providers.network import FILLS, HIDINGS, LocalList, Lookup, Network, Sources
+from gateway.runtime.busy import let_go
 from gateway.runtime.tasks import Stop
 from gateway.server.providers.beside import ThreadBeside
 from gateway.server.providers.entry_points import load_others
@@ -43,8 +44,6 @@ FOLLOW_INTERVAL_S: Final = 1.0
 
 _log = structlog.get_logger("gateway")
 
-T = TypeVar("T")
-T_contra = TypeVar("T_contra", contravariant=True)
 
 _Records = Callable[[Any], bool]
 
@@ -98,12 +97,14 @@ class _NetworkFiles:
         self.provider.use(Sources(**values, local=LocalList(entries), lacking=lacking))
 
 
-class _TableFile(Generic[T]):
+class _TableFile:
     """The one table of a provider, which takes it whole."""
 
-    def __init__(self, provider: "_TakesTable[T]", path: Path, read: Callable[[Path], T]) -> None:
+    def __init__(self, provider: "_TakesTable", path: Path, read: Callable[[Path], dict[Any, Any]]) -> None:
         self.provider = provider
-        self._table: Followed[T] = Followed(path, read)
+        self._table: Followed[dict[Any, Any]] = Followed(path, read)
+        self._used: dict[Any, Any] = {}
+        self._left: dict[Any, Any] = {}
 
     @property
     def files(self) -> Iterator[Followed[Any]]:
@@ -111,15 +112,21 @@ class _TableFile(Generic[T]):
 
     def use(self) -> None:
         """Hands over what was read last, if anything ever was."""
-        if self._table.value is not None:
-            self.provider.use(self._table.value)
+        table = self._table.value
+        if table is not None:
+            self.provider.use(table)
+            self._left, self._used = self._used, table
+
+    def let_go(self) -> None:
+        """A look later: no batch looks into the table of before any more."""
+        let_go(self._left)
 
 
-class _TakesTable(Protocol[T_contra]):
+class _TakesTable(Protocol):
     @property
     def name(self) -> str: ...
 
-    def use(self, table: T_contra, /) -> None: ...
+    def use(self, table: Any, /) -> None: ...
 
 
 def _there(folder: Path, path: Path, setting: str) -> Path:
@@ -135,7 +142,7 @@ class Providers:
     """All that are asked."""
 
     budgeted: list[Budgeted]
-    followed: "list[_NetworkFiles | _TableFile[Any]]"
+    followed: "list[_NetworkFiles | _TableFile]"
     threads: list[ThreadBeside]
     memory: Path | None
     tell: Callable[[int], None] = lambda refused: None
@@ -176,6 +183,8 @@ class Providers:
     def step(self) -> None:
         """One look at every file."""
         for one in self.followed:
+            if isinstance(one, _TableFile):
+                one.let_go()
             changed = False
             for file in one.files:
                 try:

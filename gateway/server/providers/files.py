@@ -11,12 +11,14 @@ from typing import Any, Final, Generic, TypeVar
 
 import maxminddb
 
+from enrichment.codes import COUNTRIES
 from enrichment.fields import FIELD_BY_NAME
 from enrichment.providers.iin import IIN_DIGITS, Entry, Iin, Iins
 from enrichment.providers.merchant import Rates, rate_bp
 from enrichment.providers.network import LocalList, Lookup
 from enrichment.shape_check import check_of
 from gateway.records.errors import GatewayError
+from gateway.runtime.busy import busy
 
 DATABASE_BYTES_MAX: Final = 1 << 30
 """The largest databases that are sold have half of it."""
@@ -85,7 +87,8 @@ class Followed(Generic[T]):
     def _take(self) -> None:
         self.refused = True
         try:
-            self.value = self._read(self.path)
+            with busy():
+                self.value = self._read(self.path)
         except OSError:
             raise FileRefused(f"{self.path.name}: cannot be read; check its owner and mode") from None
         self.refused = False
@@ -168,8 +171,10 @@ def read_iins(path: Path) -> Iins:
         for name, value in zip(Iin.gives, (country, funding, product), strict=True):
             if value is not None and not check_of(name)(value):
                 raise refuse(f"{name.removeprefix('iin_')} must be {FIELD_BY_NAME[name].shape.words}")
-        first, _, last = digits.partition("-") if isinstance(digits, str) else ("", "", "")
-        last = last or first
+        if country is not None and country not in COUNTRIES:
+            raise refuse("country is not assigned in ISO 3166-1 alpha-2")
+        first, hyphen, last = digits.partition("-") if isinstance(digits, str) else ("", "", "")
+        last = last if hyphen else first
         if not (_is_iin(first) and _is_iin(last) and len(first) == len(last) and first <= last):
             raise refuse("iin must be 6 to 8 digits, or two of them with a hyphen, of one length")
         if len(iins) + int(last) - int(first) >= IINS_MAX:

@@ -79,8 +79,8 @@ pub enum Doubt {
     Phone { digits: Vec<(usize, usize)> },
     Postal { country: usize, forms: HashMap<String, Vec<Vec<u8>>> },
     Robot { prefixes: Parts, within: Parts },
-    /// Of two numbers, where both were given.
-    Above { part: usize, whole: usize },
+    /// Of two numbers, where both were given and the whole is at most so much.
+    Above { part: usize, whole: usize, most: i64 },
 }
 
 /// Words of two letters or more, and the pairs of letters that any of them begins with: nearly all places of a text
@@ -145,7 +145,10 @@ impl Doubt {
                 Self::Postal { country: row.get_item(2)?.extract()?, forms }
             }
             "robot" => Self::Robot { prefixes: Parts::of(listed(2)?)?, within: Parts::of(listed(3)?)? },
-            "above" => Self::Above { part: slot, whole: row.get_item(2)?.extract()? },
+            "above" => {
+                let most: Option<i64> = row.get_item(3)?.extract()?;
+                Self::Above { part: slot, whole: row.get_item(2)?.extract()?, most: most.unwrap_or(i64::MAX) }
+            }
             _ => return Err(PyValueError::new_err("a doubt that this engine does not know")),
         };
         Ok((doubt, slot))
@@ -164,9 +167,9 @@ impl Doubt {
         if let Self::Postal { country, forms } = self {
             return forms.get(request.text(*country)).is_some_and(|forms| !has_form(value, forms));
         }
-        if let Self::Above { part, whole } = self {
+        if let Self::Above { part, whole, most } = self {
             let (part, whole) = (request.number(*part), request.number(*whole));
-            return whole.is_some_and(|whole| part > Some(whole));
+            return whole.is_some_and(|whole| part > Some(whole) && whole <= *most);
         }
         if value.is_empty() {
             return false;
@@ -209,7 +212,7 @@ fn is_word(value: &str, words: &Words) -> bool {
 }
 
 /// One character over and over, hyphens aside. Nearly all values begin and end otherwise, which is looked at first.
-fn is_repeated(value: &str) -> bool {
+pub fn is_repeated(value: &str) -> bool {
     let (first, last) = (value.chars().next(), value.chars().next_back());
     if first != last && first != Some('-') && last != Some('-') {
         return false;

@@ -6,6 +6,7 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::bytes::decimal::Text;
 use crate::sealing::mac_keyed::{Keyed, Labelled, NoKey};
+use crate::request::doubts::is_repeated;
 use crate::request::read_request::{ReadRequest, read_of};
 
 /// Numbers of v1.UnitSource; the reference of a card is the sender's own.
@@ -188,13 +189,15 @@ impl Macs {
         kinds: &Bound<'py, PyDict>,
     ) -> PyResult<Option<NamesOf<'py>>> {
         let (request, own) = (read.request(py), &read.layout.own);
-        let [par, pan] = [own.par, own.card.pan].map(|slot| request.text(slot));
-        let (source, unit) = match (par, pan, request.text(own.card.card_ref)) {
-            (par, _, _) if !par.is_empty() => (PAR, par),
+        let card = &own.card;
+        let [par, pan] = [own.par, card.pan].map(|slot| request.text(slot));
+        let named = [card.pan, card.card_ref, card.network_token].iter().any(|slot| request.has_text(*slot));
+        let (source, unit) = match (par, pan, request.text(card.card_ref)) {
+            (par, _, _) if !par.is_empty() && !(named && is_repeated(par)) => (PAR, par),
             _ if !read.has_pan() => return Ok(None),
             (_, pan, _) if !pan.is_empty() => (PAN, pan),
             (_, _, card_ref) if !card_ref.is_empty() => (CARD_REF, card_ref),
-            _ => (NETWORK_TOKEN, request.text(own.card.network_token)),
+            _ => (NETWORK_TOKEN, request.text(card.network_token)),
         };
         let (email, ip) = (request.text(own.email), read.layout.ip(&request));
         let (Some(ip), true, Some(kind)) = (ip, email.is_ascii(), kinds.get_item(source)?) else { return Ok(None) };

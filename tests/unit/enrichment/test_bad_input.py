@@ -298,7 +298,8 @@ def test_a_fifteen_digit_card_number_stands_with_six_digits_beside_its_last_four
 @pytest.mark.parametrize(
     ("fields", "unit"),
     [
-        ({"pan": "9010010100000007", "par": "Q" * 29}, (1, "Q" * 29)),
+        ({"pan": "9010010100000007", "par": "Q" * 28 + "7"}, (1, "Q" * 28 + "7")),
+        ({"pan": "9010010100000007", "par": "Q" * 29}, (2, "9010010100000007")),
         ({"pan": "9010010100000007"}, (2, "9010010100000007")),
         ({"par": "Q" * 29, "iin": "90100101", "last4": "0007"}, (1, "Q" * 29)),
         ({"card_ref": "ref-1", "iin": "901001", "last4": "0007"}, (3, "ref-1")),

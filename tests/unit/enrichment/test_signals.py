@@ -148,6 +148,10 @@ def test_of_a_history_what_is_more_than_its_whole_is_below_quality(part: str, wh
 
     assert told(**{part: 6, whole: 5}) == told(**{part: 1, whole: 0}) == {name: quality.INCONSISTENT}
     assert told(**{part: 5, whole: 5}) == told(**{part: 6}) == told(**{whole: 0}) == {}
+    # By EMV 3-D Secure a count of a year ends at 999, and ages do not.
+    beyond = {} if whole == "transactions_1y" else {name: quality.INCONSISTENT}
+    assert told(**{part: 1_500, whole: 998}) == {name: quality.INCONSISTENT}
+    assert told(**{part: 1_500, whole: 999}) == beyond
 
 
 @pytest.mark.parametrize("eci", [f"0{digit}" for digit in range(10)])

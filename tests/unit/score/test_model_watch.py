@@ -14,7 +14,7 @@ from gateway.server.gateway import models
 from gateway.server.gateway.models import make_scoring, read_score
 from gateway.server.gateway.score_metrics import ScoreMetrics
 from gateway.server.install import write_settings
-from gateway.server.settings import Settings, load_settings
+from gateway.server.settings import Settings, SettingsInvalid, load_settings
 from tests.unit.score.kit import MODEL, changed, copied, needs_library, with_model
 from tests.unit.score.test_scorer import scored_kit
 from tests.unit.sharing.kit import requests
@@ -185,6 +185,43 @@ def test_a_model_that_judges_otherwise_than_is_allowed_does_not_serve(tmp_path: 
     watched.watch.look()
     assert watched.metric("ein_score_model_refused") == 0
     assert watched.scorer.serving is before, "it serves already"
+
+
+def test_a_model_that_fails_while_it_waits_is_refused_and_costs_no_drift(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = copied(tmp_path / "first")
+    watched = Watched(tmp_path, model="first/manifest.json")
+    renamed(path, "second")
+    watched.watch.look()
+    assert watched.metric("ein_score_model_waiting") == 1
+    found = watched.watch._next
+    assert found is not None
+    real = models.Comparison.add
+
+    def add(seen: Any, serving: Any, other: Any, packed: bytes) -> None:
+        if other is found.beside:
+            raise ModelRefused("model_fault", "planted")
+        real(seen, serving, other, packed)
+
+    monkeypatch.setattr(models.Comparison, "add", add)
+    watched.model_ids(100)
+    watched.watch.sample()
+    told = watched.watch.told()
+    assert (told["serving"]["refused"], "next" in told) == ("model_fault", False)
+    assert told["serving"]["sampled"] == 100, "all of them are counted"
+    assert watched.metric("ein_score_model_refused") == 1
+    assert watched.metric("ein_score_model_waiting") == 0
+
+
+@pytest.mark.parametrize(("alike", "rows", "agrees"), [(99_994, 100_000, False), (99_995, 100_000, True)])
+def test_a_share_is_not_rounded_before_it_is_judged(alike: int, rows: int, agrees: bool) -> None:
+    assert models.Comparison(rows, alike).agrees(0.99995) is agrees
+
+
+def test_a_share_of_no_rows_is_refused_in_the_settings(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="shadow_agreement needs shadow_rows"):
+        settings_of(tmp_path, model="simulated", shadow_rows=0, shadow_agreement=0.9)
 
 
 def test_a_model_that_waits_goes_with_its_files(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_the_rows_of_training_are_those_that_the_gateway_is_served_with(
     kit, recorder = Kit(), Recorder()
     providers = build_providers(ProvidersSettings(), folder=tmp_path, copies=tmp_path).budgeted
     kit.gateway._scorer = recorder
-    kit.gateway._fetch = Fetch(kit.clock, kit.gateway._fetch._counting, providers, lambda stage, fault: None)
+    kit.gateway._fetch = Fetch(kit.clock, kit.gateway.counting, providers, lambda stage, fault: None)
     # Another gateway, other keys and other batches, with a policy: the rows must not tell.
     for one in part:
         kit.clock.jump_wall_ms(max(0, one.at_ms - kit.clock.wall_ms()))

@@ -13,11 +13,11 @@ from gateway.backends.embedded.policy import PolicyStoreUnavailable, SqlitePolic
 from gateway.programs.documents import Known
 from gateway.programs.model import PolicySnapshot
 from gateway.programs.table import ReleaseTable
+from gateway.runtime.busy import BUSY_SWITCH_INTERVAL_S
 from gateway.runtime.clock import SimClock
 from gateway.server import logs
 from gateway.server.policy import policy_in_force, read_policy
 from gateway.server.policy_follower import (
-    BUSY_SWITCH_INTERVAL_S,
     Following,
     PolicyBoard,
     PolicyFollower,

@@ -273,7 +273,10 @@ def test_iins_in_parquet_are_as_in_csv(tmp_path: Path) -> None:
         (IINS + "٤٠٠٠٠٠,US,,\n", "row 1: iin must be 6 to 8 digits"),
         (IINS + "400001-400000,US,,\n", "row 1: iin must be 6 to 8 digits"),
         (IINS + "400000-4000009,US,,\n", "row 1: iin must be 6 to 8 digits"),
+        (IINS + "400000-,US,,\n", "row 1: iin must be 6 to 8 digits"),
+        (IINS + "-400000,US,,\n", "row 1: iin must be 6 to 8 digits"),
         (IINS + "400000,secret,,\n", "row 1: country must be ISO 3166-1"),
+        (IINS + "400000,UK,,\n", "row 1: country is not assigned"),
         (IINS + "400000,,secret,\n", "row 1: funding must be credit | debit | prepaid | commercial"),
         (IINS + f"400000,,,{'secret' * 6}\n", "row 1: product must be string <= 32"),
         (IINS + "400000,,,sec\tret\n", "row 1: product must be"),
@@ -307,6 +310,18 @@ def test_a_table_of_iins_is_followed_and_without_one_the_provider_is_not_asked(t
     with pytest.raises(ProviderFileMissing, match=r"^providers.iin.table: no such file; name one"):
         Built(tmp_path, iin={"table": "absent.csv"})
     assert "iin" not in {one.provider.name for one in Built(tmp_path, iin={}).providers.budgeted}
+
+
+def test_the_table_of_before_is_let_go_a_look_later_and_what_serves_is_not(tmp_path: Path) -> None:
+    path = iins(tmp_path / "iins.csv", "400000,US,credit,")
+    built = Built(tmp_path, iin={"table": "iins.csv"})
+    before = built.named("iin")._iins
+    iins(path, "400000,US,prepaid,")
+    built.look()
+    assert before, "a batch may look into it still"
+    built.look()
+    assert not before
+    assert built.of_iin("400000")["iin_funding"] == "prepaid"
 
 
 def test_a_gateway_starts_with_a_torn_table_of_iins_and_says_what_it_lacks(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from gateway.records.journal import EVALUATIONS, FIRST, Entry, JournalCorrupt
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.disk import RealDisk
 from gateway.server.gateway.metrics import GatewayMetrics
-from gateway.server.gateway.process import _Snapshots
+from gateway.server.gateway.velocity_snapshots import Snapshots
 from gateway.server.gateway.warming import HANDOVER_RECORDS, Warming
+from gateway.sharing.counting import Counting
 from gateway.sharing.velocity_port import Touch
 from issuernetwork.storage.v1 import journal_pb2
 from tests.unit.velocity.stores import MakeStore, both_twins
@@ -28,6 +29,10 @@ def attempt(number: int) -> Touch:
     """Three cards at three merchants, and one address for all."""
     keys = [bytes([1 + number % 3]) * 16, bytes([10 + number % 3]) * 16, bytes([20]) * 16, None, None]
     return START_MS + number * 1000, keys
+
+
+def counting_at(velocity: Any) -> Any:
+    return SimpleNamespace(counting=Counting(velocity, 2_000, SystemClock(), lambda stage, fault: None))
 
 
 @pytest.fixture
@@ -155,11 +160,12 @@ def test_while_warming_no_snapshot_is_written_over_the_one_that_has_more(
     metrics = GatewayMetrics()
     wake = LateWake(WakeSender(tmp_path, "gateway"))
     request.addfinalizer(wake.close)
-    parts: Any = SimpleNamespace(velocity=make(), journal=journal, wake=wake)
+    velocity = make()
+    parts: Any = SimpleNamespace(velocity=velocity, journal=journal, wake=wake, gateway=counting_at(velocity))
     state: Any = SimpleNamespace(
         velocity_snapshot=tmp_path / "velocity.snapshot", gateway_journal=tmp_path / "journal"
     )
-    snapshots = _Snapshots(parts, state, metrics)
+    snapshots = Snapshots(parts, state, metrics)
     snapshots.last()
     assert not state.velocity_snapshot.exists()
     assert metrics.registry.get_sample_value("ein_velocity_warming") == 1
@@ -169,6 +175,35 @@ def test_while_warming_no_snapshot_is_written_over_the_one_that_has_more(
     assert metrics.registry.get_sample_value("ein_velocity_keys") == 7
     again = make()
     assert again.load(RealDisk(), str(state.velocity_snapshot)) == FIRST + 10
+    assert len(again) == 7
+
+
+@both_twins
+def test_while_attempts_are_owed_no_snapshot_is_written_and_at_the_end_they_are_counted(
+    make: MakeStore, tmp_path: Path, journal: FileJournalWriter, request: pytest.FixtureRequest
+) -> None:
+    velocity, metrics = make(), GatewayMetrics()
+    wake = LateWake(WakeSender(tmp_path, "gateway"))
+    request.addfinalizer(wake.close)
+    gateway = counting_at(velocity)
+    parts: Any = SimpleNamespace(velocity=velocity, journal=journal, wake=wake, gateway=gateway)
+    state: Any = SimpleNamespace(
+        velocity_snapshot=tmp_path / "velocity.snapshot", gateway_journal=tmp_path / "journal"
+    )
+    snapshots = Snapshots(parts, state, metrics)
+    snapshots.warming.run(threading.Event())
+    snapshots.between()
+    gateway.counting.owed.extend(attempt(number) for number in range(5))
+    gateway.counting.strikes = 1  # it was late, and has not been in time since
+    gateway.counting.uncounted = 3
+    snapshots._asked.set()
+    snapshots.between()
+    snapshots.write()
+    assert not state.velocity_snapshot.exists()
+    assert metrics.registry.get_sample_value("ein_velocity_uncounted_total") == 3
+    snapshots.last()
+    again = make()
+    assert again.load(RealDisk(), str(state.velocity_snapshot)) is not None
     assert len(again) == 7
 
 

@@ -41,7 +41,7 @@ def test_what_would_come_too_late_behind_a_slow_fetch_is_dropped_without_a_recor
         slow.kit.clock.advance_ms(HURRIED - 1)
         return velocity.touch(batch)
 
-    monkeypatch.setattr(slow.kit.gateway._fetch._counting, "store", Instead(velocity, touch=touch))
+    monkeypatch.setattr(slow.kit.gateway.counting, "store", Instead(velocity, touch=touch))
     answers = slow.enrich(40)
     assert [one.degraded_reason for one in answers] == ["over_deadline", ""] * 20
     assert all(not one.decisions and one.request_id for one in answers[::2])
@@ -77,7 +77,7 @@ def test_a_batch_without_deadlines_is_never_cut(monkeypatch: pytest.MonkeyPatch)
     slow = Slow()
     velocity = slow.kit.velocity
     monkeypatch.setattr(
-        slow.kit.gateway._fetch._counting,
+        slow.kit.gateway.counting,
         "store",
         Instead(velocity, touch=lambda batch: (slow.kit.clock.advance_ms(10_000), velocity.touch(batch))[1]),
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from enrichment.provider import BUDGET_US, OVER_BUDGET, UNAVAILABLE
+from enrichment.provider import BUDGET_US, OVER_BUDGET, UNAVAILABLE, WARMING
 from enrichment.velocity import VelocityKind
 from gateway.backends.embedded.velocity import EmbeddedVelocity
 from gateway.sharing import counting
@@ -21,9 +21,10 @@ class Store(EmbeddedVelocity):
 
     __slots__ = ("asked", "clock", "fault", "said", "takes_ms")
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: Kit, *, whole: bool = True) -> None:
         super().__init__(max_keys=4_096)
-        self.caught_up()
+        if whole:
+            self.caught_up()
         self.clock, self.takes_ms = kit.clock, 0
         self.fault: Exception | None = None
         self.asked: list[int] = []
@@ -45,7 +46,8 @@ class Rig:
     def __init__(self) -> None:
         self.kit = Kit()
         self.store = Store(self.kit)
-        self.kit.gateway._fetch._counting.store = self.store
+        self.counting = self.kit.gateway.counting
+        self.counting.store = self.store
         self.tally = Tally()
         self.paid = 0
 
@@ -94,34 +96,64 @@ def test_a_store_that_is_in_time_is_asked_on_and_told_how_long_it_took(rig: Rig)
     assert rig.tally.provided_ns["velocity"] == BUDGET_US * 1_000
 
 
-def test_what_came_while_it_was_aside_is_counted_with_later_batches(rig: Rig) -> None:
+def put_aside(rig: Rig, count: int) -> None:
+    """And then pays as often, which is owed, before the store is quick again."""
     rig.store.takes_ms = LATE_MS
     rig.pay(STRIKES)
-    aside = 3 * counting.OWED_AT_ONCE // 2
-    rig.pay(aside)
+    rig.pay(count)
     rig.store.takes_ms = 0
-    rig.wait_aside()
     rig.store.asked.clear()
+
+
+def test_what_came_while_it_was_aside_is_counted_between_later_batches(rig: Rig) -> None:
+    aside = 3 * counting.OWED_AT_ONCE // 2
+    put_aside(rig, aside)
+    rig.counting.count_owed()
+    rig.wait_aside()
+    rig.counting.count_owed()
+    assert rig.store.asked == [], "nothing is added to what it may be late with once more"
     rig.pay()
-    assert rig.card_attempts() == STRIKES + 1, "nothing is added to what it may be late with once more"
+    assert rig.card_attempts() == STRIKES + 1
+    rig.counting.count_owed()
     rig.pay()
     assert rig.card_attempts() == STRIKES + counting.OWED_AT_ONCE + 2
-    rig.pay(2)
+    rig.counting.count_owed()
+    rig.counting.count_owed()
+    rig.pay()
     assert rig.card_attempts() == rig.paid
-    assert rig.store.asked == [1, counting.OWED_AT_ONCE + 1, aside - counting.OWED_AT_ONCE + 1, 1]
+    assert rig.store.asked == [1, counting.OWED_AT_ONCE, 1, aside - counting.OWED_AT_ONCE, 1]
+    assert rig.counting.uncounted == 0
 
 
-def test_no_more_waits_to_be_counted_than_the_limit(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert rig.kit.gateway._fetch._counting.owed.maxlen == counting.OWED_MAX
+def test_no_more_waits_to_be_counted_than_the_limit_and_what_does_not_is_told(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(counting, "OWED_MAX", 3)
-    rig = Rig()
-    rig.store.takes_ms = LATE_MS
-    rig.pay(STRIKES)
-    rig.pay(10)
-    rig.store.takes_ms = 0
+    put_aside(rig, 10)
+    assert (len(rig.counting.owed), rig.counting.uncounted) == (3, 7)
     rig.wait_aside()
-    rig.pay(3)
-    assert rig.card_attempts() == STRIKES + 3 + 3
+    rig.pay()
+    rig.counting.count_owed()
+    rig.pay()
+    assert rig.card_attempts() == STRIKES + 3 + 2
+
+
+def test_at_the_end_all_that_is_owed_is_counted_however_late_the_store_is(rig: Rig) -> None:
+    put_aside(rig, 2 * counting.OWED_AT_ONCE)
+    rig.counting.count_all_owed()
+    rig.counting.count_all_owed()
+    assert (rig.card_attempts(), rig.store.asked) == (rig.paid, [2 * counting.OWED_AT_ONCE])
+
+
+def test_while_the_store_is_warming_nothing_is_owed(rig: Rig) -> None:
+    """The journal has it, and is counted again up to the end of the warming."""
+    rig.store = rig.counting.store = Store(rig.kit, whole=False)
+    rig.store.takes_ms = LATE_MS
+    assert rig.pay(STRIKES) == {("velocity", WARMING)}
+    assert rig.tally.omitted == {}, "a metric of its own says so"
+    assert rig.pay(3) == {("velocity", OVER_BUDGET)}
+    assert not rig.counting.owed
+    assert rig.counting.uncounted == 0
 
 
 @pytest.mark.parametrize(("fault", "reason"), [(TimeoutError(), OVER_BUDGET), (OSError(), UNAVAILABLE)])
@@ -138,28 +170,9 @@ def test_a_store_that_fails_is_named_with_its_reason_and_put_aside(
     assert len(rig.store.asked) == STRIKES + 1, "one more is enough"
     rig.store.fault = None
     rig.wait_aside()
-    assert rig.pay(2) == set()
+    assert rig.pay() == set()
+    rig.counting.count_owed()
+    assert rig.pay() == set()
     # Two and one came while it was aside, and two behind; what it failed at is not asked again.
     assert rig.card_attempts() == 2 + 1 + 2
-
-
-def test_payments_of_one_batch_have_their_own_counts_beside_those_that_were_owed(rig: Rig) -> None:
-    rig.store.takes_ms = LATE_MS
-    rig.pay(STRIKES)
-    rig.pay(2)
-    rig.store.takes_ms = 0
-    rig.wait_aside()
-    rig.pay()
-    real, seen = rig.kit.gateway._fetch._counting, []
-
-    class Spy:
-        def count(self, batch: Any) -> Any:
-            seen.append(real.count(batch)[0])
-            return seen[-1], ()
-
-    rig.kit.gateway._fetch._counting = Spy()  # type: ignore[assignment]
-    batch = [payment(number, card=card, now_ms=NOW_MS) for number, card in ((101, 1), (102, 2), (103, 1))]
-    rig.kit.results(*batch)
-    assert rig.store.asked[-1] == 2 + 3
-    (counts,) = seen
-    assert [of_one[VelocityKind.CARD][0] for of_one in counts] == [rig.paid + 1, 1, rig.paid + 2]
+    assert rig.counting.uncounted == STRIKES + 1

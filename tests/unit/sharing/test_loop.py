@@ -240,7 +240,7 @@ def test_while_the_loop_is_held_up_calls_are_answered_in_its_place_before_they_a
             answered.append(sorted(rig.front.answers))
         return velocity.touch(batch)
 
-    monkeypatch.setattr(rig.kit.gateway._fetch._counting, "store", Instead(velocity, touch=hang))
+    monkeypatch.setattr(rig.kit.gateway.counting, "store", Instead(velocity, touch=hang))
     rig.loop.step()
     assert answered == [[], [soon], [soon, 3]]
     reasons = [
@@ -287,7 +287,7 @@ def test_however_long_between_looks_who_is_held_up_has_an_answer_in_time(
                 next_ns = clock._monotonic_ns + rests_ns[-1]
         return velocity.touch(batch)
 
-    rig.kit.gateway._fetch._counting.store = Instead(velocity, touch=hang)  # type: ignore[assignment]
+    rig.kit.gateway.counting.store = Instead(velocity, touch=hang)  # type: ignore[assignment]
     call(1)
     rig.loop.step()
     assert not late  # what is raised above is a fault of the velocity store's
@@ -313,7 +313,7 @@ def test_a_call_that_is_begun_late_and_held_up_is_answered_in_time_too() -> None
         in_time.append(clock.monotonic_ns() < due_ns)
         return velocity.touch(batch)
 
-    rig.kit.gateway._fetch._counting.store = Instead(velocity, touch=hang)  # type: ignore[assignment]
+    rig.kit.gateway.counting.store = Instead(velocity, touch=hang)  # type: ignore[assignment]
     rig.loop.step()
     assert in_time == [True]
 

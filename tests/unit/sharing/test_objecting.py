@@ -4,17 +4,21 @@ from typing import Any
 
 import pytest
 
+from enrichment.payment import Payment
+from enrichment.reader import make_read
 from gateway.programs.consent_rows import MEMBER, registered
 from gateway.programs.documents import load_policy
 from gateway.programs.model import Tier
 from gateway.programs.subjects import CaseEvent, CaseKind, CaseState
 from gateway.programs.table import compile_table
+from gateway.runtime.native import engines
 from gateway.sealing.pseudonyms import Pseudonyms
+from gateway.sharing.objecting import UNIT_KINDS, names_of
 from issuernetwork.storage.v1 import journal_pb2 as storage
 from issuernetwork.v1 import common_pb2
 from issuernetwork.v1 import enrichment_pb2 as v1
-from tests.kit.payments import MERIDIAN
-from tests.unit.sharing.kit import SHARED, WITHHELD, Kit, Macs, sample_files, shared_one
+from tests.kit.payments import MERIDIAN, payment
+from tests.unit.sharing.kit import NOW_MS, SHARED, WITHHELD, Kit, Macs, sample_files, shared_one
 
 PAR = "Q1234567890123456789012345678"
 
@@ -85,6 +89,30 @@ def test_a_record_has_the_key_of_each_name_that_the_payment_gave_its_card() -> N
         key_of("card_ref", "card-of-ours"),
     )
     assert record.card_source == common_pb2.UNIT_SOURCE_CARD_REF
+
+
+FILLED_IN = "0" * 29
+
+
+@pytest.mark.parametrize("native", [None, engines], ids=["python", "rust"])
+@pytest.mark.parametrize("named", ["pan", "network_token", "card_ref", ""])
+def test_a_par_that_software_filled_in_is_the_unit_only_where_nothing_else_names_the_card(
+    native: Any, named: str
+) -> None:
+    request = payment(1, now_ms=NOW_MS)
+    pan = request.card.pan
+    request.card.Clear()
+    if named != "pan":
+        request.card.iin, request.card.last4 = pan[:8], pan[-4:]
+    if named:
+        setattr(request.card, named, pan)
+    for par, unit in ((FILLED_IN, named or "par"), (PAR, "par")):
+        request.card.par = par
+        read = make_read(native)(request.SerializeToString(), NOW_MS)
+        assert isinstance(read, Payment)
+        source, unit_key, *_ = names_of(Pseudonyms(Macs(), native=native), read, "shop-1")
+        assert UNIT_KINDS[source] == unit
+        assert unit_key == key_of(unit, par if unit == "par" else pan)
 
 
 def test_another_card_is_shared_as_before() -> None:

@@ -32,7 +32,7 @@ def count_by_engine(kit: Any) -> None:
     """From here on the engine counts what comes to this gateway of the kit."""
     store = EngineVelocity(max_keys=4_096)
     store.caught_up()
-    kit.gateway._fetch._counting.store = store
+    kit.gateway.counting.store = store
 
 
 def empty_disk() -> SimDisk:
