@@ -61,7 +61,7 @@ class Counting(Patience):
 
     def count_owed(self) -> None:
         """Counts some of what is owed, once the store is in time again. Between two batches."""
-        if self.owed and not self.strikes and self.clock.monotonic_ns() >= self.aside_until_ns:
+        if self.owed and not self.strikes:
             self._ask([self.owed.popleft() for _ in range(min(len(self.owed), OWED_AT_ONCE))])
 
     def count_all_owed(self) -> None:
