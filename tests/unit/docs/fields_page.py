@@ -64,8 +64,8 @@ Every field has a rule. Two follow from where a field comes from:
 
 A value that is well formed and breaks one of the rules below is not shared: `below_quality` in the journal.
 The sender learns field, code and remedy in `field_issues`, never the value, and `ein_field_issues_total`
-counts them. Scores use it all the same. Payments of a year of {YEAR_COUNTED_MAX + 1} or more, where EMV 3-D Secure ends, are no
-measure of those of a day.
+counts them. Scores use it all the same. Payments of a year of {YEAR_COUNTED_MAX + 1} or more, where EMV 3-D
+Secure ends, are no measure of those of a day.
 
 | rule | code | how to mend it |
 |---|---|---|
