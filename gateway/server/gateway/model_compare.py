@@ -28,13 +28,16 @@ class Comparison:
     difference: int = 0
     """Sum of the other's normalised scores less those of the one that serves."""
 
-    def add(self, serving: Model, other: Model, packed: bytes) -> None:
+    def add(self, serving: Model, raws: Sequence[float], other: Model, packed: bytes) -> Sequence[float]:
+        """Rows that the one that serves gave these raw scores. Returns the other's."""
         ours, theirs = serving.manifest.review_from, other.manifest.review_from
-        for before, after in zip(scores_of(serving, packed), scores_of(other, packed), strict=True):
+        others = scores_of(other, packed)
+        for before, after in zip(raws, others, strict=True):
             first, second = serving.normalised(before), other.normalised(after)
             self.alike += (first >= ours) == (second >= theirs)
             self.difference += second - first
             self.rows += 1
+        return others
 
     def agrees(self, least: float) -> bool:
         """Whether this share of the rows, or more, is judged alike."""

@@ -129,8 +129,9 @@ class ModelWatch:
             loaded = open_model(files, self._library)
             beside = open_model(files, self._library, keeps_lock=False)
             found = _Next(loaded, beside)
+            serving = model.beside or beside
             for packed in self._recent:
-                found.seen.add(model.beside or beside, beside, packed)
+                found.seen.add(serving, scores_of(serving, packed), beside, packed)
         except Exception as fault:
             self._refuse(fault)
             return
@@ -140,13 +141,13 @@ class ModelWatch:
             self._next = found
             self._go_on()
 
-    def _compare(self, serving: Model, packed: bytes) -> None:
+    def _compare(self, serving: Model, raws: Sequence[float], packed: bytes) -> None:
         """The next model on these rows. Its faults are its own."""
         found = self._next
         if found is None:
             return
         try:
-            found.seen.add(serving, found.beside, packed)
+            found.seen.add(serving, raws, found.beside, packed)
         except Exception as fault:
             self._next = None
             self._refuse(fault)
@@ -197,24 +198,22 @@ class ModelWatch:
         if not taken or serving is None or drift is None:
             return
         self._recent = taken
+        shadow, compared = None if self._shadow is None else self._shadow.beside, Comparison()
         try:
             for packed in _sliced(taken):
                 raws = scores_of(serving, packed)
                 drift.count(list(ROW.iter_unpack(packed)), raws)
                 self._metrics.normalised("serving", [serving.normalised(raw) for raw in raws])
-                if self._shadow is not None and (shadow := self._shadow.beside) is not None:
-                    raws = scores_of(shadow, packed)
-                    self._metrics.normalised("shadow", [shadow.normalised(raw) for raw in raws])
-                self._compare(serving, packed)
+                if shadow is not None:
+                    others = compared.add(serving, raws, shadow, packed)
+                    self._metrics.normalised("shadow", [shadow.normalised(raw) for raw in others])
+                self._compare(serving, raws, packed)
                 pause()
         except Exception as fault:
             _log.error("score_sample_failed", fault=type(fault).__name__)
             return
         self._metrics.drift(drift.found())
-        if self._shadow is not None and self._shadow.beside is not None:
-            compared = Comparison()
-            for packed in taken:
-                compared.add(serving, self._shadow.beside, packed)
+        if shadow is not None:
             self._agreement = compared.told()
             self._metrics.agreement.set(self._agreement["agreement"])
             self._metrics.difference.set(self._agreement["difference"])

@@ -16,7 +16,6 @@ from enrichment.providers.device import DeviceContinuity
 from enrichment.providers.iin import Iin
 from enrichment.providers.merchant import Merchant
 from enrichment.providers.network import FILLS, HIDINGS, LocalList, Lookup, Network, Sources
-from gateway.runtime.busy import let_go
 from gateway.runtime.tasks import Stop
 from gateway.server.providers.beside import ThreadBeside
 from gateway.server.providers.entry_points import load_others
@@ -43,7 +42,6 @@ FOLLOW_INTERVAL_S: Final = 1.0
 """Two looks make a change: a file that was replaced is in use two seconds later."""
 
 _log = structlog.get_logger("gateway")
-
 
 _Records = Callable[[Any], bool]
 
@@ -103,8 +101,6 @@ class _TableFile:
     def __init__(self, provider: "_TakesTable", path: Path, read: Callable[[Path], dict[Any, Any]]) -> None:
         self.provider = provider
         self._table: Followed[dict[Any, Any]] = Followed(path, read)
-        self._used: dict[Any, Any] = {}
-        self._left: dict[Any, Any] = {}
 
     @property
     def files(self) -> Iterator[Followed[Any]]:
@@ -112,14 +108,8 @@ class _TableFile:
 
     def use(self) -> None:
         """Hands over what was read last, if anything ever was."""
-        table = self._table.value
-        if table is not None:
-            self.provider.use(table)
-            self._left, self._used = self._used, table
-
-    def let_go(self) -> None:
-        """A look later: no batch looks into the table of before any more."""
-        let_go(self._left)
+        if self._table.value is not None:
+            self.provider.use(self._table.value)
 
 
 class _TakesTable(Protocol):
@@ -183,8 +173,6 @@ class Providers:
     def step(self) -> None:
         """One look at every file."""
         for one in self.followed:
-            if isinstance(one, _TableFile):
-                one.let_go()
             changed = False
             for file in one.files:
                 try:

@@ -18,7 +18,7 @@ from enrichment.providers.merchant import Rates, rate_bp
 from enrichment.providers.network import LocalList, Lookup
 from enrichment.shape_check import check_of
 from gateway.records.errors import GatewayError
-from gateway.runtime.busy import busy
+from gateway.runtime.busy import busy, let_go
 
 DATABASE_BYTES_MAX: Final = 1 << 30
 """The largest databases that are sold have half of it."""
@@ -66,6 +66,8 @@ class Followed(Generic[T]):
         self._taken: _Stamp | None = None
         self._seen: _Stamp | None = None
         self.value: T | None = None
+        self._left: T | None = None
+        """What was read before, until the next look: a batch may look into it still."""
         self.refused = False
         """Whether the file as it is now cannot be used."""
 
@@ -76,6 +78,9 @@ class Followed(Generic[T]):
 
     def look(self) -> bool:
         """Whether there is another value now. Raises FileRefused, once a state."""
+        if isinstance(self._left, dict):
+            let_go(self._left)
+        self._left = None
         stamp = self._stamp()
         still, self._seen = stamp is not None and stamp == self._seen, stamp
         if not still or stamp == self._taken:
@@ -88,7 +93,7 @@ class Followed(Generic[T]):
         self.refused = True
         try:
             with busy():
-                self.value = self._read(self.path)
+                self._left, self.value = self.value, self._read(self.path)
         except OSError:
             raise FileRefused(f"{self.path.name}: cannot be read; check its owner and mode") from None
         self.refused = False

@@ -199,10 +199,10 @@ def test_a_model_that_fails_while_it_waits_is_refused_and_costs_no_drift(
     assert found is not None
     real = models.Comparison.add
 
-    def add(seen: Any, serving: Any, other: Any, packed: bytes) -> None:
+    def add(seen: Any, serving: Any, raws: Any, other: Any, packed: bytes) -> Any:
         if other is found.beside:
             raise ModelRefused("model_fault", "planted")
-        real(seen, serving, other, packed)
+        return real(seen, serving, raws, other, packed)
 
     monkeypatch.setattr(models.Comparison, "add", add)
     watched.model_ids(100)

@@ -1,6 +1,7 @@
 """Files that providers look things up in: followed while the gateway runs, the last good state in force."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,15 @@ def csv(path: Path, *rows: str) -> Path:
     return path
 
 
+def refused(read: Callable[[Path], object], path: Path, text: str, why: str) -> None:
+    """By this reason, and without what the file holds."""
+    path.write_text(text)
+    with pytest.raises(FileRefused) as fault:
+        read(path)
+    assert why in fault.value.public
+    assert "secret" not in fault.value.public
+
+
 def test_rates_come_from_counts_and_are_absent_where_there_are_few(tmp_path: Path) -> None:
     path = csv(
         tmp_path / "rates.csv",
@@ -210,12 +220,7 @@ def test_rates_in_parquet_are_as_in_csv(tmp_path: Path) -> None:
     ],
 )
 def test_a_table_at_fault_is_refused_with_the_row_and_no_value(text: str, why: str, tmp_path: Path) -> None:
-    path = tmp_path / "rates.csv"
-    path.write_text(text)
-    with pytest.raises(FileRefused) as refused:
-        read_rates(path)
-    assert why in refused.value.public
-    assert "secret" not in refused.value.public
+    refused(read_rates, tmp_path / "rates.csv", text, why)
 
 
 def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:
@@ -289,12 +294,7 @@ def test_iins_in_parquet_are_as_in_csv(tmp_path: Path) -> None:
 def test_a_table_of_iins_at_fault_is_refused_with_the_row_and_no_value(
     text: str, why: str, tmp_path: Path
 ) -> None:
-    path = tmp_path / "iins.csv"
-    path.write_text(text)
-    with pytest.raises(FileRefused) as refused:
-        read_iins(path)
-    assert why in refused.value.public
-    assert "secret" not in refused.value.public
+    refused(read_iins, tmp_path / "iins.csv", text, why)
 
 
 def test_a_table_of_iins_is_followed_and_without_one_the_provider_is_not_asked(tmp_path: Path) -> None:
