@@ -17,10 +17,10 @@ VELOCITY: Final = "velocity"
 """As the settings, omissions and metrics call it."""
 
 OWED_MAX: Final = 16_384
-"""Attempts that wait to be counted while the store is put aside: 8 MB. Beyond, the oldest are not counted."""
+"""Attempts that wait to be counted while the store is put aside: 5 MB. Beyond, the oldest are not counted."""
 
 OWED_AT_ONCE: Final = 64
-"""Of these, how many are counted between two batches: some 60 µs."""
+"""Of these, how many are counted between two batches: some 100 µs."""
 
 CountsByKind = tuple[Counts | None, ...] | None
 """Of one payment, or None where the store has no answer."""
